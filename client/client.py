@@ -1,0 +1,276 @@
+"""The clients: one synchronous, one asynchronous, over HTTP or gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import numbers
+import uuid
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+from photoreal.client.address import Protocol, parse_address
+from photoreal.client.errors import InvalidInput, ServiceError
+from photoreal.client.inputs import ImageInput
+from photoreal.client.request import build_inputs
+from photoreal.client.result import StylizeResult, parse_outputs
+from photoreal.client.transport import AsyncTransport, Transport
+from photoreal.contract import STYLIZE, MatchRule, Place
+
+DEFAULT_TIMEOUT = 300.0
+"""Seconds that one call may take: a large photo takes minutes on a CPU."""
+READY_TIMEOUT = 5.0
+"""Seconds that asking a server whether it is ready may take."""
+
+
+class StyleTransferClient:
+    """Calls the model ``stylize`` of a Triton server. Usable from several threads at once.
+
+    ::
+
+        with StyleTransferClient("localhost:8000") as client:
+            client.stylize("street.jpg", "sunset.jpg").save("street_at_sunset.png")
+
+    Args:
+        url: "host:port", if wished with http://, https:// or grpc:// before it; https means
+            TLS. Unless given, Triton's own port for the protocol on this machine:
+            localhost:8000 for HTTP, localhost:8001 for gRPC.
+        protocol: "http" or "grpc".
+        timeout: seconds that a call may take from its start to the last byte of its answer.
+        transport: what carries the calls instead of the network, for tests.
+
+    Raises:
+        InvalidInput: the address, the protocol or the timeout makes no sense.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        protocol: Protocol = "http",
+        timeout: float = DEFAULT_TIMEOUT,
+        transport: Transport | None = None,
+    ) -> None:
+        self._timeout = _seconds(timeout)
+        self._closed = False
+        self._transport = transport or _transport(url, protocol)
+
+    def stylize(
+        self,
+        content: ImageInput,
+        style: ImageInput,
+        *,
+        alpha: float | None = None,
+        size: int | None = None,
+        content_mask: ImageInput | None = None,
+        style_mask: ImageInput | None = None,
+        transfer_at: str | Iterable[Place] | None = None,
+        segment: bool | None = None,
+        match: MatchRule | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> StylizeResult:
+        """Give the content photo the colours, light and mood of the style photo.
+
+        An image is a path, the bytes of a file, a Pillow image or a uint8 array (H, W, 3) in
+        RGB; a mask may also be an array (H, W) of labels. Files and bytes are sent as they
+        are, the others as PNG. An option left at None is not sent, and the server's default
+        holds; values are checked by the server.
+
+        Args:
+            content: the photo to change.
+            style: the photo to take the look from; may have another size.
+            alpha: strength of the transfer, 0 (none) to 1 (full, the default).
+            size: length of the result's shorter side in pixels; 512 unless given.
+            content_mask: regions of the content photo, of its size: a label map or a picture
+                with one colour a region. Needs ``style_mask``, and replaces segmentation.
+            style_mask: regions of the style photo, in the same labels or colours.
+            transfer_at: where the features are transformed: "encoder", "skip", "decoder", as
+                one string with commas or several; all three unless given.
+            segment: False takes both photos whole instead of finding their regions.
+            match: how regions find their partners, "published" or "nearest".
+            timeout: seconds that this call may take, in place of the client's.
+            request_id: the id under which the server logs the request; made up unless given.
+
+        Raises:
+            InvalidInput: a file is missing or an argument has the wrong type.
+            RequestRejected: the server found something wrong with a photo or an option.
+            ServerUnavailable: nothing answers at the address, or it is not ready.
+            RequestTimeout: no answer in time.
+            ServerFailed: the server failed, or its answer makes no sense.
+        """
+        _check_open(self._closed)
+        seconds = self._timeout if timeout is None else _seconds(timeout)
+        request_id = _request_id(request_id)
+        inputs = build_inputs(
+            content=content,
+            style=style,
+            content_mask=content_mask,
+            style_mask=style_mask,
+            alpha=alpha,
+            size=size,
+            transfer_at=transfer_at,
+            segment=segment,
+            match=match,
+        )
+        outputs = self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
+        return parse_outputs(outputs, request_id)
+
+    def ready(self, timeout: float = READY_TIMEOUT) -> bool:
+        """Whether the server can stylize now; False as well when nothing answers.
+
+        Args:
+            timeout: seconds to wait for the answer.
+        """
+        _check_open(self._closed)
+        try:
+            return self._transport.ready(_seconds(timeout))
+        except ServiceError:
+            return False
+
+    def close(self) -> None:
+        """Give back what the client holds. Closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self._transport.close()
+
+    def __enter__(self) -> StyleTransferClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncStyleTransferClient:
+    """The asynchronous twin of :class:`StyleTransferClient`; same arguments, same errors.
+
+    ::
+
+        async with AsyncStyleTransferClient("localhost:8000") as client:
+            result = await client.stylize("street.jpg", "sunset.jpg")
+
+    It may be made outside an event loop. Files are read and pictures encoded in a thread.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        protocol: Protocol = "http",
+        timeout: float = DEFAULT_TIMEOUT,
+        transport: AsyncTransport | None = None,
+    ) -> None:
+        self._timeout = _seconds(timeout)
+        self._closed = False
+        self._transport = transport or _async_transport(url, protocol)
+
+    async def stylize(
+        self,
+        content: ImageInput,
+        style: ImageInput,
+        *,
+        alpha: float | None = None,
+        size: int | None = None,
+        content_mask: ImageInput | None = None,
+        style_mask: ImageInput | None = None,
+        transfer_at: str | Iterable[Place] | None = None,
+        segment: bool | None = None,
+        match: MatchRule | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> StylizeResult:
+        """See :meth:`StyleTransferClient.stylize`."""
+        _check_open(self._closed)
+        seconds = self._timeout if timeout is None else _seconds(timeout)
+        request_id = _request_id(request_id)
+        inputs = await asyncio.to_thread(
+            build_inputs,
+            content=content,
+            style=style,
+            content_mask=content_mask,
+            style_mask=style_mask,
+            alpha=alpha,
+            size=size,
+            transfer_at=transfer_at,
+            segment=segment,
+            match=match,
+        )
+        outputs = await self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
+        return parse_outputs(outputs, request_id)
+
+    async def ready(self, timeout: float = READY_TIMEOUT) -> bool:
+        """See :meth:`StyleTransferClient.ready`."""
+        _check_open(self._closed)
+        try:
+            return await self._transport.ready(_seconds(timeout))
+        except ServiceError:
+            return False
+
+    async def close(self) -> None:
+        """See :meth:`StyleTransferClient.close`."""
+        if not self._closed:
+            self._closed = True
+            await self._transport.close()
+
+    async def __aenter__(self) -> AsyncStyleTransferClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+# The transports are imported when a client is made: gevent, aiohttp and gRPC take a while,
+# and nobody needs more than one of them.
+
+
+def _transport(url: str | None, protocol: Protocol) -> Transport:
+    address = parse_address(url, protocol)
+    if protocol == "grpc":
+        from photoreal.client.grpc_transport import GrpcTransport
+
+        return GrpcTransport(address)
+    from photoreal.client.http_transport import HttpTransport
+
+    return HttpTransport(address)
+
+
+def _async_transport(url: str | None, protocol: Protocol) -> AsyncTransport:
+    address = parse_address(url, protocol)
+    if protocol == "grpc":
+        from photoreal.client.grpc_transport import AsyncGrpcTransport
+
+        return AsyncGrpcTransport(address)
+    from photoreal.client.http_transport import AsyncHttpTransport
+
+    return AsyncHttpTransport(address)
+
+
+def _check_open(closed: bool) -> None:
+    if closed:
+        raise InvalidInput("This client is closed; make a new one.")
+
+
+def _seconds(timeout: Any) -> float:
+    number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
+    if not number or not math.isfinite(timeout) or timeout <= 0:
+        raise InvalidInput(f"timeout is {timeout!r}; expected seconds above 0.")
+    return float(timeout)
+
+
+def _request_id(given: str | None) -> str:
+    if given is None:
+        return uuid.uuid4().hex
+    if not isinstance(given, str):
+        raise InvalidInput(f"request_id is {given!r}; expected a str.")
+    return given

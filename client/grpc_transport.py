@@ -1,0 +1,93 @@
+"""Triton over gRPC, synchronous and asynchronous."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import tritonclient.grpc
+import tritonclient.grpc.aio
+from tritonclient.utils import InferenceServerException
+
+from photoreal.client.address import Address
+from photoreal.client.request import Tensors
+from photoreal.client.transport import Exchange, infer_arguments, output_arrays
+from photoreal.contract import STYLIZE
+
+
+class GrpcTransport:
+    """Synchronous gRPC."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def infer(
+        self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
+    ) -> Tensors:
+        """See :class:`photoreal.client.transport.Transport`."""
+        arguments = infer_arguments(tritonclient.grpc, inputs, outputs, request_id)
+        with (
+            _errors(Exchange(self._address, timeout, request_id)),
+            _connect(tritonclient.grpc, self._address) as connection,
+        ):
+            return output_arrays(connection.infer(**arguments, client_timeout=timeout), outputs)
+
+    def ready(self, timeout: float) -> bool:
+        """See :class:`photoreal.client.transport.Transport`."""
+        with (
+            _errors(Exchange(self._address, timeout)),
+            _connect(tritonclient.grpc, self._address) as connection,
+        ):
+            return bool(
+                connection.is_server_ready(client_timeout=timeout)
+                and connection.is_model_ready(STYLIZE.name, client_timeout=timeout)
+            )
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+
+class AsyncGrpcTransport:
+    """Asynchronous gRPC."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    async def infer(
+        self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
+    ) -> Tensors:
+        """See :class:`photoreal.client.transport.AsyncTransport`."""
+        arguments = infer_arguments(tritonclient.grpc, inputs, outputs, request_id)
+        with _errors(Exchange(self._address, timeout, request_id)):
+            async with _connect(tritonclient.grpc.aio, self._address) as connection:
+                result = await connection.infer(**arguments, client_timeout=timeout)
+                return output_arrays(result, outputs)
+
+    async def ready(self, timeout: float) -> bool:
+        """See :class:`photoreal.client.transport.AsyncTransport`."""
+        with _errors(Exchange(self._address, timeout)):
+            async with _connect(tritonclient.grpc.aio, self._address) as connection:
+                return bool(
+                    await connection.is_server_ready(client_timeout=timeout)
+                    and await connection.is_model_ready(STYLIZE.name, client_timeout=timeout)
+                )
+
+    async def close(self) -> None:
+        """Nothing is held between calls."""
+
+
+def _connect(binding: Any, address: Address) -> Any:
+    return binding.InferenceServerClient(address.target, ssl=address.tls)
+
+
+@contextmanager
+def _errors(exchange: Exchange) -> Iterator[None]:
+    # tritonclient turns every grpc.RpcError, a failed connection too, into its own exception.
+    try:
+        yield
+    except InferenceServerException as error:
+        raise exchange.answered(error) from None
+    except (ValueError, KeyError, TypeError, struct.error):  # tensors that cannot be read
+        raise exchange.garbled() from None

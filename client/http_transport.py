@@ -1,0 +1,141 @@
+"""Triton over HTTP, synchronous (gevent) and asynchronous (aiohttp)."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import struct
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import aiohttp
+import gevent  # type: ignore[import-untyped]
+import gevent.ssl  # type: ignore[import-untyped]
+import tritonclient.http
+import tritonclient.http.aio
+from gevent._hub_local import get_hub_if_exists  # type: ignore[import-untyped]
+from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
+from tritonclient.utils import InferenceServerException
+
+from photoreal.client.address import Address
+from photoreal.client.request import Tensors
+from photoreal.client.transport import Exchange, infer_arguments, output_arrays
+from photoreal.contract import STYLIZE
+
+# What tritonclient's parser meets in an answer that is not Triton's.
+_GARBLED = (ValueError, KeyError, TypeError, struct.error)
+
+
+class HttpTransport:
+    """Synchronous HTTP."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def infer(
+        self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
+    ) -> Tensors:
+        """See :class:`photoreal.client.transport.Transport`."""
+        arguments = infer_arguments(tritonclient.http, inputs, outputs, request_id)
+        with self._connection(Exchange(self._address, timeout, request_id)) as connection:
+            return output_arrays(connection.infer(**arguments), outputs)
+
+    def ready(self, timeout: float) -> bool:
+        """See :class:`photoreal.client.transport.Transport`."""
+        with self._connection(Exchange(self._address, timeout)) as connection:
+            return bool(connection.is_server_ready() and connection.is_model_ready(STYLIZE.name))
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    @contextmanager
+    def _connection(self, exchange: Exchange) -> Iterator[Any]:
+        # A thread's first use of gevent makes a hub with threads and descriptors of its own,
+        # which nothing frees when the thread ends. (No public name tells whether there is one.)
+        hub_is_ours = get_hub_if_exists() is None
+        if hub_is_ours:
+            hub = gevent.get_hub()
+            hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)  # raised still, but not printed
+        # tritonclient's own timeouts hold for each read, this one for the whole call.
+        deadline = gevent.Timeout(exchange.timeout)
+        try:
+            with deadline, self._connect(exchange.timeout) as connection:
+                yield connection
+        except gevent.Timeout as expired:
+            if expired is not deadline:  # the caller's own
+                raise
+            raise exchange.timed_out() from None
+        except InferenceServerException as error:
+            raise exchange.answered(error) from None
+        except TimeoutError:
+            raise exchange.timed_out() from None
+        except OSError as error:
+            raise exchange.unreachable(error) from None
+        except HTTPConnectionClosed:
+            raise exchange.unreachable("connection closed without an answer") from None
+        except (HTTPParseError, *_GARBLED):
+            raise exchange.garbled() from None
+        finally:
+            if hub_is_ours:
+                hub.destroy()
+
+    def _connect(self, timeout: float) -> Any:
+        return tritonclient.http.InferenceServerClient(
+            self._address.target,
+            connection_timeout=timeout,
+            network_timeout=timeout,
+            ssl=self._address.tls,
+            ssl_context_factory=gevent.ssl.create_default_context,
+        )
+
+
+class AsyncHttpTransport:
+    """Asynchronous HTTP."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    async def infer(
+        self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
+    ) -> Tensors:
+        """See :class:`photoreal.client.transport.AsyncTransport`."""
+        arguments = infer_arguments(tritonclient.http, inputs, outputs, request_id)
+        async with self._connection(Exchange(self._address, timeout, request_id)) as connection:
+            return output_arrays(await connection.infer(**arguments), outputs)
+
+    async def ready(self, timeout: float) -> bool:
+        """See :class:`photoreal.client.transport.AsyncTransport`."""
+        async with self._connection(Exchange(self._address, timeout)) as connection:
+            return bool(
+                await connection.is_server_ready() and await connection.is_model_ready(STYLIZE.name)
+            )
+
+    async def close(self) -> None:
+        """Nothing is held between calls."""
+
+    @asynccontextmanager
+    async def _connection(self, exchange: Exchange) -> AsyncIterator[Any]:
+        tls = self._address.tls
+        try:
+            async with tritonclient.http.aio.InferenceServerClient(
+                self._address.target,
+                conn_timeout=exchange.timeout,
+                ssl=tls,
+                ssl_context=ssl.create_default_context() if tls else None,
+            ) as connection:
+                yield connection
+        except InferenceServerException as error:
+            raise exchange.answered(error) from None
+        except (asyncio.TimeoutError, TimeoutError):  # one and the same from Python 3.11
+            raise exchange.timed_out() from None
+        except aiohttp.ClientResponseError:
+            raise exchange.garbled() from None
+        except aiohttp.ClientPayloadError:
+            raise exchange.unreachable("the answer broke off") from None
+        except OSError as error:  # before ClientError: aiohttp's failures to connect are both
+            raise exchange.unreachable(error) from None
+        except aiohttp.ClientError as error:
+            raise exchange.unreachable(str(error)) from None
+        except _GARBLED:
+            raise exchange.garbled() from None

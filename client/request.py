@@ -1,0 +1,77 @@
+"""Building the tensors of a request to the model ``stylize``, as its contract says."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.utils import triton_to_np_dtype
+
+from photoreal.client.errors import InvalidInput
+from photoreal.client.inputs import encode_image
+from photoreal.contract import STYLIZE, TensorSpec
+
+Tensors: TypeAlias = dict[str, NDArray[Any]]
+"""Tensors by their names in the contract, of the contract's types and shapes."""
+
+IMAGES = ("content", "style", "content_mask", "style_mask")
+"""The arguments that are images; all the others are options."""
+
+# What a Python value must be to become a tensor of Triton's type, and how messages call it.
+_PYTHON_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "FP32": ((numbers.Real,), "number"),
+    "INT32": ((numbers.Integral,), "whole number"),
+    "BOOL": ((bool, np.bool_), "bool"),
+    "BYTES": ((str,), "str"),
+}
+
+
+def build_inputs(**arguments: Any) -> Tensors:
+    """Input tensors for the arguments of ``stylize``; those that are None are left out.
+
+    Args:
+        arguments: an argument's name is its tensor's in lower case.
+
+    Raises:
+        InvalidInput: an argument has the wrong Python type, or names no readable file.
+    """
+    tensors: Tensors = {}
+    for spec in STYLIZE.inputs:
+        name = spec.name.lower()
+        value: Any = arguments.get(name)
+        if value is None and spec.optional:
+            continue
+        if name in IMAGES:
+            data = encode_image(value, name.replace("_", " "), mask=name.endswith("mask"))
+            tensors[spec.name] = np.array([data], dtype=triton_to_np_dtype(spec.dtype))
+        else:
+            tensors[spec.name] = _option(name, _joined(name, value), spec)
+    return tensors
+
+
+def _joined(name: str, value: object) -> object:
+    """Join the places of ``transfer_at`` to the one string that is sent."""
+    if name != "transfer_at" or isinstance(value, str):
+        return value
+    if isinstance(value, Iterable):
+        places = list(value)
+        if all(isinstance(place, str) for place in places):
+            return ",".join(places)
+    raise InvalidInput(f"transfer_at is {value!r}; expected a str or several of them.")
+
+
+def _option(name: str, value: Any, spec: TensorSpec) -> NDArray[Any]:
+    types, words = _PYTHON_TYPES[spec.dtype]
+    is_bool = isinstance(value, bool | np.bool_)  # Python counts True as a number
+    if not isinstance(value, types) or (is_bool and spec.dtype != "BOOL"):
+        raise InvalidInput(f"{name} is {value!r}; expected a {words}.")
+    if isinstance(value, str):
+        value = value.encode()
+    dtype = np.dtype(triton_to_np_dtype(spec.dtype))
+    if dtype.kind == "i" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        raise InvalidInput(f"{name} is {value}, which does not fit {spec.dtype}.")
+    with np.errstate(over="ignore"):  # too large a float is sent as infinite, and refused
+        return np.array([value], dtype=dtype)

@@ -1,0 +1,186 @@
+"""What comes back from the server: the picture, the regions that were used, the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from photoreal.client.errors import InvalidInput, ServerFailed
+from photoreal.contract import STYLIZE
+
+DEFAULT_QUALITY = 95
+"""Of JPEG, WebP and AVIF, in 1..100."""
+
+
+@dataclass(frozen=True)
+class StylizeResult:
+    """A stylized photo, with the regions that were used and a report of the run.
+
+    The pictures are decoded when they are first asked for, and kept.
+
+    Attributes:
+        png: the stylized photo, as the bytes of a PNG file.
+        content_labels_png: the content's label map that was used, as the bytes of a PNG file.
+        style_labels_png: the style's label map that was used, likewise.
+        report: what the server did. ``regions`` is "masks", "segmenter" or "whole"; ``match``
+            the rule; ``pairs`` a list of {"content", "style", "share"}; ``unstyled`` the
+            content regions without a match; ``height`` and ``width`` in pixels; ``seconds``
+            the time of "decode", "segment", "transfer", "encode" and in "total".
+        request_id: the id under which the server has logged the request.
+    """
+
+    png: bytes = field(repr=False)
+    content_labels_png: bytes = field(repr=False)
+    style_labels_png: bytes = field(repr=False)
+    report: dict[str, Any]
+    request_id: str | None = None
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The stylized photo.
+
+        Raises:
+            ServerFailed: the server's picture cannot be read.
+        """
+        return self._decoded(self.png)
+
+    @cached_property
+    def content_labels(self) -> NDArray[np.uint8]:
+        """Labels of the content's regions, uint8 (H, W); usable as ``content_mask``.
+
+        Raises:
+            ServerFailed: the server's label map cannot be read.
+        """
+        return self._labels(self.content_labels_png)
+
+    @cached_property
+    def style_labels(self) -> NDArray[np.uint8]:
+        """Labels of the style's regions, uint8 (H, W); usable as ``style_mask``.
+
+        Raises:
+            ServerFailed: the server's label map cannot be read.
+        """
+        return self._labels(self.style_labels_png)
+
+    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> Path:
+        """Write the photo to ``path``, whole or not at all, and return the path.
+
+        A name in .png gets the server's bytes as they are; other suffixes are converted with
+        Pillow. The folder must exist; a file already there is replaced.
+
+        Args:
+            path: where to write; the suffix says the format.
+            quality: 1..100, for formats that lose something; 95 unless given.
+
+        Raises:
+            InvalidInput: Pillow writes no such format, or the path is not one of a file.
+            ServerFailed: the server's picture cannot be read.
+            OSError: the file cannot be written.
+        """
+        target = Path(path)
+        image_format = output_format(target)
+        if image_format == "PNG":
+            data = self.png
+        else:
+            buffer = BytesIO()
+            quality = DEFAULT_QUALITY if quality is None else quality
+            self.image.save(buffer, format=image_format, quality=quality)
+            data = buffer.getvalue()
+        write_aside(target, data)
+        return target
+
+    def _decoded(self, data: bytes) -> Image.Image:
+        try:
+            image = Image.open(BytesIO(data))
+            image.load()
+        except (OSError, ValueError, SyntaxError):  # what Pillow's readers raise
+            raise ServerFailed(
+                "The server's answer holds a picture that cannot be read.",
+                request_id=self.request_id,
+            ) from None
+        return image
+
+    def _labels(self, data: bytes) -> NDArray[np.uint8]:
+        labels = np.asarray(self._decoded(data))
+        if labels.ndim != 2 or labels.dtype != np.uint8:
+            raise ServerFailed(
+                f"The server's label map is {labels.dtype} of shape {labels.shape}; "
+                "expected uint8 of shape (H, W).",
+                request_id=self.request_id,
+            )
+        return labels
+
+
+def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> StylizeResult:
+    """Read the output tensors of ``stylize``.
+
+    Raises:
+        ServerFailed: an output is missing or is not what the contract says.
+    """
+    parts: dict[str, bytes] = {}
+    for spec in STYLIZE.outputs:
+        tensor = outputs.get(spec.name)
+        value = tensor.item() if tensor is not None and tensor.size == 1 else None
+        if not isinstance(value, bytes):
+            raise ServerFailed(
+                f"The server's answer lacks {spec.name} or has it in another form.",
+                request_id=request_id,
+            )
+        parts[spec.name.lower()] = value
+    try:
+        report = json.loads(parts["report"])
+    except ValueError:
+        report = None
+    if not isinstance(report, dict):
+        raise ServerFailed("The server's report is not a JSON object.", request_id=request_id)
+    return StylizeResult(
+        png=parts["image"],
+        content_labels_png=parts["content_labels"],
+        style_labels_png=parts["style_labels"],
+        report=report,
+        request_id=request_id,
+    )
+
+
+def output_format(path: Path) -> str:
+    """Find Pillow's name of the format that the suffix of ``path`` stands for.
+
+    Raises:
+        InvalidInput: there is no such format, or Pillow cannot write it.
+    """
+    image_format = Image.registered_extensions().get(path.suffix.lower())
+    if image_format is None or image_format not in Image.SAVE:
+        raise InvalidInput(
+            f"The name {str(path)!r} does not end in a format that can be written; "
+            "expected .png, .jpg, .webp or .tif."
+        )
+    return image_format
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write ``data`` to a file beside ``path`` and rename it, so that no half file is seen.
+
+    Raises:
+        InvalidInput: something other than a file is there.
+        OSError: the file cannot be written.
+    """
+    target = path.resolve()  # a link stays a link
+    if target.exists() and not target.is_file():
+        raise InvalidInput(f"{str(path)!r} exists and is not a file.")
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        aside.write_bytes(data)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,153 @@
+"""What the client needs of the network, and the conversions that all transports share.
+
+A transport opens a connection for every call and closes it afterwards. That costs
+milliseconds beside the seconds of a transfer, and in return a client may be used from any
+number of threads (tritonclient's objects may not) or event loops, and leaves no idle
+connection behind that would hold up a server's shutdown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tritonclient.utils import InferenceServerException
+
+from photoreal.client.address import Address
+from photoreal.client.errors import (
+    ClientError,
+    RequestRejected,
+    RequestTimeout,
+    ServerFailed,
+    ServerUnavailable,
+)
+from photoreal.client.request import Tensors
+from photoreal.contract import STYLIZE
+
+
+class Transport(Protocol):
+    """One way to reach the model ``stylize``; may be called from several threads."""
+
+    def infer(
+        self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
+    ) -> Tensors:
+        """Send ``inputs``; return the tensors named in ``outputs``. ``timeout`` in seconds."""
+
+    def ready(self, timeout: float) -> bool:
+        """Whether the server and the model ``stylize`` are ready; ``timeout`` in seconds."""
+
+    def close(self) -> None:
+        """Give back what the transport holds."""
+
+
+class AsyncTransport(Protocol):
+    """The asynchronous twin of :class:`Transport`."""
+
+    async def infer(
+        self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
+    ) -> Tensors:
+        """Send ``inputs``; return the tensors named in ``outputs``. ``timeout`` in seconds."""
+
+    async def ready(self, timeout: float) -> bool:
+        """Whether the server and the model ``stylize`` are ready; ``timeout`` in seconds."""
+
+    async def close(self) -> None:
+        """Give back what the transport holds."""
+
+
+def infer_arguments(
+    binding: Any, inputs: Tensors, outputs: Sequence[str], request_id: str
+) -> dict[str, Any]:
+    """Build the arguments of tritonclient's ``infer``.
+
+    Args:
+        binding: the module ``tritonclient.http`` or ``tritonclient.grpc``.
+        inputs: tensors of the contract's types and shapes.
+        outputs: names of the wanted outputs.
+        request_id: the id under which the server logs the request.
+    """
+    tensors = []
+    for spec in STYLIZE.inputs:
+        if spec.name in inputs:
+            tensor = binding.InferInput(spec.name, list(spec.dims), spec.dtype)
+            tensor.set_data_from_numpy(inputs[spec.name])
+            tensors.append(tensor)
+    return {
+        "model_name": STYLIZE.name,
+        "inputs": tensors,
+        "outputs": [binding.InferRequestedOutput(name) for name in outputs],
+        "request_id": request_id,
+    }
+
+
+def output_arrays(result: Any, outputs: Sequence[str]) -> Tensors:
+    """Take the arrays out of tritonclient's ``InferResult``; absent outputs are left out."""
+    arrays = {name: result.as_numpy(name) for name in outputs}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+_REJECTED = {"400", "StatusCode.INVALID_ARGUMENT"}
+_UNAVAILABLE = {"404", "503", "StatusCode.NOT_FOUND", "StatusCode.UNAVAILABLE"}
+_TIMED_OUT = {"408", "504", "StatusCode.DEADLINE_EXCEEDED"}
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One call to a server, as the errors it may end in have to name it."""
+
+    address: Address
+    timeout: float
+    request_id: str | None = None
+
+    def answered(self, error: InferenceServerException) -> ClientError:
+        """Make the error for one that tritonclient made of an answer or of gRPC's status."""
+        status, message = error.status() or "", (error.message() or "").strip()
+        if status.isdigit() and error.debug_details() is not None:
+            # tritonclient found no JSON of Triton's: a proxy, or another server altogether.
+            return self.garbled(f" (HTTP status {status})")
+        if status in _REJECTED:
+            return RequestRejected(message, request_id=self.request_id)
+        if status in _TIMED_OUT:
+            return self.timed_out()
+        if status in _UNAVAILABLE:
+            return self.unreachable(message)
+        return ServerFailed(_first_line(message), request_id=self.request_id)
+
+    def timed_out(self) -> RequestTimeout:
+        """Make the error for no answer in time."""
+        return RequestTimeout(
+            f"The server at {self.address} did not answer within {self.timeout:g} seconds.",
+            request_id=self.request_id,
+        )
+
+    def unreachable(self, reason: str | OSError) -> ServerUnavailable:
+        """Make the error for a failed connection, or a server that says it is not ready."""
+        if isinstance(reason, OSError):
+            reason = reason.strerror or str(reason)
+        detail = _plain(reason).rstrip(".")
+        return ServerUnavailable(
+            f"No server is ready at {self.address}" + (f" ({detail})." if detail else "."),
+            request_id=self.request_id,
+        )
+
+    def garbled(self, detail: str = "") -> ServerFailed:
+        """Make the error for an answer that is not one of Triton's."""
+        return ServerFailed(
+            f"What answers at {self.address} is not Triton over {self.address.protocol}{detail}.",
+            request_id=self.request_id,
+        )
+
+
+def _plain(reason: str) -> str:
+    """Pick the reason of a failed connection out of the many words of gRPC and asyncio."""
+    if "Connection refused" in reason or "Connect call failed" in reason:
+        return "connection refused"
+    if "Failed parsing HTTP/2" in reason:
+        return "what answers there does not speak gRPC"
+    return _first_line(reason.rpartition("last error: ")[2]) if reason else ""
+
+
+def _first_line(text: str) -> str:
+    # The rest of what a server says about its own failures is a traceback.
+    return text.strip().partition("\n")[0].rstrip() or "The server failed without saying why."

@@ -1,0 +1,53 @@
+"""`photoreal export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from photoreal.contract import UNPOOLS, Unpool
+
+
+@click.command()
+@click.option(
+    "--repository",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("model_repository"),
+    show_default=True,
+    help="Folder to fill; it is made when it is not there.",
+)
+@click.option(
+    "--weights",
+    default="builtin",
+    show_default=True,
+    help="builtin (computed), wct2 (published, downloaded once) or a folder of published files.",
+)
+@click.option("--unpool", type=click.Choice(UNPOOLS), default=UNPOOLS[0], show_default=True)
+@click.option(
+    "--segmenter",
+    help="ade20k (published, downloaded once) or a folder of files under the published names."
+    " Without it, photos without masks are one region each.",
+)
+@click.option(
+    "--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True
+)
+@click.option("--tensorrt", is_flag=True, help="Build TensorRT engines (needs a GPU).")
+def export(
+    repository: Path,
+    weights: str,
+    unpool: Unpool,
+    segmenter: str | None,
+    precision: str,
+    tensorrt: bool,
+) -> None:
+    """Write the networks as ONNX models into a Triton model repository.
+
+    Each model is compared with its PyTorch network in ONNX Runtime, at two sizes, before the
+    repository is touched.
+    """
+    from photoreal.export import ExportSettings, export_repository
+
+    settings = ExportSettings(repository, weights, unpool, segmenter, precision, tensorrt)
+    export_repository(settings, click.echo)
+    click.echo(f"The repository in {repository} is ready: photoreal serve --repository {repository}")

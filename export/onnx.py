@@ -1,0 +1,109 @@
+"""One network module to one ONNX file, and the check that both agree."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from photoreal.contract import ModelSpec
+from photoreal.errors import ExportError
+from photoreal.export.wrappers import Half
+from photoreal.serve.onnx_session import open_session
+
+OPSET = 18
+TRACED = (2, 64, 96)
+"""Batch, height and width of the picture that the export is traced with."""
+CHECKED = ((2, 64, 96), (1, 48, 112))
+"""Pictures that the check runs on; the second differs from the traced one in every size."""
+
+# Largest error over the largest magnitude; for label maps the share of pixels that differ.
+_TOLERANCES = {"fp32": (1e-4, 1e-3), "fp16": (1e-2, 2e-2)}
+
+
+def sample_inputs(spec: ModelSpec, batch: int, height: int, width: int) -> tuple[Tensor, ...]:
+    """Inputs of a model as a random picture of this size would give them, in 0..1."""
+    generator = torch.Generator().manual_seed(height * width + batch)
+    shapes = [
+        (batch, *(d if d > 0 else size // tensor.stride for d, size in zip(
+            tensor.dims, (0, height, width), strict=True)))
+        for tensor in spec.inputs
+    ]
+    return tuple(torch.rand(shape, generator=generator) for shape in shapes)
+
+
+def export_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) -> None:
+    """Write `module`, in evaluation mode, with free batch, height and width."""
+    samples = sample_inputs(spec, *TRACED)
+    free = {axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)}
+    # The wrappers take skips as *args, which count as one argument.
+    shapes = (free, *([(free,) * (len(samples) - 1)] if len(samples) > 1 else ()))
+    with _quiet():
+        torch.onnx.export(
+            Half(module) if precision == "fp16" else module,
+            samples,
+            path,
+            input_names=spec.input_names(),
+            output_names=spec.output_names(),
+            dynamic_shapes=(shapes,) if precision == "fp16" else shapes,
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+@torch.inference_mode()
+def check_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) -> float:
+    """Largest error of the file in ONNX Runtime against `module` in float32, at two sizes.
+
+    The error is relative to the largest value of its tensor; for label maps it is the share of
+    pixels that differ. Raises ExportError when it is beyond the precision's tolerance.
+    """
+    session = open_session(path)
+    numeric, labels = _TOLERANCES[precision]
+    worst = 0.0
+    for size in CHECKED:
+        inputs = sample_inputs(spec, *size)
+        feed = {name: x.numpy() for name, x in zip(spec.input_names(), inputs, strict=True)}
+        results: Sequence[np.ndarray] = session.run(spec.output_names(), feed)
+        for tensor, expected, found in zip(spec.outputs, module(*inputs), results, strict=True):
+            error, limit = _error(expected.numpy(), found), numeric
+            if tensor.dtype == "UINT8":
+                limit = labels
+            if not error <= limit:
+                raise ExportError(
+                    f"{spec.name} does not agree with its network: {tensor.name} is off by"
+                    f" {error:.1e} at {size[1]}x{size[2]}, allowed {limit:.0e}."
+                )
+            worst = max(worst, error)
+    return worst
+
+
+def _error(expected: np.ndarray, found: np.ndarray) -> float:
+    if expected.shape != found.shape or expected.dtype != found.dtype:
+        return float("inf")
+    if expected.dtype == np.uint8:
+        return float(np.mean(expected != found))
+    return float(np.abs(expected - found).max() / max(np.abs(expected).max(), 1e-6))
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep the exporter's progress, and its remarks on packages not used here, to itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,127 @@
+"""Filling a model repository: configs, adapters and the networks' models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from photoreal import contract
+from photoreal.contract import ModelSpec, Unpool
+from photoreal.errors import ExportError
+from photoreal.export.configs import MODEL_FILES, model_configs
+from photoreal.export.onnx import check_onnx, export_onnx
+from photoreal.export.tensorrt import build_engine, require_tensorrt
+from photoreal.export.wrappers import DecoderLevel, EncoderLevel, Labels
+from photoreal.vgg import Decoder, Encoder
+from photoreal.weights.networks import BUILTIN, load_segmenter, load_wct2, save_bundle
+
+TEMPLATES = Path(__file__).parent.parent / "model_repository"
+"""The adapters as they are installed with the package."""
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What to export and where to.
+
+    `weights`: "builtin", "wct2" or a folder. `segmenter`: None for none, "ade20k" or a folder.
+    `precision`: "fp32" or "fp16" inside the models; their tensors are float32 either way.
+    """
+
+    repository: Path
+    weights: str = BUILTIN
+    unpool: Unpool = "cat5"
+    segmenter: str | None = None
+    precision: str = "fp32"
+    tensorrt: bool = False
+
+
+def export_repository(settings: ExportSettings, report: Callable[[str], None]) -> None:
+    """Fill a repository, telling `report` a line about each model.
+
+    Every file is made aside and moved into place at the end, so a failure leaves the
+    repository as it was. Raises ExportError and WeightsError.
+    """
+    if settings.tensorrt:
+        require_tensorrt()
+    encoder, decoder = load_wct2(settings.weights, settings.unpool)
+    networks = list(_network_levels(encoder, decoder))
+    class_names: tuple[str, ...] = ()
+    if settings.segmenter is not None:
+        segmenter, class_names = load_segmenter(settings.segmenter)
+        networks.insert(0, (contract.SEGMENTER, Labels(segmenter)))
+    settings.repository.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.repository, prefix=".export-") as name:
+        staged = Path(name)
+        _stage_configs(staged, settings)
+        for spec, module in networks:
+            report(_stage_network(staged, spec, module.eval(), settings))
+        if class_names:
+            listing = staged / contract.SEGMENTER.name / contract.SEGMENTER_CLASSES_FILE
+            listing.write_text("".join(f"{one}\n" for one in class_names))
+        bundle = Path(contract.WCT2.name) / "1" / contract.WEIGHTS_FILE
+        if settings.weights != BUILTIN:
+            save_bundle(staged / bundle, encoder, decoder)
+        _move_into_place(staged, settings.repository)
+        if settings.weights == BUILTIN:
+            (settings.repository / bundle).unlink(missing_ok=True)
+    _drop_stale_models(settings)
+
+
+def _network_levels(encoder: Encoder, decoder: Decoder) -> Iterator[tuple[ModelSpec, nn.Module]]:
+    for level in contract.LEVELS:
+        module = EncoderLevel(encoder, level)
+        yield module.spec, module
+    for level in reversed(contract.LEVELS):
+        undo = DecoderLevel(decoder, level)
+        yield undo.spec, undo
+
+
+def _stage_configs(staged: Path, settings: ExportSettings) -> None:
+    for name, config in model_configs(settings.unpool, tensorrt=settings.tensorrt).items():
+        version = staged / name / "1"
+        version.mkdir(parents=True)
+        (staged / name / "config.pbtxt").write_text(config)
+        adapter = TEMPLATES / name / "1" / MODEL_FILES["python"]
+        if adapter.exists():
+            shutil.copyfile(adapter, version / adapter.name)
+
+
+def _stage_network(
+    staged: Path, spec: ModelSpec, module: nn.Module, settings: ExportSettings
+) -> str:
+    path = staged / spec.name / "1" / MODEL_FILES["onnxruntime"]
+    export_onnx(module, spec, path, settings.precision)
+    error = check_onnx(module, spec, path, settings.precision)
+    size = path.stat().st_size / 2**20
+    line = f"{spec.name:<16} {settings.precision}  {size:6.1f} MiB  largest error {error:.1e}"
+    if settings.tensorrt:
+        plan = path.with_name(MODEL_FILES["tensorrt"])
+        build_engine(spec, path, plan, settings.precision)
+        path.unlink()
+        line += f"  engine {plan.stat().st_size / 2**20:.1f} MiB"
+    return line
+
+
+def _move_into_place(staged: Path, repository: Path) -> None:
+    for file in sorted(path for path in staged.rglob("*") if path.is_file()):
+        target = repository / file.relative_to(staged)
+        if target.exists() and target.read_bytes() == file.read_bytes():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(file, target)
+        except OSError as error:
+            raise ExportError(f"{target} cannot be written ({error.strerror}).") from error
+
+
+def _drop_stale_models(settings: ExportSettings) -> None:
+    """Remove models of the other format, which the configs no longer name."""
+    stale = MODEL_FILES["onnxruntime" if settings.tensorrt else "tensorrt"]
+    for spec in contract.network_levels():
+        (settings.repository / spec.name / "1" / stale).unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""Modules that give the networks the flat tensors in and out that a model of the server has."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from photoreal.contract import BANDS, ORIGINAL, decoder, encoder
+from photoreal.segmenter import Segmenter
+from photoreal.vgg import Decoder, Encoder, Skips
+
+
+class EncoderLevel(nn.Module):
+    """One encoder level: features in, features and skips out, in the contract's order."""
+
+    def __init__(self, network: Encoder, level: int) -> None:
+        super().__init__()
+        self.network, self._level = network, level
+        self.spec = encoder(level, network.unpool)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(N, C, H, W) to the tensors of `photoreal.contract.encoder`."""
+        features, skips = self.network.level(self._level, x)
+        return (features,) if skips is None else (features, *(s for s in skips if s is not None))
+
+
+class DecoderLevel(nn.Module):
+    """One decoder level: features and skips in, features out."""
+
+    def __init__(self, network: Decoder, level: int) -> None:
+        super().__init__()
+        self.network, self._level = network, level
+        self.spec = decoder(level, network.unpool)
+
+    def forward(self, x: Tensor, *skips: Tensor) -> tuple[Tensor, ...]:
+        """The tensors of `photoreal.contract.decoder` to (N, C, H, W)."""
+        if not skips:
+            return (self.network.level(self._level, x),)
+        named = dict(zip((*BANDS, ORIGINAL), skips, strict=False))
+        pooled = Skips(*(named[name] for name in BANDS), original=named.get(ORIGINAL))
+        return (self.network.level(self._level, x, pooled),)
+
+
+class Labels(nn.Module):
+    """The segmenter from an image in 0..1 to labels, normalisation and argmax inside."""
+
+    def __init__(self, network: Segmenter) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(N, 3, H, W) to (N, H, W) uint8."""
+        return (self.network.labels(x),)
+
+
+class Half(nn.Module):
+    """A module computed in half precision between single-precision tensors."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module.half()
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Same shapes as the module's own; floating-point outputs come back as float32."""
+        outputs = self.module(*(tensor.half() for tensor in inputs))
+        return tuple(out.float() if out.is_floating_point() else out for out in outputs)

@@ -1,0 +1,60 @@
+"""Triton adapter of `photoreal.serve.stylize`: tensors in, one call, tensors out."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as triton
+
+from photoreal.contract import SEGMENTER, SEGMENTER_CLASSES_FILE, STYLIZE, WCT2
+from photoreal.preprocess import Limits
+from photoreal.serve.adapter import answer, blob, bytes_tensor, call_model, read_inputs, text
+from photoreal.serve.stylize import Models, StylizeRequest, stylize
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        listing = Path(args["model_repository"]).parent / SEGMENTER.name / SEGMENTER_CLASSES_FILE
+        self._classes = tuple(listing.read_text().split("\n")[:-1]) if listing.exists() else ()
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        return answer(triton, STYLIZE, requests, self._serve)
+
+    def _serve(self, request: Any) -> dict[str, Any]:
+        values = read_inputs(triton, STYLIZE, request)
+        convert = {
+            "CONTENT": blob,
+            "STYLE": blob,
+            "CONTENT_MASK": blob,
+            "STYLE_MASK": blob,
+            "ALPHA": lambda value: float(value.item()),
+            "SIZE": lambda value: int(value.item()),
+            "TRANSFER_AT": text,
+            "SEGMENT": lambda value: bool(value.item()),
+            "MATCH": text,
+        }
+        given = {name.lower(): convert[name](value) for name, value in values.items()}
+        response = stylize(StylizeRequest(**given), self._models(request.request_id()), Limits())
+        return {name: bytes_tensor(getattr(response, name.lower())) for name in STYLIZE.output_names()}
+
+    def _models(self, request_id: str) -> Models:
+        def segment(image: Any) -> Any:
+            outputs = call_model(triton, SEGMENTER, {"IMAGE": image[None]}, request_id)
+            return outputs["LABELS"][0]
+
+        def transfer(
+            content: Any, style: Any, content_labels: Any, style_labels: Any, **how: Any
+        ) -> Any:
+            pairs = [(p.content, -1 if p.style is None else p.style) for p in how["pairs"]]
+            inputs = {
+                "CONTENT": content,
+                "STYLE": style,
+                "CONTENT_LABELS": content_labels,
+                "STYLE_LABELS": style_labels,
+                "PAIRS": np.array(pairs, dtype=np.int32).reshape(-1, 2),
+                "ALPHA": np.array([how["alpha"]], dtype=np.float32),
+                "TRANSFER_AT": bytes_tensor(",".join(how["places"])),
+            }
+            return call_model(triton, WCT2, inputs, request_id)["IMAGE"]
+
+        return Models(transfer, segment if self._classes else None, self._classes)

@@ -1,0 +1,162 @@
+"""Encoded images to arrays: only known formats, only within limits, upright and in sRGB."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from photoreal.errors import InvalidImage, InvalidMask, InvalidRequest
+from photoreal.preprocess.limits import Limits
+from photoreal.regions import check_label_count, labels_from_colors
+
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+MASK_FORMATS = ("PNG",)
+
+_SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+# What Pillow's decoders raise on damaged data.
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError,
+            KeyError, TypeError, OverflowError, MemoryError)
+
+
+class Mask(NamedTuple):
+    """A mask as it was drawn: its label map (H, W) uint8 and how labels were written."""
+
+    labels: npt.NDArray[np.uint8]
+    kind: Literal["labels", "colors"]
+
+
+def decode_photo(data: bytes, name: str, limits: Limits) -> npt.NDArray[np.uint8]:
+    """Decode a photo to RGB (H, W, 3) uint8, upright and in sRGB.
+
+    16-bit gray is scaled to 8 bits, CMYK and palette images are converted, transparent ones
+    laid on white. `name` ("content photo") opens the sentence of an error. Raises
+    InvalidImage when the data is no image in a known format, is damaged, animated, in
+    floating point, or beyond a limit.
+    """
+    with _opened(data, name, PHOTO_FORMATS, limits, InvalidImage) as image:
+        upright = ImageOps.exif_transpose(image)
+        return np.asarray(_to_srgb(upright, name))
+
+
+def decode_mask(data: bytes, name: str, limits: Limits) -> Mask:
+    """Decode a mask: gray PNGs hold labels, PNGs with colors the nine published ones.
+
+    Raises InvalidMask when the data is no such PNG, is beyond a limit or has more labels than
+    a mask can have.
+    """
+    with _opened(data, name, MASK_FORMATS, limits, InvalidMask) as image:
+        if image.mode in ("1", "L", "LA", *_SIXTEEN_BIT):
+            values = np.asarray(image.getchannel(0) if image.mode != "1" else image.convert("L"))
+            if values.max() > 255:
+                raise InvalidMask(
+                    f"The {name} has labels up to {values.max()}; expected labels from 0 to 255."
+                )
+            mask = Mask(values.astype(np.uint8), "labels")
+        else:
+            mask = Mask(labels_from_colors(np.asarray(image.convert("RGB"))), "colors")
+    check_label_count(mask.labels)
+    return mask
+
+
+@contextmanager
+def _opened(
+    data: bytes,
+    name: str,
+    formats: tuple[str, ...],
+    limits: Limits,
+    error: type[InvalidRequest],
+) -> Iterator[Image.Image]:
+    """Open and decode an image after checking everything that its header tells."""
+    if not data:
+        raise error(f"The {name} is empty; expected an image file.")
+    if len(data) > limits.max_bytes:
+        raise error(f"The {name} has {len(data)} bytes; expected at most {limits.max_bytes}.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the header's size is checked below
+            image = Image.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError:
+        raise error(f"The {name} is no image; expected one in {_list(formats)} format.") from None
+    except Image.DecompressionBombError:
+        raise error(f"The {name} has more than the {limits.max_pixels} pixels allowed.") from None
+    except _DAMAGED:
+        raise error(f"The {name} is damaged; its header cannot be read.") from None
+    with image:
+        _check_header(image, name, limits, error)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # odd metadata is no reason to refuse a photo
+                image.load()
+                yield image
+        except InvalidRequest:
+            raise
+        except _DAMAGED:
+            raise error(f"The {name} is truncated or damaged; it cannot be decoded.") from None
+
+
+def _check_header(
+    image: Image.Image, name: str, limits: Limits, error: type[InvalidRequest]
+) -> None:
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise error(
+            f"The {name} is {width}x{height} pixels; expected at most {limits.max_pixels} pixels"
+            " in all."
+        )
+    if min(width, height) < limits.min_side:
+        raise error(
+            f"The {name} is {width}x{height} pixels; expected at least {limits.min_side} a side."
+        )
+    frames = getattr(image, "n_frames", 1)
+    # An MPO file is a JPEG with previews behind it, as some cameras write it.
+    if frames > 1 and image.format != "MPO":
+        raise error(f"The {name} has {frames} frames or pages; expected a single picture.")
+
+
+def _to_srgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode == "F":
+        raise InvalidImage(
+            f"The {name} holds floating-point values; expected 8 or 16 bits a channel."
+        )
+    if image.mode in _SIXTEEN_BIT:
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise InvalidImage(f"The {name} has more than 16 bits a channel; expected 8 or 16.")
+        return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        flat = Image.alpha_composite(white, layer).convert("RGB")
+        return _apply_profile(flat, image.info.get("icc_profile"))
+    if image.mode in ("RGB", "CMYK", "L"):
+        return _apply_profile(image, image.info.get("icc_profile"))
+    return image.convert("RGB")
+
+
+def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert from the embedded color profile to sRGB where there is a usable one."""
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(
+                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass  # a profile of another color space or a damaged one: take the values as sRGB
+    return image.convert("RGB")
+
+
+def _list(formats: tuple[str, ...]) -> str:
+    names = [{"WEBP": "WebP"}.get(name, name) for name in formats]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

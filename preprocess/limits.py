@@ -1,0 +1,23 @@
+"""What a request may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of a request; photos beyond them are refused before they are decoded.
+
+    `max_bytes`: of one encoded image. `max_pixels`: of one image as it arrives, read from
+    its header. `min_side`: the shortest side in pixels of an image as it arrives.
+    `min_size`, `max_size`: the working length of the shorter side. `max_working_pixels`: of
+    one photo at working size, which bounds the memory of a request.
+    """
+
+    max_bytes: int = 64 * 2**20
+    max_pixels: int = 64_000_000
+    min_side: int = 8
+    min_size: int = 16
+    max_size: int = 2048
+    max_working_pixels: int = 2048 * 2048

@@ -1,0 +1,45 @@
+"""Triton's `onnxruntime` backend in Python, for servers that come without the native one.
+
+Serves every model whose config says `backend: "onnxruntime"`, reading the same repository as
+the native backend does.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import triton_python_backend_utils as triton
+
+from photoreal.serve.onnx_session import open_session
+
+
+class TritonPythonModel:
+    """One ONNX model on the CPU."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Open the model file of this version."""
+        config = json.loads(args["model_config"])
+        folder = Path(args["model_repository"]) / args["model_version"]
+        self._session = open_session(folder / (config["default_model_filename"] or "model.onnx"))
+        self._outputs = [output["name"] for output in config["output"]]
+        self._inputs = [spec["name"] for spec in config["input"]]
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Run each request by itself: sizes are free, so requests seldom stack."""
+        return [self._run(request) for request in requests]
+
+    def _run(self, request: Any) -> Any:
+        feed = {
+            name: triton.get_input_tensor_by_name(request, name).as_numpy()
+            for name in self._inputs
+        }
+        try:
+            arrays = self._session.run(self._outputs, feed)
+        except onnxruntime.capi.onnxruntime_pybind11_state.OnnxRuntimeException as error:
+            triton.Logger.log_error(f"request {request.request_id() or 'without id'}: {error}")
+            message = "The model cannot run on tensors of these sizes; the server's log tells why."
+            failure = triton.TritonError(message, triton.TritonError.INVALID_ARG)
+            return triton.InferenceResponse(error=failure)
+        tensors = map(triton.Tensor, self._outputs, arrays)
+        return triton.InferenceResponse(output_tensors=list(tensors))

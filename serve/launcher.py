@@ -1,0 +1,278 @@
+"""Starting, awaiting and stopping a real tritonserver from the wheel."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from photoreal import contract
+from photoreal.errors import ServeError
+from photoreal.serve.canary import canary
+from photoreal.serve.environment import (
+    Wheel,
+    check_environment,
+    check_ports,
+    free_ports,
+    server_environment,
+)
+
+BACKENDS = Path(__file__).parent / "backends"
+DEFAULT_REPOSITORY = Path("model_repository")
+_EXIT_TIMEOUT_S = 20
+_READY_TIMEOUT_S = 180.0
+_MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """How to serve; `engine` None leaves the choice to the repository's config."""
+
+    repository: Path = DEFAULT_REPOSITORY
+    engine: str | None = None
+    host: str = "127.0.0.1"
+    http_port: int = 8000
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+    verbose: bool = False
+    admin_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
+
+    def ports(self) -> dict[str, int]:
+        """The three ports by name."""
+        return {"http": self.http_port, "grpc": self.grpc_port, "metrics": self.metrics_port}
+
+
+def models_to_load(repository: Path, engine: str | None) -> list[str]:
+    """Models that the engine needs and the repository holds; raises ServeError.
+
+    The network levels are separate processes, which the "local" engine has no use for.
+    """
+    if not (repository / contract.STYLIZE.name / "config.pbtxt").exists():
+        raise ServeError(
+            f"There is no model repository in {repository}; make one with: photoreal export"
+            f" --repository {repository}"
+        )
+    wanted = [contract.STYLIZE.name, contract.WCT2.name]
+    if is_exported(repository, contract.SEGMENTER.name):
+        wanted.append(contract.SEGMENTER.name)
+    if engine == "bls":
+        levels = [spec.name for spec in contract.network_levels()]
+        lacking = [name for name in levels if not is_exported(repository, name)]
+        if lacking:
+            raise ServeError(
+                f"The bls engine needs models that are not exported ({', '.join(lacking)}); make"
+                f" them with: photoreal export --repository {repository}"
+            )
+        wanted += levels
+    return wanted
+
+
+def is_exported(repository: Path, name: str) -> bool:
+    """Whether a network's model file has been built."""
+    return any((repository / name / "1" / f"model.{kind}").exists() for kind in ("onnx", "plan"))
+
+
+def command_line(
+    settings: ServeSettings, binary: Path, backends: Path, models: list[str]
+) -> list[str]:
+    """The tritonserver command for these settings.
+
+    Only what is needed is loaded, and management needs a key: a load call may carry code.
+    """
+    host, key = settings.host, f"admin-key={settings.admin_key}"
+    arguments = [
+        str(binary),
+        f"--model-repository={settings.repository.resolve()}",
+        f"--backend-directory={backends}",
+        "--model-control-mode=explicit",
+        *(f"--load-model={name}" for name in models),
+        "--disable-auto-complete-config",
+        f"--http-address={host}",
+        f"--grpc-address={host}",
+        f"--metrics-address={host}",
+        f"--http-port={settings.http_port}",
+        f"--grpc-port={settings.grpc_port}",
+        f"--metrics-port={settings.metrics_port}",
+        f"--http-restricted-api={','.join(_MANAGEMENT)}:{key}",
+        f"--grpc-restricted-protocol={','.join(_MANAGEMENT)}:{key}",
+        f"--backend-config=python,shm-region-prefix-name={settings.shm_prefix}",
+        f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
+    ]
+    return arguments if settings.verbose else [*arguments, "--log-info=false"]
+
+
+class Server:
+    """A running tritonserver.
+
+    `log` takes the server's output; None passes it on to this process's standard error.
+    """
+
+    def __init__(self, settings: ServeSettings, log: IO[bytes] | None = None) -> None:
+        self.settings = settings
+        self._log = log
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def http_url(self) -> str:
+        """Address of the HTTP endpoint, host:port."""
+        return f"{_reachable(self.settings.host)}:{self.settings.http_port}"
+
+    @property
+    def grpc_url(self) -> str:
+        """Address of the gRPC endpoint, host:port."""
+        return f"{_reachable(self.settings.host)}:{self.settings.grpc_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Address of the Prometheus metrics."""
+        return f"http://{_reachable(self.settings.host)}:{self.settings.metrics_port}/metrics"
+
+    @property
+    def pid(self) -> int:
+        """Process id of tritonserver; its models are its children."""
+        if self._process is None:
+            raise ServeError("The server is not running.")
+        return self._process.pid
+
+    def start(self) -> None:
+        """Check the machine and start the process; raises ServeError."""
+        settings = self.settings
+        wheel = check_environment()
+        models = models_to_load(settings.repository, settings.engine)
+        check_ports(settings.host, settings.ports())
+        self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
+        backends = assemble_backends(wheel, Path(self._folder.name))
+        extra = {contract.ENGINE_VARIABLE: settings.engine} if settings.engine else {}
+        self._process = subprocess.Popen(
+            command_line(settings, wheel.binary, backends, models),
+            env=server_environment(wheel, extra),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT if self._log else None,
+            start_new_session=True,  # Ctrl-C reaches this process, which then stops the server
+        )
+
+    def wait_ready(self, timeout_s: float = _READY_TIMEOUT_S) -> None:
+        """Wait until a real request through every stage has been answered; raises ServeError."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if (code := self.poll()) is not None:
+                raise ServeError(
+                    f"The server stopped while starting (exit code {code}); its log tells why."
+                )
+            if canary(self.http_url, deadline - time.monotonic()):
+                return
+            time.sleep(0.2)
+        raise ServeError(
+            f"The server was not ready within {timeout_s:.0f} s; its log may tell why."
+        )
+
+    def poll(self) -> int | None:
+        """Exit code when the process has ended, None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def wait(self) -> int:
+        """Wait for the process to end by itself."""
+        return 0 if self._process is None else self._process.wait()
+
+    def stop(self) -> None:
+        """Let requests in flight finish, then end the server and all that it started."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_EXIT_TIMEOUT_S + 10)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # helpers that outlived the server
+            process.wait()
+            for leftover in Path("/dev/shm").glob(f"{self.settings.shm_prefix}*"):  # noqa: S108
+                leftover.unlink(missing_ok=True)
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def __enter__(self) -> Server:
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def assemble_backends(wheel: Wheel, folder: Path) -> Path:
+    """Lay out a backend directory: the wheel's Python backend with its stub, and ours over it."""
+    backends = folder / "backends"
+    python = backends / "python"
+    python.mkdir(parents=True)
+    for file in wheel.python_backend.iterdir():
+        if file.is_file():
+            (python / file.name).symlink_to(file)
+    (python / wheel.stub.name).symlink_to(wheel.stub)
+    for own in BACKENDS.iterdir():
+        if (own / "model.py").exists():
+            (backends / own.name).mkdir()
+            (backends / own.name / "model.py").symlink_to((own / "model.py").resolve())
+    return backends
+
+
+@contextlib.contextmanager
+def embedded_server(
+    repository: Path | None = None, *, engine: str | None = None
+) -> Iterator[Server]:
+    """A server of one's own on free ports of this machine, for as long as the context lasts.
+
+    Its log goes to a file that is kept, and named in the error, when it cannot start.
+    """
+    http, grpc, metrics = free_ports("127.0.0.1", 3)
+    settings = ServeSettings(
+        repository=repository or DEFAULT_REPOSITORY,
+        engine=engine,
+        http_port=http,
+        grpc_port=grpc,
+        metrics_port=metrics,
+    )
+    descriptor, name = tempfile.mkstemp(prefix="photoreal-server-", suffix=".log")
+    with os.fdopen(descriptor, "wb") as log:
+        server = Server(settings, log)
+        try:
+            server.start()
+            server.wait_ready()
+        except ServeError as error:
+            server.stop()
+            raise ServeError(f"{error} The log is in {name}.") from error
+        except BaseException:
+            server.stop()
+            Path(name).unlink(missing_ok=True)
+            raise
+        try:
+            yield server
+        finally:
+            server.stop()
+            Path(name).unlink(missing_ok=True)
+
+
+def _reachable(host: str) -> str:
+    """An address at which this machine reaches a server bound to `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104

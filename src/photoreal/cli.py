@@ -1,0 +1,132 @@
+"""The command ``photoreal``: finds the subcommand that was asked for and runs it.
+
+A subcommand's module is imported only when it is run, so that the client's user needs
+neither torch nor a server.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import click
+
+from photoreal import __version__
+from photoreal.errors import InvalidRequest, PhotorealError
+
+FAILED = 1
+CALLER_ERROR = 2
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Subcommand:
+    """Where a subcommand is, what it is for, and the extra that its packages come with."""
+
+    module: str
+    attribute: str
+    short_help: str
+    extra: str | None = None
+
+
+SUBCOMMANDS = {
+    "export": Subcommand(
+        "photoreal.export.command",
+        "export",
+        "Write the networks as ONNX or TensorRT models into the model repository.",
+        extra="export",
+    ),
+    "serve": Subcommand(
+        "photoreal.serve.command",
+        "serve",
+        "Start a Triton server with the model repository.",
+        extra="serve",
+    ),
+    "stylize": Subcommand(
+        "photoreal.client.command",
+        "stylize",
+        "Give a photo the colours, light and mood of another one.",
+    ),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is run, and lists all without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the subcommands."""
+        return sorted(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a subcommand.
+
+        Raises:
+            click.ClickException: its packages are not installed.
+        """
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        subcommand = SUBCOMMANDS[cmd_name]
+        try:
+            command: click.Command = getattr(import_module(subcommand.module), subcommand.attribute)
+        except ImportError as error:
+            raise _not_installed(cmd_name, error) from None
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, SUBCOMMANDS[name].short_help) for name in sorted(SUBCOMMANDS)]
+            )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; its functions may meet a missing package only now."""
+        try:
+            return super().invoke(ctx)
+        except ImportError as error:
+            raise _not_installed(ctx.invoked_subcommand or "", error) from None
+
+
+def _not_installed(name: str, error: ImportError) -> click.ClickException:
+    extra = SUBCOMMANDS[name].extra if name in SUBCOMMANDS else None
+    package = f"photoreal[{extra}]" if extra else "photoreal"
+    return click.ClickException(
+        f'`photoreal {name}` needs packages that are not there ({error}): pip install "{package}".'
+    )
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="photoreal")
+def photoreal() -> None:
+    """Photorealistic style transfer, served by NVIDIA Triton."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0 is success, 1 a failure, 2 a call that has to be changed, 130 an interruption.
+
+    Args:
+        argv: the arguments after the program's name; those of the process unless given.
+    """
+    arguments = None if argv is None else list(argv)
+    try:
+        outcome = photoreal.main(arguments, prog_name="photoreal", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except PhotorealError as error:
+        click.echo(f"Error: {error}", err=True)
+        return CALLER_ERROR if isinstance(error, InvalidRequest) else FAILED
+    except SystemExit as stop:  # click's way out when nobody reads the output any more
+        return stop.code if isinstance(stop.code, int) else FAILED
+    return outcome if isinstance(outcome, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""The models of the repository: their tensors' names, types and shapes, and their options.
+
+This is the one home of that knowledge. The adapters inside Triton, the client and the export
+read it from here, and a test parses every ``config.pbtxt`` and compares.
+
+Shapes leave out the batch dimension, as Triton's configs do; -1 is a free size. Image tensors
+are channels first, (3, H, W), RGB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Place = Literal["encoder", "skip", "decoder"]
+PLACES: tuple[Place, ...] = ("encoder", "skip", "decoder")
+"""Where the transform may happen (WCT2, section 3.3 and the ablation of section 4)."""
+
+MatchRule = Literal["published", "nearest"]
+MATCH_RULES: tuple[MatchRule, ...] = ("published", "nearest")
+
+Unpool = Literal["cat5", "sum"]
+UNPOOLS: tuple[Unpool, ...] = ("cat5", "sum")
+"""How unpooled bands join: side by side with the original features, or added up."""
+
+ENGINES = ("local", "bls")
+ENGINE_PARAMETER = "engine"
+ENGINE_VARIABLE = "PHOTOREAL_ENGINE"
+"""Environment variable that takes precedence over the config's ``engine`` parameter."""
+
+DEFAULT_ALPHA = 1.0
+DEFAULT_SIZE = 512
+DEFAULT_TRANSFER_AT = ",".join(PLACES)
+
+LEVELS = (1, 2, 3, 4)
+CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512}
+"""Feature channels at each VGG level."""
+BANDS = ("LH", "HL", "HH")
+"""The high-frequency Haar bands that a pooling hands to its unpooling."""
+ORIGINAL = "ORIGINAL"
+"""The features before a pooling, which "cat5" hands over as well."""
+POOLINGS = (1, 2, 3)
+PADDING_MULTIPLE = 8
+"""Three poolings by two: heights and widths inside the networks are multiples of this."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor of a model: Triton's name of its type, and its shape without a batch.
+
+    `stride` is how many pixels of the picture one step along a free size stands for.
+    """
+
+    name: str
+    dtype: Literal["FP32", "UINT8", "INT32", "BOOL", "BYTES"]
+    dims: tuple[int, ...]
+    optional: bool = False
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model of the repository; ``max_batch_size`` 0 means that it takes no batch."""
+
+    name: str
+    backend: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    max_batch_size: int = 0
+
+    def input_names(self) -> list[str]:
+        """Names of the inputs, in the order of the config."""
+        return [spec.name for spec in self.inputs]
+
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in the order of the config."""
+        return [spec.name for spec in self.outputs]
+
+
+STYLIZE = ModelSpec(
+    name="stylize",
+    backend="python",
+    inputs=(
+        TensorSpec("CONTENT", "BYTES", (1,)),
+        TensorSpec("STYLE", "BYTES", (1,)),
+        TensorSpec("CONTENT_MASK", "BYTES", (1,), optional=True),
+        TensorSpec("STYLE_MASK", "BYTES", (1,), optional=True),
+        TensorSpec("ALPHA", "FP32", (1,), optional=True),
+        TensorSpec("SIZE", "INT32", (1,), optional=True),
+        TensorSpec("TRANSFER_AT", "BYTES", (1,), optional=True),
+        TensorSpec("SEGMENT", "BOOL", (1,), optional=True),
+        TensorSpec("MATCH", "BYTES", (1,), optional=True),
+    ),
+    outputs=(
+        TensorSpec("IMAGE", "BYTES", (1,)),
+        TensorSpec("CONTENT_LABELS", "BYTES", (1,)),
+        TensorSpec("STYLE_LABELS", "BYTES", (1,)),
+        TensorSpec("REPORT", "BYTES", (1,)),
+    ),
+)
+
+WCT2 = ModelSpec(
+    name="wct2",
+    backend="python",
+    inputs=(
+        TensorSpec("CONTENT", "FP32", (3, -1, -1)),
+        TensorSpec("STYLE", "FP32", (3, -1, -1)),
+        TensorSpec("CONTENT_LABELS", "UINT8", (-1, -1), optional=True),
+        TensorSpec("STYLE_LABELS", "UINT8", (-1, -1), optional=True),
+        TensorSpec("PAIRS", "INT32", (-1, 2), optional=True),
+        TensorSpec("ALPHA", "FP32", (1,), optional=True),
+        TensorSpec("TRANSFER_AT", "BYTES", (1,), optional=True),
+    ),
+    outputs=(TensorSpec("IMAGE", "FP32", (3, -1, -1)),),
+)
+
+SEGMENTER = ModelSpec(
+    name="segmenter",
+    backend="onnxruntime",
+    inputs=(TensorSpec("IMAGE", "FP32", (3, -1, -1)),),
+    outputs=(TensorSpec("LABELS", "UINT8", (-1, -1)),),
+    max_batch_size=4,
+)
+UNPOOL_PARAMETER = "unpool"
+WEIGHTS_FILE = "weights.pt"
+"""File beside wct2's `model.py`: parameters of the local engine; without it the built-in ones."""
+
+SEGMENTER_CLASSES_FILE = "labels.txt"
+"""File beside the segmenter's config: its class names, one a line, in the order of labels."""
+
+
+def _features(name: str, channels: int, stride: int) -> TensorSpec:
+    return TensorSpec(name, "FP32", (channels, -1, -1), stride=stride)
+
+
+def skip_specs(pooling: int, unpool: Unpool = "cat5") -> tuple[TensorSpec, ...]:
+    """Tensors that the pooling after VGG level 1..3 hands to its unpooling."""
+    channels = CHANNELS[pooling]
+    bands = tuple(_features(name, channels, 2**pooling) for name in BANDS)
+    if unpool == "sum":
+        return bands
+    return (*bands, _features(ORIGINAL, channels, 2 ** (pooling - 1)))
+
+
+def encoder(level: int, unpool: Unpool = "cat5") -> ModelSpec:
+    """Spec of encoder level 1..4: features in, features and at three of the levels skips out.
+
+    "cat5" pools at the start of levels 2, 3 and 4, "sum" at the end of levels 1, 2 and 3.
+    """
+    pooling = level - 1 if unpool == "cat5" else level
+    pools = pooling in POOLINGS
+    stride = 2 ** max(level - 2, 0) if unpool == "cat5" else 2 ** (level - 1)
+    return ModelSpec(
+        name=f"wct2_encoder_{level}",
+        backend="onnxruntime",
+        inputs=(_features("INPUT", 3 if level == 1 else CHANNELS[level - 1], stride),),
+        outputs=(
+            _features("FEATURES", CHANNELS[level], 2 * stride if pools else stride),
+            *(skip_specs(pooling, unpool) if pools else ()),
+        ),
+        max_batch_size=4,
+    )
+
+
+def decoder(level: int, unpool: Unpool = "cat5") -> ModelSpec:
+    """Spec of decoder level 4..1: features and, but for level 1, skips in; features out."""
+    unpools = level > LEVELS[0]
+    stride = 2 ** (level - 1)
+    below = CHANNELS[level - 1] if unpools else 3
+    return ModelSpec(
+        name=f"wct2_decoder_{level}",
+        backend="onnxruntime",
+        inputs=(
+            _features("FEATURES", CHANNELS[level], stride),
+            *(skip_specs(level - 1, unpool) if unpools else ()),
+        ),
+        outputs=(_features("OUTPUT", below, stride // 2 if unpools else stride),),
+        max_batch_size=4,
+    )
+
+
+def network_levels(unpool: Unpool = "cat5") -> tuple[ModelSpec, ...]:
+    """Specs of encoder levels 1..4 and decoder levels 4..1."""
+    encoders = tuple(encoder(level, unpool) for level in LEVELS)
+    return encoders + tuple(decoder(level, unpool) for level in reversed(LEVELS))
+
+
+def models(unpool: Unpool = "cat5") -> tuple[ModelSpec, ...]:
+    """Specs of every model of the repository."""
+    return (STYLIZE, WCT2, SEGMENTER, *network_levels(unpool))

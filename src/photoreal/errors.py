@@ -1,0 +1,46 @@
+"""What a caller can do wrong, as exceptions whose messages are written for the caller.
+
+    PhotorealError
+    ├── InvalidRequest      the request cannot be served as it is; also a ValueError
+    │   ├── InvalidImage    a photo cannot be read or is beyond a limit
+    │   ├── InvalidMask     a mask cannot be read or does not belong to its photo
+    │   └── InvalidOption   a number or a word is outside what is allowed
+    ├── WeightsError        a checkpoint is missing, misshapen or not what was recorded
+    ├── ExportError         an exported model does not agree with its network
+    └── ServeError          the server cannot start, or stopped by itself
+
+A message is one sentence: what was wrong, what was expected. It holds no path of the server
+and no traceback, since it travels to the client.
+"""
+
+
+class PhotorealError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidRequest(PhotorealError, ValueError):
+    """The request cannot be served as it is; the caller has to change it."""
+
+
+class InvalidImage(InvalidRequest):
+    """A photo cannot be read or is beyond a limit."""
+
+
+class InvalidMask(InvalidRequest):
+    """A mask cannot be read or does not belong to its photo."""
+
+
+class InvalidOption(InvalidRequest):
+    """An option (alpha, size, places, rule) is outside what is allowed."""
+
+
+class WeightsError(PhotorealError):
+    """A set of weights is missing, misshapen or not what was recorded."""
+
+
+class ExportError(PhotorealError):
+    """An export cannot be made, or does not agree with the network it came from."""
+
+
+class ServeError(PhotorealError):
+    """The server cannot start, or stopped by itself."""

@@ -1,0 +1,123 @@
+"""Regions: label maps, masks as people draw them, and which content region takes which style.
+
+A label map is a (H, W) uint8 array with one label a pixel. Two rules match the regions of two
+label maps:
+
+- "published": WCT2's own, for masks that a person drew. A label counts when both photos have
+  enough of it; other content pixels keep their own features.
+- "nearest": for automatic masks. No content region stays unstyled: when the style photo lacks
+  its class, it takes the closest class that is there, else the whole style photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from photoreal.errors import InvalidMask
+
+LabelMap = npt.NDArray[np.uint8]
+
+MASK_COLORS: dict[str, tuple[int, int, int]] = {
+    "blue": (0, 0, 255),
+    "green": (0, 255, 0),
+    "black": (0, 0, 0),
+    "white": (255, 255, 255),
+    "red": (255, 0, 0),
+    "yellow": (255, 255, 0),
+    "grey": (128, 128, 128),
+    "light blue": (0, 255, 255),
+    "purple": (255, 0, 255),
+}
+"""The nine published mask colors; a color's position is its label."""
+
+MAX_REGIONS = 64
+"""More distinct labels than this are a photograph or a lossy copy, not a mask."""
+
+_PUBLISHED_MIN_PIXELS = 10
+_PUBLISHED_MAX_RATIO = 100
+_NEAREST_MIN_SHARE = 0.005  # a style region smaller than this has no dependable statistics
+_DEEPEST_STRIDE = 8
+
+
+class Pair(NamedTuple):
+    """A content label and the style label that it takes; None is the whole style photo."""
+
+    content: int
+    style: int | None
+
+
+def labels_from_colors(mask: npt.NDArray[np.uint8]) -> LabelMap:
+    """Label map (H, W) of a color mask (H, W, 3) uint8: each pixel's nearest published color."""
+    packed = mask.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+    # A mask has few distinct colors, smeared edges included: measure each of them once.
+    found, inverse = np.unique(packed, return_inverse=True)
+    colors = np.stack([found >> 16, (found >> 8) & 255, found & 255], axis=1).astype(np.int32)
+    palette = np.array(list(MASK_COLORS.values()), dtype=np.int32)
+    distance = ((colors[:, None, :] - palette[None, :, :]) ** 2).sum(axis=2)
+    nearest: LabelMap = distance.argmin(axis=1).astype(np.uint8)
+    return nearest[inverse].reshape(mask.shape[:2])
+
+
+def check_label_count(labels: LabelMap) -> None:
+    """Raise InvalidMask when a mask has more distinct labels than regions make sense."""
+    count = np.count_nonzero(np.bincount(labels.ravel(), minlength=256))
+    if count > MAX_REGIONS:
+        raise InvalidMask(
+            f"The mask has {count} different labels, more than the {MAX_REGIONS} allowed;"
+            " a mask holds one flat value or color a region."
+        )
+
+
+def resize_labels(labels: LabelMap, height: int, width: int) -> LabelMap:
+    """Label map at another size, nearest neighbor, always from the full-size one."""
+    if labels.shape == (height, width):
+        return labels
+    resized = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
+    return np.asarray(resized)
+
+
+def match_published(content: LabelMap, style: LabelMap) -> list[Pair]:
+    """Pairs by the published rule, for label maps at working size.
+
+    A label is used where both have more than 10 pixels of it and neither count is 100 times
+    the other or more.
+    """
+    pairs = []
+    counts = zip(_counts(content), _counts(style), strict=True)
+    for label, (ours, theirs) in enumerate(counts):
+        enough = min(ours, theirs) > _PUBLISHED_MIN_PIXELS
+        if enough and max(ours, theirs) < _PUBLISHED_MAX_RATIO * min(ours, theirs):
+            pairs.append(Pair(label, label))
+    return pairs
+
+
+def match_nearest(
+    content: LabelMap, style: LabelMap, kinship: Mapping[int, Sequence[int]] | None = None
+) -> list[Pair]:
+    """Pairs that leave no content region unstyled.
+
+    `kinship` names for a label the labels that come closest to it, the closest first. A style
+    region stands for a class when it covers at least half a percent of the photo and is still
+    there at the deepest features' size; a class without one takes its nearest kin's region,
+    and without kin the whole style photo.
+    """
+    height, width = style.shape
+    deepest = _counts(
+        resize_labels(style, max(height // _DEEPEST_STRIDE, 1), max(width // _DEEPEST_STRIDE, 1))
+    )
+    enough = _counts(style) >= _NEAREST_MIN_SHARE * style.size
+    usable = {int(label) for label in np.flatnonzero(enough & (deepest > 0))}
+    pairs = []
+    for label in np.flatnonzero(_counts(content)).tolist():
+        candidates = (label, *(kinship or {}).get(label, ()))
+        pairs.append(Pair(label, next((kin for kin in candidates if kin in usable), None)))
+    return pairs
+
+
+def _counts(labels: LabelMap) -> npt.NDArray[np.int64]:
+    return np.bincount(labels.ravel(), minlength=256)

@@ -1,0 +1,184 @@
+"""The semantic segmenter: a dilated ResNet50 with pyramid pooling.
+
+He et al., "Deep Residual Learning" (CVPR 2016), with the deep stem and the dilation (output
+stride 8) of Zhao et al., "Pyramid Scene Parsing Network" (CVPR 2017), trained with deep
+supervision. Parameters carry the names of the published ADE20K checkpoints, split in encoder
+and decoder as there. Any width and any number of classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MEAN = (0.485, 0.456, 0.406)
+STANDARD_DEVIATION = (0.229, 0.224, 0.225)
+POOL_SIZES = (1, 2, 3, 6)
+EXPANSION = 4
+BLOCKS = (3, 4, 6, 3)
+FULL_WIDTH = 64
+
+
+class Bottleneck(nn.Module):
+    """A residual block 1x1, 3x3, 1x1; the stride sits in the 3x3 convolution."""
+
+    def __init__(self, inputs: int, planes: int, *, stride: int, dilation: int) -> None:
+        super().__init__()
+        outputs = planes * EXPANSION
+        self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(
+            planes, planes, 3, stride=stride, padding=dilation, dilation=dilation, bias=False
+        )
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, 4 planes, H/stride, W/stride)."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+class Encoder(nn.Module):
+    """The dilated ResNet50; `width` is the number of channels of its first layer (64 there)."""
+
+    def __init__(self, width: int = FULL_WIDTH) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 2 * width, 3, padding=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(2 * width)
+        inputs = 2 * width
+        # Layers 3 and 4 trade their stride for dilation, so features stay at an eighth.
+        for index, (stride, first, rest) in enumerate(((1, 1, 1), (2, 1, 1), (1, 1, 2), (1, 2, 4))):
+            planes = width * 2**index
+            blocks = []
+            for block in range(BLOCKS[index]):
+                blocks.append(
+                    Bottleneck(
+                        inputs,
+                        planes,
+                        stride=stride if block == 0 else 1,
+                        dilation=first if block == 0 else rest,
+                    )
+                )
+                inputs = planes * EXPANSION
+            self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised images (N, 3, H, W) to the features of layers 3 and 4, at an eighth."""
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn2(self.conv2(x)))
+        x = F.relu(self.bn3(self.conv3(x)))
+        x = F.max_pool2d(x, 3, stride=2, padding=1)
+        x = self.get_submodule("layer2")(self.get_submodule("layer1")(x))
+        third = self.get_submodule("layer3")(x)
+        return third, self.get_submodule("layer4")(third)
+
+
+def pooling_matrix(cells: int, length: Tensor) -> Tensor:
+    """The (cells, length) matrix that averages a line of `length` into `cells` cells.
+
+    Cell i covers floor(i * length / cells) up to ceil((i + 1) * length / cells), as adaptive
+    average pooling does; unlike that, it has an ONNX form when `length` is free. `length` is
+    the line 0, 1, ... itself, whose size need not be known.
+    """
+    index = torch.arange(cells, device=length.device).unsqueeze(1)
+    size = length.shape[0]
+    start = (index * size) // cells
+    end = ((index + 1) * size + cells - 1) // cells
+    inside = (length >= start) & (length < end)
+    return inside.float() / (end - start).float()
+
+
+class PyramidPool(nn.Module):
+    """Average pooling to a grid of `cells` x `cells`, exact for any size."""
+
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.cells = cells
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, cells, cells)."""
+        rows = pooling_matrix(self.cells, torch.arange(x.shape[2], device=x.device)).to(x.dtype)
+        columns = pooling_matrix(self.cells, torch.arange(x.shape[3], device=x.device)).to(x.dtype)
+        return rows @ x @ columns.T
+
+
+class Decoder(nn.Module):
+    """The pyramid pooling head with its second head for deep supervision."""
+
+    def __init__(self, width: int = FULL_WIDTH, classes: int = 150) -> None:
+        super().__init__()
+        inputs, hidden = 8 * width * EXPANSION, 8 * width
+        self.ppm = nn.ModuleList(
+            nn.Sequential(
+                PyramidPool(cells),
+                nn.Conv2d(inputs, hidden, 1, bias=False),
+                nn.BatchNorm2d(hidden),
+                nn.ReLU(),
+            )
+            for cells in POOL_SIZES
+        )
+        self.cbr_deepsup = nn.Sequential(
+            nn.Conv2d(inputs // 2, hidden, 3, padding=1, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(),
+        )
+        self.conv_last = nn.Sequential(
+            nn.Conv2d(inputs + len(POOL_SIZES) * hidden, hidden, 3, padding=1, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(),
+            nn.Dropout2d(0.1),
+            nn.Conv2d(hidden, classes, 1),
+        )
+        self.conv_last_deepsup = nn.Conv2d(hidden, classes, 1)
+
+    def forward(self, deepest: Tensor) -> Tensor:
+        """Features of layer 4 (N, C, h, w) to class scores (N, classes, h, w)."""
+        size = deepest.shape[2:]
+        pyramid = [
+            F.interpolate(level(deepest), size=size, mode="bilinear", align_corners=False)
+            for level in self.ppm
+        ]
+        scores: Tensor = self.conv_last(torch.cat([deepest, *pyramid], dim=1))
+        return scores
+
+    def deep_supervision(self, third: Tensor) -> Tensor:
+        """Features of layer 3 (N, C, h, w) to the auxiliary scores that training uses."""
+        scores: Tensor = self.conv_last_deepsup(self.cbr_deepsup(third))
+        return scores
+
+
+class Segmenter(nn.Module):
+    """Images in, class scores or labels out; normalisation inside."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, width: int = FULL_WIDTH, classes: int = 150) -> None:
+        super().__init__()
+        self.encoder = Encoder(width)
+        self.decoder = Decoder(width, classes)
+        for name, values in (("mean", MEAN), ("deviation", STANDARD_DEVIATION)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """RGB images (N, 3, H, W) in 0..1 to scores (N, classes, H, W) before the softmax."""
+        _, deepest = self.encoder((images - self.mean) / self.deviation)
+        scores: Tensor = self.decoder(deepest)
+        return F.interpolate(scores, size=images.shape[2:], mode="bilinear", align_corners=False)
+
+    def labels(self, images: Tensor) -> Tensor:
+        """RGB images (N, 3, H, W) in 0..1 to the likeliest class of each pixel, (N, H, W) uint8."""
+        return self(images).argmax(dim=1).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""Parameters of the networks: built in, published, or from a folder."""

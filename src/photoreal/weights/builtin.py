@@ -1,0 +1,90 @@
+"""The built-in weights of WCT2: computed, not trained, and exactly reconstructing.
+
+A ReLU keeps a signed value that is stored as a pair (its positive part, its negative part),
+and the Haar transform is orthonormal. So the encoder carries its picture without loss: the
+first half of each level's channels is the level before, the first level an orthonormal basis
+of 3x3 color patches in pairs. The second half of the deeper levels are fixed random filters,
+which give the transform texture to work with and which the decoder ignores.
+
+Nothing is downloaded and no licence is attached.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from photoreal.contract import Unpool
+from photoreal.vgg import Decoder, Encoder
+
+# Keeps feature variances well above the 1 that the transform adds to each covariance.
+_PATCH_GAIN = 8.0
+_RANDOM_DEVIATION = 0.3
+
+
+def builtin_parameters(unpool: Unpool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """State dicts of the encoder and of the decoder for a way of unpooling."""
+    encoder = {name: torch.zeros_like(value) for name, value in Encoder(unpool).state_dict().items()}
+    decoder = {name: torch.zeros_like(value) for name, value in Decoder(unpool).state_dict().items()}
+    _fill_encoder(encoder)
+    _fill_decoder(decoder, unpool)
+    return encoder, decoder
+
+
+def _fill_encoder(parameters: Mapping[str, Tensor]) -> None:
+    parameters["conv0.weight"][:, :, 0, 0] = 2.0 * torch.eye(3)
+    parameters["conv0.bias"].fill_(-1.0)
+    basis = torch.from_numpy(_patch_basis())
+    first = parameters["conv1_1.weight"]
+    first[0:54:2], first[1:54:2] = _PATCH_GAIN * basis, -_PATCH_GAIN * basis
+    for name in ("conv1_2", "conv2_2", "conv3_2", "conv3_3", "conv3_4"):
+        _set_centre(parameters[f"{name}.weight"], 1.0)
+    for name in ("conv2_1", "conv3_1", "conv4_1"):
+        weight = parameters[f"{name}.weight"]
+        half = weight.shape[0] // 2
+        _set_centre(weight[:half], 0.5)  # the low Haar band has gain 2
+        weight[half:] = _random_filters(name, tuple(weight[half:].shape))
+
+
+def _fill_decoder(parameters: Mapping[str, Tensor], unpool: Unpool) -> None:
+    for name in ("conv4_1", "conv3_1", "conv2_1"):
+        _set_centre(parameters[f"{name}.weight"], 2.0)
+    for name in ("conv3_3", "conv3_2"):
+        _set_centre(parameters[f"{name}.weight"], 1.0)
+    suffix = "_2" if unpool == "cat5" else ""
+    for name in ("conv3_4", "conv2_2", "conv1_2"):
+        weight = parameters[f"{name}{suffix}.weight"]
+        channels = weight.shape[0]
+        # The sum of the four unpooled bands; the original features, fifth in cat5, are not used.
+        for band in range(4 if unpool == "cat5" else 1):
+            _set_centre(weight[:, band * channels : (band + 1) * channels], 1.0)
+    basis = torch.from_numpy(_patch_basis())
+    last = parameters["conv1_1.weight"]
+    # Inverse of the patch basis at the centre pixel; 16 undoes its gain and conv0's 2.
+    last[:, 0:54:2, 1, 1] = basis[:, :, 1, 1].T / (2.0 * _PATCH_GAIN)
+    last[:, 1:54:2, 1, 1] = -basis[:, :, 1, 1].T / (2.0 * _PATCH_GAIN)
+    parameters["conv1_1.bias"].fill_(0.5)
+
+
+def _set_centre(weight: Tensor, gain: float) -> None:
+    """Make `weight` (C_out, C_in, 3, 3) `gain` times the identity on the channels both have."""
+    channels = torch.arange(min(weight.shape[0], weight.shape[1]))
+    weight[channels, channels, 1, 1] = gain
+
+
+def _patch_basis() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Orthonormal basis (27, 3, 3, 3) of color patches: products over color, row and column."""
+    line = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+    basis = np.einsum("ac,br,dx->abdcrx", line, line, line)
+    return basis.reshape(27, 3, 3, 3).astype(np.float32)
+
+
+def _random_filters(name: str, shape: tuple[int, ...]) -> Tensor:
+    """Filters fixed by the layer's name, scaled by the fan-in."""
+    generator = np.random.default_rng(zlib.crc32(name.encode()))
+    values = generator.standard_normal(shape) * _RANDOM_DEVIATION / np.sqrt(9 * shape[1])
+    return torch.from_numpy(values.astype(np.float32))
