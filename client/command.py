@@ -235,7 +235,7 @@ def _failure(error: PhotorealError, embedded: bool) -> click.ClickException:
     elif isinstance(error, RequestTimeout):
         sentence += " --timeout allows more."
     elif isinstance(error, ServerFailed) and error.request_id:
-        sentence += f" The server's log has more under request {error.request_id}."
+        sentence = f"{sentence.rstrip('.')}. The server's log has more: request {error.request_id}."
     return _CallerError(sentence) if isinstance(error, InvalidRequest) else _Failed(sentence)
 
 

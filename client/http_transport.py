@@ -7,6 +7,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -90,6 +91,14 @@ class HttpTransport:
         )
 
 
+class _AsyncConnection(tritonclient.http.aio.InferenceServerClient):  # type: ignore[misc]
+    async def _post(self, request_uri: str, request_body: Any, *rest: Any, **options: Any) -> Any:
+        # aiohttp writes bytes in one go, which halts the loop and is warned of; files in pieces.
+        if isinstance(request_body, bytes):
+            request_body = BytesIO(request_body)
+        return await super()._post(request_uri, request_body, *rest, **options)
+
+
 class AsyncHttpTransport:
     """Asynchronous HTTP."""
 
@@ -118,7 +127,7 @@ class AsyncHttpTransport:
     async def _connection(self, exchange: Exchange) -> AsyncIterator[Any]:
         tls = self._address.tls
         try:
-            async with tritonclient.http.aio.InferenceServerClient(
+            async with _AsyncConnection(
                 self._address.target,
                 conn_timeout=exchange.timeout,
                 ssl=tls,

@@ -170,7 +170,8 @@ class Noise:
         low, high = self.hashed(i, j), self.hashed(i, j + 1)
         low = low + u * (self.hashed(i + 1, j) - low)
         high = high + u * (self.hashed(i + 1, j + 1) - high)
-        return low + v * (high - low)
+        value: Floats = low + v * (high - low)
+        return value
 
     def fbm(self, x: Floats, y: Floats, octaves: int, gain: float = 0.5) -> Floats:
         """Add up octaves in [0, 1), each one turned so that no grid shows."""
@@ -275,7 +276,8 @@ def _shade_map(noise: Noise, look: Look, x: Floats, z: Floats) -> Floats:
     p, q = at_u - i, at_v - j
     low = light[i, j] * (1 - p) + light[i + 1, j] * p
     high = light[i, j + 1] * (1 - p) + light[i + 1, j + 1] * p
-    return (low * (1 - q) + high * q).astype(np.float32)
+    share: Floats = (low * (1 - q) + high * q).astype(np.float32)
+    return share
 
 
 def _sky(noise: Noise, look: Look, across: Floats, up: Floats) -> Floats:
@@ -501,7 +503,8 @@ def _shrink(values: Floats, factor: int) -> Floats:
     """Average blocks of ``factor`` by ``factor``: (H, W, C) to (H / factor, W / factor, C)."""
     height, width, channels = values.shape
     blocks = values.reshape(height // factor, factor, width // factor, factor, channels)
-    return blocks.mean(axis=(1, 3), dtype=np.float32)
+    averages: Floats = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return averages
 
 
 def _settle(labels: Bytes, factor: int) -> Bytes:
@@ -555,7 +558,8 @@ def render_scene(
         column = np.arange(columns)[None, :]
         share = back[..., None] if values.ndim == 3 else back
         now: Floats = values[step, column]
-        return now + (values[step - 1, column] - now) * share
+        value: Floats = now + (values[step - 1, column] - now) * share
+        return value
 
     x, z = seen(surface.x), seen(surface.z)
     sky = _sky(noise, look, *np.broadcast_arrays(across[None, :], up[:, None]))

@@ -131,6 +131,17 @@ class Decoder(nn.Module):
                 elif name != _UNPOOL:
                     outputs = _NARROWING.get(name, _channels(name))
                     self.add_module(name, nn.Conv2d(_channels(name), outputs, 3))
+        if unpool == "cat5":
+            self._fold()
+            # Parameters change by loading alone; the kernels derived from them follow.
+            self.register_load_state_dict_post_hook(lambda decoder, _: decoder._fold())
+
+    def _fold(self) -> None:
+        """Derive the kernels with unpooling folded in."""
+        for name in map(self.join_name, _AFTER_UNPOOL):
+            join = self._convolution(name)
+            kernel = wavelet.fold_unpooling(join.weight.detach().unflatten(1, (5, -1))[:, :4])
+            self.register_buffer(f"{name}_folded", kernel, persistent=False)
 
     def join_name(self, name: str) -> str:
         """Published name of a convolution that follows an unpooling."""
@@ -156,29 +167,21 @@ class Decoder(nn.Module):
             x = F.relu(self._convolve(name, x))
         return x
 
+    def _convolution(self, name: str) -> nn.Conv2d:
+        module = self.get_submodule(name)
+        assert isinstance(module, nn.Conv2d)  # noqa: S101 (tells the type checker)
+        return module
+
     def _convolve(self, name: str, x: Tensor) -> Tensor:
         out: Tensor = self.get_submodule(name)(_reflect(x))
         return out
 
     def _join(self, name: str, low: Tensor, skips: Skips) -> Tensor:
+        """Unpool and convolve."""
+        bands = wavelet.Bands(low, skips.LH, skips.HL, skips.HH)
         if skips.original is None:
-            bands = wavelet.Bands(low, skips.LH, skips.HL, skips.HH)
             return self._convolve(name, wavelet.unpool(bands))
-        join = self.get_submodule(name)
-        assert isinstance(join, nn.Conv2d)  # noqa: S101 (tells the type checker)
-        return _join_side_by_side(join, low, skips, skips.original)
-
-
-def _join_side_by_side(join: nn.Conv2d, low: Tensor, skips: Skips, original: Tensor) -> Tensor:
-    """Convolve the five full-size maps without ever laying them side by side.
-
-    A convolution is linear in its input channels: summing five convolutions saves the
-    full-size tensor of 5C channels and its padded copy, the largest of the whole network.
-    """
-    weights = join.weight.split(low.shape[1], dim=1)
-    out = F.conv2d(_reflect(original), weights[4], join.bias)
-    for name, band, weight in zip(
-        ("LL", "LH", "HL", "HH"), (low, skips.LH, skips.HL, skips.HH), weights[:4], strict=True
-    ):
-        out = out + F.conv2d(_reflect(wavelet.unpool_band(name, band)), weight)
-    return out
+        join = self._convolution(name)
+        original = join.weight[:, -skips.original.shape[1] :]
+        out = F.conv2d(_reflect(skips.original), original, join.bias)
+        return out + wavelet.convolve_unpooled(bands, self.get_buffer(f"{name}_folded"))

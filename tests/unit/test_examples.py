@@ -93,7 +93,7 @@ def test_sky_has_texture(scenes: ModuleType) -> None:
     ("time", "height"), [pytest.param("dawn", 64, id="time"), pytest.param("noon", 8, id="size")]
 )
 def test_bad_scene_is_refused(scenes: ModuleType, time: str, height: int) -> None:
-    with pytest.raises(ValueError, match="must be one of|at least 16"):
+    with pytest.raises(ValueError, match=r"must be one of|at least 16"):
         scenes.render_scene(time, height, 64)
 
 

@@ -1,6 +1,7 @@
 """Photos, answers and a transport without a network."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -110,7 +111,7 @@ def silent_url() -> Iterator[str]:
 
 @pytest.fixture
 def serve_bytes():
-    """Makes a server that reads one piece of each request, answers with fixed bytes, hangs up."""
+    """Makes a server that reads each request, answers with fixed bytes and hangs up."""
     listeners, threads, requests = [], [], []
 
     def serve(reply: bytes) -> str:
@@ -138,5 +139,15 @@ def _answer_all(listener, reply, requests):
             return
         with connection:
             connection.settimeout(5)
-            requests.append(connection.recv(1 << 20))
+            requests.append(_read_request(connection))
             connection.sendall(reply)
+
+
+def _read_request(connection):
+    """A whole HTTP request, or the first piece of anything else."""
+    data = connection.recv(1 << 20)
+    while match := re.search(rb"\r\ncontent-length: (\d+).*?\r\n\r\n", data, re.I | re.S):
+        if len(data) >= match.end() + int(match[1]):
+            break
+        data += connection.recv(1 << 20)
+    return data
