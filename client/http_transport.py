@@ -11,11 +11,11 @@ from io import BytesIO
 from typing import Any
 
 import aiohttp
-import gevent  # type: ignore[import-untyped]
-import gevent.ssl  # type: ignore[import-untyped]
+import gevent
+import gevent.ssl
 import tritonclient.http
 import tritonclient.http.aio
-from gevent._hub_local import get_hub_if_exists  # type: ignore[import-untyped]
+from gevent._hub_local import get_hub_if_exists
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from tritonclient.utils import InferenceServerException
 

@@ -29,9 +29,7 @@ from photoreal.contract import UNPOOLS, Unpool
     help="ade20k (published, downloaded once) or a folder of files under the published names."
     " Without it, photos without masks are one region each.",
 )
-@click.option(
-    "--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True
-)
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
 @click.option("--tensorrt", is_flag=True, help="Build TensorRT engines (needs a GPU).")
 def export(
     repository: Path,
@@ -50,4 +48,6 @@ def export(
 
     settings = ExportSettings(repository, weights, unpool, segmenter, precision, tensorrt)
     export_repository(settings, click.echo)
-    click.echo(f"The repository in {repository} is ready: photoreal serve --repository {repository}")
+    click.echo(
+        f"The repository in {repository} is ready: photoreal serve --repository {repository}"
+    )

@@ -29,7 +29,7 @@ def model_configs(unpool: Unpool = "cat5", *, tensorrt: bool = False) -> dict[st
         if spec.name == "wct2":
             parameters = {ENGINE_PARAMETER: ENGINES[0], UNPOOL_PARAMETER: unpool}
         if tensorrt and spec.backend == "onnxruntime":
-            spec = replace(spec, backend="tensorrt")  # noqa: PLW2901
+            spec = replace(spec, backend="tensorrt")
         configs[spec.name] = model_config(spec, parameters)
     return configs
 

@@ -6,10 +6,12 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,8 @@ from photoreal.contract import ModelSpec
 from photoreal.errors import ExportError
 from photoreal.export.wrappers import Half
 from photoreal.serve.onnx_session import open_session
+
+Array = npt.NDArray[Any]
 
 OPSET = 18
 TRACED = (2, 64, 96)
@@ -32,8 +36,13 @@ def sample_inputs(spec: ModelSpec, batch: int, height: int, width: int) -> tuple
     """Inputs of a model as a random picture of this size would give them, in 0..1."""
     generator = torch.Generator().manual_seed(height * width + batch)
     shapes = [
-        (batch, *(d if d > 0 else size // tensor.stride for d, size in zip(
-            tensor.dims, (0, height, width), strict=True)))
+        (
+            batch,
+            *(
+                d if d > 0 else size // tensor.stride
+                for d, size in zip(tensor.dims, (0, height, width), strict=True)
+            ),
+        )
         for tensor in spec.inputs
     ]
     return tuple(torch.rand(shape, generator=generator) for shape in shapes)
@@ -42,7 +51,7 @@ def sample_inputs(spec: ModelSpec, batch: int, height: int, width: int) -> tuple
 def export_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) -> None:
     """Write `module`, in evaluation mode, with free batch, height and width."""
     samples = sample_inputs(spec, *TRACED)
-    free = {axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)}
+    free = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     # The wrappers take skips as *args, which count as one argument.
     shapes = (free, *([(free,) * (len(samples) - 1)] if len(samples) > 1 else ()))
     with _quiet():
@@ -73,7 +82,7 @@ def check_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) -
     for size in CHECKED:
         inputs = sample_inputs(spec, *size)
         feed = {name: x.numpy() for name, x in zip(spec.input_names(), inputs, strict=True)}
-        results: Sequence[np.ndarray] = session.run(spec.output_names(), feed)
+        results: Sequence[Array] = session.run(spec.output_names(), feed)
         for tensor, expected, found in zip(spec.outputs, module(*inputs), results, strict=True):
             error, limit = _error(expected.numpy(), found), numeric
             if tensor.dtype == "UINT8":
@@ -87,7 +96,7 @@ def check_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) -
     return worst
 
 
-def _error(expected: np.ndarray, found: np.ndarray) -> float:
+def _error(expected: Array, found: Array) -> float:
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return float("inf")
     if expected.dtype == np.uint8:
@@ -96,7 +105,7 @@ def _error(expected: np.ndarray, found: np.ndarray) -> float:
 
 
 @contextlib.contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """Keep the exporter's progress, and its remarks on packages not used here, to itself."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

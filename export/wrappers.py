@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from photoreal.contract import BANDS, ORIGINAL, decoder, encoder
+from photoreal.contract import BANDS, decoder, encoder
 from photoreal.segmenter import Segmenter
 from photoreal.vgg import Decoder, Encoder, Skips
 
@@ -35,8 +35,8 @@ class DecoderLevel(nn.Module):
         """The tensors of `photoreal.contract.decoder` to (N, C, H, W)."""
         if not skips:
             return (self.network.level(self._level, x),)
-        named = dict(zip((*BANDS, ORIGINAL), skips, strict=False))
-        pooled = Skips(*(named[name] for name in BANDS), original=named.get(ORIGINAL))
+        original = skips[3] if len(skips) > len(BANDS) else None
+        pooled = Skips(skips[0], skips[1], skips[2], original)
         return (self.network.level(self._level, x, pooled),)
 
 

@@ -27,9 +27,8 @@ class BlsEngine:
         features = tensors.pop("FEATURES")
         if not tensors:
             return Encoded(features, None)
-        return Encoded(
-            features, Skips(*(tensors[name] for name in BANDS), original=tensors.get(ORIGINAL))
-        )
+        horizontal, vertical, diagonal = (tensors[name] for name in BANDS)
+        return Encoded(features, Skips(horizontal, vertical, diagonal, tensors.get(ORIGINAL)))
 
     def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:
         """Run decoder level 4..1 on (1, C, H, W)."""

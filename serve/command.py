@@ -47,9 +47,7 @@ def serve(
     from photoreal.serve.launcher import Server, ServeSettings
 
     signal.signal(signal.SIGTERM, _interrupt)
-    settings = ServeSettings(
-        repository, engine, host, http_port, grpc_port, metrics_port, verbose
-    )
+    settings = ServeSettings(repository, engine, host, http_port, grpc_port, metrics_port, verbose)
     server = Server(settings)
     try:
         click.echo("Starting Triton ...", err=True)

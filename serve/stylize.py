@@ -197,9 +197,7 @@ def _find_regions(
     sizes = {role: (photo.shape[1], photo.shape[2]) for role, photo in photos.items()}
     kinship = None
     if masks is not None:
-        content, style = (
-            regions.resize_labels(masks[role].labels, *sizes[role]) for role in sizes
-        )
+        content, style = (regions.resize_labels(masks[role].labels, *sizes[role]) for role in sizes)
         names = tuple(regions.MASK_COLORS) if masks["content"].kind == "colors" else ()
         found = _Regions(content, style, "masks", rule or "published", names)
     elif models is not None and models.segment is not None:

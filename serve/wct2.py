@@ -74,9 +74,13 @@ def _picture(inputs: dict[str, Array], role: str) -> LabelledImage:
 def _pairs(inputs: dict[str, Array], content: LabelledImage, style: LabelledImage) -> list[Pair]:
     """Pairs as given (style -1 is the whole photo), else by the published rule."""
     if ("CONTENT_LABELS" in inputs) != ("STYLE_LABELS" in inputs):
-        raise InvalidOption("One label map is missing; give CONTENT_LABELS and STYLE_LABELS or none.")
+        raise InvalidOption(
+            "One label map is missing; give CONTENT_LABELS and STYLE_LABELS or none."
+        )
     if "PAIRS" in inputs:
-        pairs = [Pair(ours, None if theirs < 0 else theirs) for ours, theirs in inputs["PAIRS"].tolist()]
+        pairs = [
+            Pair(ours, None if theirs < 0 else theirs) for ours, theirs in inputs["PAIRS"].tolist()
+        ]
         if len({pair.content for pair in pairs}) < len(pairs) or len(pairs) > regions.MAX_REGIONS:
             raise InvalidOption(
                 f"PAIRS names a content label twice or more than {regions.MAX_REGIONS} of them;"

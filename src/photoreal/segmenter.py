@@ -181,4 +181,4 @@ class Segmenter(nn.Module):
 
     def labels(self, images: Tensor) -> Tensor:
         """RGB images (N, 3, H, W) in 0..1 to the likeliest class of each pixel, (N, H, W) uint8."""
-        return self(images).argmax(dim=1).to(torch.uint8)
+        return self.forward(images).argmax(dim=1).to(torch.uint8)

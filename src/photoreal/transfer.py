@@ -100,7 +100,9 @@ class _StylePass:
     ) -> None:
         self.statistics: dict[tuple[_Place, int | None], StyleStatistics] = {}
         self._labels = style.labels
-        self._wanted = sorted({pair.style for pair in pairs}, key=lambda label: (label is None, label))
+        self._wanted = sorted(
+            {pair.style for pair in pairs}, key=lambda label: (label is None, label)
+        )
         if not self._wanted or not places:
             return
         x = style.image

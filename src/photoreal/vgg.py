@@ -134,13 +134,17 @@ class Decoder(nn.Module):
         if unpool == "cat5":
             self._fold()
             # Parameters change by loading alone; the kernels derived from them follow.
-            self.register_load_state_dict_post_hook(lambda decoder, _: decoder._fold())
+            self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+                lambda decoder, _: decoder._fold()
+            )
 
     def _fold(self) -> None:
         """Derive the kernels with unpooling folded in."""
         for name in map(self.join_name, _AFTER_UNPOOL):
             join = self._convolution(name)
-            kernel = wavelet.fold_unpooling(join.weight.detach().unflatten(1, (5, -1))[:, :4])
+            outputs, stacked = join.weight.shape[:2]
+            weight = join.weight.detach().reshape(outputs, 5, stacked // 5, 3, 3)
+            kernel = wavelet.fold_unpooling(weight[:, :4])
             self.register_buffer(f"{name}_folded", kernel, persistent=False)
 
     def join_name(self, name: str) -> str:

@@ -93,8 +93,8 @@ def convolve_unpooled(bands: Bands, kernel: Tensor) -> Tensor:
     """
     height, width = bands.LL.shape[-2:]
     stacked = F.pad(torch.cat(bands, dim=1), (1, 1, 1, 1), mode="replicate")
-    phases = F.conv2d(stacked, kernel).unflatten(1, (-1, 4))
+    phases = F.conv2d(stacked, kernel)
     windows = [
-        phases[:, :, 2 * a + b, a : a + height, b : b + width] for a in range(2) for b in range(2)
+        phases[:, 2 * a + b :: 4, a : a + height, b : b + width] for a in range(2) for b in range(2)
     ]
     return F.pixel_shuffle(torch.stack(windows, dim=2).flatten(1, 2), 2)

@@ -35,7 +35,7 @@ def _eigen(centered: Tensor) -> tuple[Tensor, Tensor]:
 
     The divisor is N - 1, or 1 for a single pixel.
     """
-    channels, count = centered.shape
+    count = centered.shape[1]
     covariance = (centered @ centered.T) / max(count - 1, 1)
     covariance.diagonal().add_(1.0)
     values, vectors = torch.linalg.eigh(covariance)
@@ -57,7 +57,7 @@ def whiten_and_color(content: Tensor, style: StyleStatistics, alpha: float = 1.0
     all channels) and blended with them: alpha 1 is the whole effect, alpha 0 the content.
     """
     low, high = torch.aminmax(content)
-    mean, centered = _center(content)
+    _, centered = _center(content)
     values, vectors = _eigen(centered)
     whitening = (vectors * values.rsqrt()) @ vectors.T
     # One matrix for both steps: whitening and coloring are applied in a single product.

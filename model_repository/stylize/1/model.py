@@ -1,5 +1,6 @@
 """Triton adapter of `photoreal.serve.stylize`: tensors in, one call, tensors out."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class TritonPythonModel:
 
     def _serve(self, request: Any) -> dict[str, Any]:
         values = read_inputs(triton, STYLIZE, request)
-        convert = {
+        convert: dict[str, Callable[[Any], Any]] = {
             "CONTENT": blob,
             "STYLE": blob,
             "CONTENT_MASK": blob,
@@ -33,9 +34,13 @@ class TritonPythonModel:
             "SEGMENT": lambda value: bool(value.item()),
             "MATCH": text,
         }
-        given = {name.lower(): convert[name](value) for name, value in values.items()}
+        given: dict[str, Any] = {
+            name.lower(): convert[name](value) for name, value in values.items()
+        }
         response = stylize(StylizeRequest(**given), self._models(request.request_id()), Limits())
-        return {name: bytes_tensor(getattr(response, name.lower())) for name in STYLIZE.output_names()}
+        return {
+            name: bytes_tensor(getattr(response, name.lower())) for name in STYLIZE.output_names()
+        }
 
     def _models(self, request_id: str) -> Models:
         def segment(image: Any) -> Any:

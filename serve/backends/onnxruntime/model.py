@@ -31,8 +31,7 @@ class TritonPythonModel:
 
     def _run(self, request: Any) -> Any:
         feed = {
-            name: triton.get_input_tensor_by_name(request, name).as_numpy()
-            for name in self._inputs
+            name: triton.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs
         }
         try:
             arrays = self._session.run(self._outputs, feed)

@@ -28,8 +28,12 @@ _RANDOM_DEVIATION = 0.3
 
 def builtin_parameters(unpool: Unpool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """State dicts of the encoder and of the decoder for a way of unpooling."""
-    encoder = {name: torch.zeros_like(value) for name, value in Encoder(unpool).state_dict().items()}
-    decoder = {name: torch.zeros_like(value) for name, value in Decoder(unpool).state_dict().items()}
+    encoder = {
+        name: torch.zeros_like(value) for name, value in Encoder(unpool).state_dict().items()
+    }
+    decoder = {
+        name: torch.zeros_like(value) for name, value in Decoder(unpool).state_dict().items()
+    }
     _fill_encoder(encoder)
     _fill_decoder(decoder, unpool)
     return encoder, decoder
@@ -38,7 +42,7 @@ def builtin_parameters(unpool: Unpool) -> tuple[dict[str, Tensor], dict[str, Ten
 def _fill_encoder(parameters: Mapping[str, Tensor]) -> None:
     parameters["conv0.weight"][:, :, 0, 0] = 2.0 * torch.eye(3)
     parameters["conv0.bias"].fill_(-1.0)
-    basis = torch.from_numpy(_patch_basis())
+    basis = _patch_basis()
     first = parameters["conv1_1.weight"]
     first[0:54:2], first[1:54:2] = _PATCH_GAIN * basis, -_PATCH_GAIN * basis
     for name in ("conv1_2", "conv2_2", "conv3_2", "conv3_3", "conv3_4"):
@@ -62,7 +66,7 @@ def _fill_decoder(parameters: Mapping[str, Tensor], unpool: Unpool) -> None:
         # The sum of the four unpooled bands; the original features, fifth in cat5, are not used.
         for band in range(4 if unpool == "cat5" else 1):
             _set_centre(weight[:, band * channels : (band + 1) * channels], 1.0)
-    basis = torch.from_numpy(_patch_basis())
+    basis = _patch_basis()
     last = parameters["conv1_1.weight"]
     # Inverse of the patch basis at the centre pixel; 16 undoes its gain and conv0's 2.
     last[:, 0:54:2, 1, 1] = basis[:, :, 1, 1].T / (2.0 * _PATCH_GAIN)
@@ -76,11 +80,11 @@ def _set_centre(weight: Tensor, gain: float) -> None:
     weight[channels, channels, 1, 1] = gain
 
 
-def _patch_basis() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _patch_basis() -> Tensor:
     """Orthonormal basis (27, 3, 3, 3) of color patches: products over color, row and column."""
     line = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
     basis = np.einsum("ac,br,dx->abdcrx", line, line, line)
-    return basis.reshape(27, 3, 3, 3).astype(np.float32)
+    return torch.from_numpy(basis.reshape(27, 3, 3, 3).astype(np.float32))
 
 
 def _random_filters(name: str, shape: tuple[int, ...]) -> Tensor:

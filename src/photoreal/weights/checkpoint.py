@@ -25,7 +25,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise WeightsError(f"The checkpoint {path.name} is not there; expected it in {path.parent}.")
+        raise WeightsError(
+            f"The checkpoint {path.name} is not there; expected it in {path.parent}."
+        ) from None
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
         raise WeightsError(
             f"{path.name} is no checkpoint that can be read safely; expected a state dict saved"
@@ -56,12 +58,12 @@ def load_parameters(module: nn.Module, parameters: Mapping[str, Tensor], source:
     problems += [f"{name} is not known" for name in given if name not in expected]
     for name in expected.keys() & given.keys():
         if given[name].shape != expected[name].shape:
-            problems.append(
-                f"{name} is {_shape(given[name])}, expected {_shape(expected[name])}"
-            )
+            problems.append(f"{name} is {_shape(given[name])}, expected {_shape(expected[name])}")
         elif not torch.isfinite(given[name]).all():
             problems.append(f"{name} holds values that are not finite")
-    problems += [f"{name} is no Haar filter" for name, value in haar.items() if not _is_haar(name, value)]
+    problems += [
+        f"{name} is no Haar filter" for name, value in haar.items() if not _is_haar(name, value)
+    ]
     if problems:
         more = f", and {len(problems) - 4} more" if len(problems) > 4 else ""
         raise WeightsError(

@@ -53,9 +53,11 @@ def _download(file: WeightFile, path: Path, *, progress: bool) -> None:
 
 def _check(file: WeightFile, path: Path) -> None:
     with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(
-            hashlib, "file_digest"
-        ) else hashlib.sha256(stream.read()).hexdigest()
+        found = (
+            hashlib.file_digest(stream, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else hashlib.sha256(stream.read()).hexdigest()
+        )
     record = path.with_name(path.name + ".sha256")
     expected = file.sha256 or (record.read_text().strip() if record.exists() else None)
     if expected is None:

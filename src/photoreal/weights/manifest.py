@@ -35,9 +35,7 @@ def wct2_file(network: str, unpool: str) -> str:
 SEGMENTER_FILES = ("encoder_epoch_20.pth", "decoder_epoch_20.pth")
 
 _WCT2_URL = "https://github.com/clovaai/WCT2/raw/master/model_checkpoints"
-_ADE20K_URL = (
-    "http://sceneparsing.csail.mit.edu/model/pytorch/ade20k-resnet50dilated-ppm_deepsup"
-)
+_ADE20K_URL = "http://sceneparsing.csail.mit.edu/model/pytorch/ade20k-resnet50dilated-ppm_deepsup"
 
 WCT2 = WeightSet(
     name="wct2",

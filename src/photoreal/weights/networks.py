@@ -49,7 +49,11 @@ def load_bundle(path: Path) -> tuple[Encoder, Decoder]:
     bundle = read_checkpoint(path)
     unpool: Unpool = "cat5" if "decoder.conv3_4_2.weight" in bundle else "sum"
     encoder, decoder = (
-        {name.removeprefix(prefix): value for name, value in bundle.items() if name.startswith(prefix)}
+        {
+            name.removeprefix(prefix): value
+            for name, value in bundle.items()
+            if name.startswith(prefix)
+        }
         for prefix in ("encoder.", "decoder.")
     )
     return _assemble(encoder, decoder, unpool, (path.name, path.name))
