@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -115,7 +114,7 @@ def _move_into_place(staged: Path, repository: Path) -> None:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.replace(file, target)
+            file.replace(target)
         except OSError as error:
             raise ExportError(f"{target} cannot be written ({error.strerror}).") from error
 

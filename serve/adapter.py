@@ -34,24 +34,26 @@ def answer(
     with a sentence that tells nothing of the server; the traceback goes to the server's log
     with the request's id.
     """
-    responses = []
-    for request in requests:
-        try:
-            outputs = serve(request)
-            tensors = [triton.Tensor(name, outputs[name]) for name in model.output_names()]
-            responses.append(triton.InferenceResponse(output_tensors=tensors))
-        except InvalidRequest as error:
-            failure = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)
-            responses.append(triton.InferenceResponse(error=failure))
-        except Exception:  # noqa: BLE001 (the boundary: nothing may leave but a response)
-            name = request.request_id() or "without id"
-            triton.Logger.log_error(f"{model.name}: request {name}: {traceback.format_exc()}")
-            failure = triton.TritonError(
-                f"{model.name} failed on a request that looks valid; the server's log tells why.",
-                triton.TritonError.INTERNAL,
-            )
-            responses.append(triton.InferenceResponse(error=failure))
-    return responses
+    return [_answer_one(triton, model, request, serve) for request in requests]
+
+
+def _answer_one(
+    triton: Any, model: ModelSpec, request: Any, serve: Callable[[Any], dict[str, Array]]
+) -> Any:
+    try:
+        outputs = serve(request)
+        tensors = [triton.Tensor(name, outputs[name]) for name in model.output_names()]
+        return triton.InferenceResponse(output_tensors=tensors)
+    except InvalidRequest as error:
+        failure = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)
+    except Exception:  # noqa: BLE001 (the boundary: nothing may leave but a response)
+        name = request.request_id() or "without id"
+        triton.Logger.log_error(f"{model.name}: request {name}: {traceback.format_exc()}")
+        failure = triton.TritonError(
+            f"{model.name} failed on a request that looks valid; the server's log tells why.",
+            triton.TritonError.INTERNAL,
+        )
+    return triton.InferenceResponse(error=failure)
 
 
 def read_inputs(triton: Any, model: ModelSpec, request: Any) -> dict[str, Array]:

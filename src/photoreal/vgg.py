@@ -139,13 +139,15 @@ class Decoder(nn.Module):
             )
 
     def _fold(self) -> None:
-        """Derive the kernels with unpooling folded in."""
+        """Derive the kernels with unpooling folded in, and those of the original features."""
         for name in map(self.join_name, _AFTER_UNPOOL):
             join = self._convolution(name)
             outputs, stacked = join.weight.shape[:2]
             weight = join.weight.detach().reshape(outputs, 5, stacked // 5, 3, 3)
             kernel = wavelet.fold_unpooling(weight[:, :4])
             self.register_buffer(f"{name}_folded", kernel, persistent=False)
+            original = weight[:, 4].contiguous()
+            self.register_buffer(f"{name}_original", original, persistent=False)
 
     def join_name(self, name: str) -> str:
         """Published name of a convolution that follows an unpooling."""
@@ -185,7 +187,6 @@ class Decoder(nn.Module):
         bands = wavelet.Bands(low, skips.LH, skips.HL, skips.HH)
         if skips.original is None:
             return self._convolve(name, wavelet.unpool(bands))
-        join = self._convolution(name)
-        original = join.weight[:, -skips.original.shape[1] :]
-        out = F.conv2d(_reflect(skips.original), original, join.bias)
+        original, bias = self.get_buffer(f"{name}_original"), self._convolution(name).bias
+        out = F.conv2d(_reflect(skips.original), original, bias)
         return out + wavelet.convolve_unpooled(bands, self.get_buffer(f"{name}_folded"))

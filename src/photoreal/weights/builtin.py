@@ -24,6 +24,10 @@ from photoreal.vgg import Decoder, Encoder
 # Keeps feature variances well above the 1 that the transform adds to each covariance.
 _PATCH_GAIN = 8.0
 _RANDOM_DEVIATION = 0.3
+# Share of the features before pooling in what cat5 joins; the unpooled bands have the rest.
+# Deep levels know regions to 8 pixels only, so their corrections show as blocks along region
+# borders and on flat skies; at a tenth of the weight they no longer do.
+_ORIGINAL_SHARE = 0.9
 
 
 def builtin_parameters(unpool: Unpool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -63,9 +67,11 @@ def _fill_decoder(parameters: Mapping[str, Tensor], unpool: Unpool) -> None:
     for name in ("conv3_4", "conv2_2", "conv1_2"):
         weight = parameters[f"{name}{suffix}.weight"]
         channels = weight.shape[0]
-        # The sum of the four unpooled bands; the original features, fifth in cat5, are not used.
-        for band in range(4 if unpool == "cat5" else 1):
-            _set_centre(weight[:, band * channels : (band + 1) * channels], 1.0)
+        # The sum of the four unpooled bands and the original features, the fifth of cat5, are
+        # equal where nothing was transformed: any mixture of both reconstructs.
+        gains = [1.0 - _ORIGINAL_SHARE] * 4 + [_ORIGINAL_SHARE] if unpool == "cat5" else [1.0]
+        for part, gain in enumerate(gains):
+            _set_centre(weight[:, part * channels : (part + 1) * channels], gain)
     basis = _patch_basis()
     last = parameters["conv1_1.weight"]
     # Inverse of the patch basis at the centre pixel; 16 undoes its gain and conv0's 2.

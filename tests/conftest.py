@@ -1,0 +1,200 @@
+"""Seeded parameters, networks, pictures and encoded files that many tests use."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from photoreal.contract import Unpool
+from photoreal.transfer import LabelledImage, NetworkEngine
+from photoreal.vgg import Decoder, Encoder
+from photoreal.wavelet import FILTERS
+from photoreal.weights.checkpoint import load_parameters
+from photoreal.weights.networks import load_wct2
+
+Array = npt.NDArray[Any]
+State = dict[str, Tensor]
+
+DATA = Path(__file__).parent / "data"
+SEED = 7
+
+
+def seeded_parameter(name: str, shape: Sequence[int]) -> Array:
+    """The value of a state-dict entry in the reference computations."""
+    generator = np.random.default_rng([SEED, zlib.crc32(name.encode())])
+    if name.endswith("num_batches_tracked"):
+        return np.array(1000, dtype=np.int64)
+    if name.endswith("running_var"):
+        value = 0.5 + generator.random(shape)
+    elif name.endswith("running_mean"):
+        value = 0.05 * generator.standard_normal(shape)
+    elif len(shape) == 1 and name.endswith("weight"):  # the scale of a batch normalisation
+        value = 0.8 + 0.4 * generator.random(shape)
+    elif len(shape) == 1:
+        value = 0.02 * generator.standard_normal(shape)
+    else:
+        gain = 20.0 if name == "conv0.weight" else 1.0
+        fan_in = int(np.prod(shape[1:]))
+        value = gain * generator.standard_normal(shape) * np.sqrt(2.0 / fan_in)
+    return value.astype(np.float32)
+
+
+def _entry(name: str, shape: Sequence[int]) -> Tensor:
+    band = name.split(".")[1] if name.count(".") == 2 else ""
+    if band in FILTERS:
+        return torch.tensor(FILTERS[band]).view(1, 1, 2, 2).expand(tuple(shape)).clone()
+    return torch.from_numpy(seeded_parameter(name, shape))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """The pictures are so small that on a busy machine threads mostly wait for each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of the reference numbers."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def published_shapes() -> dict[str, dict[str, list[int]]]:
+    """For each published checkpoint file the shapes of its entries, by name."""
+    shapes: dict[str, dict[str, list[int]]] = {}
+    for model in ("wct2", "segmenter"):
+        shapes |= json.loads((DATA / model / "state_dict_shapes.json").read_text())
+    return shapes
+
+
+@pytest.fixture(scope="session")
+def seeded_state(
+    published_shapes: dict[str, dict[str, list[int]]],
+) -> Callable[[str], State]:
+    """Gives the seeded content of a published checkpoint file."""
+
+    def state(file: str) -> State:
+        return {name: _entry(name, shape) for name, shape in published_shapes[file].items()}
+
+    return state
+
+
+@pytest.fixture(scope="session")
+def seeded_networks(
+    seeded_state: Callable[[str], State],
+) -> Callable[[Unpool], tuple[Encoder, Decoder]]:
+    """Gives WCT2's networks with seeded parameters, which nobody may change."""
+
+    @cache
+    def networks(unpool: Unpool) -> tuple[Encoder, Decoder]:
+        encoder, decoder = Encoder(unpool), Decoder(unpool)
+        load_parameters(encoder, seeded_state(f"wave_encoder_{unpool}_l4.pth"), "encoder")
+        load_parameters(decoder, seeded_state(f"wave_decoder_{unpool}_l4.pth"), "decoder")
+        return encoder.eval().requires_grad_(False), decoder.eval().requires_grad_(False)
+
+    return networks
+
+
+@pytest.fixture(scope="session")
+def builtin_networks() -> Callable[[Unpool], tuple[Encoder, Decoder]]:
+    """Gives WCT2's networks with the built-in weights, which nobody may change."""
+    return cache(lambda unpool: load_wct2(unpool=unpool))
+
+
+@pytest.fixture(scope="session")
+def builtin_engine(
+    builtin_networks: Callable[[Unpool], tuple[Encoder, Decoder]],
+) -> Callable[[Unpool], NetworkEngine]:
+    """Gives an engine with the built-in weights."""
+    return lambda unpool: NetworkEngine(*builtin_networks(unpool))
+
+
+@pytest.fixture(scope="session")
+def random_image() -> Callable[..., Tensor]:
+    """Makes a random image (1, 3, H, W) in 0..1, the same one for the same size and seed."""
+
+    def image(height: int, width: int, seed: int = 0) -> Tensor:
+        generator = torch.Generator().manual_seed(1000 * height + width + 7919 * seed)
+        return torch.rand((1, 3, height, width), generator=generator)
+
+    return image
+
+
+@pytest.fixture(scope="session")
+def smooth_image() -> Callable[..., Tensor]:
+    """Makes an image (1, 3, H, W) of soft color gradients."""
+
+    def image(height: int, width: int, seed: int = 0) -> Tensor:
+        rows = torch.linspace(0, 1, height).view(-1, 1)
+        columns = torch.linspace(0, 1, width)
+        waves = [
+            0.5 + 0.4 * torch.sin((2 + k) * rows + (3 - k) * columns + k + seed) for k in range(3)
+        ]
+        return torch.stack(waves)[None]
+
+    return image
+
+
+@pytest.fixture(scope="session")
+def unlabelled() -> Callable[[Tensor], LabelledImage]:
+    """Makes a labelled image of one region, label 0."""
+    return lambda image: LabelledImage(image, np.zeros(image.shape[-2:], dtype=np.uint8))
+
+
+@pytest.fixture(scope="session")
+def psnr() -> Callable[[Tensor, Tensor], float]:
+    """Measures the peak signal-to-noise ratio of two images in 0..1, in dB."""
+
+    def measure(one: Tensor, other: Tensor) -> float:
+        return float(-10 * torch.log10(((one.double() - other.double()) ** 2).mean()))
+
+    return measure
+
+
+@pytest.fixture(scope="session")
+def encoded() -> Callable[..., bytes]:
+    """Encodes an array or a Pillow image as a file, a PNG unless told otherwise."""
+
+    def encode(picture: Array | Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+        stream = io.BytesIO()
+        image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+        image.save(stream, format=kind, **options)
+        return stream.getvalue()
+
+    return encode
+
+
+@pytest.fixture(scope="session")
+def photo() -> Callable[..., npt.NDArray[np.uint8]]:
+    """Makes a random photo (H, W, 3) uint8."""
+
+    def make(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+        return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def check_sentence() -> Callable[[object], None]:
+    """Asserts that an error's words can travel to a caller: a sentence, no path, no traceback."""
+
+    def check(error: object) -> None:
+        words = str(error)
+        assert words.endswith("."), words
+        assert words[0].isupper() or words.split()[0] in ("alpha", "size", "transfer_at", "match")
+        for forbidden in ("/", "\\", "Traceback", "\n", "Error", "object at 0x"):
+            assert forbidden not in words, words
+
+    return check

@@ -1,0 +1,73 @@
+"""The groups of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from photoreal.classes import ADE20K, GROUPS, KINSHIP, group_table
+from photoreal.errors import WeightsError
+from photoreal.regions import MAX_REGIONS
+
+
+def test_ade20k_has_150_classes_of_different_names() -> None:
+    assert len(set(ADE20K)) == len(ADE20K) == 150
+    assert all(name == name.strip() and name for name in ADE20K)
+
+
+@pytest.mark.parametrize(
+    ("index", "name", "group"),
+    [
+        (0, "wall", "interior"),
+        (1, "building", "building"),
+        (2, "sky", "sky"),
+        (4, "tree", "vegetation"),
+        (6, "road", "ground"),
+        (12, "person", "person"),
+        (16, "mountain", "terrain"),
+        (20, "car", "vehicle"),
+        (21, "water", "water"),
+        (26, "sea", "water"),
+        (82, "light", "light"),
+        (126, "animal", "animal"),
+        (149, "flag", "building"),
+    ],
+)
+def test_classes_are_in_the_benchmark_s_order_and_in_their_group(
+    index: int, name: str, group: str
+) -> None:
+    assert ADE20K[index] == name
+    assert GROUPS[group_table(ADE20K)[index]] == group
+
+
+def test_every_group_but_other_has_a_class_and_few_classes_are_other() -> None:
+    table = group_table(ADE20K)[:150]
+    assert set(table.tolist()) == set(range(len(GROUPS)))
+    assert {ADE20K[i] for i in np.flatnonzero(table == GROUPS.index("other"))} == {"ball", "food"}
+
+
+def test_a_class_with_a_group_s_name_belongs_to_it() -> None:
+    table = group_table(GROUPS)
+    assert table.shape == (256,)
+    assert table.dtype == np.uint8
+    np.testing.assert_array_equal(table[: len(GROUPS)], np.arange(len(GROUPS)))
+    assert not table[len(GROUPS) :].any()  # labels beyond the names are "other"
+
+
+def test_a_name_that_no_group_claims_is_refused(check_sentence: Callable[[object], None]) -> None:
+    with pytest.raises(WeightsError, match="unknown: gargoyle") as no:
+        group_table(["sky", "gargoyle"])
+    check_sentence(no.value)
+    with pytest.raises(WeightsError, match="257 classes; at most 256"):
+        group_table(["sky"] * 257)
+
+
+def test_kin_are_other_groups_that_exist() -> None:
+    assert len(GROUPS) <= MAX_REGIONS
+    assert set(KINSHIP) == set(range(1, len(GROUPS)))  # "other" has no kin
+    for label, kin in KINSHIP.items():
+        assert kin
+        assert len(set(kin)) == len(kin)
+        assert set(kin) <= set(range(1, len(GROUPS))) - {label}

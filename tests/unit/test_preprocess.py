@@ -1,0 +1,658 @@
+"""Photos and masks from bytes: every format and mode, limits, damage, working sizes."""
+
+from __future__ import annotations
+
+import random
+import struct
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest
+from photoreal.preprocess import (
+    Limits,
+    check_working_size,
+    decode_mask,
+    decode_photo,
+    encode_labels,
+    encode_photo,
+    resize_photo,
+    working_size,
+)
+from photoreal.regions import MASK_COLORS, MAX_REGIONS
+
+Array = npt.NDArray[Any]
+Encode = Callable[..., bytes]
+CheckSentence = Callable[[object], None]
+
+HEIGHT, WIDTH = 16, 24
+LIMITS = Limits()
+
+
+def _photo() -> npt.NDArray[np.uint8]:
+    """A smooth photo, which lossy formats keep nearly as it is."""
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
+    channels = [40 + 8 * rows, 20 + 9 * columns, 200 - 4 * rows - 4 * columns]
+    return np.stack(channels, axis=2).astype(np.uint8)
+
+
+def _gray() -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(_photo()[..., 1])
+
+
+def _three(gray: Array) -> Array:
+    return np.repeat(gray[..., None], 3, axis=2)
+
+
+def _on_white(color: Array, alpha: Array) -> Array:
+    share = alpha[..., None] / 255
+    flat: Array = np.rint(color * share + 255 * (1 - share))
+    return flat
+
+
+def _decoded(data: bytes, limits: Limits = LIMITS) -> npt.NDArray[np.uint8]:
+    photo = decode_photo(data, "content photo", limits)
+    assert photo.dtype == np.uint8
+    return photo
+
+
+def _largest_difference(one: Array, other: Array) -> int:
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
+
+
+def _png(
+    width: int, height: int, depth: int, color: int, rows: bytes, *chunks: tuple[bytes, bytes]
+) -> bytes:
+    """A PNG written by hand; `rows` are the bytes of the filtered lines."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", header),
+            *(chunk(*one) for one in chunks),
+            chunk(b"IDAT", zlib.compress(rows)),
+            chunk(b"IEND", b""),
+        ]
+    )
+
+
+def _png_of(pixels: Array, depth: int, color: int) -> bytes:
+    lines = pixels.astype(">u2" if depth == 16 else np.uint8)
+    rows = b"".join(b"\0" + line.tobytes() for line in lines)
+    return _png(pixels.shape[1], pixels.shape[0], depth, color, rows)
+
+
+# --- formats and modes ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "tolerance"),
+    [
+        ("PNG", {}, 0),
+        ("BMP", {}, 0),
+        ("TIFF", {}, 0),
+        ("TIFF", {"compression": "tiff_lzw"}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("WEBP", {"quality": 95}, 12),
+        ("JPEG", {"quality": 95, "subsampling": 0}, 6),
+        ("JPEG", {"quality": 95, "progressive": True, "subsampling": 0}, 6),
+    ],
+)
+def test_photos_of_every_format_are_read(
+    kind: str, options: dict[str, Any], tolerance: int, encoded: Encode
+) -> None:
+    found = _decoded(encoded(_photo(), kind, **options))
+    assert found.shape == (HEIGHT, WIDTH, 3)
+    assert _largest_difference(found, _photo()) <= tolerance
+
+
+def _palette_image(transparent: bool) -> tuple[Image.Image, Array]:
+    colors = np.array([[250, 10, 20], [0, 200, 100], [30, 60, 90]], dtype=np.uint8)
+    indices = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % 3
+    image = Image.fromarray(indices, mode=None).convert("L")
+    image.putpalette(colors.tobytes())
+    expected = colors[indices].copy()
+    if transparent:
+        image.info["transparency"] = 1
+        expected[indices == 1] = 255
+    return image, expected
+
+
+ALPHA = np.linspace(0, 255, HEIGHT * WIDTH).astype(np.uint8).reshape(HEIGHT, WIDTH)
+
+
+def _modes() -> dict[str, tuple[Array | Image.Image, Array]]:
+    """Pictures in a mode and what they look like."""
+    gray, photo = _gray(), _photo()
+    opaque = np.full_like(gray, 255)
+    bits = gray > 120
+    return {
+        "RGB": (photo, photo),
+        "L": (gray, _three(gray)),
+        "LA": (np.stack([gray, ALPHA], axis=2), _on_white(_three(gray), ALPHA)),
+        "RGBA": (np.dstack([photo, ALPHA]), _on_white(photo, ALPHA)),
+        "RGBA opaque": (np.dstack([photo, opaque]), photo),
+        "P": _palette_image(transparent=False),
+        "P with transparency": _palette_image(transparent=True),
+        "1": (Image.fromarray(bits), _three(np.where(bits, 255, 0))),
+        "16-bit gray": (gray.astype(np.uint16) * 257 + 100, _three(gray)),
+    }
+
+
+@pytest.mark.parametrize("mode", _modes())
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_photos_of_every_mode_become_rgb(mode: str, kind: str, encoded: Encode) -> None:
+    picture, expected = _modes()[mode]
+    if kind == "TIFF" and mode == "P with transparency":
+        pytest.skip("TIFF palettes have no transparent color")
+    found = _decoded(encoded(picture, kind))
+    assert _largest_difference(found, expected) <= (1 if "A" in mode else 0)
+
+
+def test_a_transparent_color_of_an_rgb_png_becomes_white(encoded: Encode) -> None:
+    photo = _photo()
+    photo[3, 4] = (1, 2, 3)
+    found = _decoded(encoded(photo, transparency=(1, 2, 3)))
+    assert found[3, 4].tolist() == [255, 255, 255]
+    assert (found == photo).all(axis=2).sum() == HEIGHT * WIDTH - 1
+
+
+@pytest.mark.parametrize(
+    ("color", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)], ids=["gray", "RGB", "LA", "RGBA"]
+)
+def test_16_bit_pngs_keep_their_upper_bits(color: int, channels: int) -> None:
+    pixels = np.dstack([*np.moveaxis(_photo(), 2, 0), _gray()])[..., :channels].astype(int) * 257
+    if channels in (2, 4):
+        pixels[..., -1] = 65535  # opaque
+    found = _decoded(_png_of(pixels, 16, color))
+    color_channels = pixels[..., : 1 if channels < 3 else 3] // 257
+    assert _largest_difference(found, np.broadcast_to(color_channels, found.shape)) == 0
+
+
+def test_cmyk_jpegs_are_converted(encoded: Encode) -> None:
+    image = Image.fromarray(_photo()).convert("CMYK")
+    found = _decoded(encoded(image, "JPEG", quality=95))
+    assert _largest_difference(found, np.asarray(image.convert("RGB"))) <= 8
+
+
+def test_floating_point_photos_are_refused(encoded: Encode, check_sentence: CheckSentence) -> None:
+    with pytest.raises(InvalidImage, match="floating-point values; expected 8 or 16 bits") as no:
+        _decoded(encoded(_gray().astype(np.float32), "TIFF"))
+    check_sentence(no.value)
+
+
+@pytest.mark.parametrize("value", [-1, 65536])
+def test_photos_of_more_than_16_bits_are_refused(value: int, encoded: Encode) -> None:
+    wide = _gray().astype(np.int32)
+    assert _largest_difference(_decoded(encoded(wide * 257, "TIFF")), _three(_gray())) == 0
+    wide[0, 0] = value
+    with pytest.raises(InvalidImage, match="more than 16 bits"):
+        _decoded(encoded(wide, "TIFF"))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PPM", "ICO", "TGA", "PDF"])
+def test_other_formats_are_refused(
+    kind: str, encoded: Encode, check_sentence: CheckSentence
+) -> None:
+    with pytest.raises(InvalidImage, match=r"is no image.* JPEG, PNG, WebP, TIFF or BMP") as no:
+        _decoded(encoded(_photo(), kind))
+    check_sentence(no.value)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_animations_and_pages_are_refused(
+    kind: str, encoded: Encode, check_sentence: CheckSentence
+) -> None:
+    others = [Image.fromarray(np.roll(_photo(), shift, axis=1)) for shift in (3, 6)]
+    data = encoded(_photo(), kind, save_all=True, append_images=others)
+    with pytest.raises(InvalidImage, match="3 frames or pages; expected a single picture") as no:
+        _decoded(data)
+    check_sentence(no.value)
+
+
+def test_a_jpeg_with_a_preview_behind_it_is_read(encoded: Encode) -> None:
+    preview = Image.fromarray(_photo()).resize((12, 8))
+    data = encoded(_photo(), "MPO", save_all=True, append_images=[preview], quality=95)
+    assert b"MPF\0" in data
+    assert _largest_difference(_decoded(data), _photo()) <= 12
+
+
+# --- orientation and color -----------------------------------------------------------------
+
+UPRIGHT: dict[int, Callable[[Array], Array]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a.transpose(1, 0, 2)[::-1, ::-1],
+    8: lambda a: np.rot90(a),
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize(
+    ("kind", "tolerance"), [("PNG", 0), ("WEBP", 0), ("TIFF", 0), ("JPEG", 12)]
+)
+def test_photos_are_turned_upright(
+    orientation: int, kind: str, tolerance: int, encoded: Encode
+) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
+    found = _decoded(encoded(_photo(), kind, exif=tags, **options))
+    expected = UPRIGHT[orientation](_photo())
+    assert found.shape == expected.shape
+    assert _largest_difference(found, expected) <= tolerance
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        b"Exif\0\0garbage that is no TIFF",
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x09\0\0\0\0\0\0",  # 9
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"Exif\0\0",
+    ],
+    ids=["garbage", "orientation 9", "far away", "empty"],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_odd_metadata_is_no_reason_to_refuse_a_photo(
+    kind: str, tags: bytes, encoded: Encode
+) -> None:
+    assert _decoded(encoded(_photo(), kind, exif=tags)).shape == (HEIGHT, WIDTH, 3)
+
+
+# XYZ of the primaries, adapted to D50, as profiles hold them.
+SRGB = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
+DISPLAY_P3 = ((0.5151, 0.2412, -0.0011), (0.2919, 0.6922, 0.0419), (0.1572, 0.0666, 0.7841))
+
+
+def _profile(primaries: tuple[tuple[float, ...], ...], gamma: float) -> bytes:
+    """An ICC profile of an RGB space: three primaries and one power law."""
+
+    def fixed(*values: float) -> bytes:
+        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    name = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78)
+    entries = [(b"desc", name + bytes(-len(name) % 4))]
+    entries += [(b"cprt", b"text" + bytes(4) + b"none" + bytes(4))]
+    entries += [(b"wtpt", b"XYZ " + bytes(4) + fixed(0.9642, 1.0, 0.8249))]
+    for letter, primary in zip((b"r", b"g", b"b"), primaries, strict=True):
+        entries += [(letter + b"XYZ", b"XYZ " + bytes(4) + fixed(*primary))]
+        entries += [(letter + b"TRC", curve)]
+    table, body, offset = b"", b"", 128 + 4 + 12 * len(entries)
+    for tag, content in entries:
+        table += tag + struct.pack(">II", offset + len(body), len(content))
+        body += content
+    size = offset + len(body)
+    header = struct.pack(">I4sI4s4s4s", size, bytes(4), 0x02100000, b"mntr", b"RGB ", b"XYZ ")
+    header += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
+    header += fixed(0.9642, 1.0, 0.8249)
+    return header + bytes(128 - len(header)) + struct.pack(">I", len(entries)) + table + body
+
+
+def _in_srgb(photo: Array, primaries: tuple[tuple[float, ...], ...], gamma: float) -> Array:
+    """The photo's colors in sRGB, by definition."""
+    xyz = (photo / 255) ** gamma @ np.array(primaries)
+    linear = np.clip(xyz @ np.linalg.inv(np.array(SRGB)), 0, 1)
+    encoded_values = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
+    )
+    scaled: Array = np.rint(255 * encoded_values)
+    return scaled
+
+
+@pytest.mark.parametrize(
+    ("primaries", "gamma"), [(SRGB, 1.0), (DISPLAY_P3, 2.2)], ids=["linear", "wide"]
+)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_an_embedded_profile_is_converted_to_srgb(
+    mode: str, primaries: tuple[tuple[float, ...], ...], gamma: float, encoded: Encode
+) -> None:
+    image = Image.fromarray(_photo()).convert(mode)
+    found = _decoded(encoded(image, icc_profile=_profile(primaries, gamma)))
+    expected = _in_srgb(_photo(), primaries, gamma)
+    assert _largest_difference(expected, _photo()) > 10  # the profile matters
+    assert _largest_difference(found, expected) <= 2
+
+
+def test_a_profile_counts_for_palette_images_too(encoded: Encode) -> None:
+    image, colors = _palette_image(transparent=False)
+    found = _decoded(encoded(image, icc_profile=_profile(SRGB, 1.0)))
+    assert _largest_difference(found, _in_srgb(colors, SRGB, 1.0)) <= 2
+
+
+@pytest.mark.parametrize("name", ["sRGB", "LAB", "XYZ"])
+def test_an_srgb_or_unusable_profile_changes_nothing(name: Any, encoded: Encode) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
+    assert _largest_difference(_decoded(encoded(_photo(), icc_profile=profile)), _photo()) <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "CMYK"])
+@pytest.mark.parametrize("profile", [b"no profile at all", _profile(SRGB, 1.0)[:150]])
+def test_a_damaged_profile_is_no_reason_to_refuse_a_photo(
+    mode: str, profile: bytes, encoded: Encode
+) -> None:
+    image = Image.fromarray(_photo()).convert(mode)
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    found = _decoded(encoded(image, kind, icc_profile=profile))
+    expected = np.asarray(image.convert("RGB"))
+    assert _largest_difference(found, expected) <= (30 if kind == "JPEG" else 0)
+
+
+def test_a_profile_of_other_channels_is_left_out(encoded: Encode) -> None:
+    found = _decoded(encoded(_gray(), icc_profile=_profile(SRGB, 1.0)))
+    assert _largest_difference(found, _three(_gray())) == 0
+
+
+# --- damage --------------------------------------------------------------------------------
+
+KINDS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP"]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_truncated_photo_is_refused(
+    kind: str,
+    share: float,
+    encoded: Encode,
+    photo: Callable[..., Array],
+    check_sentence: CheckSentence,
+) -> None:
+    data = encoded(photo(64, 64), kind)
+    with pytest.raises(InvalidImage, match="content photo is (truncated or )?damaged") as no:
+        _decoded(data[: int(share * len(data))])
+    check_sentence(no.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cut_anywhere_gives_a_photo_or_a_sentence(
+    kind: str, encoded: Encode, check_sentence: CheckSentence
+) -> None:
+    data = encoded(_photo(), kind)
+    refused = 0
+    for length in range(0, len(data), 7):
+        try:
+            _decoded(data[:length])
+        except InvalidImage as no:
+            refused += 1
+            check_sentence(no)
+    assert refused > 0.7 * len(data) / 7
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_anywhere_gives_a_photo_or_a_sentence(
+    kind: str, encoded: Encode, check_sentence: CheckSentence
+) -> None:
+    original = encoded(_photo(), kind)
+    generator = random.Random(kind)  # noqa: S311 (no secret)
+    for _ in range(150):
+        data = bytearray(original)
+        for _ in range(generator.randint(1, 5)):
+            data[generator.randrange(min(len(data), 400))] = generator.randrange(256)
+        try:
+            _decoded(bytes(data), Limits(max_pixels=1_000_000))
+        except InvalidImage as no:
+            check_sentence(no)
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_image_are_refused(data: bytes) -> None:
+    for decode in (decode_photo, decode_mask):
+        with pytest.raises(InvalidRequest, match="is (no image|empty|damaged)"):
+            decode(data, "photo", LIMITS)
+
+
+def test_an_empty_photo_is_refused(check_sentence: CheckSentence) -> None:
+    with pytest.raises(InvalidImage, match="content photo is empty; expected an image") as no:
+        _decoded(b"")
+    check_sentence(no.value)
+
+
+# --- limits --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(100_000, 100_000), (30_000, 3_000), (2**31 - 1, 2**31 - 1), (8001, 8000)]
+)
+@pytest.mark.parametrize("decode", [decode_photo, decode_mask])
+def test_a_huge_picture_is_refused_by_its_header(
+    decode: Callable[..., object], width: int, height: int, check_sentence: CheckSentence
+) -> None:
+    data = _png(width, height, 8, 0, bytes(1000))
+    tracemalloc.start()
+    start = time.perf_counter()
+    try:
+        with pytest.raises(InvalidRequest, match="64000000 pixels") as no:
+            decode(data, "content photo", LIMITS)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    check_sentence(no.value)
+    assert peak < 5_000_000
+    assert time.perf_counter() - start < 1
+
+
+def test_a_text_chunk_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
+    text = b"Comment\0\0" + zlib.compress(bytes(200_000_000), 9)
+    data = _png(16, 16, 8, 0, bytes(17 * 16), (b"zTXt", text))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidImage):
+            _decoded(data)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_pixels_up_to_the_limit_are_read(encoded: Encode, check_sentence: CheckSentence) -> None:
+    data = encoded(_photo())
+    _decoded(data, Limits(max_pixels=HEIGHT * WIDTH))
+    with pytest.raises(InvalidImage, match=f"{WIDTH}x{HEIGHT} pixels.* {HEIGHT * WIDTH - 1} ") as no:
+        _decoded(data, Limits(max_pixels=HEIGHT * WIDTH - 1))
+    check_sentence(no.value)
+
+
+def test_bytes_up_to_the_limit_are_read(encoded: Encode, check_sentence: CheckSentence) -> None:
+    data = encoded(_photo())
+    _decoded(data, Limits(max_bytes=len(data)))
+    with pytest.raises(InvalidImage, match=f"{len(data)} bytes; .*{len(data) - 1}") as no:
+        _decoded(data, Limits(max_bytes=len(data) - 1))
+    check_sentence(no.value)
+
+
+@pytest.mark.parametrize("shape", [(7, 40), (40, 7), (1, 1)])
+def test_a_side_below_the_limit_is_refused(
+    shape: tuple[int, int],
+    photo: Callable[..., Array],
+    encoded: Encode,
+    check_sentence: CheckSentence,
+) -> None:
+    height, width = shape
+    with pytest.raises(InvalidImage, match=f"{width}x{height} pixels; .*at least 8 a side") as no:
+        _decoded(encoded(photo(height, width)))
+    check_sentence(no.value)
+    assert _decoded(encoded(photo(8, 8))).shape == (8, 8, 3)
+
+
+# --- masks ---------------------------------------------------------------------------------
+
+LABELS = (np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) // 50 * 30).astype(np.uint8)
+COLORS = np.array(list(MASK_COLORS.values()), dtype=np.uint8)
+COLOR_LABELS = (np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 9).astype(np.uint8)
+
+
+def _palette_mask() -> Image.Image:
+    image = Image.fromarray(8 - COLOR_LABELS)
+    image.putpalette(COLORS[::-1].tobytes())
+    return image
+
+
+@pytest.mark.parametrize(
+    ("mask", "kind", "expected"),
+    [
+        (LABELS, "labels", LABELS),
+        (LABELS.astype(np.uint16), "labels", LABELS),
+        (np.dstack([LABELS, ALPHA]), "labels", LABELS),
+        (Image.fromarray(LABELS > 90), "labels", np.where(LABELS > 90, 255, 0)),
+        (COLORS[COLOR_LABELS], "colors", COLOR_LABELS),
+        (np.dstack([COLORS[COLOR_LABELS], ALPHA]), "colors", COLOR_LABELS),
+        (_palette_mask(), "colors", COLOR_LABELS),
+    ],
+    ids=["gray", "16-bit gray", "gray and alpha", "bits", "RGB", "RGBA", "palette"],
+)
+def test_masks_of_every_mode_are_read(
+    mask: Array | Image.Image, kind: str, expected: Array, encoded: Encode
+) -> None:
+    found = decode_mask(encoded(mask), "content mask", LIMITS)
+    assert found.kind == kind
+    assert found.labels.dtype == np.uint8
+    np.testing.assert_array_equal(found.labels, expected)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "BMP", "WEBP", "GIF"])
+def test_masks_that_are_no_png_are_refused(
+    kind: str, encoded: Encode, check_sentence: CheckSentence
+) -> None:
+    with pytest.raises(InvalidMask, match="style mask is no image; expected one in PNG") as no:
+        decode_mask(encoded(_photo(), kind), "style mask", LIMITS)
+    check_sentence(no.value)
+
+
+def test_labels_beyond_8_bits_are_refused(encoded: Encode, check_sentence: CheckSentence) -> None:
+    wide = LABELS.astype(np.uint16)
+    wide[0, 0] = 256
+    with pytest.raises(InvalidMask, match="labels up to 256; expected labels from 0 to 255") as no:
+        decode_mask(encoded(wide), "content mask", LIMITS)
+    check_sentence(no.value)
+
+
+def test_a_photograph_is_no_mask(encoded: Encode, check_sentence: CheckSentence) -> None:
+    gray = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
+    with pytest.raises(InvalidMask, match=f"256 different labels.*{MAX_REGIONS}") as no:
+        decode_mask(encoded(gray), "content mask", LIMITS)
+    check_sentence(no.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty"),
+        (b"nonsense", "is no image"),
+        (_png_of(LABELS, 8, 0)[:70], "is truncated or damaged"),
+    ],
+)
+def test_unreadable_masks_are_refused(
+    data: bytes, words: str, check_sentence: CheckSentence
+) -> None:
+    with pytest.raises(InvalidMask, match=f"content mask {words}") as no:
+        decode_mask(data, "content mask", LIMITS)
+    check_sentence(no.value)
+
+
+def test_masks_have_the_limits_of_photos(encoded: Encode) -> None:
+    data = encoded(LABELS)
+    for limits in (
+        Limits(max_bytes=len(data) - 1),
+        Limits(max_pixels=LABELS.size - 1),
+        Limits(min_side=HEIGHT + 1),
+    ):
+        with pytest.raises(InvalidMask):
+            decode_mask(data, "content mask", limits)
+
+
+# --- sizes and encoding --------------------------------------------------------------------
+
+SIDES = st.integers(1, 10_000)
+
+
+@given(SIDES, SIDES, st.integers(16, 2048))
+def test_working_size_keeps_the_shape(height: int, width: int, size: int) -> None:
+    tall, wide = working_size(height, width, size)
+    assert min(tall, wide) == size
+    assert (wide, tall) == working_size(width, height, size)
+    longer = size * max(height, width) / min(height, width)
+    assert abs(max(tall, wide) - longer) <= 0.5
+    assert (tall < wide) <= (height < width)
+
+
+@given(SIDES, SIDES)
+def test_a_photo_of_the_size_asked_for_stays_as_it_is(height: int, width: int) -> None:
+    assert working_size(height, width, min(height, width)) == (height, width)
+
+
+@pytest.mark.parametrize("size", [-5, 0, 15, 2049, 2**31 - 1])
+def test_sizes_beyond_the_limits_are_refused(size: int, check_sentence: CheckSentence) -> None:
+    with pytest.raises(InvalidOption, match=f"size is {size}; expected 16 to 2048") as no:
+        check_working_size(100, 100, size, "content photo", LIMITS)
+    check_sentence(no.value)
+
+
+@given(SIDES, SIDES, st.integers(16, 2048))
+def test_a_size_that_is_said_to_fit_fits(height: int, width: int, size: int) -> None:
+    try:
+        check_working_size(height, width, size, "photo", LIMITS)
+    except InvalidOption as no:
+        words = str(no)
+        tall, wide = working_size(height, width, size)
+        assert tall * wide > LIMITS.max_working_pixels
+        assert f"{wide}x{tall} pixels, more than the {LIMITS.max_working_pixels}" in words
+        if "too long and narrow" in words:
+            with pytest.raises(InvalidOption):
+                check_working_size(height, width, LIMITS.min_size, "photo", LIMITS)
+        else:
+            fitting = int(words.split("up to ")[1].split()[0])
+            assert fitting < size
+            check_working_size(height, width, fitting, "photo", LIMITS)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 24), (8, 12), (40, 31)])
+def test_resized_photos_are_channels_first_in_0_to_1(height: int, width: int) -> None:
+    photo = np.full((HEIGHT, WIDTH, 3), (0, 51, 255), dtype=np.uint8)
+    found = resize_photo(photo, height, width)
+    assert found.shape == (3, height, width)
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    for channel, value in zip(found, (0.0, 0.2, 1.0), strict=True):
+        np.testing.assert_allclose(channel, value, atol=1e-6)
+
+
+def test_resizing_keeps_the_picture() -> None:
+    twice = resize_photo(_photo(), 2 * HEIGHT, 2 * WIDTH)
+    means = twice.reshape(3, HEIGHT, 2, WIDTH, 2).mean(axis=(2, 4)).transpose(1, 2, 0) * 255
+    assert np.abs(means - _photo())[2:-2, 2:-2].max() < 3
+
+
+def test_photos_survive_encoding_and_decoding(photo: Callable[..., Array]) -> None:
+    original = photo(HEIGHT, WIDTH)
+    floats = (original.transpose(2, 0, 1) / np.float32(255)).astype(np.float32)
+    np.testing.assert_array_equal(_decoded(encode_photo(floats)), original)
+
+
+def test_encoding_rounds_and_clips() -> None:
+    values = np.array([-0.5, 0.0, 0.001, 0.003, 0.4999, 1.0, 1.7, 300.0], dtype=np.float32)
+    image = np.broadcast_to(values, (3, 8, 8)).astype(np.float32)
+    assert _decoded(encode_photo(image))[0, :, 0].tolist() == [0, 0, 0, 1, 127, 255, 255, 255]
+
+
+def test_label_maps_survive_encoding_and_decoding() -> None:
+    found = decode_mask(encode_labels(LABELS), "content mask", LIMITS)
+    assert found.kind == "labels"
+    np.testing.assert_array_equal(found.labels, LABELS)

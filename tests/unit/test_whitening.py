@@ -1,0 +1,128 @@
+"""The transform of one region against its definition, step by step in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from photoreal.whitening import style_statistics, whiten_and_color
+
+Matrix = npt.NDArray[np.float64]
+
+
+def _matrix(channels: int, pixels: int, *, seed: int, gain: float = 10.0) -> Tensor:
+    """Correlated features (C, N) in float64 with a mean of their own."""
+    generator = np.random.default_rng(seed)
+    mixing = generator.standard_normal((channels, channels))
+    features = mixing @ generator.standard_normal((channels, pixels))
+    return torch.from_numpy(gain * (features + generator.standard_normal((channels, 1))))
+
+
+def _covariance(features: Matrix) -> Matrix:
+    centered = features - features.mean(axis=1, keepdims=True)
+    count = features.shape[1]
+    covariance: Matrix = centered @ centered.T / (count - 1 if count > 1 else 1)
+    return covariance
+
+
+def _power(matrix: Matrix, exponent: float) -> Matrix:
+    """A power of a symmetric positive matrix, by singular values."""
+    vectors, values, _ = np.linalg.svd(matrix)
+    power: Matrix = vectors @ np.diag(values**exponent) @ vectors.T
+    return power
+
+
+def _by_definition(content: Matrix, style: Matrix, alpha: float) -> Matrix:
+    identity = np.eye(len(content))
+    whitened = _power(_covariance(content) + identity, -0.5) @ (
+        content - content.mean(axis=1, keepdims=True)
+    )
+    colored = _power(_covariance(style) + identity, 0.5) @ whitened
+    moved = colored + style.mean(axis=1, keepdims=True)
+    clamped = np.clip(moved, content.min(), content.max())
+    result: Matrix = alpha * clamped + (1 - alpha) * content
+    return result
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.35])
+@pytest.mark.parametrize(
+    ("channels", "ours", "theirs"),
+    [(8, 200, 150), (16, 5, 7), (4, 1, 50), (4, 50, 1), (3, 1, 1), (1, 20, 30)],
+    ids=["usual", "fewer pixels than channels", "one ours", "one theirs", "one each", "gray"],
+)
+def test_transform_is_the_published_one(
+    channels: int, ours: int, theirs: int, alpha: float
+) -> None:
+    content, style = _matrix(channels, ours, seed=1), _matrix(channels, theirs, seed=2)
+    result = whiten_and_color(content, style_statistics(style), alpha)
+    expected = _by_definition(content.numpy(), style.numpy(), alpha)
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_single_precision_is_close_to_the_definition() -> None:
+    content, style = _matrix(32, 400, seed=1), _matrix(32, 300, seed=2)
+    result = whiten_and_color(content.float(), style_statistics(style.float()))
+    expected = _by_definition(content.numpy(), style.numpy(), 1.0)
+    assert result.dtype == torch.float32
+    assert np.abs(result.numpy() - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_result_has_the_mean_and_the_covariance_of_the_style() -> None:
+    content = _matrix(6, 500, seed=3, gain=1000.0)  # so wide that nothing is clamped
+    style = _matrix(6, 400, seed=4, gain=10.0)
+    result = whiten_and_color(content, style_statistics(style)).numpy()
+    np.testing.assert_allclose(result.mean(axis=1), style.numpy().mean(axis=1))
+    # Whitened features have the covariance 1 - (C + 1)^-1, for the identity added to C.
+    root = _power(_covariance(style.numpy()) + np.eye(6), 0.5)
+    whitened = np.eye(6) - np.linalg.inv(_covariance(content.numpy()) + np.eye(6))
+    np.testing.assert_allclose(_covariance(result), root @ whitened @ root, rtol=1e-8)
+    difference = np.abs(_covariance(result) - _covariance(style.numpy())).max()
+    assert difference < 0.05 * np.abs(_covariance(style.numpy())).max()
+
+
+def test_alpha_zero_gives_exactly_the_content() -> None:
+    content, style = _matrix(5, 60, seed=5).float(), _matrix(5, 60, seed=6).float()
+    assert torch.equal(whiten_and_color(content, style_statistics(style), 0.0), content)
+
+
+def test_content_in_its_own_style_stays_as_it_is() -> None:
+    content = _matrix(7, 90, seed=7)
+    torch.testing.assert_close(whiten_and_color(content, style_statistics(content)), content)
+
+
+def test_result_is_clamped_to_the_range_of_the_content() -> None:
+    content, style = _matrix(4, 100, seed=8, gain=1.0), _matrix(4, 100, seed=9, gain=100.0)
+    result = whiten_and_color(content, style_statistics(style))
+    assert result.min() == content.min()
+    assert result.max() == content.max()
+
+
+def test_constant_features_take_the_mean_of_the_style() -> None:
+    content = torch.full((3, 40), 5.0, dtype=torch.float64)
+    content[0] = -50.0
+    content[2] = 50.0
+    style = _matrix(3, 40, seed=10, gain=1.0)
+    result = whiten_and_color(content, style_statistics(style))
+    torch.testing.assert_close(result, style.mean(dim=1, keepdim=True).expand(3, 40))
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 300])
+def test_constant_style_has_the_identity_for_its_root(pixels: int) -> None:
+    statistics = style_statistics(torch.full((6, pixels), 3.7))
+    torch.testing.assert_close(statistics.root, torch.eye(6))
+    torch.testing.assert_close(statistics.mean, torch.full((6, 1), 3.7))
+
+
+def test_inputs_stay_as_they_are() -> None:
+    content, style = _matrix(4, 30, seed=11), _matrix(4, 30, seed=12)
+    before = content.clone(), style.clone()
+    statistics = style_statistics(style)
+    kept = statistics.root.clone()
+    for alpha in (0.0, 0.5, 1.0):
+        whiten_and_color(content, statistics, alpha)
+    assert torch.equal(content, before[0])
+    assert torch.equal(style, before[1])
+    assert torch.equal(statistics.root, kept)
