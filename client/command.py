@@ -80,7 +80,7 @@ Exit codes: 0 done; 1 the server, the network or the disk failed;
     "--content-mask",
     type=_PATH,
     metavar="MASK",
-    help="Regions of CONTENT: a label map, or a picture with one colour a region.",
+    help="Regions of CONTENT: a PNG of its size, with one gray value or one colour a region.",
 )
 @click.option(
     "--style-mask",

@@ -51,7 +51,10 @@ class StylizeRequest:
 
 @dataclass(frozen=True)
 class StylizeResponse:
-    """The stylized photo and the label maps that were used, as PNG, and a report as JSON."""
+    """The stylized photo as PNG, the label maps that were used, and a report as JSON.
+
+    The photo has the working size; label maps are gray PNGs at the size of their photos.
+    """
 
     image: bytes
     content_labels: bytes
@@ -157,7 +160,12 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
         places=places,
     )
     watch.lap("transfer")
-    image, labels = encode_photo(result), [encode_labels(m) for m in (found.content, found.style)]
+    image = encode_photo(result)
+    # At the photos' own size, label maps can be given back as their masks.
+    labels = [
+        encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
+        for role, used in (("content", found.content), ("style", found.style))
+    ]
     watch.lap("encode")
     report = _report(found, watch.total())
     return StylizeResponse(image, labels[0], labels[1], json.dumps(report))

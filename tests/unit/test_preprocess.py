@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -413,6 +413,21 @@ def test_damage_anywhere_gives_a_photo_or_a_sentence(
             check_sentence(no)
 
 
+def test_a_damaged_second_page_is_no_failure_of_ours(
+    encoded: Encode, check_sentence: CheckSentence
+) -> None:
+    second = Image.fromarray(_photo())
+    data = bytearray(encoded(_photo(), "TIFF", save_all=True, append_images=[second]))
+    (first,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, first)
+    (directory,) = struct.unpack_from("<I", data, first + 2 + 12 * count)
+    assert struct.unpack_from("<H", data, directory + 2) == (256,)  # the tag of the width
+    struct.pack_into("<H", data, directory + 2, 255)
+    with pytest.raises(InvalidImage) as no:
+        _decoded(bytes(data))
+    check_sentence(no.value)
+
+
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_image_are_refused(data: bytes) -> None:
     for decode in (decode_photo, decode_mask):
@@ -606,6 +621,8 @@ def test_sizes_beyond_the_limits_are_refused(size: int, check_sentence: CheckSen
 
 
 @given(SIDES, SIDES, st.integers(16, 2048))
+@example(1566, 7513, 2048)
+@example(6580, 4449, 2048)
 def test_a_size_that_is_said_to_fit_fits(height: int, width: int, size: int) -> None:
     try:
         check_working_size(height, width, size, "photo", LIMITS)
