@@ -3,11 +3,12 @@
 from photoreal.preprocess.decode import Mask, decode_mask, decode_photo
 from photoreal.preprocess.encode import encode_labels, encode_photo
 from photoreal.preprocess.limits import Limits
-from photoreal.preprocess.resize import check_working_size, resize_photo, working_size
+from photoreal.preprocess.resize import check_size, check_working_size, resize_photo, working_size
 
 __all__ = [
     "Limits",
     "Mask",
+    "check_size",
     "check_working_size",
     "decode_mask",
     "decode_photo",

@@ -19,12 +19,16 @@ def working_size(height: int, width: int, size: int) -> tuple[int, int]:
     return max(size, round(height * size / width)), size
 
 
-def check_working_size(height: int, width: int, size: int, name: str, limits: Limits) -> None:
-    """Raise InvalidOption when `size` or the photo's pixels at that size are beyond limits."""
+def check_size(size: int, limits: Limits) -> None:
+    """Raise InvalidOption when no photo may be worked on at this size."""
     if not limits.min_size <= size <= limits.max_size:
         raise InvalidOption(
             f"size is {size}; expected {limits.min_size} to {limits.max_size} pixels."
         )
+
+
+def check_working_size(height: int, width: int, size: int, name: str, limits: Limits) -> None:
+    """Raise InvalidOption when a photo (H, W) at this size has more pixels than allowed."""
     tall, wide = working_size(height, width, size)
     if tall * wide > limits.max_working_pixels:
         ratio = max(height, width) / min(height, width)

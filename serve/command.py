@@ -46,7 +46,8 @@ def serve(
     from photoreal.errors import ServeError
     from photoreal.serve.launcher import Server, ServeSettings
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     settings = ServeSettings(repository, engine, host, http_port, grpc_port, metrics_port, verbose)
     server = Server(settings)
     try:
@@ -61,6 +62,7 @@ def serve(
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Let SIGTERM end the server as Ctrl-C does; further ones must not disturb that."""
-    signal.signal(number, signal.SIG_IGN)
+    """Let SIGTERM end the server as Ctrl-C does; further signals must not disturb that."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
     raise KeyboardInterrupt

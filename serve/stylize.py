@@ -7,6 +7,7 @@ wires them to server calls and a test to the networks themselves.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from photoreal.errors import InvalidMask
 from photoreal.preprocess import (
     Limits,
     Mask,
+    check_size,
     check_working_size,
     decode_mask,
     decode_photo,
@@ -30,6 +32,10 @@ from photoreal.preprocess import (
     working_size,
 )
 from photoreal.regions import LabelMap, Pair
+
+SEGMENT_PIXELS = 500_000
+"""Photos are segmented at no more than this: segmenters are trained at about such sizes, and
+their scores take 150 floats a pixel."""
 
 FloatImage = npt.NDArray[np.float32]  # (3, H, W) in 0..1
 
@@ -129,6 +135,7 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
     change something.
     """
     watch = _Stopwatch()
+    check_size(request.size, limits)
     alpha = options.check_alpha(request.alpha)
     places = options.parse_places(request.transfer_at)
     rule = options.parse_match(request.match) if request.match is not None else None
@@ -148,7 +155,7 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
         photos[role] = resize_photo(photo, *working_size(height, width, request.size))
     masks = _decode_masks(request, originals, limits)
     watch.lap("decode")
-    found = _find_regions(photos, masks, models if request.segment else None, rule)
+    found = _find_regions(originals, photos, masks, models if request.segment else None, rule)
     watch.lap("segment")
     result = models.transfer(
         photos["content"],
@@ -197,6 +204,7 @@ def _decode_masks(
 
 
 def _find_regions(
+    originals: dict[str, npt.NDArray[np.uint8]],
     photos: dict[str, FloatImage],
     masks: dict[str, Mask] | None,
     models: Models | None,
@@ -210,7 +218,9 @@ def _find_regions(
         found = _Regions(content, style, "masks", rule or "published", names)
     elif models is not None and models.segment is not None:
         table = classes.group_table(models.segmenter_classes)
-        content, style = (table[models.segment(photos[role])] for role in sizes)
+        content, style = (
+            table[_segment(models.segment, originals[role], photos[role])] for role in sizes
+        )
         found = _Regions(content, style, "segmenter", rule or "nearest", classes.GROUPS)
         kinship = classes.KINSHIP
     else:
@@ -223,6 +233,19 @@ def _find_regions(
     else:
         found.pairs = regions.match_nearest(found.content, found.style, kinship)
     return found
+
+
+def _segment(
+    segment: Callable[[FloatImage], LabelMap],
+    original: npt.NDArray[np.uint8],
+    photo: FloatImage,
+) -> LabelMap:
+    """Label map at the photo's working size, found at that size or at a smaller one."""
+    _, height, width = photo.shape
+    scale = math.sqrt(SEGMENT_PIXELS / (height * width))
+    if scale < 1.0:
+        photo = resize_photo(original, round(height * scale), round(width * scale))
+    return regions.resize_labels(segment(photo), height, width)
 
 
 def _report(found: _Regions, seconds: dict[str, float]) -> dict[str, Any]:

@@ -329,7 +329,9 @@ def test_wrong_options_are_refused(
 
 
 @pytest.mark.parametrize(
-    "change", [{"alpha": -1.0}, {"transfer_at": ""}, {"match": ""}, {"content_mask": b"x"}]
+    "change",
+    [{"alpha": -1.0}, {"transfer_at": ""}, {"match": ""}, {"content_mask": b"x"}, {"size": 0}],
+    ids=str,
 )
 def test_options_are_checked_before_any_photo_is_decoded(
     change: dict[str, Any], fake: FakeModels

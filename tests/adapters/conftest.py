@@ -1,0 +1,183 @@
+"""A stand-in for Triton's Python backend: its module, its requests and its other models."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy.typing as npt
+import pytest
+import torch
+from google.protobuf import json_format, text_format
+from tritonclient.grpc import model_config_pb2
+
+from photoreal.export.configs import model_configs
+
+Array = npt.NDArray[Any]
+Model = Callable[[dict[str, Array]], dict[str, Array]]
+
+ROOT = Path(__file__).parents[2]
+
+
+class Tensor:
+    """A named array."""
+
+    def __init__(self, name: str, array: Array) -> None:
+        self._name, self._array = name, array
+
+    def name(self) -> str:
+        return self._name
+
+    def as_numpy(self) -> Array:
+        return self._array
+
+
+class TritonError:
+    """A message with one of Triton's codes."""
+
+    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG = range(4)
+
+    def __init__(self, message: str, code: int = UNKNOWN) -> None:
+        self._message, self._code = message, code
+
+    def message(self) -> str:
+        return self._message
+
+    def code(self) -> int:
+        return self._code
+
+
+class InferenceResponse:
+    """Output tensors, or an error."""
+
+    def __init__(
+        self, output_tensors: Sequence[Tensor] = (), error: TritonError | None = None
+    ) -> None:
+        self._tensors, self._error = list(output_tensors), error
+
+    def output_tensors(self) -> list[Tensor]:
+        return self._tensors
+
+    def has_error(self) -> bool:
+        return self._error is not None
+
+    def error(self) -> TritonError | None:
+        return self._error
+
+
+class Request:
+    """A request as an adapter receives it."""
+
+    def __init__(self, tensors: dict[str, Array], request_id: str = "") -> None:
+        self.tensors = {name: Tensor(name, array) for name, array in tensors.items()}
+        self._id = request_id
+
+    def request_id(self) -> str:
+        return self._id
+
+
+class FakeTriton(ModuleType):
+    """The module `triton_python_backend_utils` over a server whose models are functions."""
+
+    Tensor = Tensor
+    TritonError = TritonError
+    InferenceResponse = InferenceResponse
+    Request = Request
+
+    def __init__(self) -> None:
+        super().__init__("triton_python_backend_utils")
+        self.models: dict[str, Model] = {}
+        self.calls: list[tuple[str, dict[str, Array], str]] = []
+        self.errors: list[str] = []
+        server = self
+
+        class InferenceRequest:
+            """A call of another model."""
+
+            def __init__(
+                self,
+                *,
+                model_name: str,
+                request_id: str,
+                requested_output_names: list[str],
+                inputs: list[Tensor],
+            ) -> None:
+                self._model, self._id, self._wanted = model_name, request_id, requested_output_names
+                self._inputs = {tensor.name(): tensor.as_numpy() for tensor in inputs}
+
+            def exec(self) -> InferenceResponse:
+                server.calls.append((self._model, self._inputs, self._id))
+                if self._model not in server.models:
+                    return InferenceResponse(error=TritonError(f"no model {self._model} at /srv"))
+                outputs = server.models[self._model](self._inputs)
+                return InferenceResponse([Tensor(name, outputs[name]) for name in self._wanted])
+
+        class Logger:
+            """Notes errors."""
+
+            @staticmethod
+            def log_error(message: str) -> None:
+                server.errors.append(message)
+
+        self.InferenceRequest = InferenceRequest
+        self.Logger = Logger
+
+    @staticmethod
+    def get_input_tensor_by_name(request: Request, name: str) -> Tensor | None:
+        return request.tensors.get(name)
+
+    @staticmethod
+    def get_output_tensor_by_name(response: InferenceResponse, name: str) -> Tensor | None:
+        found = [tensor for tensor in response.output_tensors() if tensor.name() == name]
+        return found[0] if found else None
+
+
+@pytest.fixture
+def triton(monkeypatch: pytest.MonkeyPatch) -> FakeTriton:
+    """Triton's module, in place for adapters that import it."""
+    fake = FakeTriton()
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    monkeypatch.delenv("PHOTOREAL_ENGINE", raising=False)
+    # An engine takes every core; here that only makes small pictures slow.
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    return fake
+
+
+@pytest.fixture
+def load_adapter(triton: FakeTriton) -> Callable[[str], Any]:
+    """Makes a model from an adapter's file, given by its path in the project."""
+
+    def load(path: str) -> Any:
+        spec = importlib.util.spec_from_file_location("adapter_under_test", ROOT / path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.TritonPythonModel()
+
+    return load
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """What Triton hands to `initialize` of a model that lies in the test's own repository."""
+
+    def make(name: str, config_text: str | None = None) -> dict[str, str]:
+        config = model_config_pb2.ModelConfig()
+        text_format.Parse(config_text or model_configs()[name], config)
+        content = json_format.MessageToDict(config, preserving_proto_field_name=True)
+        folder = tmp_path / "repository" / name
+        (folder / "1").mkdir(parents=True, exist_ok=True)
+        return {
+            "model_config": json.dumps(content),
+            "model_repository": str(folder),
+            "model_version": "1",
+            "model_name": name,
+        }
+
+    return make

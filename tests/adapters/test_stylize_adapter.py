@@ -1,0 +1,240 @@
+"""The adapter of `stylize`: tensors in, calls of other models, tensors out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from photoreal.contract import SEGMENTER, STYLIZE, WCT2
+from photoreal.preprocess import Limits, decode_photo
+from photoreal.serve.stylize import Models, StylizeRequest, stylize
+from photoreal.serve.wct2 import serve_wct2
+from photoreal.transfer import NetworkEngine
+
+Array = npt.NDArray[Any]
+Encode = Callable[..., bytes]
+Photo = Callable[..., npt.NDArray[np.uint8]]
+
+NUMPY_TYPES = {"FP32": np.float32, "UINT8": np.uint8, "INT32": np.int32, "BYTES": np.object_}
+
+
+def _text(value: str | bytes) -> Array:
+    return np.array([value.encode() if isinstance(value, str) else value], dtype=object)
+
+
+@pytest.fixture
+def photos(photo: Photo, encoded: Encode) -> dict[str, Array]:
+    """The two tensors that every request needs, and a small size."""
+    return {
+        "CONTENT": _text(encoded(photo(16, 24, seed=1))),
+        "STYLE": _text(encoded(photo(20, 16, seed=2))),
+        "SIZE": np.array([16], dtype=np.int32),
+    }
+
+
+@pytest.fixture
+def adapter(
+    load_adapter: Callable[[str], Any], arguments: Callable[..., dict[str, str]], triton: Any
+) -> Any:
+    """The adapter in a repository without a segmenter, over a `wct2` that does nothing."""
+    triton.models["wct2"] = lambda inputs: {"IMAGE": inputs["CONTENT"]}
+    model = load_adapter("model_repository/stylize/1/model.py")
+    model.initialize(arguments("stylize"))
+    return model
+
+
+@pytest.fixture
+def adapter_with_segmenter(
+    adapter: Any, arguments: Callable[..., dict[str, str]], triton: Any
+) -> Any:
+    """The same in a repository with a segmenter of two classes: sky above, trees below."""
+
+    def segment(inputs: dict[str, Array]) -> dict[str, Array]:
+        height, width = inputs["IMAGE"].shape[2:]
+        labels = np.zeros((1, height, width), dtype=np.uint8)
+        labels[:, height // 2 :] = 1
+        return {"LABELS": labels}
+
+    triton.models["segmenter"] = segment
+    given = arguments("stylize")
+    folder = Path(given["model_repository"]).parent / "segmenter"
+    folder.mkdir()
+    (folder / "labels.txt").write_text("sky\ntree\n")
+    adapter.initialize(given)
+    return adapter
+
+
+def _outputs(response: Any) -> dict[str, Array]:
+    assert not response.has_error(), response.error().message()
+    return {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+
+
+def test_outputs_are_those_of_the_contract(
+    adapter: Any, photos: dict[str, Array], photo: Photo, triton: Any
+) -> None:
+    (response,) = adapter.execute([triton.Request(photos)])
+    outputs = _outputs(response)
+    assert list(outputs) == STYLIZE.output_names()
+    for value in outputs.values():
+        assert value.shape == (1,)
+        assert value.dtype == np.object_
+        assert isinstance(value[0], bytes)
+    image = decode_photo(outputs["IMAGE"][0], "result", Limits())
+    np.testing.assert_array_equal(image, photo(16, 24, seed=1))
+    assert json.loads(outputs["REPORT"][0])["regions"] == "whole"
+
+
+def test_calls_of_other_models_fit_their_contract(
+    adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
+) -> None:
+    options = {
+        "ALPHA": np.array([0.5], dtype=np.float32),
+        "TRANSFER_AT": _text("skip"),
+        "SEGMENT": np.array([True]),
+        "MATCH": _text("nearest"),
+    }
+    (response,) = adapter_with_segmenter.execute([triton.Request(photos | options, "abc")])
+    _outputs(response)
+    assert [name for name, _, _ in triton.calls] == ["segmenter", "segmenter", "wct2"]
+    assert {request_id for _, _, request_id in triton.calls} == {"abc"}
+    for (_, inputs, _), model in zip(triton.calls, (SEGMENTER, SEGMENTER, WCT2), strict=True):
+        assert set(inputs) == set(model.input_names())
+        for spec in model.inputs:
+            value = inputs[spec.name]
+            shape = value.shape[1:] if model.max_batch_size else value.shape
+            assert value.dtype == NUMPY_TYPES[spec.dtype]
+            assert len(shape) == len(spec.dims)
+            assert all(d in (-1, size) for d, size in zip(spec.dims, shape, strict=True))
+    sent = triton.calls[-1][1]
+    assert sent["PAIRS"].tolist() == [[1, 1], [2, 2]]  # sky and vegetation
+    assert sent["ALPHA"].tolist() == [0.5]
+    assert sent["TRANSFER_AT"].tolist() == [b"skip"]
+
+
+def test_pairs_with_the_whole_photo_are_sent_as_minus_one(
+    adapter: Any, photos: dict[str, Array], triton: Any
+) -> None:
+    _outputs(adapter.execute([triton.Request(photos)])[0])
+    assert triton.calls[0][1]["PAIRS"].tolist() == [[0, -1]]
+
+
+def test_no_pairs_are_sent_as_an_empty_table(
+    adapter: Any, photos: dict[str, Array], encoded: Encode, triton: Any
+) -> None:
+    masks = {
+        "CONTENT_MASK": _text(encoded(np.full((16, 24), 1, dtype=np.uint8))),
+        "STYLE_MASK": _text(encoded(np.full((20, 16), 2, dtype=np.uint8))),
+    }
+    outputs = _outputs(adapter.execute([triton.Request(photos | masks)])[0])
+    assert triton.calls[0][1]["PAIRS"].shape == (0, 2)
+    assert json.loads(outputs["REPORT"][0])["unstyled"] == [1]
+
+
+def test_segment_false_calls_no_segmenter(
+    adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
+) -> None:
+    request = triton.Request(photos | {"SEGMENT": np.array([False])})
+    _outputs(adapter_with_segmenter.execute([request])[0])
+    assert [name for name, _, _ in triton.calls] == ["wct2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ALPHA": np.array([2.0], dtype=np.float32)}, "alpha is 2"),
+        ({"ALPHA": np.array([np.nan], dtype=np.float32)}, "alpha is nan"),
+        ({"SIZE": np.array([-1], dtype=np.int32)}, "size is -1"),
+        ({"TRANSFER_AT": _text(b"\xff\xfe")}, "not valid UTF-8"),
+        ({"MATCH": _text("x")}, "match is 'x'"),
+        ({"CONTENT": _text(b"nonsense")}, "content photo is no image"),
+        ({"STYLE": None}, "The input STYLE is missing; stylize needs it"),
+        ({"STYLE_MASK": _text(b"nonsense")}, "no content mask"),
+    ],
+)
+def test_one_bad_request_gives_one_error_and_the_others_are_answered(
+    change: dict[str, Array | None],
+    words: str,
+    adapter: Any,
+    photos: dict[str, Array],
+    triton: Any,
+    check_sentence: Callable[[object], None],
+) -> None:
+    bad = {name: value for name, value in (photos | change).items() if value is not None}
+    requests = [triton.Request(photos), triton.Request(bad, "bad"), triton.Request(photos)]
+    responses = adapter.execute(requests)
+    assert [response.has_error() for response in responses] == [False, True, False]
+    error = responses[1].error()
+    assert error.code() == triton.TritonError.INVALID_ARG
+    assert words in error.message()
+    check_sentence(error.message())
+    assert not triton.errors  # what a caller did wrong is no error of the server
+
+
+@pytest.mark.parametrize("failure", ["raises", "answers with an error"])
+def test_a_failure_inside_tells_the_log_and_not_the_caller(
+    failure: str,
+    adapter: Any,
+    photos: dict[str, Array],
+    triton: Any,
+    check_sentence: Callable[[object], None],
+) -> None:
+    works = triton.models["wct2"]
+
+    def fails_once(inputs: dict[str, Array]) -> dict[str, Array]:
+        if len(triton.calls) == 1:
+            raise RuntimeError("the secret of /srv/models")
+        return dict(works(inputs))
+
+    if failure == "raises":
+        triton.models["wct2"] = fails_once
+    else:
+        del triton.models["wct2"]
+    responses = adapter.execute([triton.Request(photos, "id-17"), triton.Request(photos)])
+    assert [response.has_error() for response in responses] == [True, failure != "raises"]
+    error = responses[0].error()
+    assert error.code() == triton.TritonError.INTERNAL
+    assert "srv" not in error.message()
+    check_sentence(error.message())
+    assert "id-17" in triton.errors[0]
+    assert "Traceback" in triton.errors[0]
+    assert "/srv" in triton.errors[0]
+
+
+def test_a_request_without_an_id_is_logged_as_such(
+    adapter: Any, photos: dict[str, Array], triton: Any
+) -> None:
+    triton.models.clear()
+    adapter.execute([triton.Request(photos)])
+    assert "request without id" in triton.errors[0]
+
+
+def test_adapter_and_plain_call_give_the_same_picture(
+    adapter: Any,
+    photos: dict[str, Array],
+    builtin_engine: Callable[[str], NetworkEngine],
+    triton: Any,
+) -> None:
+    engine = builtin_engine("cat5")
+    triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine)
+    outputs = _outputs(adapter.execute([triton.Request(photos)])[0])
+
+    def transfer(content: Array, style: Array, ours: Array, theirs: Array, **how: Any) -> Array:
+        inputs = {
+            "CONTENT": content,
+            "STYLE": style,
+            "ALPHA": np.array([how["alpha"]], dtype=np.float32),
+        }
+        return serve_wct2(inputs, engine)["IMAGE"]
+
+    expected = stylize(
+        StylizeRequest(photos["CONTENT"][0], photos["STYLE"][0], size=16),
+        Models(transfer),
+        Limits(),
+    )
+    assert outputs["IMAGE"][0] == expected.image

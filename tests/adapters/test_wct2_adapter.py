@@ -1,0 +1,282 @@
+"""The adapter of `wct2` and its two engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from photoreal import contract
+from photoreal.contract import UNPOOLS, Unpool
+from photoreal.errors import ServeError
+from photoreal.export.configs import model_configs
+from photoreal.export.wrappers import DecoderLevel, EncoderLevel
+from photoreal.regions import Pair, match_published
+from photoreal.serve.adapter import ModelFailed
+from photoreal.serve.bls import BlsEngine
+from photoreal.transfer import LabelledImage, NetworkEngine, transfer
+from photoreal.vgg import Decoder, Encoder
+from photoreal.weights.networks import save_bundle
+
+Array = npt.NDArray[Any]
+Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
+
+ADAPTER = "model_repository/wct2/1/model.py"
+
+
+@pytest.fixture
+def pictures(random_image: Callable[..., Tensor]) -> dict[str, Array]:
+    return {
+        "CONTENT": random_image(24, 32)[0].numpy(),
+        "STYLE": random_image(32, 16, seed=1)[0].numpy(),
+    }
+
+
+@pytest.fixture
+def label_maps() -> dict[str, Array]:
+    content, style = np.zeros((24, 32), dtype=np.uint8), np.zeros((32, 16), dtype=np.uint8)
+    content[:, 16:] = 4
+    style[20:] = 4
+    return {"CONTENT_LABELS": content, "STYLE_LABELS": style}
+
+
+@pytest.fixture
+def adapter(load_adapter: Callable[[str], Any], arguments: Callable[..., dict[str, str]]) -> Any:
+    model = load_adapter(ADAPTER)
+    model.initialize(arguments("wct2"))
+    return model
+
+
+def _labelled(inputs: dict[str, Array], role: str) -> LabelledImage:
+    labels = inputs.get(f"{role}_LABELS", np.zeros(inputs[role].shape[1:], dtype=np.uint8))
+    return LabelledImage(torch.from_numpy(inputs[role])[None], labels)
+
+
+def _image(response: Any) -> Array:
+    assert not response.has_error(), response.error().message()
+    (tensor,) = response.output_tensors()
+    assert tensor.name() == "IMAGE"
+    image: Array = tensor.as_numpy()
+    assert image.dtype == np.float32
+    assert image.flags.c_contiguous
+    return image
+
+
+def test_two_photos_alone_are_one_region_each(
+    adapter: Any,
+    pictures: dict[str, Array],
+    builtin_engine: Callable[[Unpool], NetworkEngine],
+    triton: Any,
+) -> None:
+    found = _image(adapter.execute([triton.Request(pictures)])[0])
+    content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
+    expected = transfer(content, style, [Pair(0, None)], builtin_engine("cat5"))
+    np.testing.assert_array_equal(found, expected[0].numpy())
+
+
+def test_labels_alone_follow_the_published_rule(
+    adapter: Any,
+    pictures: dict[str, Array],
+    label_maps: dict[str, Array],
+    builtin_engine: Callable[[Unpool], NetworkEngine],
+    triton: Any,
+) -> None:
+    inputs = pictures | label_maps
+    found = _image(adapter.execute([triton.Request(inputs)])[0])
+    content, style = (_labelled(inputs, role) for role in ("CONTENT", "STYLE"))
+    pairs = match_published(content.labels, style.labels)
+    assert len(pairs) == 2
+    expected = transfer(content, style, pairs, builtin_engine("cat5"))
+    np.testing.assert_array_equal(found, expected[0].numpy())
+
+
+def test_pairs_and_options_are_followed(
+    adapter: Any,
+    pictures: dict[str, Array],
+    label_maps: dict[str, Array],
+    builtin_engine: Callable[[Unpool], NetworkEngine],
+    triton: Any,
+) -> None:
+    inputs = pictures | label_maps
+    options = {
+        "PAIRS": np.array([[4, 0], [0, -1]], dtype=np.int32),
+        "ALPHA": np.array([0.5], dtype=np.float32),
+        "TRANSFER_AT": np.array([b"skip,encoder"], dtype=object),
+    }
+    found = _image(adapter.execute([triton.Request(inputs | options)])[0])
+    content, style = (_labelled(inputs, role) for role in ("CONTENT", "STYLE"))
+    expected = transfer(
+        content,
+        style,
+        [Pair(4, 0), Pair(0, None)],
+        builtin_engine("cat5"),
+        alpha=0.5,
+        places=("encoder", "skip"),
+    )
+    np.testing.assert_array_equal(found, expected[0].numpy())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"CONTENT": None}, "The input CONTENT is missing"),
+        ({"CONTENT": np.full((3, 24, 32), np.nan, dtype=np.float32)}, "not finite"),
+        (
+            {
+                "STYLE": np.zeros((3, 15, 16), dtype=np.float32),
+                "STYLE_LABELS": np.zeros((15, 16), dtype=np.uint8),
+            },
+            "16x15 pixels",
+        ),
+        ({"STYLE_LABELS": None}, "One label map is missing"),
+        ({"CONTENT_LABELS": np.zeros((24, 31), dtype=np.uint8)}, "expected the same height and width"),
+        ({"PAIRS": np.array([[4, 0], [4, 4]], dtype=np.int32)}, "names a content label twice"),
+        ({"PAIRS": np.array([[i, 0] for i in range(65)], dtype=np.int32)}, "more than 64"),
+        ({"ALPHA": np.array([-0.1], dtype=np.float32)}, "alpha is -0.1"),
+        ({"TRANSFER_AT": np.array([b"bottom"], dtype=object)}, "transfer_at is 'bottom'"),
+    ],
+)
+def test_one_bad_request_gives_one_error_and_the_others_are_answered(
+    change: dict[str, Array | None],
+    words: str,
+    adapter: Any,
+    pictures: dict[str, Array],
+    label_maps: dict[str, Array],
+    triton: Any,
+    check_sentence: Callable[[object], None],
+) -> None:
+    good = pictures | label_maps
+    bad = {name: value for name, value in (good | change).items() if value is not None}
+    responses = adapter.execute([triton.Request(bad), triton.Request(good)])
+    assert [response.has_error() for response in responses] == [True, False]
+    error = responses[0].error()
+    assert error.code() == triton.TritonError.INVALID_ARG
+    assert words in error.message()
+    check_sentence(error.message())
+
+
+def test_weights_beside_the_adapter_take_the_place_of_the_built_in_ones(
+    load_adapter: Callable[[str], Any],
+    arguments: Callable[..., dict[str, str]],
+    pictures: dict[str, Array],
+    seeded_networks: Networks,
+    triton: Any,
+) -> None:
+    given = arguments("wct2", model_configs("sum")["wct2"])
+    networks = seeded_networks("sum")
+    save_bundle(Path(given["model_repository"]) / "1" / contract.WEIGHTS_FILE, *networks)
+    model = load_adapter(ADAPTER)
+    model.initialize(given)
+    found = _image(model.execute([triton.Request(pictures)])[0])
+    content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
+    expected = transfer(content, style, [Pair(0, None)], NetworkEngine(*networks))
+    np.testing.assert_array_equal(found, expected[0].numpy())
+
+
+def _serve_levels(triton: Any, encoder: Encoder, decoder: Decoder) -> None:
+    """Put the levels of the networks behind the fake server's calls, inputs checked."""
+
+    def serve(level: EncoderLevel | DecoderLevel) -> None:
+        spec = level.spec
+
+        def run(inputs: dict[str, Array]) -> dict[str, Array]:
+            assert list(inputs) == spec.input_names()
+            for tensor in spec.inputs:
+                assert inputs[tensor.name].shape[:2] == (1, tensor.dims[0])
+                assert inputs[tensor.name].dtype == np.float32
+                assert inputs[tensor.name].flags.c_contiguous
+            with torch.inference_mode():
+                outputs = level(*(torch.from_numpy(inputs[name]) for name in spec.input_names()))
+            named = zip(spec.output_names(), outputs, strict=True)
+            return {name: np.ascontiguousarray(value.numpy()) for name, value in named}
+
+        triton.models[spec.name] = run
+
+    for number in contract.LEVELS:
+        serve(EncoderLevel(encoder, number))
+        serve(DecoderLevel(decoder, number))
+
+
+@pytest.mark.parametrize("unpool", UNPOOLS)
+def test_both_engines_give_the_same_numbers(
+    unpool: Unpool, pictures: dict[str, Array], seeded_networks: Networks, triton: Any
+) -> None:
+    networks = seeded_networks(unpool)
+    _serve_levels(triton, *networks)
+    content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
+    results = [
+        transfer(content, style, [Pair(0, None)], engine)
+        for engine in (BlsEngine(triton, unpool), NetworkEngine(*networks))
+    ]
+    assert torch.equal(*results)
+    levels = {spec.name for spec in contract.network_levels(unpool)}
+    assert {name for name, _, _ in triton.calls} == levels
+
+
+@pytest.mark.parametrize("by", ["environment", "config"])
+def test_the_engine_is_chosen_by_the_environment_or_the_config(
+    by: str,
+    load_adapter: Callable[[str], Any],
+    arguments: Callable[..., dict[str, str]],
+    pictures: dict[str, Array],
+    builtin_networks: Networks,
+    triton: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _serve_levels(triton, *builtin_networks("cat5"))
+    config = model_configs()["wct2"]
+    if by == "config":
+        config = config.replace('"local"', '"bls"')
+    else:
+        monkeypatch.setenv("PHOTOREAL_ENGINE", "bls")
+    model = load_adapter(ADAPTER)
+    model.initialize(arguments("wct2", config))
+    found = _image(model.execute([triton.Request(pictures)])[0])
+    assert len(triton.calls) == 4 + 3 + 8  # the style's levels, then the content's
+    content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
+    engine = NetworkEngine(*builtin_networks("cat5"))
+    expected = transfer(content, style, [Pair(0, None)], engine)
+    np.testing.assert_array_equal(found, expected[0].numpy())
+
+
+def test_a_level_that_does_not_answer_fails_the_request_alone(
+    load_adapter: Callable[[str], Any],
+    arguments: Callable[..., dict[str, str]],
+    pictures: dict[str, Array],
+    triton: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ModelFailed, match="wct2_encoder_1: no model"):
+        BlsEngine(triton, "cat5").encode(1, torch.zeros(1, 3, 16, 16))
+    monkeypatch.setenv("PHOTOREAL_ENGINE", "bls")
+    model = load_adapter(ADAPTER)
+    model.initialize(arguments("wct2"))
+    (response,) = model.execute([triton.Request(pictures, "id-3")])
+    assert response.error().code() == triton.TritonError.INTERNAL
+    assert "no model" not in response.error().message()
+    assert "id-3" in triton.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"local"', '"remote"', "engine 'remote' is not known; expected local or bls"),
+        ('"cat5"', '"max"', "Unpooling 'max' is not known; expected cat5 or sum"),
+    ],
+)
+def test_an_unknown_parameter_stops_the_model_from_loading(
+    old: str,
+    new: str,
+    words: str,
+    load_adapter: Callable[[str], Any],
+    arguments: Callable[..., dict[str, str]],
+) -> None:
+    config = model_configs()["wct2"].replace(old, new)
+    with pytest.raises(ServeError, match=words):
+        load_adapter(ADAPTER).initialize(arguments("wct2", config))

@@ -1,0 +1,99 @@
+"""Regions without masks: the segmenter's, or the whole photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from photoreal.client import StylizeResult
+from photoreal.serve.launcher import Server
+
+pytestmark = pytest.mark.server
+
+GROUPS = {0: "other", 1: "sky", 2: "vegetation", 3: "building", 7: "water"}
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def photos(pair: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    return {role: pair("lake-dusk")[role] for role in ("content", "style")}
+
+
+@pytest.fixture(scope="module")
+def segmented(
+    local: Server,
+    stylize: Callable[..., StylizeResult],
+    photos: dict[str, Any],
+) -> StylizeResult:
+    return stylize(local, **photos, size=SIZE)
+
+
+def test_segmenter_finds_the_regions(segmented: StylizeResult) -> None:
+    report = segmented.report
+    assert (report["regions"], report["match"]) == ("segmenter", "nearest")
+    assert report["unstyled"] == []
+    labels = np.unique(segmented.content_labels).tolist()
+    assert len(labels) > 1
+    assert [entry["content"] for entry in report["pairs"]] == [GROUPS[label] for label in labels]
+    assert sum(entry["share"] for entry in report["pairs"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_label_maps_given_back_as_masks_give_the_same_picture(
+    local: Server,
+    stylize: Callable[..., StylizeResult],
+    photos: dict[str, Any],
+    segmented: StylizeResult,
+) -> None:
+    # Every class has its own partner here; otherwise kinship, which masks have not, would tell.
+    assert all(entry["content"] == entry["style"] for entry in segmented.report["pairs"])
+    again = stylize(
+        local,
+        **photos,
+        size=SIZE,
+        content_mask=segmented.content_labels_png,
+        style_mask=segmented.style_labels_png,
+        match="nearest",
+    )
+    assert (again.report["regions"], again.report["match"]) == ("masks", "nearest")
+    assert again.png == segmented.png
+    assert again.content_labels_png == segmented.content_labels_png
+
+
+def test_without_segmentation_the_photo_is_one_region(
+    local: Server,
+    stylize: Callable[..., StylizeResult],
+    photos: dict[str, Any],
+    segmented: StylizeResult,
+) -> None:
+    whole = stylize(local, **photos, size=SIZE, segment=False)
+    assert whole.report["regions"] == "whole"
+    assert whole.report["pairs"] == [
+        {"content": "whole photo", "style": "whole photo", "share": 1.0}
+    ]
+    assert not whole.content_labels.any()
+    assert whole.png != segmented.png
+
+
+@pytest.mark.parametrize("match", ["published", "nearest"])
+def test_match_rule_is_the_callers_choice(
+    local: Server,
+    stylize: Callable[..., StylizeResult],
+    photos: dict[str, Any],
+    match: str,
+) -> None:
+    content = np.zeros((512, 768), dtype=np.uint8)
+    content[:, :300] = 9  # the style has no label 9
+    style = np.zeros_like(content)
+    result = stylize(
+        local, **photos, size=SIZE, content_mask=content, style_mask=style, match=match
+    )
+    report = result.report
+    assert report["match"] == match
+    partners = {entry["content"]: entry["style"] for entry in report["pairs"]}
+    if match == "published":
+        assert (partners, report["unstyled"]) == ({0: 0}, [9])
+    else:
+        assert (partners, report["unstyled"]) == ({0: 0, 9: "whole photo"}, [])

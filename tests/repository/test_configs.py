@@ -1,0 +1,150 @@
+"""Every `config.pbtxt` against the contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from photoreal import contract
+from photoreal.contract import UNPOOLS, ModelSpec, TensorSpec, Unpool
+from photoreal.export.configs import MODEL_FILES, model_configs
+
+REPOSITORY = Path(__file__).parents[2] / "model_repository"
+MODELS = contract.models()
+
+
+def _parsed(text: str) -> Any:
+    return text_format.Parse(text, model_config_pb2.ModelConfig())
+
+
+def _name(spec: ModelSpec) -> str:
+    return spec.name
+
+
+def _tensor(tensor: Any) -> TensorSpec:
+    """A tensor of a config as the contract writes it."""
+    dtype = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+    return TensorSpec(
+        tensor.name,
+        "BYTES" if dtype == "STRING" else dtype,
+        tuple(tensor.dims),
+        getattr(tensor, "optional", False),
+    )
+
+
+def _without_stride(spec: TensorSpec) -> TensorSpec:
+    return TensorSpec(spec.name, spec.dtype, spec.dims, spec.optional)
+
+
+@pytest.fixture(params=MODELS, ids=_name)
+def spec(request: pytest.FixtureRequest) -> ModelSpec:
+    model: ModelSpec = request.param
+    return model
+
+
+@pytest.fixture
+def config(spec: ModelSpec) -> Any:
+    return _parsed((REPOSITORY / spec.name / "config.pbtxt").read_text())
+
+
+def test_repository_holds_the_models_of_the_contract() -> None:
+    found = {path.parent.name for path in REPOSITORY.glob("*/config.pbtxt")}
+    assert found == {model.name for model in MODELS}
+    assert {path.parts[-3] for path in REPOSITORY.glob("*/1/model.py")} == {"stylize", "wct2"}
+    assert len(MODELS) == len({model.name for model in MODELS}) == 11
+
+
+def test_name_backend_batch_and_file(spec: ModelSpec, config: Any) -> None:
+    assert config.name == spec.name
+    assert config.backend == spec.backend
+    assert config.max_batch_size == spec.max_batch_size
+    assert config.default_model_filename == MODEL_FILES[spec.backend]
+
+
+def test_tensors(spec: ModelSpec, config: Any) -> None:
+    assert [_tensor(one) for one in config.input] == [_without_stride(one) for one in spec.inputs]
+    assert [_tensor(one) for one in config.output] == [_without_stride(one) for one in spec.outputs]
+
+
+def test_one_instance(spec: ModelSpec, config: Any) -> None:
+    (group,) = config.instance_group
+    assert group.count == 1
+    kinds = model_config_pb2.ModelInstanceGroup
+    assert group.kind == (kinds.KIND_CPU if spec.backend == "python" else kinds.KIND_AUTO)
+
+
+def test_only_wct2_has_parameters(spec: ModelSpec, config: Any) -> None:
+    found = {name: value.string_value for name, value in config.parameters.items()}
+    expected = {contract.ENGINE_PARAMETER: "local", contract.UNPOOL_PARAMETER: "cat5"}
+    assert found == (expected if spec.name == "wct2" else {})
+
+
+def test_nothing_else_is_set(config: Any) -> None:
+    fields = {field.name for field, _ in config.ListFields()}
+    assert fields <= {
+        "name",
+        "backend",
+        "max_batch_size",
+        "default_model_filename",
+        "input",
+        "output",
+        "instance_group",
+        "parameters",
+    }
+
+
+def test_text_is_the_generated_one(spec: ModelSpec) -> None:
+    assert (REPOSITORY / spec.name / "config.pbtxt").read_text() == model_configs()[spec.name]
+
+
+@pytest.mark.parametrize("tensorrt", [False, True])
+@pytest.mark.parametrize("unpool", UNPOOLS)
+def test_configs_of_other_exports(unpool: Unpool, tensorrt: bool) -> None:
+    configs = {
+        name: _parsed(text) for name, text in model_configs(unpool, tensorrt=tensorrt).items()
+    }
+    assert configs["wct2"].parameters["unpool"].string_value == unpool
+    kinds = model_config_pb2.ModelInstanceGroup
+    for spec in contract.models(unpool):
+        config = configs[spec.name]
+        assert [_tensor(one).name for one in config.input] == spec.input_names()
+        assert [tuple(one.dims) for one in config.output] == [one.dims for one in spec.outputs]
+        network = spec.backend == "onnxruntime"
+        assert config.backend == ("tensorrt" if network and tensorrt else spec.backend)
+        if network and tensorrt:
+            assert config.default_model_filename == "model.plan"
+            assert config.instance_group[0].kind == kinds.KIND_GPU
+    skips = {len(configs[f"wct2_decoder_{level}"].input) for level in (2, 3, 4)}
+    assert skips == {5 if unpool == "cat5" else 4}
+
+
+def test_levels_fit_together() -> None:
+    """What one level gives, the next takes; what a pooling gives, its unpooling takes."""
+    for unpool in UNPOOLS:
+        handed: dict[str, TensorSpec] = {}
+        for level in contract.LEVELS:
+            features, *skips = contract.encoder(level, unpool).outputs
+            handed |= {f"{one.name} at {one.stride}": one for one in skips}
+            following = (
+                contract.encoder(level + 1, unpool) if level < 4 else contract.decoder(4, unpool)
+            )
+            assert following.inputs[0].dims == features.dims
+            assert following.inputs[0].stride == features.stride
+        for level in (4, 3, 2):
+            above, below = contract.decoder(level, unpool), contract.decoder(level - 1, unpool)
+            assert above.outputs[0].dims == below.inputs[0].dims
+            assert above.outputs[0].stride == below.inputs[0].stride
+            for one in above.inputs[1:]:
+                assert handed.pop(f"{one.name} at {one.stride}").dims == one.dims
+        assert not handed
+        assert contract.decoder(1, unpool).outputs[0].dims == (3, -1, -1)
+
+
+@pytest.mark.parametrize("name", ["stylize", "wct2"])
+def test_adapters_are_thin(name: str) -> None:
+    lines = (REPOSITORY / name / "1" / "model.py").read_text().splitlines()
+    assert len(lines) < 80

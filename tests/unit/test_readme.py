@@ -1,0 +1,55 @@
+"""The commands that the README shows are commands that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from photoreal.client.command import stylize
+from photoreal.export.command import export
+from photoreal.serve.command import serve
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
+COMMANDS: dict[str, click.Command] = {"stylize": stylize, "serve": serve, "export": export}
+
+
+def test_every_command_is_shown() -> None:
+    assert {line.split()[1] for line in _lines("photoreal")} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("line", re.findall(r"`(photoreal [a-z].*?)`", README.replace("\n", " ")))
+def test_commands_in_the_text_parse(line: str) -> None:
+    _parse(line)
+
+
+def _lines(program: str) -> list[str]:
+    return [line for line in BLOCKS.splitlines() if line.startswith(f"{program} ")]
+
+
+@pytest.mark.parametrize("line", _lines("photoreal"))
+def test_commands_parse(line: str) -> None:
+    _parse(line)
+
+
+def _parse(line: str) -> None:
+    _, verb, *arguments = shlex.split(line, comments=True)
+    if not arguments and verb == "stylize":
+        return  # named, not shown
+    COMMANDS[verb].make_context(verb, arguments)
+
+
+@pytest.mark.parametrize("line", _lines("make"))
+def test_make_targets_exist(line: str) -> None:
+    target = line.split()[1]
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_links_lead_somewhere(path: str) -> None:
+    assert (ROOT / path).exists()
