@@ -54,8 +54,7 @@ def decode_photo(data: bytes, name: str, limits: Limits) -> npt.NDArray[np.uint8
     floating point, or beyond a limit.
     """
     with _opened(data, name, PHOTO_FORMATS, limits, InvalidImage) as image:
-        upright = ImageOps.exif_transpose(image)
-        return np.asarray(_to_srgb(upright, name))
+        return np.asarray(_to_srgb(_upright(image), name))
 
 
 def decode_mask(data: bytes, name: str, limits: Limits) -> Mask:
@@ -66,7 +65,7 @@ def decode_mask(data: bytes, name: str, limits: Limits) -> Mask:
     """
     with _opened(data, name, MASK_FORMATS, limits, InvalidMask) as image:
         if image.mode in ("1", "L", "LA", *_SIXTEEN_BIT):
-            values = np.asarray(image.getchannel(0) if image.mode != "1" else image.convert("L"))
+            values = np.asarray(image if image.mode in _SIXTEEN_BIT else image.convert("L"))
             if values.max() > 255:
                 raise InvalidMask(
                     f"The {name} has labels up to {values.max()}; expected labels from 0 to 255."
@@ -91,27 +90,27 @@ def _opened(
         raise error(f"The {name} is empty; expected an image file.")
     if len(data) > limits.max_bytes:
         raise error(f"The {name} has {len(data)} bytes; expected at most {limits.max_bytes}.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the header's size is checked below
-            image = Image.open(io.BytesIO(data), formats=formats)
-    except UnidentifiedImageError:
-        raise error(f"The {name} is no image; expected one in {_list(formats)} format.") from None
-    except Image.DecompressionBombError:
-        raise error(f"The {name} has more than the {limits.max_pixels} pixels allowed.") from None
-    except _DAMAGED:
-        raise error(f"The {name} is damaged; its header cannot be read.") from None
-    with image:
-        _check_header(image, name, limits, error)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata is no reason to refuse a photo
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # odd metadata is no reason to refuse a photo
+            image = Image.open(io.BytesIO(data), formats=formats)
+        except UnidentifiedImageError:
+            raise error(
+                f"The {name} is no image; expected one in {_list(formats)} format."
+            ) from None
+        except Image.DecompressionBombError:
+            raise error(f"The {name} has more than {limits.max_pixels} pixels.") from None
+        except _DAMAGED:
+            raise error(f"The {name} is damaged; its header cannot be read.") from None
+        with image:
+            try:
+                _check_header(image, name, limits, error)
                 image.load()
                 yield image
-        except InvalidRequest:
-            raise
-        except _DAMAGED:
-            raise error(f"The {name} is truncated or damaged; it cannot be decoded.") from None
+            except InvalidRequest:
+                raise
+            except _DAMAGED:
+                raise error(f"The {name} is truncated or damaged; it cannot be decoded.") from None
 
 
 def _check_header(
@@ -133,6 +132,13 @@ def _check_header(
         raise error(f"The {name} has {frames} frames or pages; expected a single picture.")
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except _DAMAGED:
+        return image  # unreadable EXIF data say nothing about the orientation
+
+
 def _to_srgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode == "F":
         raise InvalidImage(
@@ -143,14 +149,14 @@ def _to_srgb(image: Image.Image, name: str) -> Image.Image:
         if values.min() < 0 or values.max() > 65535:
             raise InvalidImage(f"The {name} has more than 16 bits a channel; expected 8 or 16.")
         return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")
+    profile = image.info.get("icc_profile")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
-        flat = Image.alpha_composite(white, layer).convert("RGB")
-        return _apply_profile(flat, image.info.get("icc_profile"))
-    if image.mode in ("RGB", "CMYK", "L"):
-        return _apply_profile(image, image.info.get("icc_profile"))
-    return image.convert("RGB")
+        image = Image.alpha_composite(white, layer).convert("RGB")
+    elif image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    return _apply_profile(image, profile)
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:

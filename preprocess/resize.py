@@ -28,11 +28,14 @@ def check_size(size: int, limits: Limits) -> None:
 
 
 def check_working_size(height: int, width: int, size: int, name: str, limits: Limits) -> None:
-    """Raise InvalidOption when a photo (H, W) at this size has more pixels than allowed."""
+    """Raise InvalidOption when a size, or a photo (H, W) at that size, is beyond limits."""
+    check_size(size, limits)
     tall, wide = working_size(height, width, size)
     if tall * wide > limits.max_working_pixels:
         ratio = max(height, width) / min(height, width)
         fitting = math.floor(math.sqrt(limits.max_working_pixels / ratio))
+        while math.prod(working_size(height, width, fitting)) > limits.max_working_pixels:
+            fitting -= 1  # the longer side is rounded
         advice = (
             f"a size of up to {fitting} fits"
             if fitting >= limits.min_size

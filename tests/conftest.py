@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from photoreal.contract import Unpool
 from photoreal.transfer import LabelledImage, NetworkEngine
@@ -89,6 +89,18 @@ def seeded_state(
         return {name: _entry(name, shape) for name, shape in published_shapes[file].items()}
 
     return state
+
+
+@pytest.fixture(scope="session")
+def seeded_module() -> Callable[[nn.Module], nn.Module]:
+    """Gives every entry of a module its seeded value, and the module back for inference."""
+
+    def fill(module: nn.Module) -> nn.Module:
+        state = {name: _entry(name, value.shape) for name, value in module.state_dict().items()}
+        module.load_state_dict(state)
+        return module.eval().requires_grad_(False)
+
+    return fill
 
 
 @pytest.fixture(scope="session")

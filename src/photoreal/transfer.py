@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from photoreal import regions
-from photoreal.contract import BANDS, LEVELS, PADDING_MULTIPLE, PLACES, Place
+from photoreal.contract import BANDS, LEVELS, PADDING_MULTIPLE, PLACES, POOLINGS, Place
 from photoreal.errors import InvalidOption
 from photoreal.regions import Pair
 from photoreal.vgg import Decoder, Encoded, Encoder, Skips
@@ -120,6 +120,8 @@ class _StylePass:
                     self._measure((name, poolings), getattr(skip, name))
             if "decoder" in places:
                 skips.append(skip)
+            elif poolings == len(POOLINGS) and "encoder" not in places:
+                break  # the bands were all that was wanted
         if "decoder" in places:
             if "encoder" not in places:
                 self._measure(("decoder", 4), x)

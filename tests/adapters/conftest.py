@@ -84,13 +84,10 @@ class Request:
 class FakeTriton(ModuleType):
     """The module `triton_python_backend_utils` over a server whose models are functions."""
 
-    Tensor = Tensor
-    TritonError = TritonError
-    InferenceResponse = InferenceResponse
-    Request = Request
-
     def __init__(self) -> None:
         super().__init__("triton_python_backend_utils")
+        self.Tensor, self.Request = Tensor, Request
+        self.TritonError, self.InferenceResponse = TritonError, InferenceResponse
         self.models: dict[str, Model] = {}
         self.calls: list[tuple[str, dict[str, Array], str]] = []
         self.errors: list[str] = []

@@ -41,9 +41,7 @@ def _write(path: Path) -> None:
         [value("A"), value("B")],
         [value("DIFFERENCE"), value("SUM")],
     )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10
-    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.save(model, path)
 
 

@@ -224,13 +224,10 @@ def test_adapter_and_plain_call_give_the_same_picture(
     triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine)
     outputs = _outputs(adapter.execute([triton.Request(photos)])[0])
 
-    def transfer(content: Array, style: Array, ours: Array, theirs: Array, **how: Any) -> Array:
-        inputs = {
-            "CONTENT": content,
-            "STYLE": style,
-            "ALPHA": np.array([how["alpha"]], dtype=np.float32),
-        }
-        return serve_wct2(inputs, engine)["IMAGE"]
+    def transfer(
+        content: Array, style: Array, content_labels: Array, style_labels: Array, **how: Any
+    ) -> Array:
+        return serve_wct2({"CONTENT": content, "STYLE": style}, engine)["IMAGE"]
 
     expected = stylize(
         StylizeRequest(photos["CONTENT"][0], photos["STYLE"][0], size=16),

@@ -135,7 +135,10 @@ def test_pairs_and_options_are_followed(
             "16x15 pixels",
         ),
         ({"STYLE_LABELS": None}, "One label map is missing"),
-        ({"CONTENT_LABELS": np.zeros((24, 31), dtype=np.uint8)}, "expected the same height and width"),
+        (
+            {"CONTENT_LABELS": np.zeros((24, 31), dtype=np.uint8)},
+            "expected the same height and width",
+        ),
         ({"PAIRS": np.array([[4, 0], [4, 4]], dtype=np.int32)}, "names a content label twice"),
         ({"PAIRS": np.array([[i, 0] for i in range(65)], dtype=np.int32)}, "more than 64"),
         ({"ALPHA": np.array([-0.1], dtype=np.float32)}, "alpha is -0.1"),

@@ -23,7 +23,8 @@ from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.errors import ServeError
 from photoreal.export import ExportSettings, export_repository
 from photoreal.segmenter import Segmenter
-from photoreal.serve.launcher import Server, ServeSettings, free_ports
+from photoreal.serve.environment import free_ports
+from photoreal.serve.launcher import Server, ServeSettings
 from photoreal.weights.manifest import SEGMENTER_FILES
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -133,7 +133,7 @@ def test_malformed_body_gets_an_error(
     local: Server, check_alive: Callable[[Server], None], case: str
 ) -> None:
     url = f"http://{local.http_url}/v2/models/stylize/infer"
-    request = urllib.request.Request(url, data=BAD_BODIES[case], method="POST")  # noqa: S310
+    request = urllib.request.Request(url, data=BAD_BODIES[case], method="POST")
     with pytest.raises(urllib.error.HTTPError) as caught, urllib.request.urlopen(request):  # noqa: S310
         pass
     with caught.value as error:

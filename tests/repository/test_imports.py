@@ -52,7 +52,16 @@ def _adapter(name: str) -> str:
         (_adapter("stylize"), {"torch", "tritonclient", "onnx", "onnxruntime", "click"}),
         (_adapter("wct2"), {"tritonclient", "onnx", "onnxruntime", "click"}),
     ],
-    ids=["client", "cli", "stylize command", "science", "preprocess", "contract", "stylize", "wct2"],
+    ids=[
+        "client",
+        "cli",
+        "stylize command",
+        "science",
+        "preprocess",
+        "contract",
+        "stylize",
+        "wct2",
+    ],
 )
 def test_importing_loads_only_what_is_needed(code: str, forbidden: set[str]) -> None:
     assert not _loaded(code) & forbidden

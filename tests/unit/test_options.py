@@ -21,7 +21,7 @@ def test_alpha_in_range_is_kept(alpha: float) -> None:
 
 @pytest.mark.parametrize("alpha", [-0.01, 1.01, math.nan, math.inf, -math.inf, 1e300])
 def test_alpha_out_of_range_is_refused(alpha: float, check_sentence: CheckSentence) -> None:
-    with pytest.raises(InvalidOption, match="alpha is .*from 0 to 1") as no:
+    with pytest.raises(InvalidOption, match=r"alpha is .*from 0 to 1") as no:
         options.check_alpha(alpha)
     check_sentence(no.value)
 
@@ -41,7 +41,7 @@ def test_places_come_in_the_order_of_the_transfer(text: str, places: tuple[str, 
 
 @pytest.mark.parametrize("text", ["", ",", "encoder,", "Encoder", "encoder;skip", "x" * 5000])
 def test_unknown_places_are_refused(text: str, check_sentence: CheckSentence) -> None:
-    with pytest.raises(InvalidOption, match="transfer_at is .*encoder, skip, decoder") as no:
+    with pytest.raises(InvalidOption, match=r"transfer_at is .*encoder, skip, decoder") as no:
         options.parse_places(text)
     check_sentence(no.value)
     assert len(str(no.value)) < 200
@@ -54,7 +54,7 @@ def test_rules_of_matching_are_known_by_name(rule: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "Nearest", "published\n", "\x00" * 100])
 def test_unknown_rules_are_refused(text: str) -> None:
-    with pytest.raises(InvalidOption, match="match is .*published or nearest") as no:
+    with pytest.raises(InvalidOption, match=r"match is .*published or nearest") as no:
         options.parse_match(text)
     assert "\n" not in str(no.value)
     assert len(str(no.value)) < 300

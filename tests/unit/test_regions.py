@@ -27,7 +27,8 @@ def test_the_nine_colors_have_the_published_labels() -> None:
     found = regions.labels_from_colors(palette)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, np.arange(9).reshape(3, 3))
-    assert [*MASK_COLORS] == ("blue;green;black;white;red;yellow;grey;light blue;purple".split(";"))
+    names = "blue, green, black, white, red, yellow, grey, light blue, purple"
+    assert ", ".join(MASK_COLORS) == names
 
 
 @pytest.mark.parametrize(

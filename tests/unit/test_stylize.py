@@ -218,9 +218,7 @@ def test_masks_may_follow_the_nearest_rule(
 def test_masks_are_scaled_with_their_photos(
     request_for: Callable[..., StylizeRequest], fake: FakeModels
 ) -> None:
-    request = request_for(
-        content_mask=_rows(16, 24, 1, 2), style_mask=_rows(20, 16, 1, 2), size=32
-    )
+    request = request_for(content_mask=_rows(16, 24, 1, 2), style_mask=_rows(20, 16, 1, 2), size=32)
     stylize(request, _models(fake), LIMITS)
     np.testing.assert_array_equal(fake.called["content_labels"], _rows(32, 48, 1, 2))
 

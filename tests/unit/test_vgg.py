@@ -28,7 +28,7 @@ def _random(spec: TensorSpec, size: Sequence[int]) -> Tensor:
 
 
 def _skips(given: dict[str, Tensor]) -> Skips:
-    return Skips(*(given[name] for name in BANDS), original=given.get(ORIGINAL))
+    return Skips(given["LH"], given["HL"], given["HH"], given.get(ORIGINAL))
 
 
 @pytest.mark.parametrize("size", SIZES)

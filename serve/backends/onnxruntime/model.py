@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import triton_python_backend_utils as triton
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
 from photoreal.serve.onnx_session import open_session
 
@@ -35,10 +35,12 @@ class TritonPythonModel:
         }
         try:
             arrays = self._session.run(self._outputs, feed)
-        except onnxruntime.capi.onnxruntime_pybind11_state.OnnxRuntimeException as error:
+        except Exception as error:  # noqa: BLE001 (ONNX Runtime's errors share no base of theirs)
             triton.Logger.log_error(f"request {request.request_id() or 'without id'}: {error}")
             message = "The model cannot run on tensors of these sizes; the server's log tells why."
-            failure = triton.TritonError(message, triton.TritonError.INVALID_ARG)
-            return triton.InferenceResponse(error=failure)
+            code = triton.TritonError.INTERNAL
+            if isinstance(error, (Fail, InvalidArgument)):
+                code = triton.TritonError.INVALID_ARG
+            return triton.InferenceResponse(error=triton.TritonError(message, code))
         tensors = map(triton.Tensor, self._outputs, arrays)
         return triton.InferenceResponse(output_tensors=list(tensors))

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
+from urllib.request import urlopen
 
-from torch.hub import download_url_to_file
+from rich.progress import Progress
 
 from photoreal.errors import WeightsError
 from photoreal.weights.manifest import WeightFile, WeightSet
+
+_TIMEOUT_S = 60.0
+_CHUNK_BYTES = 1 << 20
 
 
 def cache_folder() -> Path:
@@ -31,7 +35,12 @@ def fetch(weights: WeightSet, folder: Path | None = None, *, progress: bool = Tr
     Raises WeightsError when a file cannot be had or is not the one that was recorded.
     """
     target = (folder or cache_folder()) / weights.name
-    target.mkdir(parents=True, exist_ok=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(
+            f"The folder {target} for downloads cannot be made ({error.strerror})."
+        ) from error
     for file in weights.files:
         path = target / file.name
         if not path.exists():
@@ -41,23 +50,33 @@ def fetch(weights: WeightSet, folder: Path | None = None, *, progress: bool = Tr
 
 
 def _download(file: WeightFile, path: Path, *, progress: bool) -> None:
+    aside = path.with_name(f".{path.name}.part")
     try:
-        # Writes aside and renames: an interrupted download leaves no file of this name.
-        download_url_to_file(file.url, str(path), progress=progress)
-    except (URLError, OSError) as error:
+        with urlopen(file.url, timeout=_TIMEOUT_S) as response:  # noqa: S310 (the manifest's own)
+            length = int(response.headers.get("Content-Length") or 0) or None
+            with Progress(disable=not progress) as bar, aside.open("wb") as stream:
+                task = bar.add_task(file.name, total=length)
+                while chunk := response.read(_CHUNK_BYTES):
+                    stream.write(chunk)
+                    bar.advance(task, len(chunk))
+        if length is not None and aside.stat().st_size != length:
+            raise HTTPException(f"{aside.stat().st_size} of {length} bytes came")
+        aside.replace(path)
+    except (OSError, HTTPException, ValueError) as error:
         raise WeightsError(
             f"{file.name} could not be downloaded from {file.url} ({error}); fetch it by hand and"
             " give its folder instead."
         ) from error
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _check(file: WeightFile, path: Path) -> None:
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        found = (
-            hashlib.file_digest(stream, "sha256").hexdigest()
-            if hasattr(hashlib, "file_digest")
-            else hashlib.sha256(stream.read()).hexdigest()
-        )
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    found = digest.hexdigest()
     record = path.with_name(path.name + ".sha256")
     expected = file.sha256 or (record.read_text().strip() if record.exists() else None)
     if expected is None:

@@ -1,0 +1,85 @@
+"""`photoreal export`, as a person calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import photoreal.export
+from photoreal.cli import CALLER_ERROR, FAILED, main
+from photoreal.errors import ExportError
+from photoreal.export import ExportSettings
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--help"]) == 0
+    shown = capsys.readouterr().out
+    for option in (
+        "--repository",
+        "--weights",
+        "--unpool [cat5|sum]",
+        "--segmenter",
+        "--precision [fp32|fp16]",
+        "--tensorrt",
+    ):
+        assert option in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--unpool", "max"], ["--precision", "int8"], ["--speed", "9"], ["somewhere"]],
+    ids=" ".join,
+)
+def test_a_call_that_has_to_be_changed(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", *arguments]) == CALLER_ERROR
+    shown = capsys.readouterr()
+    assert "Error: " in shown.err
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--weights", "nowhere"], "There is no weight set or folder 'nowhere'."),
+        (["--segmenter", "nowhere"], "There is no weight set or folder 'nowhere'."),
+        (["--tensorrt"], "without --tensorrt."),
+    ],
+    ids=["weights", "segmenter", "tensorrt"],
+)
+def test_a_failure_is_one_sentence_and_writes_nothing(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "repository"
+    assert main(["export", "--repository", str(folder), *arguments]) == FAILED
+    shown = capsys.readouterr().err
+    assert shown.startswith("Error: ")
+    assert shown.endswith(f"{words}\n")
+    assert shown.count("\n") == 1
+    assert not folder.exists()
+
+
+def test_a_success_says_what_comes_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[ExportSettings] = []
+    monkeypatch.setattr(
+        photoreal.export, "export_repository", lambda settings, report: seen.append(settings)
+    )
+    arguments = ["--repository", str(tmp_path), "--unpool", "sum", "--precision", "fp16"]
+    assert main(["export", *arguments]) == 0
+    assert seen == [ExportSettings(tmp_path, unpool="sum", precision="fp16")]
+    assert f"photoreal serve --repository {tmp_path}" in capsys.readouterr().out
+
+
+def test_an_export_that_does_not_agree_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(settings: ExportSettings, report: object) -> None:
+        raise ExportError("wct2_encoder_1 does not agree with its network.")
+
+    monkeypatch.setattr(photoreal.export, "export_repository", fail)
+    assert main(["export", "--repository", str(tmp_path)]) == FAILED
+    assert capsys.readouterr().err == "Error: wct2_encoder_1 does not agree with its network.\n"

@@ -1,0 +1,217 @@
+"""Filling a repository: all of it, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from photoreal import contract
+from photoreal.contract import ModelSpec, Unpool
+from photoreal.errors import ExportError, WeightsError
+from photoreal.export import ExportSettings, export_repository, repository
+from photoreal.export.configs import model_configs
+from photoreal.segmenter import Segmenter
+from photoreal.serve.launcher import models_to_load
+from photoreal.vgg import Decoder, Encoder
+from photoreal.weights.networks import load_bundle
+
+LEVELS = [spec.name for spec in contract.network_levels()]
+ADAPTERS = ("stylize", "wct2")
+
+
+def _ignore(line: str) -> None:
+    """Take a line of the report."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def segmenter_folder(tmp_path: Path) -> Path:
+    """Files of a small segmenter with two classes."""
+    path = tmp_path / "segmenter"
+    path.mkdir()
+    network = Segmenter(4, 2)
+    torch.save(network.encoder.state_dict(), path / "encoder_epoch_20.pth")
+    torch.save(network.decoder.state_dict(), path / "decoder_epoch_20.pth")
+    (path / "classes.txt").write_text("sky\ntree\n")
+    return path
+
+
+@pytest.fixture
+def weights_folder(tmp_path: Path, seeded_state: Callable[[str], dict[str, Tensor]]) -> Path:
+    """Published files of the sum variant with seeded content."""
+    path = tmp_path / "weights"
+    path.mkdir()
+    for network in ("encoder", "decoder"):
+        name = f"wave_{network}_sum_l4.pth"
+        torch.save(seeded_state(name), path / name)
+    return path
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports write a word instead of a network, and every check passes."""
+
+    def write(module: object, spec: ModelSpec, path: Path, precision: str) -> None:
+        path.write_text(f"{spec.name} {precision}")
+
+    def build(spec: ModelSpec, onnx_file: Path, plan_file: Path, precision: str) -> None:
+        plan_file.write_text(f"plan of {onnx_file.read_text()}")
+
+    monkeypatch.setattr(repository, "export_onnx", write)
+    monkeypatch.setattr(repository, "check_onnx", lambda *_: 0.0)
+    monkeypatch.setattr(repository, "require_tensorrt", lambda: None)
+    monkeypatch.setattr(repository, "build_engine", build)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_real_export_makes_a_repository_that_can_be_served(
+    folder: Path, segmenter_folder: Path
+) -> None:
+    lines: list[str] = []
+    settings = ExportSettings(folder, segmenter=str(segmenter_folder))
+    export_repository(settings, lines.append)
+    expected = {f"{spec.name}/config.pbtxt" for spec in contract.models()}
+    expected |= {f"{name}/1/model.py" for name in ADAPTERS}
+    expected |= {f"{name}/1/model.onnx" for name in [*LEVELS, "segmenter"]}
+    expected |= {"segmenter/labels.txt"}
+    assert set(_files(folder)) == expected
+    assert (folder / "segmenter" / "labels.txt").read_text() == "sky\ntree\n"
+    assert [line.split()[0] for line in lines] == ["segmenter", *LEVELS]
+    for name, text in model_configs().items():
+        assert (folder / name / "config.pbtxt").read_text() == text
+    assert set(models_to_load(folder, "bls")) == {spec.name for spec in contract.models()}
+
+
+@pytest.mark.usefixtures("quick")
+def test_adapters_are_those_of_the_package(folder: Path) -> None:
+    export_repository(ExportSettings(folder), _ignore)
+    source = Path(__file__).parents[2] / "model_repository"
+    for name in ADAPTERS:
+        adapter = folder / name / "1" / "model.py"
+        assert adapter.read_text() == (source / name / "1" / "model.py").read_text()
+        assert not adapter.is_symlink()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_precision_reaches_every_model(precision: str, folder: Path) -> None:
+    export_repository(ExportSettings(folder, precision=precision), _ignore)
+    for name in LEVELS:
+        assert (folder / name / "1" / "model.onnx").read_text() == f"{name} {precision}"
+
+
+@pytest.mark.usefixtures("quick")
+def test_weights_of_one_s_own_lie_beside_wct2_and_built_in_ones_do_not(
+    folder: Path,
+    weights_folder: Path,
+    seeded_networks: Callable[[Unpool], tuple[Encoder, Decoder]],
+) -> None:
+    bundle = folder / "wct2" / "1" / contract.WEIGHTS_FILE
+    export_repository(ExportSettings(folder, str(weights_folder), "sum"), _ignore)
+    for found, seeded in zip(load_bundle(bundle), seeded_networks("sum"), strict=True):
+        assert found.unpool == "sum"
+        for name, value in found.state_dict().items():
+            assert torch.equal(value, seeded.state_dict()[name])
+    assert '"sum"' in (folder / "wct2" / "config.pbtxt").read_text()
+    export_repository(ExportSettings(folder), _ignore)
+    assert not bundle.exists()
+    assert '"cat5"' in (folder / "wct2" / "config.pbtxt").read_text()
+
+
+@pytest.mark.usefixtures("quick")
+def test_files_that_are_the_same_are_left_alone(folder: Path) -> None:
+    export_repository(ExportSettings(folder), _ignore)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    (folder / "notes.txt").write_text("mine")
+    export_repository(ExportSettings(folder), _ignore)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("failing", ["check", "export", "interrupt"])
+def test_a_failure_leaves_the_repository_as_it_was(
+    failing: str, folder: Path, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_repository(ExportSettings(folder), _ignore)
+    before = _files(folder)
+    calls: list[str] = []
+    error = {
+        "check": ExportError("wct2_decoder_4 does not agree with its network."),
+        "export": RuntimeError("the exporter broke"),
+        "interrupt": KeyboardInterrupt(),
+    }[failing]
+
+    def fail(module: object, spec: ModelSpec, *rest: object) -> float:
+        calls.append(spec.name)
+        if spec.name == "wct2_decoder_4":
+            raise error
+        return 0.0
+
+    monkeypatch.setattr(repository, "check_onnx", fail)
+    settings = ExportSettings(folder, str(weights_folder), "sum", precision="fp16")
+    with pytest.raises(type(error)):
+        export_repository(settings, _ignore)
+    assert len(calls) == 5
+    assert _files(folder) == before
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_weights_that_cannot_be_read_make_no_folder(folder: Path, tmp_path: Path) -> None:
+    for settings in (
+        ExportSettings(folder, str(tmp_path / "nowhere")),
+        ExportSettings(folder, segmenter=str(tmp_path / "nowhere")),
+        ExportSettings(folder, str(tmp_path)),
+    ):
+        with pytest.raises(WeightsError):
+            export_repository(settings, _ignore)
+    assert not folder.exists()
+
+
+def test_tensorrt_without_the_package_stops_before_anything_is_written(folder: Path) -> None:
+    with pytest.raises(ExportError, match="tensorrt package, which is not installed"):
+        export_repository(ExportSettings(folder, tensorrt=True), _ignore)
+    assert not folder.exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_engines_and_onnx_models_take_each_other_s_place(
+    folder: Path, segmenter_folder: Path
+) -> None:
+    names = [*LEVELS, "segmenter"]
+    for tensorrt in (False, True, False):
+        settings = ExportSettings(folder, segmenter=str(segmenter_folder), tensorrt=tensorrt)
+        export_repository(settings, _ignore)
+        kept = "model.plan" if tensorrt else "model.onnx"
+        for name in names:
+            assert [path.name for path in (folder / name / "1").iterdir()] == [kept]
+            assert kept in (folder / name / "config.pbtxt").read_text()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("tensorrt", [False, True])
+def test_a_segmenter_in_a_format_that_its_config_no_longer_names_goes(
+    tensorrt: bool, folder: Path, segmenter_folder: Path
+) -> None:
+    """Else the server would be asked to load a model without its file."""
+    given = ExportSettings(folder, segmenter=str(segmenter_folder), tensorrt=tensorrt)
+    export_repository(given, _ignore)
+    export_repository(ExportSettings(folder, tensorrt=not tensorrt), _ignore)
+    assert "segmenter" not in models_to_load(folder, None)
+    assert not (folder / "segmenter" / "labels.txt").exists()
