@@ -15,8 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from google.protobuf import text_format
+from google.protobuf.json_format import MessageToJson
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
 from photoreal import contract
 from photoreal.errors import ServeError
+from photoreal.serve.adapter import engine_name
 from photoreal.serve.canary import canary
 from photoreal.serve.environment import (
     Wheel,
@@ -65,7 +70,7 @@ def models_to_load(repository: Path, engine: str | None) -> list[str]:
     wanted = [contract.STYLIZE.name, contract.WCT2.name]
     if is_exported(repository, contract.SEGMENTER.name):
         wanted.append(contract.SEGMENTER.name)
-    if engine == "bls":
+    if (engine or configured_engine(repository)) == "bls":
         levels = [spec.name for spec in contract.network_levels()]
         lacking = [name for name in levels if not is_exported(repository, name)]
         if lacking:
@@ -75,6 +80,22 @@ def models_to_load(repository: Path, engine: str | None) -> list[str]:
             )
         wanted += levels
     return wanted
+
+
+def configured_engine(repository: Path) -> str:
+    """The engine that `wct2` will take by itself: the environment's or else its config's.
+
+    Raises ServeError when that is no engine or the config cannot be read.
+    """
+    try:
+        text = (repository / contract.WCT2.name / "config.pbtxt").read_text()
+        config = text_format.Parse(text, ModelConfig())
+    except (OSError, text_format.ParseError) as error:
+        raise ServeError(
+            f"The config of {contract.WCT2.name} in {repository} cannot be read; make it anew with:"
+            f" photoreal export --repository {repository}"
+        ) from error
+    return engine_name(MessageToJson(config, preserving_proto_field_name=True))
 
 
 def is_exported(repository: Path, name: str) -> bool:
