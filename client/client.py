@@ -71,7 +71,7 @@ class StyleTransferClient:
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
-        """Give the content photo the colours, light and mood of the style photo.
+        """Give the content photo the colors, light and mood of the style photo.
 
         An image is a path, the bytes of a file, a Pillow image or a uint8 array (H, W, 3) in
         RGB; a mask may also be an array (H, W) of labels. Files and bytes are sent as they
@@ -84,8 +84,8 @@ class StyleTransferClient:
             alpha: strength of the transfer, 0 (none) to 1 (full, the default).
             size: length of the result's shorter side in pixels; 512 unless given.
             content_mask: regions of the content photo, of its size: a label map or a picture
-                with one colour a region. Needs ``style_mask``, and replaces segmentation.
-            style_mask: regions of the style photo, in the same labels or colours.
+                with one color a region. Needs ``style_mask``, and replaces segmentation.
+            style_mask: regions of the style photo, in the same labels or colors.
             transfer_at: where the features are transformed: "encoder", "skip", "decoder", as
                 one string with commas or several; all three unless given.
             segment: False takes both photos whole instead of finding their regions.

@@ -80,13 +80,13 @@ Exit codes: 0 done; 1 the server, the network or the disk failed;
     "--content-mask",
     type=_PATH,
     metavar="MASK",
-    help="Regions of CONTENT: a PNG of its size, with one gray value or one colour a region.",
+    help="Regions of CONTENT: a PNG of its size, with one gray value or one color a region.",
 )
 @click.option(
     "--style-mask",
     type=_PATH,
     metavar="MASK",
-    help="Regions of STYLE, in the same labels or colours. Masks come in pairs.",
+    help="Regions of STYLE, in the same labels or colors. Masks come in pairs.",
 )
 @click.option(
     "--no-segment",
@@ -107,7 +107,7 @@ Exit codes: 0 done; 1 the server, the network or the disk failed;
     "--save-labels",
     type=_PATH,
     metavar="FOLDER",
-    help="Write the regions there too, as label maps (usable as masks) and in colours.",
+    help="Write the regions there too, as label maps (usable as masks) and in colors.",
 )
 @click.option(
     "--timeout",
@@ -148,7 +148,7 @@ def stylize(
     timeout: float,
     **options: Any,
 ) -> None:
-    """Give the photo CONTENT the colours, light and mood of the photo STYLE.
+    """Give the photo CONTENT the colors, light and mood of the photo STYLE.
 
     The transfer goes region by region: sky from sky, trees from trees. The server finds the
     regions, unless masks for both photos are given.

@@ -21,7 +21,7 @@ A mask may be an array (H, W) of labels as well.
 
 # Modes that PNG stores as they are.
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"})
-# Modes that hold a colour photo in another form.
+# Modes that hold a color photo in another form.
 _COLOUR_MODES = frozenset({"CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBX", "RGBa", "La"})
 
 
@@ -88,7 +88,7 @@ def _prepared(image: Image.Image, name: str) -> Image.Image:
     if upright.mode not in _PNG_MODES or 0 in upright.size:
         raise InvalidInput(
             f"The {name} is a Pillow image of mode {upright.mode} and size {upright.size}; "
-            "expected a picture in RGB, grey or palette colours."
+            "expected a picture in RGB, grey or palette colors."
         )
     return upright
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# Twenty colours that are told apart easily; label n has colour n modulo 20.
+# Twenty colors that are told apart easily; label n has color n modulo 20.
 PALETTE: NDArray[np.uint8] = np.array(
     [
         (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
@@ -18,6 +18,6 @@ PALETTE: NDArray[np.uint8] = np.array(
 )  # fmt: skip
 
 
-def colour_regions(labels: NDArray[np.uint8]) -> Image.Image:
-    """Paint a label map, uint8 (H, W), as an RGB picture: the same label, the same colour."""
+def color_regions(labels: NDArray[np.uint8]) -> Image.Image:
+    """Paint a label map, uint8 (H, W), as an RGB picture: the same label, the same color."""
     return Image.fromarray(PALETTE[labels % len(PALETTE)])

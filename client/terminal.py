@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from photoreal.client.errors import InvalidInput
-from photoreal.client.labels import colour_regions
+from photoreal.client.labels import color_regions
 from photoreal.client.result import StylizeResult, output_format, write_aside
 
 Say: TypeAlias = Callable[[str], None]
@@ -86,7 +86,7 @@ def summary(result: StylizeResult, output: Path, labels: Path | None) -> str:
 
 
 def write_labels(result: StylizeResult, folder: Path) -> None:
-    """Write both label maps as they were used, and coloured pictures of them.
+    """Write both label maps as they were used, and colored pictures of them.
 
     Raises:
         ServerFailed: a label map of the server's cannot be read.
@@ -98,5 +98,5 @@ def write_labels(result: StylizeResult, folder: Path) -> None:
     ):
         write_aside(folder / f"{name}_labels.png", data)
         buffer = BytesIO()
-        colour_regions(labels).save(buffer, format="PNG")
+        color_regions(labels).save(buffer, format="PNG")
         write_aside(folder / f"{name}_regions.png", buffer.getvalue())

@@ -52,8 +52,10 @@ def export_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) 
     """Write `module`, in evaluation mode, with free batch, height and width."""
     samples = sample_inputs(spec, *TRACED)
     free = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
-    # The wrappers take skips as *args, which count as one argument.
-    shapes = (free, *([(free,) * (len(samples) - 1)] if len(samples) > 1 else ()))
+    # Arguments behind a star count as one: Half takes all so, a decoder level its skips.
+    shapes: tuple[object, ...] = (free, (free,) * (len(samples) - 1))[: len(samples)]
+    if precision == "fp16":
+        shapes = ((free,) * len(samples),)
     with _quiet():
         torch.onnx.export(
             Half(module) if precision == "fp16" else module,
@@ -61,7 +63,7 @@ def export_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) 
             path,
             input_names=spec.input_names(),
             output_names=spec.output_names(),
-            dynamic_shapes=(shapes,) if precision == "fp16" else shapes,
+            dynamic_shapes=shapes,
             opset_version=OPSET,
             dynamo=True,
             external_data=False,

@@ -121,6 +121,11 @@ def _move_into_place(staged: Path, repository: Path) -> None:
 
 def _drop_stale_models(settings: ExportSettings) -> None:
     """Remove models of the other format, which the configs no longer name."""
-    stale = MODEL_FILES["onnxruntime" if settings.tensorrt else "tensorrt"]
-    for spec in contract.network_levels():
+    current, stale = MODEL_FILES["onnxruntime"], MODEL_FILES["tensorrt"]
+    if settings.tensorrt:
+        current, stale = stale, current
+    for spec in (contract.SEGMENTER, *contract.network_levels()):
         (settings.repository / spec.name / "1" / stale).unlink(missing_ok=True)
+    segmenter = settings.repository / contract.SEGMENTER.name
+    if not (segmenter / "1" / current).exists():
+        (segmenter / contract.SEGMENTER_CLASSES_FILE).unlink(missing_ok=True)

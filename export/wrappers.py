@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from torch import Tensor, nn
 
 from photoreal.contract import BANDS, decoder, encoder
@@ -57,7 +59,7 @@ class Half(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.module = module.half()
+        self.module = copy.deepcopy(module).half()  # the original stays as it is
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Same shapes as the module's own; floating-point outputs come back as float32."""

@@ -48,7 +48,7 @@ SUBCOMMANDS = {
     "stylize": Subcommand(
         "photoreal.client.command",
         "stylize",
-        "Give a photo the colours, light and mood of another one.",
+        "Give a photo the colors, light and mood of another one.",
     ),
 }
 

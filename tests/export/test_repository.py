@@ -14,6 +14,8 @@ from photoreal.contract import ModelSpec, Unpool
 from photoreal.errors import ExportError, WeightsError
 from photoreal.export import ExportSettings, export_repository, repository
 from photoreal.export.configs import model_configs
+from photoreal.export.onnx import check_onnx
+from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.segmenter import Segmenter
 from photoreal.serve.launcher import models_to_load
 from photoreal.vgg import Decoder, Encoder
@@ -79,7 +81,8 @@ def _files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_real_export_makes_a_repository_that_can_be_served(
+@pytest.mark.usefixtures("quick")
+def test_an_export_makes_a_repository_that_can_be_served(
     folder: Path, segmenter_folder: Path
 ) -> None:
     lines: list[str] = []
@@ -95,6 +98,29 @@ def test_a_real_export_makes_a_repository_that_can_be_served(
     for name, text in model_configs().items():
         assert (folder / name / "config.pbtxt").read_text() == text
     assert set(models_to_load(folder, "bls")) == {spec.name for spec in contract.models()}
+
+
+def test_models_in_the_repository_are_the_networks_of_its_weights(
+    folder: Path, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real export, of the first and the last level alone to save time."""
+    chosen = ("wct2_encoder_1", "wct2_decoder_1")
+    levels = repository._network_levels
+    monkeypatch.setattr(
+        repository,
+        "_network_levels",
+        lambda *networks: (one for one in levels(*networks) if one[0].name in chosen),
+    )
+    lines: list[str] = []
+    settings = ExportSettings(folder, str(weights_folder), "sum", precision="fp16")
+    export_repository(settings, lines.append)
+    assert [line.split()[:2] for line in lines] == [[name, "fp16"] for name in chosen]
+    encoder, decoder = load_bundle(folder / "wct2" / "1" / contract.WEIGHTS_FILE)
+    for module in (EncoderLevel(encoder, 1), DecoderLevel(decoder, 1)):
+        error = check_onnx(
+            module, module.spec, folder / module.spec.name / "1" / "model.onnx", "fp16"
+        )
+        assert 0 < error < 1e-2
 
 
 @pytest.mark.usefixtures("quick")

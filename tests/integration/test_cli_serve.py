@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -161,8 +162,20 @@ def test_repository_that_is_missing(start: Start, tmp_path: Path) -> None:
     assert "Traceback" not in log
 
 
-def test_bls_engine_without_its_models(start: Start, bare_repository: Path, tmp_path: Path) -> None:
-    process = start("--repository", bare_repository, "--engine", "bls")
+@pytest.mark.parametrize("asked_by", ["option", "config"])
+def test_bls_engine_without_its_models(
+    start: Start, bare_repository: Path, tmp_path: Path, asked_by: str
+) -> None:
+    options: tuple[object, ...] = ("--repository", bare_repository, "--engine", "bls")
+    if asked_by == "config":
+        copy = tmp_path / "repository"
+        shutil.copytree(bare_repository, copy)
+        config = copy / "wct2" / "config.pbtxt"
+        text = config.read_text()
+        assert '"local"' in text
+        config.write_text(text.replace('"local"', '"bls"'))
+        options = ("--repository", copy)
+    process = start(*options)
     assert process.wait(60) == 1
     log = (tmp_path / "log").read_text()
     assert "wct2_encoder_1" in log

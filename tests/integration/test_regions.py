@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from photoreal.client import StylizeResult
-from photoreal.serve.launcher import Server
+from photoreal.contract import SEGMENTER_CLASSES_FILE
+from photoreal.serve.environment import free_ports
+from photoreal.serve.launcher import Server, ServeSettings
 
 pytestmark = pytest.mark.server
 
@@ -97,3 +101,24 @@ def test_match_rule_is_the_callers_choice(
         assert (partners, report["unstyled"]) == ({0: 0}, [9])
     else:
         assert (partners, report["unstyled"]) == ({0: 0, 9: "whole photo"}, [])
+
+
+def test_class_names_alone_are_no_segmenter(
+    bare_repository: Path, tmp_path: Path, stylize: Callable[..., StylizeResult]
+) -> None:
+    """As `make clean` and an export without a segmenter leave them behind."""
+    repository = tmp_path / "repository"
+    shutil.copytree(bare_repository, repository)
+    (repository / "segmenter" / SEGMENTER_CLASSES_FILE).write_text("other\nsky\n")
+    http, grpc, metrics = free_ports("127.0.0.1", 3)
+    settings = ServeSettings(repository, http_port=http, grpc_port=grpc, metrics_port=metrics)
+    with (tmp_path / "log").open("wb") as log:
+        server = Server(settings, log)
+        try:
+            server.start()
+            server.wait_ready(30)
+            gray = np.full((16, 16, 3), 99, dtype=np.uint8)
+            result = stylize(server, content=gray, style=gray, size=16)
+        finally:
+            server.stop()
+    assert result.report["regions"] == "whole"

@@ -48,7 +48,7 @@ def pixels(name: str) -> npt.NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def colours(mask: npt.NDArray[np.uint8]) -> dict[tuple[int, ...], int]:
+def colors(mask: npt.NDArray[np.uint8]) -> dict[tuple[int, ...], int]:
     found, counts = np.unique(mask.reshape(-1, 3), axis=0, return_counts=True)
     return {tuple(map(int, c)): int(n) for c, n in zip(found, counts, strict=True)}
 
@@ -113,8 +113,8 @@ def test_script_writes_pictures_and_masks(
     assert np.array_equal(pixels(str(out / "dusk_mask.png")), scenes.mask_image(labels))
 
 
-def test_regions_have_published_colours(scenes: ModuleType) -> None:
-    own = [colour for _, colour in scenes.REGIONS]
+def test_regions_have_published_colors(scenes: ModuleType) -> None:
+    own = [color for _, color in scenes.REGIONS]
     assert len(set(own)) == len(own)
     assert set(own) <= PUBLISHED
 
@@ -132,12 +132,12 @@ def test_pair_fits_together(pair: dict[str, str]) -> None:
     for role in ("content", "style"):
         mask = pixels(pair[f"{role}_mask"])
         assert mask.shape == pixels(pair[role]).shape
-        found[role] = colours(mask)
+        found[role] = colors(mask)
         assert set(found[role]) <= PUBLISHED
     # Every region of the content finds its counterpart, with enough pixels on both sides.
-    for colour, count in found["content"].items():
+    for color, count in found["content"].items():
         assert count > 10
-        assert found["style"].get(colour, 0) > 10
+        assert found["style"].get(color, 0) > 10
 
 
 def test_every_shipped_picture_is_small_and_credited() -> None:

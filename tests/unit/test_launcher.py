@@ -17,6 +17,7 @@ from photoreal import contract
 from photoreal.errors import ServeError
 from photoreal.export.configs import model_configs
 from photoreal.serve import launcher
+from photoreal.serve.canary import canary
 from photoreal.serve.environment import Wheel, free_ports
 from photoreal.serve.launcher import (
     Server,
@@ -332,6 +333,11 @@ def test_a_server_that_is_never_ready_is_reported(
             server.wait_ready(timeout_s=0.6)
     finally:
         server.stop()
+
+
+def test_nobody_there_is_not_ready() -> None:
+    (port,) = free_ports("127.0.0.1", 1)
+    assert not canary(f"127.0.0.1:{port}", 1.0)
 
 
 @pytest.mark.usefixtures("ready")

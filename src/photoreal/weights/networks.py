@@ -26,6 +26,8 @@ def load_wct2(weights: str | Path = BUILTIN, unpool: Unpool = "cat5") -> tuple[E
     `weights` is "builtin" (computed), "wct2" (published, downloaded once) or a folder with
     files under the published names. Raises WeightsError when something does not fit.
     """
+    if unpool not in UNPOOLS:
+        raise WeightsError(f"Unpooling {unpool!r} is not known; expected {' or '.join(UNPOOLS)}.")
     if weights == BUILTIN:
         encoder_parameters, decoder_parameters = builtin_parameters(unpool)
         sources = ("The built-in encoder", "The built-in decoder")
@@ -65,8 +67,6 @@ def _assemble(
     unpool: Unpool,
     sources: tuple[str, str],
 ) -> tuple[Encoder, Decoder]:
-    if unpool not in UNPOOLS:
-        raise WeightsError(f"Unpooling {unpool!r} is not known; expected one of {UNPOOLS}.")
     encoder, decoder = Encoder(unpool), Decoder(unpool)
     load_parameters(encoder, encoder_parameters, sources[0])
     load_parameters(decoder, decoder_parameters, sources[1])

@@ -135,7 +135,7 @@ class TestImages:
         sent = decoded(encode_image(image, "content"))
         assert (sent.mode, sent.tobytes()) == (mode, image.tobytes())
 
-    def test_pillow_image_in_other_colours_becomes_rgb(self):
+    def test_pillow_image_in_other_colors_becomes_rgb(self):
         image = Image.fromarray(PHOTO).convert("CMYK")
         assert decoded(encode_image(image, "content")).mode == "RGB"
 

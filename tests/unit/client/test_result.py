@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from photoreal.client import InvalidInput, ServerFailed
-from photoreal.client.labels import PALETTE, colour_regions
+from photoreal.client.labels import PALETTE, color_regions
 from photoreal.client.result import parse_outputs
 
 from .conftest import LABELS, PHOTO, REPORT, answer, png
@@ -63,7 +63,7 @@ class TestParsing:
         with pytest.raises(ServerFailed, match="cannot be read"):
             result.image  # noqa: B018
 
-    def test_label_map_in_colours(self):
+    def test_label_map_in_colors(self):
         result = parse_outputs(answer(CONTENT_LABELS=png(PHOTO)), "7")
         with pytest.raises(ServerFailed, match=r"\(4, 6, 3\)"):
             result.content_labels  # noqa: B018
@@ -118,9 +118,9 @@ class TestSaving:
             result.save(tmp_path / "none" / "out.png")
 
 
-def test_regions_have_colours():
-    picture = np.asarray(colour_regions(LABELS))
+def test_regions_have_colors():
+    picture = np.asarray(color_regions(LABELS))
     assert picture.shape == (2, 3, 3)
     assert np.array_equal(picture[0, 1], PALETTE[1])
     assert np.array_equal(picture[1, 0], PALETTE[25 % len(PALETTE)])
-    assert len({tuple(colour) for colour in PALETTE.tolist()}) == len(PALETTE)
+    assert len({tuple(color) for color in PALETTE.tolist()}) == len(PALETTE)
