@@ -51,4 +51,4 @@ format: $(INSTALLED)
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache
-	rm -rf model_repository/*/1/model.onnx model_repository/*/1/model.plan model_repository/*/1/*.pt
+	rm -rf model_repository/segmenter/labels.txt model_repository/*/1/model.onnx model_repository/*/1/model.plan model_repository/*/1/*.pt

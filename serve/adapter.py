@@ -10,6 +10,7 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,11 @@ def engine_name(model_config: str) -> str:
     if chosen not in ENGINES:
         raise ServeError(f"The engine {chosen!r} is not known; expected {' or '.join(ENGINES)}.")
     return chosen
+
+
+def is_exported(repository: Path, name: str) -> bool:
+    """Whether a network's model file has been built."""
+    return any((repository / name / "1" / f"model.{kind}").exists() for kind in ("onnx", "plan"))
 
 
 def call_model(

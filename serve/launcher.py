@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,13 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from google.protobuf import text_format
-from google.protobuf.json_format import MessageToJson
-from tritonclient.grpc.model_config_pb2 import ModelConfig
-
 from photoreal import contract
 from photoreal.errors import ServeError
-from photoreal.serve.adapter import engine_name
 from photoreal.serve.canary import canary
 from photoreal.serve.environment import (
     Wheel,
@@ -30,6 +26,7 @@ from photoreal.serve.environment import (
     free_ports,
     server_environment,
 )
+from photoreal.serve.repository import models_to_load
 
 BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
@@ -55,52 +52,6 @@ class ServeSettings:
     def ports(self) -> dict[str, int]:
         """The three ports by name."""
         return {"http": self.http_port, "grpc": self.grpc_port, "metrics": self.metrics_port}
-
-
-def models_to_load(repository: Path, engine: str | None) -> list[str]:
-    """Models that the engine needs and the repository holds; raises ServeError.
-
-    The network levels are separate processes, which the "local" engine has no use for.
-    """
-    if not (repository / contract.STYLIZE.name / "config.pbtxt").exists():
-        raise ServeError(
-            f"There is no model repository in {repository}; make one with: photoreal export"
-            f" --repository {repository}"
-        )
-    wanted = [contract.STYLIZE.name, contract.WCT2.name]
-    if is_exported(repository, contract.SEGMENTER.name):
-        wanted.append(contract.SEGMENTER.name)
-    if (engine or configured_engine(repository)) == "bls":
-        levels = [spec.name for spec in contract.network_levels()]
-        lacking = [name for name in levels if not is_exported(repository, name)]
-        if lacking:
-            raise ServeError(
-                f"The bls engine needs models that are not exported ({', '.join(lacking)}); make"
-                f" them with: photoreal export --repository {repository}"
-            )
-        wanted += levels
-    return wanted
-
-
-def configured_engine(repository: Path) -> str:
-    """The engine that `wct2` will take by itself: the environment's or else its config's.
-
-    Raises ServeError when that is no engine or the config cannot be read.
-    """
-    try:
-        text = (repository / contract.WCT2.name / "config.pbtxt").read_text()
-        config = text_format.Parse(text, ModelConfig())
-    except (OSError, text_format.ParseError) as error:
-        raise ServeError(
-            f"The config of {contract.WCT2.name} in {repository} cannot be read; make it anew with:"
-            f" photoreal export --repository {repository}"
-        ) from error
-    return engine_name(MessageToJson(config, preserving_proto_field_name=True))
-
-
-def is_exported(repository: Path, name: str) -> bool:
-    """Whether a network's model file has been built."""
-    return any((repository / name / "1" / f"model.{kind}").exists() for kind in ("onnx", "plan"))
 
 
 def command_line(
@@ -249,7 +200,8 @@ def assemble_backends(wheel: Wheel, folder: Path) -> Path:
     python.mkdir(parents=True)
     for file in wheel.python_backend.iterdir():
         if file.is_file():
-            (python / file.name).symlink_to(file)
+            # A copy: Triton refuses a library that a link leads out of the directory.
+            shutil.copyfile(file, python / file.name)
     (python / wheel.stub.name).symlink_to(wheel.stub)
     for own in BACKENDS.iterdir():
         if (own / "model.py").exists():

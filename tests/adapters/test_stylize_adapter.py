@@ -64,7 +64,8 @@ def adapter_with_segmenter(
     triton.models["segmenter"] = segment
     given = arguments("stylize")
     folder = Path(given["model_repository"]).parent / "segmenter"
-    folder.mkdir()
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.onnx").touch()
     (folder / "labels.txt").write_text("sky\ntree\n")
     adapter.initialize(given)
     return adapter

@@ -17,7 +17,7 @@ from photoreal.export.configs import model_configs
 from photoreal.export.onnx import check_onnx
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.segmenter import Segmenter
-from photoreal.serve.launcher import models_to_load
+from photoreal.serve.repository import models_to_load
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_bundle
 

@@ -88,10 +88,6 @@ def test_wct2_is_the_transfer(
     np.testing.assert_allclose(got, wanted, atol=1e-3)
 
 
-def _with(images: Arrays, **changes: Any) -> Arrays:
-    return {**images, **changes}
-
-
 NAN_PIXEL = np.full((3, 24, 40), 0.5, dtype=np.float32)
 NAN_PIXEL[1, 2, 3] = np.nan
 BAD_TRANSFERS: dict[str, tuple[dict[str, Any], str]] = {

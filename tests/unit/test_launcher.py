@@ -17,6 +17,7 @@ from photoreal import contract
 from photoreal.errors import ServeError
 from photoreal.export.configs import model_configs
 from photoreal.serve import launcher
+from photoreal.serve.adapter import is_exported
 from photoreal.serve.canary import canary
 from photoreal.serve.environment import Wheel, free_ports
 from photoreal.serve.launcher import (
@@ -25,9 +26,8 @@ from photoreal.serve.launcher import (
     assemble_backends,
     command_line,
     embedded_server,
-    is_exported,
-    models_to_load,
 )
+from photoreal.serve.repository import models_to_load
 
 LEVELS = [spec.name for spec in contract.network_levels()]
 BINARY, BACKENDS = Path("/opt/tritonserver"), Path("/tmp/backends")  # noqa: S108

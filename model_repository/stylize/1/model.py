@@ -9,14 +9,25 @@ import triton_python_backend_utils as triton
 
 from photoreal.contract import SEGMENTER, SEGMENTER_CLASSES_FILE, STYLIZE, WCT2
 from photoreal.preprocess import Limits
-from photoreal.serve.adapter import answer, blob, bytes_tensor, call_model, read_inputs, text
+from photoreal.serve.adapter import (
+    answer,
+    blob,
+    bytes_tensor,
+    call_model,
+    is_exported,
+    read_inputs,
+    text,
+)
 from photoreal.serve.stylize import Models, StylizeRequest, stylize
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        listing = Path(args["model_repository"]).parent / SEGMENTER.name / SEGMENTER_CLASSES_FILE
-        self._classes = tuple(listing.read_text().split("\n")[:-1]) if listing.exists() else ()
+        repository = Path(args["model_repository"]).parent
+        self._classes: tuple[str, ...] = ()
+        if is_exported(repository, SEGMENTER.name):
+            listing = repository / SEGMENTER.name / SEGMENTER_CLASSES_FILE
+            self._classes = tuple(listing.read_text().splitlines())
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return answer(triton, STYLIZE, requests, self._serve)

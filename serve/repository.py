@@ -1,0 +1,54 @@
+"""What a model repository holds, and what of it a server has to load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from google.protobuf import text_format
+from google.protobuf.json_format import MessageToJson
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from photoreal import contract
+from photoreal.errors import ServeError
+from photoreal.serve.adapter import engine_name, is_exported
+
+
+def models_to_load(repository: Path, engine: str | None) -> list[str]:
+    """Models that the engine needs and the repository holds; raises ServeError.
+
+    The network levels are separate processes, which the "local" engine has no use for.
+    """
+    if not (repository / contract.STYLIZE.name / "config.pbtxt").exists():
+        raise ServeError(
+            f"There is no model repository in {repository}; make one with: photoreal export"
+            f" --repository {repository}"
+        )
+    wanted = [contract.STYLIZE.name, contract.WCT2.name]
+    if is_exported(repository, contract.SEGMENTER.name):
+        wanted.append(contract.SEGMENTER.name)
+    if (engine or configured_engine(repository)) == "bls":
+        levels = [spec.name for spec in contract.network_levels()]
+        lacking = [name for name in levels if not is_exported(repository, name)]
+        if lacking:
+            raise ServeError(
+                f"The bls engine needs models that are not exported ({', '.join(lacking)}); make"
+                f" them with: photoreal export --repository {repository}"
+            )
+        wanted += levels
+    return wanted
+
+
+def configured_engine(repository: Path) -> str:
+    """The engine that `wct2` will take by itself: the environment's or else its config's.
+
+    Raises ServeError when that is no engine or the config cannot be read.
+    """
+    try:
+        text = (repository / contract.WCT2.name / "config.pbtxt").read_text()
+        config = text_format.Parse(text, ModelConfig())
+    except (OSError, text_format.ParseError) as error:
+        raise ServeError(
+            f"The config of {contract.WCT2.name} in {repository} cannot be read; make it anew with:"
+            f" photoreal export --repository {repository}"
+        ) from error
+    return engine_name(MessageToJson(config, preserving_proto_field_name=True))
