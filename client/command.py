@@ -33,7 +33,7 @@ Examples:
   photoreal stylize street.jpg sunset.jpg -o out.jpg --alpha 0.7 --size 768
   photoreal stylize street.jpg sunset.jpg -o out.png --embedded
   photoreal stylize street.jpg sunset.jpg -o out.png --save-labels regions
-  photoreal stylize street.jpg sunset.jpg -o out.png \\
+  photoreal stylize street.jpg sunset.jpg -o out.png --match nearest \\
       --content-mask regions/content_labels.png --style-mask regions/style_labels.png
 
 \b
