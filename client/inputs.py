@@ -22,7 +22,7 @@ A mask may be an array (H, W) of labels as well.
 # Modes that PNG stores as they are.
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"})
 # Modes that hold a color photo in another form.
-_COLOUR_MODES = frozenset({"CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBX", "RGBa", "La"})
+_COLOR_MODES = frozenset({"CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBX", "RGBa", "La"})
 
 
 def encode_image(image: ImageInput, name: str, *, mask: bool = False) -> bytes:
@@ -81,7 +81,7 @@ def _from_array(array: NDArray[Any], name: str, mask: bool) -> Image.Image:
 def _prepared(image: Image.Image, name: str) -> Image.Image:
     try:
         upright = ImageOps.exif_transpose(image)
-        if upright.mode in _COLOUR_MODES:
+        if upright.mode in _COLOR_MODES:
             return upright.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:  # a file that Pillow reads only now
         raise InvalidInput(f"The {name} cannot be read by Pillow: {error}.") from None

@@ -106,11 +106,11 @@ def _opened(
             try:
                 _check_header(image, name, limits, error)
                 image.load()
-                yield image
             except InvalidRequest:
                 raise
             except _DAMAGED:
                 raise error(f"The {name} is truncated or damaged; it cannot be decoded.") from None
+            yield image  # all is decoded: what fails from here on is no damage of the file
 
 
 def _check_header(

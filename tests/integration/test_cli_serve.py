@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from photoreal.client import StyleTransferClient
+from photoreal.client.address import Protocol
 from photoreal.serve.environment import free_ports
 
 pytestmark = pytest.mark.server
@@ -88,8 +89,9 @@ def test_serves_until_told_to_stop(
         ["metrics", f"http://{metrics}/metrics"],
         ["Ctrl-C", "stops", "the", "server."],
     ]
-    for protocol, url in (("http", http), ("grpc", grpc)):
-        with StyleTransferClient(url, protocol=protocol) as client:  # type: ignore[arg-type]
+    addresses: dict[Protocol, str] = {"http": http, "grpc": grpc}
+    for protocol, url in addresses.items():
+        with StyleTransferClient(url, protocol=protocol) as client:
             assert client.ready()
     server, prefix = _server_of(process)
     assert len(session_processes(server)) == 3  # the server, stylize and wct2

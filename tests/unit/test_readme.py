@@ -10,7 +10,9 @@ import click
 import pytest
 
 from photoreal.client.command import stylize
+from photoreal.contract import DEFAULT_SIZE
 from photoreal.export.command import export
+from photoreal.preprocess import Limits
 from photoreal.serve.command import serve
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +50,16 @@ def _parse(line: str) -> None:
 def test_make_targets_exist(line: str) -> None:
     target = line.split()[1]
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_limits_are_those_of_the_program() -> None:
+    limits, text = Limits(), " ".join(README.split())
+    megabytes, megapixels = limits.max_bytes // 2**20, limits.max_pixels // 10**6
+    assert f"{megabytes} MiB and {megapixels} megapixels a photo" in text
+    assert f"at least {limits.min_side} pixels a side" in text
+    assert f"a working size of {limits.min_size} to {limits.max_size} on the shorter side" in text
+    assert f"at most {limits.max_working_pixels / 1e6:.1f} megapixels in all" in text
+    assert f"{limits.min_size} to {limits.max_size}; default {DEFAULT_SIZE}" in text
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))

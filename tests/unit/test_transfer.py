@@ -15,7 +15,7 @@ from photoreal.contract import LEVELS, PLACES, UNPOOLS, Place, Unpool
 from photoreal.errors import InvalidOption
 from photoreal.regions import Pair
 from photoreal.transfer import MIN_SIDE, Engine, LabelledImage, NetworkEngine, transfer
-from photoreal.vgg import Encoded, Skips
+from photoreal.vgg import Decoder, Encoded, Encoder, Skips
 
 MakeEngine = Callable[[Unpool], NetworkEngine]
 MakeImage = Callable[..., Tensor]
@@ -45,8 +45,8 @@ class CountingEngine:
 
 
 @pytest.fixture
-def seeded_engine(seeded_networks: Callable[..., tuple[torch.nn.Module, ...]]) -> MakeEngine:
-    return lambda unpool: NetworkEngine(*seeded_networks(unpool))  # type: ignore[arg-type]
+def seeded_engine(seeded_networks: Callable[[Unpool], tuple[Encoder, Decoder]]) -> MakeEngine:
+    return lambda unpool: NetworkEngine(*seeded_networks(unpool))
 
 
 def _reconstruct(engine: Engine, image: Tensor) -> Tensor:
