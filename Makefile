@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-FOLDERS := src preprocess export serve client model_repository benchmarks tests examples
+FOLDERS := src preprocess export serve client train model_repository benchmarks tests examples
 
 # The editable install links single files: a new file asks for a new install.
 FILES := $(shell find $(FOLDERS) -name '*.py' -o -name 'config.pbtxt' 2>/dev/null | LC_ALL=C sort | cksum | cut -d' ' -f1)
@@ -43,7 +43,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p photoreal
-	$(BIN)/mypy tests examples
+	$(BIN)/mypy tests examples benchmarks
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

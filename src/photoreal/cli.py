@@ -50,6 +50,12 @@ SUBCOMMANDS = {
         "stylize",
         "Give a photo the colors, light and mood of another one.",
     ),
+    "train-segmenter": Subcommand(
+        "photoreal.train.command",
+        "train_segmenter",
+        "Train the segmenter on labeled photos.",
+        extra="train",
+    ),
 }
 
 

@@ -7,6 +7,7 @@
     │   └── InvalidOption   a number or a word is outside what is allowed
     ├── WeightsError        a checkpoint is missing, misshapen or not what was recorded
     ├── ExportError         an exported model does not agree with its network
+    ├── TrainingError       the segmenter cannot be trained with these data or settings
     └── ServeError          the server cannot start, or stopped by itself
 
 A message is one sentence: what was wrong, what was expected. It holds no path of the server
@@ -40,6 +41,10 @@ class WeightsError(PhotorealError):
 
 class ExportError(PhotorealError):
     """An export cannot be made, or does not agree with the network it came from."""
+
+
+class TrainingError(PhotorealError):
+    """The segmenter cannot be trained with these data or settings."""
 
 
 class ServeError(PhotorealError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from photoreal.weights.checkpoint import load_parameters, read_checkpoint
 from photoreal.weights.download import fetch
 
 BUILTIN = "builtin"
+CLASSES_FILE = "classes.txt"
 
 
 def load_wct2(weights: str | Path = BUILTIN, unpool: Unpool = "cat5") -> tuple[Encoder, Decoder]:
@@ -96,8 +98,22 @@ def load_segmenter(weights: str | Path) -> tuple[Segmenter, tuple[str, ...]]:
     return segmenter.eval().requires_grad_(False), _class_names(folder, count)
 
 
+def save_segmenter(folder: Path, segmenter: Segmenter, names: Sequence[str]) -> None:
+    """Write a segmenter in half precision, as a folder for `load_segmenter`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    networks = (segmenter.encoder, segmenter.decoder)
+    for file, network in zip(manifest.SEGMENTER_FILES, networks, strict=True):
+        state = {
+            name: value.detach().cpu().half()
+            for name, value in network.state_dict().items()
+            if value.is_floating_point()
+        }
+        torch.save(state, folder / file)
+    (folder / CLASSES_FILE).write_text("\n".join(names) + "\n")
+
+
 def _class_names(folder: Path, count: int) -> tuple[str, ...]:
-    listing = folder / "classes.txt"
+    listing = folder / CLASSES_FILE
     names = classes.ADE20K
     if listing.exists():
         names = tuple(line.strip() for line in listing.read_text().splitlines() if line.strip())

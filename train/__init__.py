@@ -1,0 +1,1 @@
+"""Training the segmenter: labeled photos in, weights for `photoreal.weights` out."""

@@ -1,0 +1,85 @@
+"""A training run on the terminal: checks, progress bar, table of accuracies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from photoreal.errors import TrainingError
+from photoreal.train import loop
+from photoreal.train.evaluate import Score, accuracy, evaluate
+from photoreal.train.settings import Settings
+from photoreal.train.sources import list_photos, read_all
+
+
+def run_training(
+    data: Path,
+    output: Path,
+    settings: Settings,
+    *,
+    resume: bool,
+    device: str,
+    bf16: bool,
+    every: int,
+    workers: int,
+) -> None:
+    """Train, save, and measure on the test photos; raises TrainingError."""
+    console = Console()
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise TrainingError("CUDA was asked for and is not there; expected --device cpu.")
+    with _progress(console) as progress:
+        photos = _read(progress, data, "train")
+        validation = _read(progress, data, "val")
+        test = _read(progress, data, "test")
+        training = loop.Training(settings, output, device, bf16=bf16)
+        if resume:
+            training.resume(photos)
+        else:
+            training.start(photos)
+        task = progress.add_task("train", total=settings.steps, completed=training.step)
+        smooth = 0.0
+
+        def report(now: loop.Progress) -> None:
+            nonlocal smooth
+            smooth = now.loss if not smooth else 0.98 * smooth + 0.02 * now.loss
+            progress.update(task, completed=now.step, description=f"train, loss {smooth:.3f}")
+            if now.scores is not None:
+                parts = ", ".join(f"{name} {s.accuracy:.3f}" for name, s in now.scores.items())
+                progress.console.print(
+                    f"step {now.step}: loss {smooth:.4f}, validation {accuracy(now.scores):.4f}"
+                    f" ({parts})"
+                )
+
+        training.run(photos, validation, report, every=every, workers=workers)
+        task = progress.add_task("test", total=len(test.items))
+        scores = evaluate(training.average, *test, advance=lambda: progress.advance(task))
+    console.print(accuracy_table(scores))
+
+
+def accuracy_table(scores: dict[str, Score]) -> Table:
+    """Accuracy of every source and, in it, of every class."""
+    table = Table("source", "all pixels", "classes")
+    for source, score in scores.items():
+        classes = ", ".join(f"{name} {share:.3f}" for name, share in score.by_class().items())
+        table.add_row(source, f"{score.accuracy:.4f}", classes)
+    return table
+
+
+def _read(progress: Progress, data: Path, part: str) -> loop.Photos:
+    items = list_photos(data, part)
+    task = progress.add_task(f"read {part}", total=len(items))
+    return loop.Photos(items, read_all(items, lambda: progress.advance(task)))
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )

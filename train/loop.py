@@ -1,0 +1,226 @@
+"""The training itself: loss, steps, running average, and what is kept on disk.
+
+The segmenter is trained with deep supervision as the published head was (Zhao et al.,
+"Pyramid Scene Parsing Network", CVPR 2017, section 3.3), by AdamW (Loshchilov and Hutter, ICLR
+2019), from random weights (He et al., ICCV 2015).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from photoreal.errors import TrainingError
+from photoreal.segmenter import Segmenter
+from photoreal.train.evaluate import Score, accuracy, evaluate
+from photoreal.train.samples import Samples, batches
+from photoreal.train.settings import Settings
+from photoreal.train.sources import CLASSES, IGNORE, NOT_SKY, SKY, LabeledPhoto, Read
+from photoreal.weights.networks import save_segmenter
+
+SETTINGS_FILE = "settings.json"
+PHOTOS_FILE = "photos.json"
+CHECKPOINT_FILE = "checkpoint.pt"
+LOG_FILE = "log.jsonl"
+
+
+class Photos(NamedTuple):
+    """One part of the data, read into memory."""
+
+    items: Sequence[LabeledPhoto]
+    pictures: Sequence[Read]
+
+
+class Progress(NamedTuple):
+    """What a run reports: after every step, with the scores when they were measured."""
+
+    step: int
+    steps: int
+    loss: float
+    scores: dict[str, Score] | None
+
+
+def segmentation_loss(scores: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Mean loss of the labeled pixels.
+
+    `scores` (N, classes, H, W) before the softmax, `targets` (N, H, W) with a class, IGNORE or
+    NOT_SKY. A class costs its cross entropy with label smoothing; NOT_SKY costs
+    -log(1 - p(sky)).
+    """
+    logs = F.log_softmax(scores, dim=1)
+    labeled = targets < NOT_SKY
+    classes = torch.where(labeled, targets, 0)
+    chosen = logs.gather(1, classes.unsqueeze(1)).squeeze(1)
+    cost = -(1.0 - smoothing) * chosen - smoothing * logs.mean(dim=1)
+    others = torch.cat([logs[:, :SKY], logs[:, SKY + 1 :]], dim=1)
+    cost = torch.where(targets == NOT_SKY, -torch.logsumexp(others, dim=1), cost)
+    known = (targets != IGNORE).to(cost.dtype)
+    return (cost * known).sum() / known.sum().clamp(min=1.0)
+
+
+class Training:
+    """A run in a folder, resumable after any number of steps."""
+
+    def __init__(
+        self, settings: Settings, folder: Path, device: str = "cpu", *, bf16: bool = False
+    ) -> None:
+        self.settings = settings
+        self._folder = folder
+        self._device, self._bf16 = device, bf16
+        torch.manual_seed(settings.seed)
+        self._network = Segmenter(settings.width, len(CLASSES))
+        self._network.apply(_initialize)
+        self._network.to(device).train()
+        self.average = copy.deepcopy(self._network).eval().requires_grad_(False)
+        self._optimizer = torch.optim.AdamW(_parameter_groups(self._network, settings))
+        self.step = 0
+
+    def start(self, photos: Photos) -> None:
+        """Write down what the run depends on.
+
+        Raises TrainingError when the folder holds a run already.
+        """
+        if (self._folder / CHECKPOINT_FILE).exists() or (self._folder / SETTINGS_FILE).exists():
+            raise TrainingError(
+                f"{self._folder} holds a training already; resume it or name an empty folder."
+            )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / SETTINGS_FILE).write_text(self.settings.to_json())
+        names = [item.name for item in photos.items]
+        (self._folder / PHOTOS_FILE).write_text(json.dumps(names, indent=0) + "\n")
+
+    def resume(self, photos: Photos) -> None:
+        """Go on from the folder's checkpoint.
+
+        Raises TrainingError when there is none, or when it belongs to other photos.
+        """
+        try:
+            names = json.loads((self._folder / PHOTOS_FILE).read_text())
+            state: dict[str, Any] = torch.load(
+                self._folder / CHECKPOINT_FILE, map_location=self._device, weights_only=True
+            )
+        except OSError as error:
+            raise TrainingError(f"{self._folder} holds no training to resume.") from error
+        if names != [item.name for item in photos.items]:
+            raise TrainingError(
+                "The photos are not those that the training began with; its list is in"
+                f" {PHOTOS_FILE}."
+            )
+        self._network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step = int(state["step"])
+
+    def run(
+        self,
+        photos: Photos,
+        validation: Photos,
+        report: Callable[[Progress], None],
+        *,
+        every: int = 500,
+        workers: int = 1,
+    ) -> dict[str, Score]:
+        """Train to the last step and keep the averaged weights; returns the last scores.
+
+        Every `every` steps the run is saved and the average is measured.
+        """
+        samples = Samples(photos.items, photos.pictures, self.settings)
+        scores: dict[str, Score] = {}
+        for images, targets in batches(samples, self.settings, self.step, workers):
+            loss = self._step(images, targets)
+            measured = None
+            if self.step % every == 0 or self.step == self.settings.steps:
+                measured = scores = evaluate(self.average, *validation)
+                self._save(loss, scores)
+            report(Progress(self.step, self.settings.steps, loss, measured))
+        if not scores:  # resumed after its last step
+            scores = evaluate(self.average, *validation)
+        save_segmenter(self._folder, self.average, CLASSES)
+        return scores
+
+    def _step(self, images: Tensor, targets: Tensor) -> float:
+        settings = self.settings
+        rate = settings.rate(self.step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(settings.seed + self.step)  # dropout, the same when resumed
+        images, targets = images.to(self._device), targets.to(self._device)
+        network = self._network
+        with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._bf16):
+            third, deepest = network.encoder((images - network.mean) / network.deviation)
+            heads = network.decoder(deepest), network.decoder.deep_supervision(third)
+        main, helper = (
+            segmentation_loss(_resize(head.float(), targets), targets, settings.label_smoothing)
+            for head in heads
+        )
+        loss = main + settings.deep_supervision * helper
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        self._optimizer.step()
+        self.step += 1
+        # Early on a long memory would hold the random start.
+        keep = min(settings.averaging, self.step / (self.step + 10))
+        with torch.no_grad():
+            ours, theirs = self.average.state_dict(), network.state_dict()
+            for name, value in ours.items():
+                if value.is_floating_point():
+                    value.lerp_(theirs[name], 1.0 - keep)
+                else:
+                    value.copy_(theirs[name])
+        value = float(main.detach())
+        if not torch.isfinite(main.detach()):
+            raise TrainingError(
+                f"The loss is {value} at step {self.step}; expected a number: lower the learning"
+                " rate."
+            )
+        return value
+
+    def _save(self, loss: float, scores: dict[str, Score]) -> None:
+        state = {
+            "step": self.step,
+            "network": self._network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+        aside = self._folder / f"{CHECKPOINT_FILE}.new"
+        torch.save(state, aside)
+        aside.replace(self._folder / CHECKPOINT_FILE)
+        line = {
+            "step": self.step,
+            "loss": round(loss, 4),
+            "accuracy": round(accuracy(scores), 4),
+            "sources": {name: round(score.accuracy, 4) for name, score in scores.items()},
+            "time": round(time.time()),
+        }
+        with (self._folder / LOG_FILE).open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
+
+def _initialize(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _parameter_groups(network: nn.Module, settings: Settings) -> list[dict[str, Any]]:
+    """Weight decay for the convolutions' weights alone."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [
+        {"params": decayed, "weight_decay": settings.weight_decay, "lr": settings.learning_rate},
+        {"params": others, "weight_decay": 0.0, "lr": settings.learning_rate},
+    ]
+
+
+def _resize(scores: Tensor, targets: Tensor) -> Tensor:
+    return F.interpolate(scores, size=targets.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,116 @@
+"""What a training run depends on besides its data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from photoreal.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of the training: how many steps, of how many square crops of which side."""
+
+    steps: int
+    crop: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run; with the list of photos they make it repeatable.
+
+    The learning rate rises over `warmup` steps, stays, and falls to zero over the last
+    `decay` of all steps. `averaging` is the decay of the running average of the weights,
+    which is what is kept. `shares` says how often a crop comes from each source.
+    """
+
+    width: int = 16
+    seed: int = 1
+    stages: tuple[Stage, ...] = (Stage(5500, 144, 12), Stage(2600, 208, 12))
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.03
+    warmup: int = 300
+    decay: float = 0.4
+    averaging: float = 0.998
+    deep_supervision: float = 0.4
+    label_smoothing: float = 0.03
+    shares: dict[str, float] = field(
+        default_factory=lambda: {"camvid": 0.35, "labelmefacade": 0.45, "ade_sky": 0.2}
+    )
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    def stage(self, step: int) -> Stage:
+        """The stage that a step, counted from 0, belongs to."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage
+            step -= stage.steps
+        return self.stages[-1]
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        rise = min(1.0, (step + 1) / max(self.warmup, 1))
+        fall = min(1.0, (self.steps - step) / max(self.decay * self.steps, 1.0))
+        return self.learning_rate * rise * fall
+
+    def to_json(self) -> str:
+        """As text for `from_json`."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        """Settings from a JSON object; what it leaves out keeps its default.
+
+        Raises TrainingError for a name or a value that does not fit.
+        """
+        try:
+            values = json.loads(text)
+            unknown = values.keys() - {known.name for known in fields(cls)}
+            if unknown:
+                raise TrainingError(
+                    f"The settings name {', '.join(sorted(unknown))}, which is no setting."
+                )
+            if "stages" in values:
+                values["stages"] = tuple(Stage(**stage) for stage in values["stages"])
+            settings = cls(**values)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise TrainingError(f"The settings are no JSON object that fits: {error}.") from error
+        settings._check()
+        return settings
+
+    @classmethod
+    def read(cls, path: Path) -> Settings:
+        """Settings from a file; raises TrainingError."""
+        try:
+            return cls.from_json(path.read_text())
+        except OSError as error:
+            raise TrainingError(f"The settings {path.name} cannot be read.") from error
+
+    def _check(self) -> None:
+        sound = (
+            self.width >= 1
+            and self.stages
+            and all(
+                s.steps >= 1 and s.crop >= 64 and s.crop % 8 == 0 and s.batch >= 2
+                for s in self.stages
+            )
+            and self.learning_rate > 0
+            and 0 <= self.averaging < 1
+            and 0 <= self.decay <= 1
+            and self.shares
+            and all(share >= 0 for share in self.shares.values())
+            and sum(self.shares.values()) > 0
+        )
+        if not sound:
+            raise TrainingError(
+                "The settings do not fit together; expected at least one stage with crops of 64"
+                " or more, a multiple of 8, in batches of 2 or more, a learning rate above 0,"
+                " averaging and decay in 0..1, and shares that are not all 0."
+            )
