@@ -11,7 +11,7 @@ so its feature maps are dropped as soon as those are known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from photoreal import regions
 from photoreal.contract import BANDS, LEVELS, PADDING_MULTIPLE, PLACES, POOLINGS, Place
 from photoreal.errors import InvalidOption
+from photoreal.region_transform import RegionTransform, measure_regions
 from photoreal.regions import Pair
 from photoreal.vgg import Decoder, Encoded, Encoder, Skips
-from photoreal.whitening import StyleStatistics, style_statistics, whiten_and_color
+from photoreal.whitening import StyleStatistics
 
 MIN_SIDE = 16
 """Below this the deepest feature map is a single pixel wide and has no border to reflect."""
@@ -66,6 +66,10 @@ class LabelledImage(NamedTuple):
     labels: npt.NDArray[np.uint8]
 
 
+StyleMeasures = dict[_Place, dict[int | None, StyleStatistics]]
+"""For each place the statistics of the style's regions; None is the whole photo."""
+
+
 @torch.inference_mode()
 def transfer(
     content: LabelledImage,
@@ -75,125 +79,113 @@ def transfer(
     *,
     alpha: float = 1.0,
     places: Collection[Place] = PLACES,
+    blend: int = 0,
 ) -> Tensor:
     """Give the content the style's light and colors; returns (1, 3, H, W), not clipped.
 
     Content and style may have any two sizes of at least 16 pixels a side; sizes that are no
     multiple of 8 are padded by reflection and cropped back. `pairs` says which content label
     takes which style label; content pixels of other labels keep their own features. `alpha`
-    in 0..1 blends the transformed features with the content's own at every place.
+    in 0..1 blends the transformed features with the content's own at every place. `blend` is
+    the distance in pixels from a region's border up to which neighboring regions mix.
 
     Raises InvalidOption when an image is too small.
     """
-    height, width = content.image.shape[-2:]
-    content, style = _pad(content), _pad(style)
-    statistics = _StylePass(engine, style, pairs, places).statistics
-    result = _ContentPass(engine, content, pairs, places, statistics, alpha).result
-    return result[..., :height, :width]
+    measures = measure_style(style, {pair.style for pair in pairs}, engine, places=places)
+    return apply_style(content, measures, pairs, engine, alpha=alpha, places=places, blend=blend)
 
 
-class _StylePass:
-    """One pass of the style through the networks, no deeper than the places need."""
+@torch.inference_mode()
+def measure_style(
+    style: LabelledImage,
+    wanted: Collection[int | None],
+    engine: Engine,
+    *,
+    places: Collection[Place] = PLACES,
+) -> StyleMeasures:
+    """All that the transfer needs of a style: one pass, no deeper than the places need.
 
-    def __init__(
-        self, engine: Engine, style: LabelledImage, pairs: Iterable[Pair], places: Collection[Place]
-    ) -> None:
-        self.statistics: dict[tuple[_Place, int | None], StyleStatistics] = {}
-        self._labels = style.labels
-        self._wanted = sorted(
-            {pair.style for pair in pairs}, key=lambda label: (label is None, label)
-        )
-        if not self._wanted or not places:
-            return
-        x = style.image
-        skips: list[Skips] = []
-        poolings = 0
-        for level in LEVELS:
-            x, skip = engine.encode(level, x)
-            if "encoder" in places:
-                self._measure(("encoder", level), x)
-            if skip is None:
-                continue
-            poolings += 1
-            if "skip" in places:
-                for name in BANDS:
-                    self._measure((name, poolings), getattr(skip, name))
-            if "decoder" in places:
-                skips.append(skip)
-            elif poolings == len(POOLINGS) and "encoder" not in places:
-                break  # the bands were all that was wanted
-        if "decoder" in places:
-            if "encoder" not in places:
-                self._measure(("decoder", 4), x)
-            for level in (4, 3, 2):  # level 1 would give the picture, which nobody needs
-                x = engine.decode(level, x, skips.pop())
-                self._measure(("decoder", level - 1), x)
+    `wanted` are the labels of the regions to measure, None for the whole photo. Raises
+    InvalidOption when the image is too small.
+    """
+    measures: StyleMeasures = {}
+    if not wanted or not places:
+        return measures
+    style = _pad(style)
+    labels = sorted(wanted, key=lambda label: (label is None, label))
 
-    def _measure(self, place: _Place, features: Tensor) -> None:
-        flat = features[0].flatten(1)
-        levels = regions.resize_labels(self._labels, *features.shape[-2:]).ravel()
-        for label in self._wanted:
-            indices = None if label is None else np.flatnonzero(levels == label)
-            if indices is None or indices.size == levels.size:
-                self.statistics[place, label] = style_statistics(flat)
-            elif indices.size:
-                region = flat[:, torch.from_numpy(indices).to(flat.device)]
-                self.statistics[place, label] = style_statistics(region)
+    def measure(place: _Place, features: Tensor) -> None:
+        measures[place] = measure_regions(features, style.labels, labels)
 
-
-class _ContentPass:
-    """The pass of the content, transformed at every place that is asked for."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        content: LabelledImage,
-        pairs: Sequence[Pair],
-        places: Collection[Place],
-        statistics: dict[tuple[_Place, int | None], StyleStatistics],
-        alpha: float,
-    ) -> None:
-        self._labels, self._pairs = content.labels, pairs
-        self._statistics, self._alpha = statistics, alpha
-        x = content.image
-        skips: list[Skips] = []
-        for level in LEVELS:
-            x, skip = engine.encode(level, x)
-            if "encoder" in places:
-                x = self._transform(("encoder", level), x)
-            if skip is not None:
-                skips.append(skip)
+    x = style.image
+    skips: list[Skips] = []
+    poolings = 0
+    for level in LEVELS:
+        x, skip = engine.encode(level, x)
+        if "encoder" in places:
+            measure(("encoder", level), x)
+        if skip is None:
+            continue
+        poolings += 1
         if "skip" in places:
-            skips = [self._transform_bands(number, skip) for number, skip in enumerate(skips, 1)]
-        if "decoder" in places and "encoder" not in places:
-            x = self._transform(("decoder", 4), x)
-        for level in reversed(LEVELS):
-            x = engine.decode(level, x, skips.pop() if level > 1 else None)
-            if "decoder" in places and level > 1:
-                x = self._transform(("decoder", level - 1), x)
-        self.result = x
+            for name in BANDS:
+                measure((name, poolings), getattr(skip, name))
+        if "decoder" in places:
+            skips.append(skip)
+        elif poolings == len(POOLINGS) and "encoder" not in places:
+            return measures  # the bands were all that was wanted
+    if "decoder" in places:
+        if "encoder" not in places:
+            measure(("decoder", 4), x)
+        for level in (4, 3, 2):  # level 1 would give the picture, which nobody needs
+            x = engine.decode(level, x, skips.pop())
+            measure(("decoder", level - 1), x)
+    return measures
 
-    def _transform_bands(self, number: int, skips: Skips) -> Skips:
-        bands = {name: self._transform((name, number), getattr(skips, name)) for name in BANDS}
-        return skips._replace(**bands)
 
-    def _transform(self, place: _Place, features: Tensor) -> Tensor:
-        flat = features[0].flatten(1)
-        labels = regions.resize_labels(self._labels, *features.shape[-2:]).ravel()
-        result = flat
-        for pair in self._pairs:
-            statistics = self._statistics.get((place, pair.style))
-            found = np.flatnonzero(labels == pair.content)
-            if statistics is None or not found.size:
-                continue  # the label has vanished at this size
-            if found.size == labels.size:
-                return whiten_and_color(flat, statistics, self._alpha).view_as(features)
-            if result is flat:
-                result = flat.clone()
-            indices = torch.from_numpy(found).to(flat.device)
-            # Content regions do not overlap: each reads its own pixels only.
-            result[:, indices] = whiten_and_color(flat[:, indices], statistics, self._alpha)
-        return result.view_as(features)
+@torch.inference_mode()
+def apply_style(
+    content: LabelledImage,
+    measures: StyleMeasures,
+    pairs: Sequence[Pair],
+    engine: Engine,
+    *,
+    alpha: float = 1.0,
+    places: Collection[Place] = PLACES,
+    blend: int = 0,
+) -> Tensor:
+    """The content's pass through the networks, transformed at every place that is asked for.
+
+    `measures` come from `measure_style` with the same places. Arguments, result and errors
+    are those of `transfer`.
+    """
+    height, width = content.image.shape[-2:]
+    content = _pad(content)
+    transform_regions = RegionTransform(content.labels, pairs, alpha, blend)
+
+    def transform(place: _Place, features: Tensor) -> Tensor:
+        return transform_regions(features, measures.get(place, {}))
+
+    x = content.image
+    skips: list[Skips] = []
+    for level in LEVELS:
+        x, skip = engine.encode(level, x)
+        if "encoder" in places:
+            x = transform(("encoder", level), x)
+        if skip is None:
+            continue
+        if "skip" in places:
+            number = len(skips) + 1
+            bands = {name: transform((name, number), getattr(skip, name)) for name in BANDS}
+            skip = skip._replace(**bands)
+        skips.append(skip)
+    if "decoder" in places and "encoder" not in places:
+        x = transform(("decoder", 4), x)
+    for level in reversed(LEVELS):
+        x = engine.decode(level, x, skips.pop() if level > 1 else None)
+        if "decoder" in places and level > 1:
+            x = transform(("decoder", level - 1), x)
+    return x[..., :height, :width]
 
 
 def _pad(picture: LabelledImage) -> LabelledImage:

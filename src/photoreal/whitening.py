@@ -8,10 +8,15 @@ float32 is safe because every eigenvalue is at least 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+_CHUNK = 1 << 14
+"""Columns that are transformed at a time: such a block stays in the processor's cache, and
+no second tensor as large as the features is made."""
 
 
 class StyleStatistics(NamedTuple):
@@ -25,44 +30,77 @@ class StyleStatistics(NamedTuple):
     root: Tensor
 
 
-def _center(features: Tensor) -> tuple[Tensor, Tensor]:
-    mean = features.mean(dim=1, keepdim=True)
-    return mean, features - mean
+class AffineMap(NamedTuple):
+    """The transform of one region: y = matrix (x - center) + offset, clamped to low..high.
+
+    `matrix` is (C, C), `center` and `offset` are (C, 1), the bounds single numbers for all
+    channels. `alpha` in 0..1 is the share of y in the result; the rest is x.
+    """
+
+    matrix: Tensor
+    center: Tensor
+    offset: Tensor
+    low: float
+    high: float
+    alpha: float
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Transform features (C, N), also of pixels outside the region."""
+        result = torch.addmm(self.offset, self.matrix, features - self.center)
+        result.clamp_(self.low, self.high)
+        if self.alpha == 1.0:
+            return result
+        return result.mul_(self.alpha).add_(features, alpha=1.0 - self.alpha)
+
+    def apply_(self, features: Tensor) -> Tensor:
+        """Transform features (C, N) in place, block by block."""
+        for block in _blocks(features):
+            block.copy_(self(block))
+        return features
 
 
-def _eigen(centered: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues (at least 1) and eigenvectors of the covariance plus the identity.
+def _blocks(features: Tensor) -> Iterator[Tensor]:
+    """Views of features (C, N) that cover them."""
+    for start in range(0, features.shape[1], _CHUNK):
+        yield features[:, start : start + _CHUNK]
+
+
+def _eigen(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (C, 1), and eigenvalues (at least 1) and eigenvectors of covariance plus identity.
 
     The divisor is N - 1, or 1 for a single pixel.
     """
-    count = centered.shape[1]
-    covariance = (centered @ centered.T) / max(count - 1, 1)
+    channels, count = features.shape
+    mean = features.mean(dim=1, keepdim=True)
+    covariance = features.new_zeros(channels, channels)
+    for block in _blocks(features):
+        centered = block - mean
+        covariance.addmm_(centered, centered.T)
+    covariance /= max(count - 1, 1)
     covariance.diagonal().add_(1.0)
     values, vectors = torch.linalg.eigh(covariance)
     # Rounding may leave an eigenvalue of a flat region just below the 1 that it is.
-    return values.clamp_(min=1.0), vectors
+    return mean, values.clamp_(min=1.0), vectors
 
 
 def style_statistics(features: Tensor) -> StyleStatistics:
     """Mean and coloring matrix of a style region (C, N), N at least 1."""
-    mean, centered = _center(features)
-    values, vectors = _eigen(centered)
+    mean, values, vectors = _eigen(features)
     return StyleStatistics(mean, (vectors * values.sqrt()) @ vectors.T)
 
 
-def whiten_and_color(content: Tensor, style: StyleStatistics, alpha: float = 1.0) -> Tensor:
-    """Give a content region (C, N), N at least 1, the statistics of a style region.
+def affine_map(content: Tensor, style: StyleStatistics, alpha: float = 1.0) -> AffineMap:
+    """The map that gives a content region (C, N), N at least 1, a style region's statistics.
 
-    The result is clamped to the range of the content's own features (one pair of bounds for
-    all channels) and blended with them: alpha 1 is the whole effect, alpha 0 the content.
+    Whitening and coloring are one matrix. The bounds are the range of the content's own
+    features. `alpha` 1 is the whole effect, 0 the content.
     """
     low, high = torch.aminmax(content)
-    _, centered = _center(content)
-    values, vectors = _eigen(centered)
+    mean, values, vectors = _eigen(content)
     whitening = (vectors * values.rsqrt()) @ vectors.T
-    # One matrix for both steps: whitening and coloring are applied in a single product.
-    result = (style.root @ whitening) @ centered
-    result.add_(style.mean).clamp_(min=low, max=high)
-    if alpha == 1.0:
-        return result
-    return result.mul_(alpha).add_(content, alpha=1.0 - alpha)
+    return AffineMap(style.root @ whitening, mean, style.mean, float(low), float(high), alpha)
+
+
+def whiten_and_color(content: Tensor, style: StyleStatistics, alpha: float = 1.0) -> Tensor:
+    """A content region (C, N), N at least 1, with the statistics of a style region."""
+    return affine_map(content, style, alpha).apply_(content.clone())
