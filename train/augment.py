@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numpy.random import Generator
 from PIL import Image, ImageFilter
 
-from photoreal.train.sources import CLASSES, IGNORE
+from photoreal.train.sources import CLASSES, IGNORE, SKY
 
 Picture = npt.NDArray[np.float32]
 Targets = npt.NDArray[np.uint8]
@@ -49,7 +49,7 @@ def relight(picture: Picture, targets: Targets, random: Generator) -> Picture:
     return np.clip(picture, 0.0, 1.0)
 
 
-def _mix(picture: Picture, other: Picture, amount: Picture) -> Picture:
+def _mix(picture: Picture, other: Picture, amount: Picture | np.float32) -> Picture:
     return np.asarray(picture + (other - picture) * amount, dtype=np.float32)
 
 
@@ -119,6 +119,44 @@ def _night(picture: Picture, random: Generator) -> Picture:
     cast = np.exp(random.uniform(-0.4, 0.4) * np.array([-1.0, 0.0, 1.0])).astype(np.float32)
     result: Picture = picture * (dark + (1.0 - dark) * keep) * cast
     return result
+
+
+def paint_clouds(picture: Picture, targets: Targets, random: Generator) -> Picture:
+    """The sky with clouds of any color, which the labeled streets seldom have.
+
+    Clouds are sums of smooth noise at halving sizes (Perlin, "An Image Synthesizer", SIGGRAPH
+    1985), thin to heavy, sometimes over a sky of another color.
+    """
+    height, width = targets.shape
+    sky = Image.fromarray((targets == SKY).astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(1))
+    share = (np.asarray(sky, dtype=np.float32) / np.float32(255.0))[..., None]
+    if random.random() < 0.4:
+        top, bottom = random.uniform(0.05, 1.0, (2, 1, 1, 3)).astype(np.float32)
+        rows = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, None, None]
+        own = random.uniform(0.0, 0.5)  # the photo's own sky shows through
+        picture = _mix(picture, _mix(_mix(top, bottom, rows), picture, np.float32(own)), share)
+    flat = random.uniform(1.0, 4.0)  # farther clouds look flatter
+    shape, shade = (_noise(height, width, flat, random) for _ in range(2))
+    cover = np.clip((shape - random.uniform(-0.8, 0.6)) * random.uniform(0.8, 4.0), 0.0, 1.0)
+    light, dark = random.uniform(0.3, 1.0, 3), random.uniform(0.0, 0.7, 3)
+    if random.random() < 0.5:  # white to gray
+        light, dark = np.full(3, light.max()), np.full(3, dark.mean())
+    clouds = dark + (light - dark) * np.clip(0.5 + shade, 0.0, 1.0)[..., None]
+    amount = cover[..., None] * share * random.uniform(0.5, 1.0)
+    return _mix(picture, clouds.astype(np.float32), amount.astype(np.float32))
+
+
+def _noise(height: int, width: int, flat: float, random: Generator) -> Picture:
+    """Smooth noise (H, W) of mean 0 and about -1..1, `flat` times as fine from top to bottom."""
+    total = np.zeros((height, width), dtype=np.float32)
+    cells, weight = random.uniform(1.5, 4.0), 1.0
+    for _ in range(5):
+        grid = random.normal(0.0, 1.0, (2 + round(cells * flat), 2 + round(cells)))
+        image = Image.fromarray(grid.astype(np.float32))
+        plane = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+        total += np.float32(weight) * plane
+        cells, weight = 2.0 * cells, 0.55 * weight
+    return np.asarray(total / np.float32(1.5), dtype=np.float32)
 
 
 def _damage(picture: Picture, random: Generator) -> Picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,8 +13,10 @@ from rich.table import Table
 from photoreal.errors import TrainingError
 from photoreal.train import loop
 from photoreal.train.evaluate import Score, accuracy, evaluate
+from photoreal.train.lights import LIGHTS
 from photoreal.train.settings import Settings
-from photoreal.train.sources import list_photos, read_all
+from photoreal.train.sources import CLASSES, list_photos, read_all
+from photoreal.weights.networks import load_segmenter
 
 
 def run_training(
@@ -58,6 +61,32 @@ def run_training(
         task = progress.add_task("test", total=len(test.items))
         scores = evaluate(training.average, *test, advance=lambda: progress.advance(task))
     console.print(accuracy_table(scores))
+
+
+def run_evaluation(data: Path, weights: str) -> None:
+    """Measure a segmenter on the test photos under every light.
+
+    Raises TrainingError and WeightsError.
+    """
+    segmenter, names = load_segmenter(weights)
+    if names != CLASSES:
+        raise TrainingError(
+            f"The segmenter's classes are {', '.join(names)}; the labels know {', '.join(CLASSES)}."
+        )
+    console = Console()
+    with _progress(console) as progress:
+        test = _read(progress, data, "test")
+        scores = {}
+        for light, change in LIGHTS.items():
+            task = progress.add_task(light, total=len(test.items))
+            scores[light] = evaluate(
+                segmenter, *test, advance=partial(progress.advance, task), change=change
+            )
+    console.print(accuracy_table(scores["as it is"]))
+    table = Table("light", *scores["as it is"])
+    for light, sources in scores.items():
+        table.add_row(light, *(f"{score.accuracy:.4f}" for score in sources.values()))
+    console.print(table)
 
 
 def accuracy_table(scores: dict[str, Score]) -> Table:

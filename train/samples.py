@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from photoreal.train.augment import relight
+from photoreal.train.augment import paint_clouds, relight
 from photoreal.train.settings import Settings
-from photoreal.train.sources import LabeledPhoto, Read
+from photoreal.train.sources import SKY, LabeledPhoto, Read
 
 TARGET_STRIDE = 2
 """Targets keep every second row and column: features are at an eighth anyway."""
@@ -49,6 +49,9 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         members = list(self._members.values())[source]
         photo, targets = self._pictures[members[random.integers(len(members))]]
         crop, wanted = _crop(photo, targets, self._settings.stage(step).crop, random)
+        clouds = self._settings.clouds if step >= self._settings.clouds_from else 0.0
+        if clouds and (wanted == SKY).any() and random.random() < clouds:
+            crop = paint_clouds(crop, wanted, random)
         lit = relight(crop, wanted, random)
         return (
             torch.from_numpy(np.ascontiguousarray(lit.transpose(2, 0, 1))),

@@ -24,12 +24,13 @@ class Settings:
 
     The learning rate rises over `warmup` steps, stays, and falls to zero over the last
     `decay` of all steps. `averaging` is the decay of the running average of the weights,
-    which is what is kept. `shares` says how often a crop comes from each source.
+    which is what is kept. From step `clouds_from` on, a share `clouds` of the crops with sky
+    gets clouds painted. `shares` says how often a crop comes from each source.
     """
 
     width: int = 16
     seed: int = 1
-    stages: tuple[Stage, ...] = (Stage(5500, 144, 12), Stage(2600, 208, 12))
+    stages: tuple[Stage, ...] = (Stage(4500, 144, 12), Stage(1900, 208, 12))
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.03
     warmup: int = 300
@@ -37,6 +38,8 @@ class Settings:
     averaging: float = 0.998
     deep_supervision: float = 0.4
     label_smoothing: float = 0.03
+    clouds: float = 0.5
+    clouds_from: int = 5000
     shares: dict[str, float] = field(
         default_factory=lambda: {"camvid": 0.35, "labelmefacade": 0.45, "ade_sky": 0.2}
     )
