@@ -1,6 +1,7 @@
 # make demo   set everything up and stylize the example photos through a real server
 # make test   set everything up and run every test
 # make check  format, lint and types
+# make bench  measure speed and memory in ten minutes; make bench QUICK=1 takes two
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ INSTALLED := $(VENV)/.installed-$(FILES)
 EXPORTED := $(VENV)/.exported
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format clean
+.PHONY: help install demo test bench check format clean
 
 help:
 	@sed -n 's/^# make/make/p' $(MAKEFILE_LIST)
@@ -29,7 +30,7 @@ $(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[serve,export,dev]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
-$(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/weights/*.py export/*.py)
+$(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/weights/*.py src/photoreal/weights/segmenter/* export/*.py)
 	$(BIN)/photoreal export
 	@touch $@
 
@@ -38,6 +39,9 @@ demo: $(EXPORTED)
 
 test: check $(EXPORTED)
 	$(BIN)/python -m pytest
+
+bench: $(EXPORTED)
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

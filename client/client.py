@@ -68,6 +68,7 @@ class StyleTransferClient:
         transfer_at: str | Iterable[Place] | None = None,
         segment: bool | None = None,
         match: MatchRule | None = None,
+        blend: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
@@ -90,6 +91,8 @@ class StyleTransferClient:
                 one string with commas or several; all three unless given.
             segment: False takes both photos whole instead of finding their regions.
             match: how regions find their partners, "published" or "nearest".
+            blend: pixels from a region's border up to which neighboring regions mix; 0 for
+                hard borders. Unless given 0 with "published" and 3 with "nearest".
             timeout: seconds that this call may take, in place of the client's.
             request_id: the id under which the server logs the request; made up unless given.
 
@@ -113,6 +116,7 @@ class StyleTransferClient:
             transfer_at=transfer_at,
             segment=segment,
             match=match,
+            blend=blend,
         )
         outputs = self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
         return parse_outputs(outputs, request_id)
@@ -182,6 +186,7 @@ class AsyncStyleTransferClient:
         transfer_at: str | Iterable[Place] | None = None,
         segment: bool | None = None,
         match: MatchRule | None = None,
+        blend: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
@@ -200,6 +205,7 @@ class AsyncStyleTransferClient:
             transfer_at=transfer_at,
             segment=segment,
             match=match,
+            blend=blend,
         )
         outputs = await self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
         return parse_outputs(outputs, request_id)

@@ -99,6 +99,13 @@ Exit codes: 0 done; 1 the server, the network or the disk failed;
     help="How regions find partners.  [server's default: published for masks, else nearest]",
 )
 @click.option(
+    "--blend",
+    type=int,
+    metavar="PIXELS",
+    help="How far neighboring regions mix at their border."
+    "  [server's default: 0 for published, 3 for nearest]",
+)
+@click.option(
     "--transfer-at",
     metavar="PLACES",
     help=f"Where the features are transformed.  [server's default: {DEFAULT_TRANSFER_AT}]",

@@ -26,8 +26,10 @@ from photoreal.contract import UNPOOLS, Unpool
 @click.option("--unpool", type=click.Choice(UNPOOLS), default=UNPOOLS[0], show_default=True)
 @click.option(
     "--segmenter",
-    help="ade20k (published, downloaded once) or a folder of files under the published names."
-    " Without it, photos without masks are one region each.",
+    default="default",
+    show_default=True,
+    help="default (comes with photoreal), ade20k (published, downloaded once), a folder of files"
+    " under the published names, or none: then photos without masks are one region each.",
 )
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
 @click.option("--tensorrt", is_flag=True, help="Build TensorRT engines (needs a GPU).")
@@ -35,7 +37,7 @@ def export(
     repository: Path,
     weights: str,
     unpool: Unpool,
-    segmenter: str | None,
+    segmenter: str,
     precision: str,
     tensorrt: bool,
 ) -> None:
@@ -46,7 +48,9 @@ def export(
     """
     from photoreal.export import ExportSettings, export_repository
 
-    settings = ExportSettings(repository, weights, unpool, segmenter, precision, tensorrt)
+    settings = ExportSettings(
+        repository, weights, unpool, None if segmenter == "none" else segmenter, precision, tensorrt
+    )
     export_repository(settings, click.echo)
     click.echo(
         f"The repository in {repository} is ready: photoreal serve --repository {repository}"

@@ -18,7 +18,13 @@ from photoreal.export.onnx import check_onnx, export_onnx
 from photoreal.export.tensorrt import build_engine, require_tensorrt
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel, Labels
 from photoreal.vgg import Decoder, Encoder
-from photoreal.weights.networks import BUILTIN, load_segmenter, load_wct2, save_bundle
+from photoreal.weights.networks import (
+    BUILTIN,
+    DEFAULT_SEGMENTER,
+    load_segmenter,
+    load_wct2,
+    save_bundle,
+)
 
 TEMPLATES = Path(__file__).parent.parent / "model_repository"
 """The adapters as they are installed with the package."""
@@ -28,14 +34,15 @@ TEMPLATES = Path(__file__).parent.parent / "model_repository"
 class ExportSettings:
     """What to export and where to.
 
-    `weights`: "builtin", "wct2" or a folder. `segmenter`: None for none, "ade20k" or a folder.
+    `weights`: "builtin", "wct2" or a folder. `segmenter`: "default", "ade20k", a folder, or None
+    for none.
     `precision`: "fp32" or "fp16" inside the models; their tensors are float32 either way.
     """
 
     repository: Path
     weights: str = BUILTIN
     unpool: Unpool = "cat5"
-    segmenter: str | None = None
+    segmenter: str | None = DEFAULT_SEGMENTER
     precision: str = "fp32"
     tensorrt: bool = False
 
@@ -120,12 +127,13 @@ def _move_into_place(staged: Path, repository: Path) -> None:
 
 
 def _drop_stale_models(settings: ExportSettings) -> None:
-    """Remove models of the other format, which the configs no longer name."""
+    """Remove models that the configs no longer name, and a segmenter that is not asked for."""
     current, stale = MODEL_FILES["onnxruntime"], MODEL_FILES["tensorrt"]
     if settings.tensorrt:
         current, stale = stale, current
     for spec in (contract.SEGMENTER, *contract.network_levels()):
         (settings.repository / spec.name / "1" / stale).unlink(missing_ok=True)
-    segmenter = settings.repository / contract.SEGMENTER.name
-    if not (segmenter / "1" / current).exists():
-        (segmenter / contract.SEGMENTER_CLASSES_FILE).unlink(missing_ok=True)
+    if settings.segmenter is None:
+        segmenter = settings.repository / contract.SEGMENTER.name
+        for file in (f"1/{current}", contract.SEGMENTER_CLASSES_FILE):
+            (segmenter / file).unlink(missing_ok=True)

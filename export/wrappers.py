@@ -43,15 +43,15 @@ class DecoderLevel(nn.Module):
 
 
 class Labels(nn.Module):
-    """The segmenter from an image in 0..1 to labels, normalisation and argmax inside."""
+    """The segmenter from an image in 0..1 to labels and probabilities, normalization inside."""
 
     def __init__(self, network: Segmenter) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) to (N, H, W) uint8."""
-        return (self.network.labels(x),)
+        """(N, 3, H, W) to labels (N, H, W) uint8 and probabilities (N, classes, H/8, W/8)."""
+        return self.network.labels_and_probabilities(x)
 
 
 class Half(nn.Module):

@@ -112,19 +112,24 @@ def is_exported(repository: Path, name: str) -> bool:
 
 
 def call_model(
-    triton: Any, model: ModelSpec, inputs: dict[str, Array], request_id: str = ""
+    triton: Any,
+    model: ModelSpec,
+    inputs: dict[str, Array],
+    request_id: str = "",
+    outputs: Sequence[str] = (),
 ) -> dict[str, Array]:
-    """Call another model of this server and return its outputs; raises ModelFailed."""
+    """Call another model of this server and return the outputs that are named, or else all.
+
+    Raises ModelFailed.
+    """
+    wanted = list(outputs) or model.output_names()
     request = triton.InferenceRequest(
         model_name=model.name,
         request_id=request_id,
-        requested_output_names=model.output_names(),
+        requested_output_names=wanted,
         inputs=[triton.Tensor(name, value) for name, value in inputs.items()],
     )
     response = request.exec()
     if response.has_error():
         raise ModelFailed(f"{model.name}: {response.error().message()}")
-    return {
-        name: triton.get_output_tensor_by_name(response, name).as_numpy()
-        for name in model.output_names()
-    }
+    return {name: triton.get_output_tensor_by_name(response, name).as_numpy() for name in wanted}

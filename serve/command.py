@@ -8,7 +8,7 @@ from types import FrameType
 
 import click
 
-from photoreal.contract import ENGINES
+from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_VARIABLE
 
 
 @click.command()
@@ -29,6 +29,21 @@ from photoreal.contract import ENGINES
 @click.option("--http-port", default=8000, show_default=True, type=int)
 @click.option("--grpc-port", default=8001, show_default=True, type=int)
 @click.option("--metrics-port", default=8002, show_default=True, type=int)
+@click.option(
+    "--style-cache",
+    type=click.IntRange(min=0),
+    envvar=STYLE_CACHE_VARIABLE,
+    default=DEFAULT_STYLE_CACHE_BYTES,
+    show_default=True,
+    metavar="BYTES",
+    help="Memory for styles seen before, which then cost half as much; 0 keeps none.",
+)
+@click.option(
+    "--presets",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of style photos to measure at the start, so that their first use is fast. A"
+    " NAME_mask.png beside NAME.jpg is its mask.",
+)
 @click.option("--verbose", is_flag=True, help="Show all of the server's log.")
 def serve(
     repository: Path,
@@ -37,24 +52,34 @@ def serve(
     http_port: int,
     grpc_port: int,
     metrics_port: int,
+    style_cache: int,
+    presets: Path | None,
     verbose: bool,
 ) -> None:
     """Run a Triton server with the style transfer models until Ctrl-C.
 
     It is reachable from this machine only unless --host says otherwise.
     """
+    from photoreal.client import StyleTransferClient
+    from photoreal.client.warm import find_presets, warm_styles
     from photoreal.errors import ServeError
     from photoreal.serve.launcher import Server, ServeSettings
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    settings = ServeSettings(repository, engine, host, http_port, grpc_port, metrics_port, verbose)
+    settings = ServeSettings(
+        repository, engine, host, http_port, grpc_port, metrics_port, verbose, style_cache
+    )
+    styles = find_presets(presets) if presets is not None else []
     server = Server(settings)
     try:
         click.echo("Starting Triton ...", err=True)
         with server:
             click.echo(f"Ready.\n  HTTP     {server.http_url}\n  gRPC     {server.grpc_url}")
             click.echo(f"  metrics  {server.metrics_url}\nCtrl-C stops the server.")
+            if styles:
+                with StyleTransferClient(server.http_url) as client:
+                    warm_styles(client, styles, click.echo)
             code = server.wait()
             raise ServeError(f"The server stopped by itself (exit code {code}).")
     except KeyboardInterrupt:

@@ -37,7 +37,10 @@ _MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """How to serve; `engine` None leaves the choice to the repository's config."""
+    """How to serve; `engine` None leaves the choice to the repository's config.
+
+    `style_cache` is how many bytes known styles may take; 0 keeps none.
+    """
 
     repository: Path = DEFAULT_REPOSITORY
     engine: str | None = None
@@ -46,6 +49,7 @@ class ServeSettings:
     grpc_port: int = 8001
     metrics_port: int = 8002
     verbose: bool = False
+    style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
     admin_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
 
@@ -125,7 +129,9 @@ class Server:
         check_ports(settings.host, settings.ports())
         self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
         backends = assemble_backends(wheel, Path(self._folder.name))
-        extra = {contract.ENGINE_VARIABLE: settings.engine} if settings.engine else {}
+        extra = {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache)}
+        if settings.engine:
+            extra[contract.ENGINE_VARIABLE] = settings.engine
         self._process = subprocess.Popen(
             command_line(settings, wheel.binary, backends, models),
             env=server_environment(wheel, extra),

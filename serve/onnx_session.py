@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import onnxruntime
+
+from photoreal.serve.cores import available_cores
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
@@ -16,7 +17,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     picture of each model.
     """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = os.cpu_count() or 1
+    options.intra_op_num_threads = available_cores()
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

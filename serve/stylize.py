@@ -11,13 +11,20 @@ import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from photoreal import classes, options, regions
-from photoreal.contract import DEFAULT_ALPHA, DEFAULT_SIZE, DEFAULT_TRANSFER_AT, MatchRule, Place
+from photoreal.contract import (
+    DEFAULT_ALPHA,
+    DEFAULT_BLEND,
+    DEFAULT_SIZE,
+    DEFAULT_TRANSFER_AT,
+    MatchRule,
+    Place,
+)
 from photoreal.errors import InvalidMask
 from photoreal.preprocess import (
     Limits,
@@ -31,11 +38,11 @@ from photoreal.preprocess import (
     resize_photo,
     working_size,
 )
+from photoreal.refine import refine_labels
 from photoreal.regions import LabelMap, Pair
 
-SEGMENT_PIXELS = 500_000
-"""Photos are segmented at no more than this: segmenters are trained at about such sizes, and
-their scores take 150 floats a pixel."""
+SEGMENT_PIXELS = 200_000
+"""Photos are segmented at no more than this: segmenters are trained at about such sizes."""
 
 FloatImage = npt.NDArray[np.float32]  # (3, H, W) in 0..1
 
@@ -53,6 +60,7 @@ class StylizeRequest:
     transfer_at: str = DEFAULT_TRANSFER_AT
     segment: bool = True
     match: str | None = None
+    blend: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,13 @@ class StylizeResponse:
     report: str
 
 
+class Transferred(NamedTuple):
+    """The stylized content (3, H, W), and whether the style was known from before."""
+
+    image: FloatImage
+    style_cached: bool = False
+
+
 class Transfer(Protocol):
     """The `wct2` model."""
 
@@ -81,16 +96,20 @@ class Transfer(Protocol):
         pairs: Sequence[Pair],
         alpha: float,
         places: Collection[Place],
-    ) -> FloatImage:
-        """Return the stylized content (3, H, W)."""
+        blend: int,
+    ) -> Transferred:
+        """Stylize the content."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """The models that a request needs; without a segmenter, photos are one region each."""
+    """The models that a request needs; without a segmenter, photos are one region each.
+
+    `segment` gives the probabilities (classes, h, w) of an image, coarser than it.
+    """
 
     transfer: Transfer
-    segment: Callable[[FloatImage], LabelMap] | None = None
+    segment: Callable[[FloatImage], FloatImage] | None = None
     segmenter_classes: tuple[str, ...] = ()
 
 
@@ -139,6 +158,7 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
     alpha = options.check_alpha(request.alpha)
     places = options.parse_places(request.transfer_at)
     rule = options.parse_match(request.match) if request.match is not None else None
+    blend = options.check_blend(request.blend) if request.blend is not None else None
     if (request.content_mask is None) != (request.style_mask is None):
         given, lacking = (
             ("content", "style") if request.style_mask is None else ("style", "content")
@@ -165,9 +185,10 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
         pairs=found.pairs,
         alpha=alpha,
         places=places,
+        blend=DEFAULT_BLEND[found.match] if blend is None else blend,
     )
     watch.lap("transfer")
-    image = encode_photo(result)
+    image = encode_photo(result.image)
     # At the photos' own size, label maps can be given back as their masks.
     labels = [
         encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
@@ -175,6 +196,7 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
     ]
     watch.lap("encode")
     report = _report(found, watch.total())
+    report["style"] = "cached" if result.style_cached else "measured"
     return StylizeResponse(image, labels[0], labels[1], json.dumps(report))
 
 
@@ -217,10 +239,7 @@ def _find_regions(
         names = tuple(regions.MASK_COLORS) if masks["content"].kind == "colors" else ()
         found = _Regions(content, style, "masks", rule or "published", names)
     elif models is not None and models.segment is not None:
-        table = classes.group_table(models.segmenter_classes)
-        content, style = (
-            table[_segment(models.segment, originals[role], photos[role])] for role in sizes
-        )
+        content, style = (_segment(models, originals[role], photos[role]) for role in sizes)
         found = _Regions(content, style, "segmenter", rule or "nearest", classes.GROUPS)
         kinship = classes.KINSHIP
     else:
@@ -235,17 +254,16 @@ def _find_regions(
     return found
 
 
-def _segment(
-    segment: Callable[[FloatImage], LabelMap],
-    original: npt.NDArray[np.uint8],
-    photo: FloatImage,
-) -> LabelMap:
-    """Label map at the photo's working size, found at that size or at a smaller one."""
+def _segment(models: Models, original: npt.NDArray[np.uint8], photo: FloatImage) -> LabelMap:
+    """Groups of classes at the photo's working size, found at that size or at a smaller one."""
+    assert models.segment is not None  # noqa: S101 (tells the type checker)
     _, height, width = photo.shape
     scale = math.sqrt(SEGMENT_PIXELS / (height * width))
+    small = photo
     if scale < 1.0:
-        photo = resize_photo(original, round(height * scale), round(width * scale))
-    return regions.resize_labels(segment(photo), height, width)
+        small = resize_photo(original, round(height * scale), round(width * scale))
+    groups = classes.group_probabilities(models.segment(small), models.segmenter_classes)
+    return refine_labels(groups, photo)
 
 
 def _report(found: _Regions, seconds: dict[str, float]) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from photoreal import options, regions
+from photoreal import kernels, options, regions
 from photoreal.contract import (
     DEFAULT_ALPHA,
     DEFAULT_TRANSFER_AT,
@@ -22,7 +21,9 @@ from photoreal.errors import InvalidOption, ServeError
 from photoreal.regions import Pair
 from photoreal.serve.adapter import Array, engine_name, parameter, text
 from photoreal.serve.bls import BlsEngine
-from photoreal.transfer import Engine, LabelledImage, NetworkEngine, transfer
+from photoreal.serve.cores import available_cores
+from photoreal.serve.style_cache import StyleCache
+from photoreal.transfer import Engine, LabelledImage, NetworkEngine, apply_style, check_side
 from photoreal.weights.networks import load_bundle, load_wct2
 
 
@@ -32,28 +33,33 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
     if unpool not in UNPOOLS:
         raise ServeError(f"Unpooling {unpool!r} is not known; expected {' or '.join(UNPOOLS)}.")
     way: Unpool = "cat5" if unpool == "cat5" else "sum"
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(available_cores())
     if engine_name(model_config) == "bls":
         return BlsEngine(triton, way)
+    kernels.prepare()  # here rather than in the first request
     bundle = version_folder / WEIGHTS_FILE
     networks = load_bundle(bundle) if bundle.exists() else load_wct2(unpool=way)
     return NetworkEngine(*networks)
 
 
-def serve_wct2(inputs: dict[str, Array], engine: Engine) -> dict[str, Array]:
+def serve_wct2(inputs: dict[str, Array], engine: Engine, cache: StyleCache) -> dict[str, Array]:
     """Transfer one pair; raises InvalidOption when the inputs do not belong together."""
     content, style = (_picture(inputs, role) for role in ("CONTENT", "STYLE"))
-    result = transfer(
-        content,
-        style,
-        _pairs(inputs, content, style),
-        engine,
-        alpha=options.check_alpha(float(inputs.get("ALPHA", np.array(DEFAULT_ALPHA)).item())),
-        places=options.parse_places(
-            text(inputs["TRANSFER_AT"]) if "TRANSFER_AT" in inputs else DEFAULT_TRANSFER_AT
-        ),
+    pairs = _pairs(inputs, content, style)
+    alpha = options.check_alpha(float(inputs.get("ALPHA", np.array(DEFAULT_ALPHA)).item()))
+    places = options.parse_places(
+        text(inputs["TRANSFER_AT"]) if "TRANSFER_AT" in inputs else DEFAULT_TRANSFER_AT
     )
-    return {"IMAGE": np.ascontiguousarray(result[0].numpy())}
+    blend = options.check_blend(int(inputs.get("BLEND", np.array(0)).item()))
+    for picture in (content, style):
+        check_side(picture)
+    wanted = {pair.style for pair in pairs}
+    measures, cached = cache.measure(style, wanted, engine, places)
+    result = apply_style(content, measures, pairs, engine, alpha=alpha, places=places, blend=blend)
+    return {
+        "IMAGE": np.ascontiguousarray(result[0].numpy()),
+        "STYLE_CACHED": np.array([cached]),
+    }
 
 
 def _picture(inputs: dict[str, Array], role: str) -> LabelledImage:

@@ -93,6 +93,18 @@ _MEMBERS: dict[str, str] = {
 _GROUP_OF = {name: group for group, names in _MEMBERS.items() for name in names.split(";")}
 
 
+def group_probabilities(
+    probabilities: npt.NDArray[np.float32], class_names: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    """Probabilities of the groups (groups, h, w) from those of a segmenter's classes.
+
+    Raises WeightsError for a class name that no group claims.
+    """
+    groups = np.zeros((len(GROUPS), *probabilities.shape[1:]), dtype=np.float32)
+    np.add.at(groups, group_table(class_names)[: len(probabilities)], probabilities)
+    return groups
+
+
 def group_table(class_names: Sequence[str]) -> npt.NDArray[np.uint8]:
     """Lookup table (256,) uint8 from a segmenter's label to a group's label.
 

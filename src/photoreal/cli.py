@@ -50,6 +50,17 @@ SUBCOMMANDS = {
         "stylize",
         "Give a photo the colors, light and mood of another one.",
     ),
+    "evaluate-segmenter": Subcommand(
+        "photoreal.train.evaluate_command",
+        "evaluate_segmenter",
+        "Measure a segmenter on labeled photos.",
+        extra="train",
+    ),
+    "warm": Subcommand(
+        "photoreal.client.warm_command",
+        "warm",
+        "Let a server measure styles ahead, so that their first use is fast.",
+    ),
     "train-segmenter": Subcommand(
         "photoreal.train.command",
         "train_segmenter",

@@ -31,6 +31,13 @@ ENGINE_VARIABLE = "PHOTOREAL_ENGINE"
 DEFAULT_ALPHA = 1.0
 DEFAULT_SIZE = 512
 DEFAULT_TRANSFER_AT = ",".join(PLACES)
+DEFAULT_BLEND: dict[MatchRule, int] = {"published": 0, "nearest": 3}
+"""Pixels from a region's border up to which neighbors mix, by the rule of matching."""
+MAX_BLEND = 64
+
+STYLE_CACHE_VARIABLE = "PHOTOREAL_STYLE_CACHE_BYTES"
+"""Environment variable with the bytes that known styles may take; 0 keeps none."""
+DEFAULT_STYLE_CACHE_BYTES = 256 << 20
 
 LEVELS = (1, 2, 3, 4)
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512}
@@ -90,6 +97,7 @@ STYLIZE = ModelSpec(
         TensorSpec("TRANSFER_AT", "BYTES", (1,), optional=True),
         TensorSpec("SEGMENT", "BOOL", (1,), optional=True),
         TensorSpec("MATCH", "BYTES", (1,), optional=True),
+        TensorSpec("BLEND", "INT32", (1,), optional=True),
     ),
     outputs=(
         TensorSpec("IMAGE", "BYTES", (1,)),
@@ -110,15 +118,22 @@ WCT2 = ModelSpec(
         TensorSpec("PAIRS", "INT32", (-1, 2), optional=True),
         TensorSpec("ALPHA", "FP32", (1,), optional=True),
         TensorSpec("TRANSFER_AT", "BYTES", (1,), optional=True),
+        TensorSpec("BLEND", "INT32", (1,), optional=True),
     ),
-    outputs=(TensorSpec("IMAGE", "FP32", (3, -1, -1)),),
+    outputs=(
+        TensorSpec("IMAGE", "FP32", (3, -1, -1)),
+        TensorSpec("STYLE_CACHED", "BOOL", (1,)),
+    ),
 )
 
 SEGMENTER = ModelSpec(
     name="segmenter",
     backend="onnxruntime",
     inputs=(TensorSpec("IMAGE", "FP32", (3, -1, -1)),),
-    outputs=(TensorSpec("LABELS", "UINT8", (-1, -1)),),
+    outputs=(
+        TensorSpec("LABELS", "UINT8", (-1, -1)),
+        TensorSpec("PROBABILITIES", "FP32", (-1, -1, -1), stride=8),  # a plane a class
+    ),
     max_batch_size=4,
 )
 UNPOOL_PARAMETER = "unpool"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import get_args
 
-from photoreal.contract import MATCH_RULES, PLACES, MatchRule, Place
+from photoreal.contract import MATCH_RULES, MAX_BLEND, PLACES, MatchRule, Place
 from photoreal.errors import InvalidOption
 
 
@@ -15,6 +15,13 @@ def check_alpha(alpha: float) -> float:
     if not (math.isfinite(alpha) and 0.0 <= alpha <= 1.0):
         raise InvalidOption(f"alpha is {alpha:g}; expected a number from 0 to 1.")
     return alpha
+
+
+def check_blend(blend: int) -> int:
+    """`blend` when it is in 0..64; raises InvalidOption otherwise."""
+    if not 0 <= blend <= MAX_BLEND:
+        raise InvalidOption(f"blend is {blend}; expected 0 to {MAX_BLEND} pixels.")
+    return blend
 
 
 def parse_places(text: str) -> tuple[Place, ...]:

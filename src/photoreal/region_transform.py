@@ -113,7 +113,7 @@ class RegionTransform:
         order = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
         ends = np.cumsum([indices.size for indices in places]).tolist()
         border = weights = None
-        if self._blend and np.unique(self._labels).size > 1:
+        if self._blend and found and np.unique(self._labels).size > 1:
             soft = self._soft_weights(found, height, width)
             near = torch.nonzero(soft.amax(dim=0) < 1.0 - 1e-3).squeeze(1)
             border, weights = near.to(device), soft[:, near].to(device)

@@ -175,10 +175,24 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """RGB images (N, 3, H, W) in 0..1 to scores (N, classes, H, W) before the softmax."""
+        return self._enlarge(self.scores(images), images)
+
+    def scores(self, images: Tensor) -> Tensor:
+        """RGB images (N, 3, H, W) in 0..1 to scores (N, classes, H/8, W/8), sizes rounded up."""
         _, deepest = self.encoder((images - self.mean) / self.deviation)
         scores: Tensor = self.decoder(deepest)
-        return F.interpolate(scores, size=images.shape[2:], mode="bilinear", align_corners=False)
+        return scores
 
     def labels(self, images: Tensor) -> Tensor:
         """RGB images (N, 3, H, W) in 0..1 to the likeliest class of each pixel, (N, H, W) uint8."""
-        return self.forward(images).argmax(dim=1).to(torch.uint8)
+        return self.labels_and_probabilities(images)[0]
+
+    def labels_and_probabilities(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The labels, and the probabilities (N, classes, H/8, W/8) that they come from."""
+        scores = self.scores(images)
+        labels = self._enlarge(scores, images).argmax(dim=1).to(torch.uint8)
+        return labels, scores.softmax(dim=1)
+
+    @staticmethod
+    def _enlarge(scores: Tensor, images: Tensor) -> Tensor:
+        return F.interpolate(scores, size=images.shape[2:], mode="bilinear", align_corners=False)

@@ -188,14 +188,20 @@ def apply_style(
     return x[..., :height, :width]
 
 
-def _pad(picture: LabelledImage) -> LabelledImage:
-    image, labels = picture
-    height, width = image.shape[-2:]
+def check_side(picture: LabelledImage) -> None:
+    """Raise InvalidOption when an image is too small for the networks."""
+    height, width = picture.image.shape[-2:]
     if min(height, width) < MIN_SIDE:
         raise InvalidOption(
             f"The image is {width}x{height} pixels; the transfer needs at least"
             f" {MIN_SIDE} pixels a side."
         )
+
+
+def _pad(picture: LabelledImage) -> LabelledImage:
+    image, labels = picture
+    check_side(picture)
+    height, width = image.shape[-2:]
     below, right = -height % PADDING_MULTIPLE, -width % PADDING_MULTIPLE
     if not (below or right):
         return picture

@@ -18,7 +18,7 @@ from photoreal.serve.adapter import (
     read_inputs,
     text,
 )
-from photoreal.serve.stylize import Models, StylizeRequest, stylize
+from photoreal.serve.stylize import Models, StylizeRequest, Transferred, stylize
 
 
 class TritonPythonModel:
@@ -44,10 +44,9 @@ class TritonPythonModel:
             "TRANSFER_AT": text,
             "SEGMENT": lambda value: bool(value.item()),
             "MATCH": text,
+            "BLEND": lambda value: int(value.item()),
         }
-        given: dict[str, Any] = {
-            name.lower(): convert[name](value) for name, value in values.items()
-        }
+        given: dict[str, Any] = {name.lower(): convert[name](v) for name, v in values.items()}
         response = stylize(StylizeRequest(**given), self._models(request.request_id()), Limits())
         return {
             name: bytes_tensor(getattr(response, name.lower())) for name in STYLIZE.output_names()
@@ -55,8 +54,9 @@ class TritonPythonModel:
 
     def _models(self, request_id: str) -> Models:
         def segment(image: Any) -> Any:
-            outputs = call_model(triton, SEGMENTER, {"IMAGE": image[None]}, request_id)
-            return outputs["LABELS"][0]
+            inputs = {"IMAGE": image[None]}
+            outputs = call_model(triton, SEGMENTER, inputs, request_id, ["PROBABILITIES"])
+            return outputs["PROBABILITIES"][0]
 
         def transfer(
             content: Any, style: Any, content_labels: Any, style_labels: Any, **how: Any
@@ -70,7 +70,9 @@ class TritonPythonModel:
                 "PAIRS": np.array(pairs, dtype=np.int32).reshape(-1, 2),
                 "ALPHA": np.array([how["alpha"]], dtype=np.float32),
                 "TRANSFER_AT": bytes_tensor(",".join(how["places"])),
+                "BLEND": np.array([how["blend"]], dtype=np.int32),
             }
-            return call_model(triton, WCT2, inputs, request_id)["IMAGE"]
+            outputs = call_model(triton, WCT2, inputs, request_id)
+            return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].item()))
 
         return Models(transfer, segment if self._classes else None, self._classes)

@@ -33,8 +33,11 @@ class TritonPythonModel:
         feed = {
             name: triton.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs
         }
+        # Work for outputs that nobody asked for is not done.
+        asked = set(request.requested_output_names())
+        outputs = [name for name in self._outputs if name in asked]
         try:
-            arrays = self._session.run(self._outputs, feed)
+            arrays = self._session.run(outputs, feed)
         except Exception as error:  # noqa: BLE001 (ONNX Runtime's errors share no base of theirs)
             triton.Logger.log_error(f"request {request.request_id() or 'without id'}: {error}")
             message = "The model cannot run on tensors of these sizes; the server's log tells why."
@@ -42,5 +45,5 @@ class TritonPythonModel:
             if isinstance(error, (Fail, InvalidArgument)):
                 code = triton.TritonError.INVALID_ARG
             return triton.InferenceResponse(error=triton.TritonError(message, code))
-        tensors = map(triton.Tensor, self._outputs, arrays)
+        tensors = map(triton.Tensor, outputs, arrays)
         return triton.InferenceResponse(output_tensors=list(tensors))

@@ -19,7 +19,9 @@ from photoreal.weights.checkpoint import load_parameters, read_checkpoint
 from photoreal.weights.download import fetch
 
 BUILTIN = "builtin"
+DEFAULT_SEGMENTER = "default"
 CLASSES_FILE = "classes.txt"
+_DEFAULT_FOLDER = Path(__file__).parent / "segmenter"
 
 
 def load_wct2(weights: str | Path = BUILTIN, unpool: Unpool = "cat5") -> tuple[Encoder, Decoder]:
@@ -78,11 +80,15 @@ def _assemble(
 def load_segmenter(weights: str | Path) -> tuple[Segmenter, tuple[str, ...]]:
     """A segmenter, ready for inference, and its class names.
 
-    `weights` is "ade20k" (published, downloaded once) or a folder with files under the
-    published names; width and number of classes are read from them. A folder with other than
-    ADE20K's 150 classes names its own in classes.txt, one a line. Raises WeightsError.
+    `weights` is "default" (the project's own), "ade20k" (published, downloaded once) or a
+    folder with files under the published names; width and number of classes are read from
+    them. A folder with other than ADE20K's 150 classes names its own in classes.txt, one a
+    line. Raises WeightsError.
     """
-    folder = fetch(manifest.ADE20K) if weights == manifest.ADE20K.name else _folder(weights)
+    if weights == DEFAULT_SEGMENTER:
+        folder = _DEFAULT_FOLDER
+    else:
+        folder = fetch(manifest.ADE20K) if weights == manifest.ADE20K.name else _folder(weights)
     encoder, decoder = (read_checkpoint(folder / name) for name in manifest.SEGMENTER_FILES)
     try:
         width = encoder["conv1.weight"].shape[0]

@@ -1,0 +1,79 @@
+"""Letting a server measure styles ahead of their first use.
+
+A style is stylized by itself: the server then keeps what it measured, for as long as its style
+cache has room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from photoreal.client.client import StyleTransferClient
+from photoreal.client.errors import InvalidInput
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+_MASK = "_mask"
+
+
+class Preset(NamedTuple):
+    """A style photo and, where there is one, its mask."""
+
+    style: Path
+    mask: Path | None = None
+
+
+def find_presets(folder: Path) -> list[Preset]:
+    """The presets in a folder: every file, with ``NAME_mask.png`` as the mask of ``NAME.*``.
+
+    Hidden files are left out.
+
+    Raises:
+        InvalidInput: a file is not an image, or the folder holds none.
+    """
+    files = sorted(
+        path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
+    )
+    masks = {path.stem.removesuffix(_MASK): path for path in files if path.stem.endswith(_MASK)}
+    styles = [path for path in files if not path.stem.endswith(_MASK)]
+    for path in files:
+        _check_image(path)
+    if not styles:
+        raise InvalidInput(f"There is no preset in {str(folder)!r}; expected style photos.")
+    return [Preset(path, masks.get(path.stem)) for path in styles]
+
+
+def warm_styles(
+    client: StyleTransferClient,
+    presets: Iterable[Preset],
+    report: Callable[[str], None],
+    *,
+    size: int | None = None,
+) -> None:
+    """Have every style measured, telling ``report`` a line about each.
+
+    Args:
+        client: a client of the server.
+        presets: styles with their masks.
+        report: takes the lines.
+        size: shorter side of the pictures to come; the server's default unless given.
+
+    Raises:
+        ClientError: as from :meth:`StyleTransferClient.stylize`.
+    """
+    for style, mask in presets:
+        result = client.stylize(style, style, content_mask=mask, style_mask=mask, size=size)
+        seconds = result.report["seconds"]["total"]
+        known = "known already" if result.report["style"] == "cached" else "measured"
+        report(f"{style.name}: {known}, {seconds:.1f} s")
+
+
+def _check_image(path: Path) -> None:
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            image.verify()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InvalidInput(f"The preset {path.name!r} is not an image.") from error
