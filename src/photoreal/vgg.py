@@ -14,14 +14,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from photoreal import wavelet
 from photoreal.contract import CHANNELS, LEVELS, Unpool
+from photoreal.kernels import convolve
 
 
-def _reflect(x: Tensor) -> Tensor:
-    return F.pad(x, (1, 1, 1, 1), mode="reflect")
+def _convolve(network: nn.Module, name: str, x: Tensor, *, relu: bool = True) -> Tensor:
+    layer = network.get_submodule(name)
+    assert isinstance(layer, nn.Conv2d)  # noqa: S101 (tells the type checker)
+    return convolve(x, layer.weight, layer.bias, relu=relu)
 
 
 class Skips(NamedTuple):
@@ -107,7 +109,7 @@ class Encoder(nn.Module):
             elif name == "conv0":
                 x = self.conv0(x)
             else:
-                x = F.relu(self.get_submodule(name)(_reflect(x)))
+                x = _convolve(self, name, x)
         return Encoded(x, skips)
 
 
@@ -161,16 +163,16 @@ class Decoder(nn.Module):
         those of `photoreal.contract.decoder`.
         """
         if level == 1:
-            return self._convolve("conv1_1", x)
+            return _convolve(self, "conv1_1", x, relu=False)
         steps = _DECODER_STEPS[level]
         cut = steps.index(_UNPOOL)
         if skips is None:
             raise ValueError(f"decoder level {level} needs the skips of the pooling it undoes")
         for name in steps[:cut]:
-            x = F.relu(self._convolve(name, x))
-        x = F.relu(self._join(self.join_name(steps[cut + 1]), x, skips))
+            x = _convolve(self, name, x)
+        x = self._join(self.join_name(steps[cut + 1]), x, skips)
         for name in steps[cut + 2 :]:
-            x = F.relu(self._convolve(name, x))
+            x = _convolve(self, name, x)
         return x
 
     def _convolution(self, name: str) -> nn.Conv2d:
@@ -178,15 +180,11 @@ class Decoder(nn.Module):
         assert isinstance(module, nn.Conv2d)  # noqa: S101 (tells the type checker)
         return module
 
-    def _convolve(self, name: str, x: Tensor) -> Tensor:
-        out: Tensor = self.get_submodule(name)(_reflect(x))
-        return out
-
     def _join(self, name: str, low: Tensor, skips: Skips) -> Tensor:
-        """Unpool and convolve."""
+        """Unpool, convolve and cut off the negative part."""
         bands = wavelet.Bands(low, skips.LH, skips.HL, skips.HH)
         if skips.original is None:
-            return self._convolve(name, wavelet.unpool(bands))
-        original, bias = self.get_buffer(f"{name}_original"), self._convolution(name).bias
-        out = F.conv2d(_reflect(skips.original), original, bias)
-        return out + wavelet.convolve_unpooled(bands, self.get_buffer(f"{name}_folded"))
+            return _convolve(self, name, wavelet.unpool(bands))
+        folded, weight = (self.get_buffer(f"{name}_{part}") for part in ("folded", "original"))
+        bias = self._convolution(name).bias
+        return wavelet.convolve_joined(bands, skips.original, folded, weight, bias)

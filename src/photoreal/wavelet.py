@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from photoreal import kernels
+
 FILTERS: dict[str, tuple[float, float, float, float]] = {
     "LL": (0.5, 0.5, 0.5, 0.5),
     "LH": (-0.5, 0.5, -0.5, 0.5),
@@ -98,3 +100,48 @@ def convolve_unpooled(bands: Bands, kernel: Tensor) -> Tensor:
         phases[:, 2 * a + b :: 4, a : a + height, b : b + width] for a in range(2) for b in range(2)
     ]
     return F.pixel_shuffle(torch.stack(windows, dim=2).flatten(1, 2), 2)
+
+
+def convolve_joined(
+    bands: Bands, original: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Join bands, each (N, C, H, W), and original features (N, C, 2H, 2W) in one convolution.
+
+    The sum of `convolve_unpooled` of the bands with `kernel` and of the 3x3 convolution of
+    `original` with `weight` (O, C, 3, 3) and `bias` (O,), the negative part cut off:
+    (N, O, 2H, 2W). Raises ServeError as `photoreal.kernels.convolve` does.
+    """
+    if not kernels.uses_winograd(original, weight):
+        out = kernels.convolve(original, weight, bias)
+        return F.relu(out + convolve_unpooled(bands, kernel))
+    n, channels, height, width = bands.LL.shape
+    outputs = weight.shape[0]
+    out = original.new_empty(n, outputs, 2 * height, 2 * width)
+    aligned = _align_phases(kernel)
+    for item in range(n):
+        # Block by block nothing of the size of the result is needed besides the result.
+        for first, last in kernels.row_blocks(height, width, 4 * channels, 4 * outputs):
+            parts = [band[item, None] for band in bands]
+            rows = kernels.padded_rows(parts, first, last, reflect=False)
+            phases = kernels.winograd(rows, aligned, None)
+            parts = [original[item, None]]
+            rows = kernels.padded_rows(parts, 2 * first, 2 * last, reflect=True)
+            block = kernels.winograd(rows, weight, bias)
+            # Depth to space and the sum in one go; pixel_shuffle would take a pass of its own.
+            cells = block.view(1, outputs, last - first, 2, width, 2)
+            cells += phases.view(1, outputs, 2, 2, last - first, width).permute(0, 1, 4, 2, 5, 3)
+            kernels.store(block, out[item, None, :, 2 * first : 2 * last], relu=True)
+    return out
+
+
+def _align_phases(kernel: Tensor) -> Tensor:
+    """The folded kernel (4 O, 4 C, 2, 2) as 3x3 filters, which Winograd's way asks for.
+
+    Each phase's taps lie where its window begins, so that the windows need no cutting.
+    """
+    aligned = kernel.new_zeros(*kernel.shape[:2], 3, 3)
+    for a in range(2):
+        for b in range(2):
+            phase = 2 * a + b
+            aligned[phase::4, :, a : a + 2, b : b + 2] = kernel[phase::4]
+    return aligned

@@ -1,0 +1,182 @@
+"""The 3x3 convolution with reflected borders, by the fastest kernel that this machine has.
+
+On a CPU PyTorch's own `conv2d` spends 9 multiplications on a tap of a 3x3 filter. Winograd's
+minimal filtering (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
+section 4) needs 64 for 36 results; NNPACK, which PyTorch carries, computes it in float32 with
+errors around 1e-6 of the largest value. Everything else takes `conv2d`: other devices and
+dtypes, gradients, tracing and export, and convolutions of a few channels.
+
+Which of the two is faster depends on the processor, so each process measures once, at the first
+convolution, for less than a tenth of a second. PHOTOREAL_CONVOLUTION decides instead of that:
+"winograd" or "direct" ("auto" is what happens without it).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from photoreal.errors import ServeError
+
+CONVOLUTION_VARIABLE = "PHOTOREAL_CONVOLUTION"
+"""Environment variable that names the kernel."""
+CHOICES = ("auto", "winograd", "direct")
+
+MIN_CHANNELS = 16
+"""With fewer input channels the transforms cost more than the products they save."""
+WORKSPACE = 64 * 2**20
+"""Bytes that NNPACK may take for a block of rows; more does not speed it up."""
+
+_TILE = 6  # results a side of a tile; its transform holds 8 x 8 numbers
+_TILE_BYTES = 8 * 8 * 4
+_INPUTS_AT_ONCE = 128  # NNPACK transforms this many input channels, then reuses their space
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool = False) -> Tensor:
+    """Convolve (N, C, H, W), borders reflected, with filters (O, C, 3, 3) and a bias (O,).
+
+    H and W are at least 2. Returns (N, O, H, W), the negative part cut off with `relu`.
+    Raises ServeError when the environment variable asks for what is not there.
+    """
+    if not uses_winograd(x, weight):
+        out = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias)
+        return F.relu(out) if relu else out
+    n, channels, height, width = x.shape
+    if min(height, width) < 2:
+        raise ValueError(f"{height}x{width} pixels have no border to reflect; expected 2 a side.")
+    out = x.new_empty(n, weight.shape[0], height, width)
+    for item in range(n):
+        for first, last in row_blocks(height, width, channels, weight.shape[0]):
+            rows = padded_rows([x[item, None]], first, last, reflect=True)
+            block = winograd(rows, weight, bias)
+            store(block, out[item, None, :, first:last], relu=relu)
+    return out
+
+
+def uses_winograd(x: Tensor, weight: Tensor) -> bool:
+    """Whether `convolve` takes Winograd's way for these features and filters.
+
+    Raises ServeError when the environment variable asks for what is not there.
+    """
+    if (
+        type(x) is not Tensor  # stand-ins of an export have no numbers to compute with
+        or torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        or (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
+        or not x.dtype == weight.dtype == torch.float32
+        or not x.device.type == weight.device.type == "cpu"
+        or weight.shape[1] < MIN_CHANNELS
+    ):
+        return False
+    return prepare()
+
+
+def prepare() -> bool:
+    """Decide on the kernel, measuring if need be; returns whether it is Winograd's.
+
+    Raises ServeError when the environment variable asks for what is not there. NNPACK keeps the
+    number of threads that PyTorch has at this moment.
+    """
+    choice = os.environ.get(CONVOLUTION_VARIABLE, CHOICES[0])
+    if choice not in CHOICES:
+        raise ServeError(
+            f"{CONVOLUTION_VARIABLE} is {choice!r}; expected {', '.join(CHOICES[:-1])} or"
+            f" {CHOICES[-1]}."
+        )
+    if choice == "winograd" and not has_winograd():
+        raise ServeError(
+            f"{CONVOLUTION_VARIABLE} asks for winograd, but PyTorch has no NNPACK that runs on"
+            " this machine; use auto or direct."
+        )
+    return choice == "winograd" or (choice == "auto" and has_winograd() and _winograd_is_faster())
+
+
+def winograd(padded: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve (1, C, H + 2, W + 2) with (O, C, 3, 3) by NNPACK; returns (1, O, H, W)."""
+    return torch._nnpack_spatial_convolution(padded, weight, bias, padding=[0, 0], stride=[1, 1])
+
+
+def row_blocks(height: int, width: int, inputs: int, outputs: int) -> Iterator[tuple[int, int]]:
+    """First and last (exclusive) row of blocks whose transforms fit into `WORKSPACE`.
+
+    NNPACK keeps the largest workspace that it ever needed, so this bounds what stays behind.
+    """
+    tile = (min(inputs, _INPUTS_AT_ONCE) + outputs) * _TILE_BYTES
+    rows = max(WORKSPACE // (tile * -(-width // _TILE)), 1) * _TILE
+    for first in range(0, height, rows):
+        yield first, min(first + rows, height)
+
+
+def padded_rows(parts: Sequence[Tensor], first: int, last: int, *, reflect: bool) -> Tensor:
+    """Rows first..last - 1 of parts (1, C, H, W) side by side, and one more pixel on each side.
+
+    Returns (1, sum of C, last - first + 2, W + 2). Beyond the picture's borders lies what
+    `reflect`, which needs H and W of at least 2, or else replicating puts there.
+    """
+    height, width = parts[0].shape[-2:]
+    channels = sum(part.shape[1] for part in parts)
+    out = parts[0].new_empty(1, channels, last - first + 2, width + 2)
+    # One copy: padding a slice would make it contiguous before.
+    top, bottom = max(first - 1, 0), min(last + 1, height)
+    edge = 1 if reflect else 0
+    places = torch.split(out, [part.shape[1] for part in parts], dim=1)
+    for part, place in zip(parts, places, strict=True):
+        inner = place[..., 1:-1]
+        inner[:, :, top - first + 1 : bottom - first + 1] = part[:, :, top:bottom]
+        if first == 0:
+            inner[:, :, 0] = part[:, :, edge]
+        if last == height:
+            inner[:, :, -1] = part[:, :, height - 1 - edge]
+    out[..., 0], out[..., -1] = out[..., 1 + edge], out[..., width - edge]
+    return out
+
+
+def store(block: Tensor, out: Tensor, *, relu: bool) -> None:
+    """Write a block of results where it belongs, the negative part cut off with `relu`."""
+    if relu:
+        torch.clamp_min(block, 0.0, out=out)
+    else:
+        out.copy_(block)
+
+
+@cache
+def has_winograd() -> bool:
+    """Whether this PyTorch has NNPACK, and NNPACK runs here and computes what it should."""
+    # Asking initializes NNPACK as well: without that its convolution fails.
+    if not torch.backends.nnpack.is_available():  # type: ignore[no-untyped-call]
+        return False
+    padded, weight, bias = _sample(MIN_CHANNELS, 14, 20)
+    try:
+        found = winograd(padded, weight, bias)
+    except (AttributeError, RuntimeError, TypeError):  # it is private to PyTorch and may change
+        return False
+    return torch.allclose(found, F.conv2d(padded, weight, bias), rtol=0, atol=1e-3)
+
+
+@cache
+def _winograd_is_faster() -> bool:
+    padded, weight, bias = _sample(128, 50, 98)
+    with torch.no_grad():
+        ways = (lambda: winograd(padded, weight, bias), lambda: F.conv2d(padded, weight, bias))
+        # Turn by turn, the best of each: what else the machine does disturbs both alike.
+        times = [[_seconds(way) for way in ways] for _ in range(4)]
+    return min(row[0] for row in times) < min(row[1] for row in times)
+
+
+def _sample(channels: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand((1, channels, height, width), generator=generator)
+    weight = torch.rand((channels, channels, 3, 3), generator=generator) / (9 * channels)
+    return x, weight, torch.rand(channels, generator=generator)
+
+
+def _seconds(way: Callable[[], Tensor]) -> float:
+    start = time.perf_counter()
+    way()
+    return time.perf_counter() - start

@@ -1,0 +1,75 @@
+"""A fixture that counts work, which unlike time is the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+
+@dataclass
+class Work:
+    """`products` are multiply-adds of convolutions and matrix products, `allocated` bytes."""
+
+    convolutions: int = 0
+    products: int = 0
+    allocated: int = 0
+
+
+@pytest.fixture
+def count_work() -> Callable[[], AbstractContextManager[Work]]:
+    """Counts what PyTorch computes on real tensors for as long as the context lasts.
+
+    A Winograd convolution counts the 64 products of each 6x6 tile, its transforms nothing.
+    """
+
+    @contextmanager
+    def count() -> Iterator[Work]:
+        work = Work()
+        with _Counter(work):
+            yield work
+
+    return count
+
+
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def __init__(self, work: Work) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._work = work
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        named = dict(kwargs or {})
+        operation = func.overloadpacket
+        winograd = operation is torch.ops.aten._nnpack_spatial_convolution
+        if not winograd and operation not in flop_registry:
+            with self:  # in inference mode composite operations arrive whole
+                result = func.decompose(*args, **named)
+            if result is not NotImplemented:
+                return result
+        result = func(*args, **named)
+        given = {x.untyped_storage().data_ptr() for x in _tensors((args, named))}
+        self._work.allocated += sum(
+            x.nbytes for x in _tensors(result) if x.untyped_storage().data_ptr() not in given
+        )
+        if winograd:
+            n, outputs, height, width = result.shape
+            tiles = n * -(-height // 6) * -(-width // 6)
+            self._work.products += 64 * tiles * outputs * args[1].shape[1]
+        elif operation in flop_registry:
+            self._work.products += flop_registry[operation](*args, **named, out_val=result) // 2
+        self._work.convolutions += winograd or "convolution" in str(operation)
+        return result
+
+
+def _tensors(tree: object) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
