@@ -263,7 +263,7 @@ def _segment(models: Models, original: npt.NDArray[np.uint8], photo: FloatImage)
     if scale < 1.0:
         small = resize_photo(original, round(height * scale), round(width * scale))
     groups = classes.group_probabilities(models.segment(small), models.segmenter_classes)
-    return refine_labels(groups, photo)
+    return refine_labels(groups, photo, classes.SKY)
 
 
 def _report(found: _Regions, seconds: dict[str, float]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ GROUPS = (
 )
 """The groups; a group's position is its label."""
 
+SKY = GROUPS.index("sky")
+
 _KIN: dict[str, tuple[str, ...]] = {
     "sky": ("water",),
     "vegetation": ("terrain", "ground"),

@@ -29,10 +29,13 @@ _EPSILON = 1e-3  # variance of the guide (0..1) below which an area counts as fl
 _PRESENT = 0.2  # a class that is nowhere likelier than this cannot win anywhere that matters
 
 
-def refine_labels(probabilities: FloatArray, photo: FloatArray) -> LabelMap:
+def refine_labels(
+    probabilities: FloatArray, photo: FloatArray, background: int | None = None
+) -> LabelMap:
     """Label map (H, W) of a photo (3, H, W) in 0..1 from coarse probabilities (K, h, w).
 
     The probabilities of a pixel add up to 1; a label is a position in 0..K - 1, K at most 256.
+    Patches that lie wholly inside the `background` join it: what floats in the sky is a cloud.
     """
     height, width = photo.shape[1:]
     peaks = probabilities.max(axis=(1, 2))
@@ -48,7 +51,10 @@ def refine_labels(probabilities: FloatArray, photo: FloatArray) -> LabelMap:
         better = value > best
         labels[better] = label
         np.maximum(best, value, out=best)
-    return merge_specks(labels)
+    labels = merge_specks(labels)
+    if background is not None:
+        labels[ndimage.binary_fill_holes(labels == background)] = background
+    return labels
 
 
 def _guided_filter(values: FloatArray, photo: FloatArray) -> tuple[FloatArray, FloatArray]:
