@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
-import torch
+from machine import machine
+from tables import table
 
 Source = Literal["masks", "automatic", "none"]
 SOURCES: tuple[Source, ...] = ("masks", "automatic", "none")
@@ -173,31 +171,15 @@ def as_markdown(settings: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
             "",
             f"{pairs} pairs; {said}.",
             "",
-            *_table(["regions", "places", *heads], summary),
+            *table(["regions", "places", *heads], summary),
             "",
             _LEGEND,
             "## Pairs",
             "",
-            *_table(["pair", "regions", "places", *heads], runs),
+            *table(["pair", "regions", "places", *heads], runs),
             "",
         ]
     )
-
-
-def machine() -> dict[str, Any]:
-    """The machine and the versions that seconds and last digits depend on."""
-    return {
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("photoreal", "torch", "numpy", "pillow")},
-    }
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def _text(name: str, value: float | None) -> str:

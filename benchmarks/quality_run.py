@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from photoreal.errors import InvalidRequest
 from photoreal.preprocess import Limits, decode_mask, decode_photo
 from photoreal.regions import LabelMap, Pair
 from photoreal.segmenter import Segmenter
-from photoreal.serve.stylize import FloatImage, Models, StylizeRequest, stylize
+from photoreal.serve.stylize import FloatImage, Models, StylizeRequest, Transferred, stylize
 from photoreal.transfer import Engine, LabelledImage, transfer
 
 _LIMITS = Limits()
@@ -67,8 +67,8 @@ class Stylizer:
             pairs: Sequence[Pair],
             alpha: float,
             places: Collection[Place],
-            **more: Any,
-        ) -> FloatImage:
+            blend: int,
+        ) -> Transferred:
             seen.append(Inputs(content, style, content_labels, style_labels, pairs))
             result = transfer(
                 LabelledImage(torch.from_numpy(content[None]), content_labels),
@@ -77,14 +77,13 @@ class Stylizer:
                 self.engine,
                 alpha=alpha,
                 places=places,
-                **more,
+                blend=blend,
             )
-            picture: FloatImage = result[0].numpy()
-            return picture
+            return Transferred(result[0].numpy())
 
         models = Models(
             transfer=keep_and_transfer,
-            segment=None if self.segmenter is None else _labeler(self.segmenter),
+            segment=None if self.segmenter is None else _prober(self.segmenter),
             segmenter_classes=self.classes,
         )
         response = stylize(request, models, _LIMITS)
@@ -93,15 +92,16 @@ class Stylizer:
         return Run(seen[0], picture, float(json.loads(response.report)["seconds"]["transfer"]))
 
 
-def _labeler(segmenter: Segmenter) -> Callable[[FloatImage], LabelMap]:
-    """The segmenter as a function of arrays."""
+def _prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:
+    """The segmenter as a function of arrays: (3, H, W) to probabilities (classes, h, w)."""
 
     @torch.inference_mode()
-    def label(image: FloatImage) -> LabelMap:
-        labels: LabelMap = segmenter.labels(torch.from_numpy(image[None]))[0].numpy()
-        return labels
+    def probabilities(image: FloatImage) -> FloatImage:
+        found = segmenter.labels_and_probabilities(torch.from_numpy(image[None]))[1]
+        planes: FloatImage = found[0].numpy()
+        return planes
 
-    return label
+    return probabilities
 
 
 def make_request(pair: PhotoPair, variant: Variant, size: int) -> StylizeRequest:

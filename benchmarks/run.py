@@ -1,0 +1,274 @@
+"""Measures how fast the server is: numbers with their spread, a report and a chart.
+
+``.venv/bin/python benchmarks/run.py`` takes under ten minutes on two cores, ``--quick`` under
+two. It writes ``bench.json``, ``bench.md`` and ``stages.svg``. The machine should do nothing
+else meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from chart import bar_chart
+from comparison import compare
+from latency import measure_latency
+from machine import machine
+from memory import MEGAPIXELS, measure_memory
+from perf_analyzer import PerfAnalyzer, install
+from perf_plan import SIZES, measure_loads
+from rates import measure_rates
+from serving import (
+    PAIR,
+    BenchmarkFailed,
+    example_files,
+    running_server,
+    server_tunables,
+    server_version,
+    transfer_inputs,
+)
+from stages import measure_stages
+from tables import Part, Spread
+
+from photoreal import kernels
+from photoreal.errors import PhotorealError
+from photoreal.serve.cores import available_cores
+from photoreal.serve.launcher import DEFAULT_REPOSITORY
+from photoreal.serve.repository import models_to_load
+
+FAILED, INTERRUPTED = 1, 130
+OUTPUT = Path(__file__).parent / "results" / "latest"
+CHART = "stages.svg"
+
+_CACHE = Path(sys.prefix) / "perf_analyzer"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured. Sizes are shorter sides in pixels.
+
+    size: of stages, arithmetic and the comparison; rounds: their repetitions.
+    latency_size, latency_requests, latency_rounds: of the part on even answers.
+    load_sizes: of perf_analyzer's requests; it gets the time that is left of `total_s`, and no
+        less than `least_load_s`.
+    megapixels: of the part on memory, which has none of it with no sizes.
+    """
+
+    size: int = 512
+    rounds: int = 3
+    latency_size: int = 256
+    latency_requests: int = 50
+    latency_rounds: int = 3
+    load_sizes: Sequence[int] = SIZES
+    total_s: float = 570.0
+    least_load_s: float = 60.0
+    megapixels: Sequence[float] = MEGAPIXELS
+
+
+FULL = Settings()
+QUICK = Settings(256, 2, 128, 10, 1, SIZES[:1], 100.0, 20.0, megapixels=())
+
+
+@dataclass
+class Report:
+    """What was measured so far, written anew after every part."""
+
+    folder: Path
+    settings: dict[str, Any]
+    facts: dict[str, Any] = field(default_factory=machine)
+    parts: dict[str, Part] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    def add(self, name: str, part: Part) -> None:
+        """Keep a part and write the files."""
+        self.parts[name] = part
+        self.folder.mkdir(parents=True, exist_ok=True)
+        found = {
+            "settings": self.settings,
+            "machine": self.facts,
+            "elapsed_s": round(self.elapsed_s, 1),
+            "parts": {key: one.as_json() for key, one in self.parts.items()},
+        }
+        text = json.dumps(found, indent=1, allow_nan=False)
+        (self.folder / "bench.json").write_text(f"{text}\n", encoding="utf-8")
+        (self.folder / "bench.md").write_text(self.as_markdown(), encoding="utf-8")
+
+    def as_markdown(self) -> str:
+        """The report as a document: the machine, then a section a part."""
+        facts = ", ".join(
+            f"{name} {value}" for name, value in self.facts.items() if value is not None
+        )
+        lines = [
+            "# Speed",
+            "",
+            "Median, and min..max in brackets.",
+            "",
+            f"Machine and versions: {facts}.",
+            "",
+        ]
+        for part in self.parts.values():
+            lines += part.as_markdown()
+        return "\n".join(lines)
+
+
+def run_all(
+    settings: Settings, repository: Path, folder: Path, tell: Callable[[str], None]
+) -> Report:
+    """Measure every part and write the report into `folder`; raises PhotorealError."""
+    models_to_load(repository, None)  # says now, not minutes later, that there is no repository
+    torch.set_num_threads(available_cores())
+    files = example_files()
+    said = {**asdict(settings), "pair": PAIR, "tunables": server_tunables()}
+    report = Report(folder, said)
+    report.facts["convolution"] = "winograd" if kernels.prepare() else "direct"
+    program, lacking = _perf_analyzer()
+    tell(lacking or "perf_analyzer is there")
+    tell("stages")
+    stages = measure_stages(repository, files, settings.size, settings.rounds)
+    report.add("stages", _with_chart(stages, folder))
+    tell("arithmetic")
+    height, width = transfer_inputs(files, settings.size).content.shape[1:]
+    report.add(
+        "arithmetic",
+        measure_rates(repository, height - height % 8, width - width % 8, settings.rounds),
+    )
+    with ExitStack() as stack:
+        tell("two servers")
+        cold = stack.enter_context(running_server(repository, keep_styles=False))
+        with running_server(repository, keep_styles=True) as warm:
+            report.facts["tritonserver"] = server_version(warm)
+            tell("comparison with plain PyTorch")
+            part = compare(repository, cold, warm, files, settings.size, settings.rounds)
+            report.add("comparison", part)
+            tell("latency")
+            part = measure_latency(
+                warm,
+                files,
+                settings.latency_size,
+                settings.latency_requests,
+                settings.latency_rounds,
+            )
+            report.add("latency", part)
+        if settings.megapixels:
+            tell("memory")
+            with running_server(repository, keep_styles=True) as fresh:
+                report.add("memory", measure_memory(fresh, files, settings.megapixels))
+        if program is None:
+            report.add("perf_analyzer", Part("perf_analyzer", {}, [], [lacking]))
+            return report
+        left_s = max(settings.least_load_s, settings.total_s - report.elapsed_s)
+        tell(f"perf_analyzer, up to {left_s:.0f} s")
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="photoreal-bench-")))
+        part = measure_loads(program, cold, repository, files, settings.load_sizes, left_s, scratch)
+        report.add("perf_analyzer", part)
+    return report
+
+
+def _perf_analyzer() -> tuple[PerfAnalyzer | None, str]:
+    """perf_analyzer, or why it is not there: without a network the rest is worth measuring."""
+    try:
+        return install(_CACHE), ""
+    except BenchmarkFailed as error:
+        return None, str(error)
+
+
+def _with_chart(stages: Part, folder: Path) -> Part:
+    """The stages with their chart written beside the report."""
+    bars = [
+        (str(row["stage"]), value)
+        for row in stages.rows
+        if isinstance(value := row["seconds"], Spread)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    drawing = bar_chart("Seconds of one request by stage", bars, "s")
+    (folder / CHART).write_text(drawing, encoding="utf-8")
+    return Part(stages.title, stages.columns, stages.rows, stages.notes, CHART)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=OUTPUT,
+    metavar="FOLDER",
+    help="Folder for bench.json, bench.md and the chart.  [default: benchmarks/results/latest]",
+)
+@click.option("--quick", is_flag=True, help="Small sizes and few repetitions.")
+@click.option(
+    "--repository",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_REPOSITORY,
+    show_default=True,
+    help="Model repository, as `photoreal export` fills it.",
+)
+def bench(output: Path, quick: bool, repository: Path) -> None:
+    """Measure the server's speed, memory and evenness on this machine.
+
+    The machine should do nothing else meanwhile. Exit code 1 says that a part could not be
+    measured or that its pictures disagree.
+    """
+    tell = _Teller()
+    report = run_all(QUICK if quick else FULL, repository, output, tell)
+    click.echo(report.as_markdown())
+    tell(f"wrote bench.md, bench.json and {CHART} to {output}")
+
+
+class _Teller:
+    """Says on standard error what is done, and when."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, words: str) -> None:
+        click.echo(f"{time.monotonic() - self._started:6.0f} s  {words}", err=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 1 a failure, 2 a call to change."""
+    arguments = None if argv is None else list(argv)
+    try:
+        outcome = bench.main(arguments, prog_name="run.py", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except PhotorealError as error:
+        click.echo(f"Error: {error}", err=True)
+        return FAILED
+    except OSError as error:
+        click.echo(f"Error: a file cannot be written or read ({error.strerror}).", err=True)
+        return FAILED
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _restart_tuned() -> None:
+    """Start this program anew with the server's tuning, which works from the start alone."""
+    try:
+        tunables = server_tunables()
+    except PhotorealError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(FAILED)
+    if any(os.environ.get(name) != value for name, value in tunables.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **tunables})  # noqa: S606
+
+
+if __name__ == "__main__":
+    _restart_tuned()
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Servers and requests that the parts of the benchmark share.
+
+The request is an example pair with drawn masks of three regions (sky, trees, the rest), so
+that a run needs nothing but the repository.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import time
+import urllib.request
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from PIL import Image
+
+from photoreal import regions
+from photoreal.client import StyleTransferClient, StylizeResult
+from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, WCT2, WEIGHTS_FILE, Place
+from photoreal.errors import PhotorealError, ServeError
+from photoreal.preprocess import Limits
+from photoreal.regions import LabelMap, Pair
+from photoreal.serve.environment import check_environment, free_ports, server_environment
+from photoreal.serve.launcher import Server, ServeSettings
+from photoreal.serve.stylize import FloatImage, Models, StylizeRequest, Transferred, stylize
+from photoreal.vgg import Decoder, Encoder
+from photoreal.weights.networks import load_bundle, load_wct2
+
+KEPT_STYLE = "cached"
+"""What a report says under "style" when the request's style was known."""
+
+PAIR = "pagoda-dusk"
+TIMEOUT_S = 900.0
+LIMITS = Limits()
+
+_EXAMPLES = Path(__file__).parents[1] / "examples"
+_REGIONS = {"blue": 0, "green": 1}
+_REST = 2
+_LOG_LINES = 20
+_TUNABLES = ("GLIBC_TUNABLES", "GOMP_SPINCOUNT")
+
+
+class BenchmarkFailed(PhotorealError):
+    """A part cannot be measured, or what it measured cannot be trusted."""
+
+
+class Inputs(NamedTuple):
+    """What the transfer is given: pictures (3, H, W) in 0..1 at working size, label maps."""
+
+    content: FloatImage
+    style: FloatImage
+    content_labels: LabelMap
+    style_labels: LabelMap
+    pairs: Sequence[Pair]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Encoded files of the example pair."""
+
+    content: bytes
+    style: bytes
+    content_mask: bytes
+    style_mask: bytes
+
+
+def example_files(name: str = PAIR) -> Files:
+    """Photos of an example pair and gray masks of its three regions."""
+    pairs = {one["name"]: one for one in json.loads((_EXAMPLES / "pairs.json").read_text())}
+    read = {
+        role: (_EXAMPLES / pairs[name][role]).read_bytes()
+        for role in ("content", "style", "content_mask", "style_mask")
+    }
+    for role in ("content_mask", "style_mask"):
+        read[role] = three_regions(read[role])
+    return Files(**read)
+
+
+def three_regions(mask: bytes) -> bytes:
+    """A color mask as a gray one that knows sky, trees and the rest."""
+    colors = list(regions.MASK_COLORS)
+    merged = np.array([_REGIONS.get(color, _REST) for color in colors], dtype=np.uint8)
+    with Image.open(io.BytesIO(mask)) as opened:
+        labels = merged[regions.labels_from_colors(np.asarray(opened.convert("RGB")))]
+    stream = io.BytesIO()
+    Image.fromarray(labels).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def transfer_inputs(files: Files, size: int) -> Inputs:
+    """What the server hands to the transfer for these files at a working size."""
+    seen: list[Inputs] = []
+
+    def capture(
+        content: FloatImage,
+        style: FloatImage,
+        content_labels: LabelMap,
+        style_labels: LabelMap,
+        *,
+        pairs: Sequence[Pair],
+        alpha: float,
+        places: Collection[Place],
+        blend: int,
+    ) -> Transferred:
+        seen.append(Inputs(content, style, content_labels, style_labels, pairs))
+        return Transferred(content)
+
+    request = StylizeRequest(
+        files.content, files.style, files.content_mask, files.style_mask, size=size
+    )
+    stylize(request, Models(capture), LIMITS)
+    return seen[0]
+
+
+def networks(repository: Path) -> tuple[Encoder, Decoder]:
+    """The networks that the repository's server runs."""
+    bundle = repository / WCT2.name / "1" / WEIGHTS_FILE
+    return load_bundle(bundle) if bundle.exists() else load_wct2()
+
+
+def server_tunables() -> dict[str, str]:
+    """Environment variables by which a server tunes its memory and its threads.
+
+    They work from the start of a process: what is timed in this process needs them as well.
+    """
+    environment = server_environment(check_environment(), {})
+    return {name: environment[name] for name in _TUNABLES if name in environment}
+
+
+@contextmanager
+def running_server(repository: Path, *, keep_styles: bool) -> Iterator[Server]:
+    """A server on free ports, with the default cache of styles or with none.
+
+    Raises ServeError when it cannot start; the end of its log is then on standard error.
+    """
+    http, grpc, metrics = free_ports("127.0.0.1", 3)
+    settings = ServeSettings(
+        repository,
+        http_port=http,
+        grpc_port=grpc,
+        metrics_port=metrics,
+        style_cache=DEFAULT_STYLE_CACHE_BYTES if keep_styles else 0,
+    )
+    with tempfile.TemporaryFile() as log, ExitStack() as stack:
+        try:
+            server = stack.enter_context(Server(settings, log))
+        except ServeError:
+            log.seek(0)
+            click.echo(b"".join(log.readlines()[-_LOG_LINES:]), err=True)
+            raise
+        yield server
+
+
+def server_version(server: Server) -> str:
+    """The version that a running server tells."""
+    with urllib.request.urlopen(f"http://{server.http_url}/v2", timeout=10) as answer:
+        return str(json.load(answer)["version"])
+
+
+def timed_request(server: Server, files: Files, size: int) -> tuple[float, StylizeResult]:
+    """Seconds of one whole request over HTTP, files in and files out, and its result."""
+    with StyleTransferClient(server.http_url, timeout=TIMEOUT_S) as client:
+        started = time.perf_counter()
+        result = client.stylize(
+            files.content,
+            files.style,
+            content_mask=files.content_mask,
+            style_mask=files.style_mask,
+            size=size,
+        )
+        return time.perf_counter() - started, result
+
+
+def knows_style(result: StylizeResult) -> bool:
+    """Whether the server had the request's style in its cache."""
+    return result.report.get("style") == KEPT_STYLE
