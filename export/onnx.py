@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from photoreal.contract import ModelSpec
+from photoreal.contract import SEGMENTER, ModelSpec
 from photoreal.errors import ExportError
 from photoreal.export.wrappers import Half
 from photoreal.serve.onnx_session import open_session
@@ -28,7 +28,8 @@ TRACED = (2, 64, 96)
 CHECKED = ((2, 64, 96), (1, 48, 112))
 """Pictures that the check runs on; the second differs from the traced one in every size."""
 
-# Largest error over the largest magnitude; for label maps the share of pixels that differ.
+# Largest error over the largest magnitude, for WCT2's levels and for the segmenter, whose fifty
+# layers and softmax add up more rounding; for label maps the share of pixels that differ.
 _TOLERANCES = {"fp32": (1e-4, 1e-3), "fp16": (1e-2, 2e-2)}
 
 
@@ -79,16 +80,15 @@ def check_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) -
     pixels that differ. Raises ExportError when it is beyond the precision's tolerance.
     """
     session = open_session(path)
-    numeric, labels = _TOLERANCES[precision]
+    level, segmenter = _TOLERANCES[precision]
+    limit = segmenter if spec.name == SEGMENTER.name else level
     worst = 0.0
     for size in CHECKED:
         inputs = sample_inputs(spec, *size)
         feed = {name: x.numpy() for name, x in zip(spec.input_names(), inputs, strict=True)}
         results: Sequence[Array] = session.run(spec.output_names(), feed)
         for tensor, expected, found in zip(spec.outputs, module(*inputs), results, strict=True):
-            error, limit = _error(expected.numpy(), found), numeric
-            if tensor.dtype == "UINT8":
-                limit = labels
+            error = _error(expected.numpy(), found)
             if not error <= limit:
                 raise ExportError(
                     f"{spec.name} does not agree with its network: {tensor.name} is off by"

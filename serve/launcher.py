@@ -31,6 +31,7 @@ from photoreal.serve.repository import models_to_load
 BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
 _EXIT_TIMEOUT_S = 20
+_GROUP_END_S = 5.0
 _READY_TIMEOUT_S = 180.0
 _MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
 
@@ -175,6 +176,7 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # helpers that outlived the server
             process.wait()
+            _await_end_of_group(process.pid)
             for leftover in Path("/dev/shm").glob(f"{self.settings.shm_prefix}*"):  # noqa: S108
                 leftover.unlink(missing_ok=True)
         if self._folder is not None:
@@ -250,6 +252,15 @@ def embedded_server(
         finally:
             server.stop()
             Path(name).unlink(missing_ok=True)
+
+
+def _await_end_of_group(group: int) -> None:
+    """Wait a little while killed processes give their memory back."""
+    deadline = time.monotonic() + _GROUP_END_S
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(0.02)
 
 
 def _reachable(host: str) -> str:

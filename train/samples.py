@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from photoreal.errors import TrainingError
 from photoreal.train.augment import paint_clouds, relight
 from photoreal.train.settings import Settings
 from photoreal.train.sources import SKY, LabeledPhoto, Read
@@ -23,9 +24,10 @@ _ASPECT = 0.15
 
 
 class Samples(Dataset[tuple[Tensor, Tensor]]):
-    """Sample `number` of the whole training: a crop (3, S, S) in 0..1, targets (S/2, S/2).
+    """Sample `(step, place)` of the training: a crop (3, S, S) in 0..1, targets (S/2, S/2).
 
-    The crop's side is the stage's that the sample falls into.
+    The crop's side is the stage's that the step falls into. Raises TrainingError when no source
+    with photos has a share.
     """
 
     def __init__(
@@ -39,6 +41,11 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
             if share > 0
         }
         self._members = {source: members for source, members in self._members.items() if members}
+        if not self._members:
+            raise TrainingError(
+                "No source with photos has a share in the settings; expected one above 0 for some"
+                f" of {', '.join(sorted({item.source for item in items}))}."
+            )
         shares = np.array([settings.shares[source] for source in self._members])
         self._shares = shares / shares.sum()
 

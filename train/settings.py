@@ -83,9 +83,9 @@ class Settings:
             if "stages" in values:
                 values["stages"] = tuple(Stage(**stage) for stage in values["stages"])
             settings = cls(**values)
+            settings._check()
         except (ValueError, TypeError, AttributeError) as error:
             raise TrainingError(f"The settings are no JSON object that fits: {error}.") from error
-        settings._check()
         return settings
 
     @classmethod

@@ -171,8 +171,8 @@ def read_all(
 
 def _open(path: Path, name: str) -> Image.Image:
     try:
-        image = Image.open(path)
-        image.load()
+        with Image.open(path) as image:
+            image.load()
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise TrainingError(f"{name} does not open as a picture.") from error
     return image

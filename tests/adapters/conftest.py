@@ -73,12 +73,41 @@ class InferenceResponse:
 class Request:
     """A request as an adapter receives it."""
 
-    def __init__(self, tensors: dict[str, Array], request_id: str = "") -> None:
+    def __init__(
+        self, tensors: dict[str, Array], request_id: str = "", outputs: Sequence[str] = ()
+    ) -> None:
         self.tensors = {name: Tensor(name, array) for name, array in tensors.items()}
-        self._id = request_id
+        self._id, self._outputs = request_id, list(outputs)
 
     def request_id(self) -> str:
         return self._id
+
+    def requested_output_names(self) -> list[str]:
+        return self._outputs
+
+
+class MetricFamily:
+    """Metrics that nobody reads, and their values."""
+
+    COUNTER, GAUGE = range(2)
+
+    def __init__(self, *, name: str, description: str, kind: int) -> None:
+        self.name = name
+
+    class Metric:
+        """One value."""
+
+        def __init__(self, labels: dict[str, str]) -> None:
+            self._value = 0.0
+
+        def increment(self, by: float) -> None:
+            self._value += by
+
+        def set(self, value: float) -> None:
+            self._value = value
+
+        def value(self) -> float:
+            return self._value
 
 
 class FakeTriton(ModuleType):
@@ -89,7 +118,9 @@ class FakeTriton(ModuleType):
         self.Tensor, self.Request = Tensor, Request
         self.TritonError, self.InferenceResponse = TritonError, InferenceResponse
         self.models: dict[str, Model] = {}
+        self.MetricFamily = MetricFamily
         self.calls: list[tuple[str, dict[str, Array], str]] = []
+        self.asked: list[list[str]] = []
         self.errors: list[str] = []
         server = self
 
@@ -109,6 +140,7 @@ class FakeTriton(ModuleType):
 
             def exec(self) -> InferenceResponse:
                 server.calls.append((self._model, self._inputs, self._id))
+                server.asked.append(self._wanted)
                 if self._model not in server.models:
                     return InferenceResponse(error=TritonError(f"no model {self._model} at /srv"))
                 outputs = server.models[self._model](self._inputs)

@@ -61,6 +61,9 @@ def backend(
     return model
 
 
+BOTH = ("SUM", "DIFFERENCE")
+
+
 def _inputs(rows: int, length: int, other: int | None = None) -> dict[str, Array]:
     generator = np.random.default_rng(length)
     return {
@@ -71,12 +74,34 @@ def _inputs(rows: int, length: int, other: int | None = None) -> dict[str, Array
 
 def test_requests_of_any_size_are_answered_in_order(backend: Any, triton: Any) -> None:
     given = [_inputs(1, 5), _inputs(3, 7), _inputs(1, 1)]
-    responses = backend.execute([triton.Request(one) for one in given])
+    responses = backend.execute([triton.Request(one, outputs=BOTH) for one in given])
     for response, one in zip(responses, given, strict=True):
         outputs = {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
         assert list(outputs) == ["SUM", "DIFFERENCE"]
         np.testing.assert_allclose(outputs["SUM"], one["A"] + one["B"])
         np.testing.assert_allclose(outputs["DIFFERENCE"], one["A"] - one["B"])
+
+
+@pytest.mark.parametrize("asked", [["SUM"], ["DIFFERENCE"]], ids="".join)
+def test_only_the_outputs_that_are_asked_for_are_computed(
+    asked: list[str], backend: Any, triton: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[list[str]] = []
+    session = backend._session
+
+    class Session:
+        def run(self, outputs: list[str], feed: dict[str, Array]) -> Any:
+            computed.append(outputs)
+            return session.run(outputs, feed)
+
+    monkeypatch.setattr(backend, "_session", Session())
+    given = _inputs(2, 3)
+    (response,) = backend.execute([triton.Request(given, outputs=asked)])
+    (tensor,) = response.output_tensors()
+    assert [tensor.name()] == asked
+    expected = given["A"] + given["B"] if asked == ["SUM"] else given["A"] - given["B"]
+    np.testing.assert_allclose(tensor.as_numpy(), expected)
+    assert computed == [asked]
 
 
 @pytest.mark.parametrize(
@@ -90,8 +115,8 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
     triton: Any,
     check_sentence: Callable[[object], None],
 ) -> None:
-    good = triton.Request(_inputs(1, 5))
-    responses = backend.execute([good, triton.Request(bad, "id-9"), good])
+    good = triton.Request(_inputs(1, 5), outputs=BOTH)
+    responses = backend.execute([good, triton.Request(bad, "id-9", BOTH), good])
     assert [response.has_error() for response in responses] == [False, True, False]
     error = responses[1].error()
     assert error.code() == triton.TritonError.INVALID_ARG

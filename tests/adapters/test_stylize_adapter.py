@@ -13,7 +13,8 @@ import pytest
 
 from photoreal.contract import SEGMENTER, STYLIZE, WCT2
 from photoreal.preprocess import Limits, decode_photo
-from photoreal.serve.stylize import Models, StylizeRequest, stylize
+from photoreal.serve.style_cache import StyleCache
+from photoreal.serve.stylize import Models, StylizeRequest, Transferred, stylize
 from photoreal.serve.wct2 import serve_wct2
 from photoreal.transfer import NetworkEngine
 
@@ -43,7 +44,10 @@ def adapter(
     load_adapter: Callable[[str], Any], arguments: Callable[..., dict[str, str]], triton: Any
 ) -> Any:
     """The adapter in a repository without a segmenter, over a `wct2` that does nothing."""
-    triton.models["wct2"] = lambda inputs: {"IMAGE": inputs["CONTENT"]}
+    triton.models["wct2"] = lambda inputs: {
+        "IMAGE": inputs["CONTENT"],
+        "STYLE_CACHED": np.array([False]),
+    }
     model = load_adapter("model_repository/stylize/1/model.py")
     model.initialize(arguments("stylize"))
     return model
@@ -56,10 +60,9 @@ def adapter_with_segmenter(
     """The same in a repository with a segmenter of two classes: sky above, trees below."""
 
     def segment(inputs: dict[str, Array]) -> dict[str, Array]:
-        height, width = inputs["IMAGE"].shape[2:]
-        labels = np.zeros((1, height, width), dtype=np.uint8)
-        labels[:, height // 2 :] = 1
-        return {"LABELS": labels}
+        probabilities = np.zeros((1, 2, 2, 3), dtype=np.float32)
+        probabilities[0, 0, 0] = probabilities[0, 1, 1] = 1
+        return {"PROBABILITIES": probabilities}
 
     triton.models["segmenter"] = segment
     given = arguments("stylize")
@@ -99,10 +102,12 @@ def test_calls_of_other_models_fit_their_contract(
         "TRANSFER_AT": _text("skip"),
         "SEGMENT": np.array([True]),
         "MATCH": _text("nearest"),
+        "BLEND": np.array([5], dtype=np.int32),
     }
     (response,) = adapter_with_segmenter.execute([triton.Request(photos | options, "abc")])
     _outputs(response)
     assert [name for name, _, _ in triton.calls] == ["segmenter", "segmenter", "wct2"]
+    assert triton.asked[:2] == [["PROBABILITIES"]] * 2  # labels are not worth the work
     assert {request_id for _, _, request_id in triton.calls} == {"abc"}
     for (_, inputs, _), model in zip(triton.calls, (SEGMENTER, SEGMENTER, WCT2), strict=True):
         assert set(inputs) == set(model.input_names())
@@ -116,6 +121,7 @@ def test_calls_of_other_models_fit_their_contract(
     assert sent["PAIRS"].tolist() == [[1, 1], [2, 2]]  # sky and vegetation
     assert sent["ALPHA"].tolist() == [0.5]
     assert sent["TRANSFER_AT"].tolist() == [b"skip"]
+    assert sent["BLEND"].tolist() == [5]
 
 
 def test_pairs_with_the_whole_photo_are_sent_as_minus_one(
@@ -153,6 +159,7 @@ def test_segment_false_calls_no_segmenter(
         ({"SIZE": np.array([-1], dtype=np.int32)}, "size is -1"),
         ({"TRANSFER_AT": _text(b"\xff\xfe")}, "not valid UTF-8"),
         ({"MATCH": _text("x")}, "match is 'x'"),
+        ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65"),
         ({"CONTENT": _text(b"nonsense")}, "content photo is no image"),
         ({"STYLE": None}, "The input STYLE is missing; stylize needs it"),
         ({"STYLE_MASK": _text(b"nonsense")}, "no content mask"),
@@ -222,13 +229,14 @@ def test_adapter_and_plain_call_give_the_same_picture(
     triton: Any,
 ) -> None:
     engine = builtin_engine("cat5")
-    triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine)
+    triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine, StyleCache(0))
     outputs = _outputs(adapter.execute([triton.Request(photos)])[0])
 
     def transfer(
         content: Array, style: Array, content_labels: Array, style_labels: Array, **how: Any
-    ) -> Array:
-        return serve_wct2({"CONTENT": content, "STYLE": style}, engine)["IMAGE"]
+    ) -> Transferred:
+        pictures = {"CONTENT": content, "STYLE": style}
+        return Transferred(serve_wct2(pictures, engine, StyleCache(0))["IMAGE"])
 
     expected = stylize(
         StylizeRequest(photos["CONTENT"][0], photos["STYLE"][0], size=16),

@@ -60,9 +60,9 @@ def _labelled(inputs: dict[str, Array], role: str) -> LabelledImage:
 
 def _image(response: Any) -> Array:
     assert not response.has_error(), response.error().message()
-    (tensor,) = response.output_tensors()
-    assert tensor.name() == "IMAGE"
-    image: Array = tensor.as_numpy()
+    tensors = response.output_tensors()
+    assert [tensor.name() for tensor in tensors] == contract.WCT2.output_names()
+    image: Array = tensors[0].as_numpy()
     assert image.dtype == np.float32
     assert image.flags.c_contiguous
     return image
@@ -108,6 +108,7 @@ def test_pairs_and_options_are_followed(
         "PAIRS": np.array([[4, 0], [0, -1]], dtype=np.int32),
         "ALPHA": np.array([0.5], dtype=np.float32),
         "TRANSFER_AT": np.array([b"skip,encoder"], dtype=object),
+        "BLEND": np.array([2], dtype=np.int32),
     }
     found = _image(adapter.execute([triton.Request(inputs | options)])[0])
     content, style = (_labelled(inputs, role) for role in ("CONTENT", "STYLE"))
@@ -118,6 +119,7 @@ def test_pairs_and_options_are_followed(
         builtin_engine("cat5"),
         alpha=0.5,
         places=("encoder", "skip"),
+        blend=2,
     )
     np.testing.assert_array_equal(found, expected[0].numpy())
 
@@ -143,6 +145,8 @@ def test_pairs_and_options_are_followed(
         ({"PAIRS": np.array([[i, 0] for i in range(65)], dtype=np.int32)}, "more than 64"),
         ({"ALPHA": np.array([-0.1], dtype=np.float32)}, "alpha is -0.1"),
         ({"TRANSFER_AT": np.array([b"bottom"], dtype=object)}, "transfer_at is 'bottom'"),
+        ({"BLEND": np.array([-1], dtype=np.int32)}, "blend is -1"),
+        ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65; expected 0 to 64 pixels"),
     ],
 )
 def test_one_bad_request_gives_one_error_and_the_others_are_answered(

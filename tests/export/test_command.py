@@ -74,6 +74,30 @@ def test_a_success_says_what_comes_next(
     assert f"photoreal serve --repository {tmp_path}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "segmenter"),
+    [
+        ([], "default"),
+        (["--segmenter", "default"], "default"),
+        (["--segmenter", "ade20k"], "ade20k"),
+        (["--segmenter", "none"], None),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_segmenter_is_the_default_one_unless_said_otherwise(
+    arguments: list[str],
+    segmenter: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[ExportSettings] = []
+    monkeypatch.setattr(
+        photoreal.export, "export_repository", lambda settings, report: seen.append(settings)
+    )
+    assert main(["export", "--repository", str(tmp_path), *arguments]) == 0
+    assert [settings.segmenter for settings in seen] == [segmenter]
+
+
 def test_an_export_that_does_not_agree_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

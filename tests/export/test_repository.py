@@ -18,6 +18,7 @@ from photoreal.export.onnx import check_onnx
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.segmenter import Segmenter
 from photoreal.serve.repository import models_to_load
+from photoreal.train.sources import CLASSES
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_bundle
 
@@ -112,7 +113,7 @@ def test_models_in_the_repository_are_the_networks_of_its_weights(
         lambda *networks: (one for one in levels(*networks) if one[0].name in chosen),
     )
     lines: list[str] = []
-    settings = ExportSettings(folder, str(weights_folder), "sum", precision="fp16")
+    settings = ExportSettings(folder, str(weights_folder), "sum", None, "fp16")
     export_repository(settings, lines.append)
     assert [line.split()[:2] for line in lines] == [[name, "fp16"] for name in chosen]
     encoder, decoder = load_bundle(folder / "wct2" / "1" / contract.WEIGHTS_FILE)
@@ -190,7 +191,7 @@ def test_a_failure_leaves_the_repository_as_it_was(
         return 0.0
 
     monkeypatch.setattr(repository, "check_onnx", fail)
-    settings = ExportSettings(folder, str(weights_folder), "sum", precision="fp16")
+    settings = ExportSettings(folder, str(weights_folder), "sum", None, "fp16")
     with pytest.raises(type(error)):
         export_repository(settings, _ignore)
     assert len(calls) == 5
@@ -231,13 +232,28 @@ def test_engines_and_onnx_models_take_each_other_s_place(
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("tensorrt", [False, True])
-def test_a_segmenter_in_a_format_that_its_config_no_longer_names_goes(
-    tensorrt: bool, folder: Path, segmenter_folder: Path
+def test_the_default_segmenter_is_exported_unless_another_or_none_is_asked_for(
+    folder: Path, segmenter_folder: Path
 ) -> None:
-    """Else the server would be asked to load a model without its file."""
-    given = ExportSettings(folder, segmenter=str(segmenter_folder), tensorrt=tensorrt)
+    export_repository(ExportSettings(folder), _ignore)
+    labels = folder / "segmenter" / "labels.txt"
+    assert labels.read_text().splitlines() == list(CLASSES)
+    export_repository(ExportSettings(folder, segmenter=str(segmenter_folder)), _ignore)
+    assert labels.read_text() == "sky\ntree\n"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("before", [False, True])
+def test_an_export_without_a_segmenter_leaves_none_from_before(
+    before: bool, after: bool, folder: Path, segmenter_folder: Path
+) -> None:
+    """Be it in the format that the config names, or in the other one."""
+    given = ExportSettings(folder, segmenter=str(segmenter_folder), tensorrt=before)
     export_repository(given, _ignore)
-    export_repository(ExportSettings(folder, tensorrt=not tensorrt), _ignore)
+    assert "segmenter" in models_to_load(folder, None)
+    export_repository(ExportSettings(folder, segmenter=None, tensorrt=after), _ignore)
     assert "segmenter" not in models_to_load(folder, None)
-    assert not (folder / "segmenter" / "labels.txt").exists()
+    assert [path.name for path in (folder / "segmenter").rglob("*") if path.is_file()] == [
+        "config.pbtxt"
+    ]

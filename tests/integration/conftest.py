@@ -145,6 +145,7 @@ def tensors() -> Callable[..., Arrays]:
     dtypes: dict[str, npt.DTypeLike] = {
         "ALPHA": np.float32,
         "SIZE": np.int32,
+        "BLEND": np.int32,
         "SEGMENT": np.bool_,
     }
 

@@ -51,8 +51,9 @@ def labels() -> Arrays:
         ({"labels": True, "PAIRS": np.zeros((0, 2))}, [], {}),
         ({"ALPHA": 0.25}, [Pair(0, None)], {"alpha": 0.25}),
         ({"TRANSFER_AT": b"skip"}, [Pair(0, None)], {"places": ("skip",)}),
+        ({"labels": True, "BLEND": 2}, [Pair(4, 4)], {"blend": 2}),
     ],
-    ids=["no labels", "labels", "pairs", "no pairs", "alpha", "places"],
+    ids=["no labels", "labels", "pairs", "no pairs", "alpha", "places", "blend"],
 )
 def test_wct2_is_the_transfer(
     local: Server,
@@ -75,6 +76,8 @@ def test_wct2_is_the_transfer(
         inputs["ALPHA"] = np.array([options["ALPHA"]], dtype=np.float32)
     if "TRANSFER_AT" in options:
         inputs["TRANSFER_AT"] = np.array([options["TRANSFER_AT"]], dtype=np.object_)
+    if "BLEND" in options:
+        inputs["BLEND"] = np.array([options["BLEND"]], dtype=np.int32)
     got = call(local, "wct2", inputs, protocol)["IMAGE"]
     content, style = (
         LabelledImage(
@@ -107,6 +110,7 @@ BAD_TRANSFERS: dict[str, tuple[dict[str, Any], str]] = {
     "an image without pixels": ({"STYLE": np.zeros((3, 0, 32), dtype=np.float32)}, "STYLE|image"),
     "a content label twice": ({"PAIRS": np.array([[0, 0], [0, 1]], dtype=np.int32)}, "PAIRS"),
     "no place": ({"TRANSFER_AT": np.array([b""], dtype=np.object_)}, "transfer_at"),
+    "too wide a border": ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65"),
     "a place in no UTF-8": ({"TRANSFER_AT": np.array([b"\xff"], dtype=np.object_)}, "UTF-8"),
 }
 
@@ -132,9 +136,12 @@ def test_segmenter_labels_a_batch(
 ) -> None:
     batch = torch.cat([smooth_image(*size, 0), smooth_image(*size, 3)])
     segmenter, _ = load_segmenter(segmenter_folder)
-    wanted = segmenter.labels(batch).numpy()
+    labels, probabilities = segmenter.labels_and_probabilities(batch)
+    wanted = labels.numpy()
     assert len(np.unique(wanted)) > 1
-    both = call(local, "segmenter", {"IMAGE": batch.numpy()}, protocol)["LABELS"]
+    outputs = call(local, "segmenter", {"IMAGE": batch.numpy()}, protocol)
+    np.testing.assert_allclose(outputs["PROBABILITIES"], probabilities.numpy(), atol=1e-4)
+    both = outputs["LABELS"]
     assert both.dtype == np.uint8
     assert both.shape == wanted.shape
     assert np.mean(both == wanted) > 0.999  # rounding may tip a pixel between two classes

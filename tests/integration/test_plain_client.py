@@ -73,6 +73,7 @@ def test_metadata_names_the_tensors(local: Server, protocol: str) -> None:
         "TRANSFER_AT": "BYTES",
         "SEGMENT": "BOOL",
         "MATCH": "BYTES",
+        "BLEND": "INT32",
     }
     outputs = {one["name"]: one["datatype"] for one in metadata["outputs"]}
     assert outputs == dict.fromkeys(["IMAGE", "CONTENT_LABELS", "STYLE_LABELS", "REPORT"], "BYTES")

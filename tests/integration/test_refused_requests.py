@@ -38,6 +38,9 @@ BAD_OPTIONS: list[tuple[str, Any, str]] = [
     ("match", "closest", "match is 'closest'"),
     ("match", "", "match is ''"),
     ("match", "x" * 100_000, "match is 'xxx"),
+    ("blend", -1, "blend is -1; expected 0 to 64 pixels."),
+    ("blend", 65, "blend is 65; expected 0 to 64 pixels."),
+    ("blend", 2**31 - 1, "blend is 2147483647"),
 ]
 
 

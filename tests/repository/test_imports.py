@@ -16,6 +16,7 @@ SCIENCE = sorted(
 )
 PREPROCESS = sorted((ROOT / "preprocess").glob("*.py"))
 CLIENT = sorted((ROOT / "client").glob("*.py"))
+TRAIN = sorted((ROOT / "train").glob("*.py"))
 
 # Triton's module exists in its Python backend alone; a stand-in is enough to import adapters.
 STAND_IN = "import sys, types; sys.modules['triton_python_backend_utils'] = types.ModuleType('t');"
@@ -101,6 +102,7 @@ def _offending(files: list[Path], forbidden: tuple[str, ...]) -> list[str]:
                 "photoreal.serve",
                 "photoreal.export",
                 "photoreal.client",
+                "photoreal.train",
             ),
             id="science",
         ),
@@ -109,7 +111,24 @@ def _offending(files: list[Path], forbidden: tuple[str, ...]) -> list[str]:
             ("torch", "tritonclient", "photoreal.serve", "photoreal.export", "photoreal.client"),
             id="preprocess",
         ),
-        pytest.param(CLIENT, ("torch", "onnx", "onnxruntime", "photoreal.export"), id="client"),
+        pytest.param(
+            CLIENT,
+            ("torch", "onnx", "onnxruntime", "photoreal.export", "photoreal.train"),
+            id="client",
+        ),
+        pytest.param(
+            TRAIN,
+            (
+                "tritonclient",
+                "onnx",
+                "onnxruntime",
+                "scipy",
+                "photoreal.serve",
+                "photoreal.export",
+                "photoreal.client",
+            ),
+            id="train",
+        ),
     ],
 )
 def test_no_file_looks_the_wrong_way(files: list[Path], forbidden: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from photoreal.contract import LEVELS, UNPOOLS, Unpool
+from photoreal.kernels import CONVOLUTION_VARIABLE, has_winograd
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.builtin import builtin_parameters
 
@@ -18,14 +19,21 @@ Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
 
 @pytest.mark.parametrize("kind", ["random", "smooth", "black and white"])
 @pytest.mark.parametrize("unpool", UNPOOLS)
+@pytest.mark.parametrize(("convolution", "decibels"), [("direct", 140), ("winograd", 115)])
 def test_every_picture_is_reconstructed(
+    convolution: str,
+    decibels: float,
     unpool: Unpool,
     kind: str,
+    monkeypatch: pytest.MonkeyPatch,
     builtin_networks: Networks,
     random_image: Callable[..., Tensor],
     smooth_image: Callable[..., Tensor],
     psnr: Callable[[Tensor, Tensor], float],
 ) -> None:
+    if convolution == "winograd" and not has_winograd():
+        pytest.skip("this PyTorch has no NNPACK for this machine")
+    monkeypatch.setenv(CONVOLUTION_VARIABLE, convolution)
     picture = smooth_image(64, 96) if kind == "smooth" else random_image(64, 96)
     if kind == "black and white":
         picture = picture.round()
@@ -37,7 +45,7 @@ def test_every_picture_is_reconstructed(
             skips.append(skip)
     for level in reversed(LEVELS):
         x = decoder.level(level, x, skips.pop() if level > 1 else None)
-    assert psnr(x, picture) > 140
+    assert psnr(x, picture) > decibels
 
 
 @pytest.mark.parametrize("unpool", UNPOOLS)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from photoreal.classes import ADE20K, GROUPS, KINSHIP, group_table
+from photoreal.classes import ADE20K, GROUPS, KINSHIP, group_probabilities, group_table
 from photoreal.errors import WeightsError
 from photoreal.regions import MAX_REGIONS
+from photoreal.train.sources import CLASSES
 
 
 def test_ade20k_has_150_classes_of_different_names() -> None:
@@ -62,6 +64,37 @@ def test_a_name_that_no_group_claims_is_refused(check_sentence: Callable[[object
     check_sentence(no.value)
     with pytest.raises(WeightsError, match="257 classes; at most 256"):
         group_table(["sky"] * 257)
+
+
+def _probabilities(count: int) -> npt.NDArray[np.float32]:
+    planes: npt.NDArray[np.float32] = np.random.default_rng(count).random(
+        (count, 5, 7), dtype=np.float32
+    )
+    planes /= planes.sum(axis=0)
+    return planes
+
+
+@pytest.mark.parametrize("names", [ADE20K, CLASSES, ("sky",)], ids=["150", "7", "1"])
+def test_a_group_is_as_likely_as_its_classes_together(names: tuple[str, ...]) -> None:
+    given = _probabilities(len(names))
+    found = group_probabilities(given, names)
+    assert found.shape == (len(GROUPS), 5, 7)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
+    table = group_table(names)
+    for label in range(len(GROUPS)):
+        members = [plane for i, plane in enumerate(given) if table[i] == label]
+        np.testing.assert_allclose(found[label], np.sum(members, axis=0), atol=1e-6)
+
+
+def test_probabilities_of_a_class_without_a_group_are_refused() -> None:
+    with pytest.raises(WeightsError, match="unknown: gargoyle"):
+        group_probabilities(_probabilities(2), ("sky", "gargoyle"))
+
+
+def test_the_default_segmenter_s_classes_are_groups() -> None:
+    assert set(CLASSES) <= set(GROUPS)
+    assert len(set(CLASSES)) == len(CLASSES)
 
 
 def test_kin_are_other_groups_that_exist() -> None:

@@ -8,13 +8,20 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from photoreal.classes import ADE20K
 from photoreal.contract import UNPOOLS, Unpool
 from photoreal.errors import WeightsError
 from photoreal.segmenter import Segmenter
 from photoreal.vgg import Decoder, Encoder
-from photoreal.weights.networks import load_bundle, load_segmenter, load_wct2, save_bundle
+from photoreal.weights.networks import (
+    load_bundle,
+    load_segmenter,
+    load_wct2,
+    save_bundle,
+    save_segmenter,
+)
 
 Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
 
@@ -110,3 +117,63 @@ def test_files_of_another_network_are_refused(tmp_path: Path) -> None:
         torch.save({"weight": torch.zeros(2)}, tmp_path / name)
     with pytest.raises(WeightsError, match=r"no conv1\.weight"):
         load_segmenter(tmp_path)
+
+
+def test_a_saved_segmenter_comes_back_in_half_precision(
+    seeded_module: Callable[[nn.Module], nn.Module], tmp_path: Path
+) -> None:
+    original = Segmenter(8, 3)
+    seeded_module(original)
+    save_segmenter(tmp_path / "new" / "folder", original, ("sky", "tree", "road"))
+    found, names = load_segmenter(tmp_path / "new" / "folder")
+    assert names == ("sky", "tree", "road")
+    assert not found.training
+    assert not any(value.requires_grad for value in found.parameters())
+    state = found.state_dict()
+    for name, value in original.state_dict().items():
+        if value.is_floating_point():
+            assert state[name].dtype == torch.float32
+            assert torch.equal(state[name], value.half().float()), name
+    for name in ("encoder_epoch_20.pth", "decoder_epoch_20.pth"):
+        stored = torch.load(tmp_path / "new" / "folder" / name, weights_only=True)
+        assert {value.dtype for value in stored.values()} == {torch.float16}
+    picture = torch.rand(1, 3, 24, 32)
+    with torch.inference_mode():
+        expected = original(picture)
+        error = found(picture) - expected
+    assert 0 < error.square().mean() < 0.01 * expected.var()
+
+
+def test_saving_leaves_the_segmenter_as_it_was(tmp_path: Path) -> None:
+    network = Segmenter(4, 2).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    save_segmenter(tmp_path, network, ("sky", "tree"))
+    assert network.training
+    for name, value in network.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name])
+
+
+def test_halves_of_two_segmenters_are_refused(tmp_path: Path, check_sentence: Any) -> None:
+    for width, name in ((4, "one"), (8, "other")):
+        save_segmenter(tmp_path / name, Segmenter(width, 2), ("sky", "tree"))
+    decoder = "decoder_epoch_20.pth"
+    (tmp_path / "one" / decoder).write_bytes((tmp_path / "other" / decoder).read_bytes())
+    with pytest.raises(WeightsError, match=rf"{decoder} does not fit") as no:
+        load_segmenter(tmp_path / "one")
+    check_sentence(no.value)
+
+
+@pytest.mark.parametrize("damage", ["text", "half", "a list"])
+def test_a_damaged_segmenter_is_refused(damage: str, tmp_path: Path, check_sentence: Any) -> None:
+    save_segmenter(tmp_path, Segmenter(4, 2), ("sky", "tree"))
+    file = tmp_path / "encoder_epoch_20.pth"
+    if damage == "text":
+        file.write_text("not weights")
+    elif damage == "half":
+        file.write_bytes(file.read_bytes()[:10_000])
+    else:
+        torch.save([1, 2], file)
+    with pytest.raises(WeightsError, match=r"encoder_epoch_20\.pth") as no:
+        load_segmenter(tmp_path)
+    check_sentence(no.value)

@@ -8,7 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from photoreal import options
-from photoreal.contract import DEFAULT_TRANSFER_AT, MATCH_RULES, PLACES
+from photoreal.contract import (
+    DEFAULT_BLEND,
+    DEFAULT_TRANSFER_AT,
+    MATCH_RULES,
+    MAX_BLEND,
+    PLACES,
+)
 from photoreal.errors import InvalidOption, InvalidRequest
 
 CheckSentence = Callable[[object], None]
@@ -24,6 +30,22 @@ def test_alpha_out_of_range_is_refused(alpha: float, check_sentence: CheckSenten
     with pytest.raises(InvalidOption, match=r"alpha is .*from 0 to 1") as no:
         options.check_alpha(alpha)
     check_sentence(no.value)
+
+
+@pytest.mark.parametrize("blend", [0, 1, MAX_BLEND, *DEFAULT_BLEND.values()])
+def test_blend_in_range_is_kept(blend: int) -> None:
+    assert options.check_blend(blend) == blend
+
+
+@pytest.mark.parametrize("blend", [-1, MAX_BLEND + 1, -(2**31), 2**31 - 1])
+def test_blend_out_of_range_is_refused(blend: int, check_sentence: CheckSentence) -> None:
+    with pytest.raises(InvalidOption, match=rf"^blend is {blend}; expected 0 to 64 pix") as no:
+        options.check_blend(blend)
+    check_sentence(no.value)
+
+
+def test_every_rule_of_matching_has_a_blend_of_its_own() -> None:
+    assert set(DEFAULT_BLEND) == set(MATCH_RULES)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import click
 import pytest
 
 from photoreal.client.command import stylize
-from photoreal.contract import DEFAULT_SIZE
+from photoreal.client.warm_command import warm
+from photoreal.contract import DEFAULT_BLEND, DEFAULT_SIZE, MAX_BLEND, STYLIZE, TensorSpec
 from photoreal.export.command import export
 from photoreal.preprocess import Limits
 from photoreal.serve.command import serve
@@ -18,7 +19,12 @@ from photoreal.serve.command import serve
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
-COMMANDS: dict[str, click.Command] = {"stylize": stylize, "serve": serve, "export": export}
+COMMANDS: dict[str, click.Command] = {
+    "stylize": stylize,
+    "serve": serve,
+    "export": export,
+    "warm": warm,
+}
 
 
 def test_every_command_is_shown() -> None:
@@ -60,6 +66,23 @@ def test_limits_are_those_of_the_program() -> None:
     assert f"a working size of {limits.min_size} to {limits.max_size} on the shorter side" in text
     assert f"at most {limits.max_working_pixels / 1e6:.1f} megapixels in all" in text
     assert f"{limits.min_size} to {limits.max_size}; default {DEFAULT_SIZE}" in text
+    assert (
+        f"0 to {MAX_BLEND}; default {DEFAULT_BLEND['published']} with `published`,"
+        f" {DEFAULT_BLEND['nearest']} with `nearest`"
+    ) in text
+
+
+def test_tables_list_every_tensor_of_stylize() -> None:
+    rows: dict[str, str] = {}
+    for names, kind in re.findall(r"^\| ([A-Z_, ]+) \| (\w+ \[.*?) \|", README, re.MULTILINE):
+        rows |= dict.fromkeys(names.split(", "), kind)
+    specs = (*STYLIZE.inputs, *STYLIZE.outputs)
+    assert rows == {spec.name: _in_words(spec) for spec in specs}
+
+
+def _in_words(spec: TensorSpec) -> str:
+    dims = ", ".join(map(str, spec.dims))
+    return f"{spec.dtype} [{dims}]" + (", optional" if spec.optional else "")
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from photoreal.whitening import style_statistics, whiten_and_color
+from photoreal.whitening import AffineMap, affine_map, style_statistics, whiten_and_color
 
 Matrix = npt.NDArray[np.float64]
 
@@ -114,6 +114,47 @@ def test_constant_style_has_the_identity_for_its_root(pixels: int) -> None:
     statistics = style_statistics(torch.full((6, pixels), 3.7))
     torch.testing.assert_close(statistics.root, torch.eye(6))
     torch.testing.assert_close(statistics.mean, torch.full((6, 1), 3.7))
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.35, 0.0])
+def test_a_map_applies_to_pixels_outside_its_region(alpha: float) -> None:
+    """There too it is y = root W (x - center) + mean, clamped to the range of its own region."""
+    content, style = _matrix(6, 80, seed=1), _matrix(6, 70, seed=2)
+    others = _matrix(6, 50, seed=3, gain=30.0)
+    found = affine_map(content, style_statistics(style), alpha)(others)
+    ours, theirs = content.numpy(), style.numpy()
+    identity = np.eye(6)
+    matrix = _power(_covariance(theirs) + identity, 0.5) @ _power(
+        _covariance(ours) + identity, -0.5
+    )
+    moved = matrix @ (others.numpy() - ours.mean(axis=1, keepdims=True))
+    moved = np.clip(moved + theirs.mean(axis=1, keepdims=True), ours.min(), ours.max())
+    expected = alpha * moved + (1 - alpha) * others.numpy()
+    assert others.max() > content.max()
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.35])
+@pytest.mark.parametrize("pixels", [1, 16384, 40000])
+def test_a_map_in_place_gives_what_it_gives_at_once(pixels: int, alpha: float) -> None:
+    """Blocks of it have different sizes."""
+    features = _matrix(3, pixels, seed=4).float()
+    chosen = affine_map(features, style_statistics(_matrix(3, 40, seed=5).float()), alpha)
+    expected = chosen(features)
+    pointer = features.data_ptr()
+    result = chosen.apply_(features)
+    assert result.data_ptr() == features.data_ptr() == pointer
+    torch.testing.assert_close(result, expected)
+
+
+def test_a_map_may_change_a_part_of_a_larger_tensor() -> None:
+    whole = _matrix(4, 30, seed=6).float()
+    before = whole.clone()
+    map_ = AffineMap(2 * torch.eye(4), torch.zeros(4, 1), torch.ones(4, 1), -1e9, 1e9, 1.0)
+    map_.apply_(whole[:, 10:20])
+    torch.testing.assert_close(whole[:, 10:20], 2 * before[:, 10:20] + 1)
+    assert torch.equal(whole[:, :10], before[:, :10])
+    assert torch.equal(whole[:, 20:], before[:, 20:])
 
 
 def test_inputs_stay_as_they_are() -> None:

@@ -55,6 +55,7 @@ class TestDone:
         mask = str(photo_file)
         outcome = run(
             *("--alpha", "0.5", "--size", "256", "--match", "nearest", "--no-segment"),
+            *("--blend", "5"),
             *("--transfer-at", "encoder,skip", "--content-mask", mask, "--style-mask", mask),
             *("--timeout", "7", "--url", "there:1", "--protocol", "grpc"),
         )
@@ -68,6 +69,7 @@ class TestDone:
             "ALPHA": 0.5,
             "SIZE": 256,
             "MATCH": b"nearest",
+            "BLEND": 5,
             "SEGMENT": False,
             "TRANSFER_AT": b"encoder,skip",
         }
@@ -128,6 +130,7 @@ class TestExitCodes:
             run("--timeout", "0"),
             run("--repository", "somewhere"),
             run("--match", "closest"),
+            run("--blend", "soft"),
             run("--alpha", "much"),
         ):
             assert outcome.exit_code == 2

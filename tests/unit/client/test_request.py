@@ -27,6 +27,7 @@ ALL = {
     "transfer_at": "encoder,skip",
     "segment": False,
     "match": "nearest",
+    "blend": 3,
 }
 
 
@@ -75,6 +76,7 @@ class TestOptions:
         assert tensors["SIZE"].tolist() == [-1]
         assert tensors["SEGMENT"].tolist() == [False]
         assert tensors["MATCH"].tolist() == [b"nearest"]
+        assert tensors["BLEND"].tolist() == [3]
 
     @pytest.mark.parametrize("places", [("encoder", "skip"), ["encoder", "skip"], "encoder,skip"])
     def test_places(self, places):
@@ -100,6 +102,10 @@ class TestOptions:
             ("segment", "no"),
             ("match", 1),
             ("match", b"nearest"),
+            ("blend", 0.5),
+            ("blend", False),
+            ("blend", "soft"),
+            ("blend", -(2**31) - 1),
             ("transfer_at", 3),
             ("transfer_at", [1, 2]),
         ],

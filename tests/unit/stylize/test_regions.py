@@ -1,0 +1,125 @@
+"""Regions that a segmenter finds, and how soft their borders are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from photoreal.classes import ADE20K, GROUPS
+from photoreal.contract import DEFAULT_BLEND
+from photoreal.regions import Pair
+from photoreal.serve import stylize as stylize_module
+from photoreal.serve.stylize import (
+    Models,
+    StylizeRequest,
+    stylize,
+)
+
+from .conftest import (
+    LIMITS,
+    FakeModels,
+    models_of,
+    report_of,
+    rows,
+)
+
+
+def test_segmenter_s_classes_are_grouped_and_matched_by_kin(
+    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+) -> None:
+    classes = ("tree", "sky", "lake", "car")
+    fake.labels = [rows(16, 24, 1, 0, 2, 3), rows(20, 16, 1, 0)]
+    response = stylize(request_for(**gray), models_of(fake, classes), LIMITS)
+    assert [image.shape for image in fake.segmented] == [(3, 16, 24), (3, 20, 16)]
+    sky, vegetation, vehicle, water = (
+        GROUPS.index(name) for name in ("sky", "vegetation", "vehicle", "water")
+    )
+    assert fake.called["pairs"] == [
+        Pair(sky, sky),
+        Pair(vegetation, vegetation),
+        Pair(vehicle, None),
+        Pair(water, sky),
+    ]
+    report = report_of(response)
+    assert report["regions"] == "segmenter"
+    assert report["match"] == "nearest"
+    assert report["pairs"] == [
+        {"content": "sky", "style": "sky", "share": 0.25},
+        {"content": "vegetation", "style": "vegetation", "share": 0.25},
+        {"content": "vehicle", "style": "whole photo", "share": 0.25},
+        {"content": "water", "style": "sky", "share": 0.25},
+    ]
+
+
+def test_classes_of_one_group_add_up(
+    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+) -> None:
+    """Neither grass nor tree is likelier than the sky, but vegetation is."""
+    planes = np.array([0.3, 0.3, 0.4], dtype=np.float32).reshape(3, 1, 1)
+    even = np.broadcast_to(planes, (3, 2, 3))
+    models = Models(fake.transfer, lambda image: even, ("grass", "tree", "sky"))
+    report = report_of(stylize(request_for(**gray), models, LIMITS))
+    assert [pair["content"] for pair in report["pairs"]] == ["vegetation"]
+
+
+def test_large_photos_are_segmented_at_a_smaller_size(
+    request_for: Callable[..., StylizeRequest],
+    fake: FakeModels,
+    gray: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stylize_module, "SEGMENT_PIXELS", 600)
+    fake.labels = [rows(2, 3, 0, 1), rows(3, 2, 1, 1)]
+    stylize(request_for(**gray, size=48), models_of(fake, ("sky", "tree")), LIMITS)
+    assert [image.shape for image in fake.segmented] == [(3, 20, 30), (3, 27, 22)]
+    sky, vegetation = GROUPS.index("sky"), GROUPS.index("vegetation")
+    np.testing.assert_array_equal(fake.called["content_labels"], rows(48, 72, sky, vegetation))
+    assert (fake.called["style_labels"] == np.full((60, 48), vegetation)).all()
+
+
+def test_segmenter_may_follow_the_published_rule(
+    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+) -> None:
+    fake.labels = [rows(16, 24, 1, 0), rows(20, 16, 1, 1)]
+    models = models_of(fake, ("tree", "sky"))
+    report = report_of(stylize(request_for(**gray, match="published"), models, LIMITS))
+    assert [(p["content"], p["style"]) for p in report["pairs"]] == [("sky", "sky")]
+    assert report["unstyled"] == ["vegetation"]
+
+
+def test_segment_false_leaves_the_segmenter_alone(
+    request_for: Callable[..., StylizeRequest], fake: FakeModels
+) -> None:
+    response = stylize(request_for(segment=False), models_of(fake, ADE20K), LIMITS)
+    assert not fake.segmented
+    assert report_of(response)["regions"] == "whole"
+
+
+@pytest.mark.parametrize(
+    ("asked", "blend"),
+    [
+        ({"match": "published"}, DEFAULT_BLEND["published"]),
+        ({"match": "nearest"}, DEFAULT_BLEND["nearest"]),
+        ({"match": "published", "blend": 5}, 5),
+        ({"match": "nearest", "blend": 0}, 0),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("source", ["masks", "segmenter"])
+def test_borders_are_as_soft_as_the_rule_or_the_caller_says(
+    source: str,
+    asked: dict[str, Any],
+    blend: int,
+    request_for: Callable[..., StylizeRequest],
+    fake: FakeModels,
+    gray: dict[str, bytes],
+) -> None:
+    fake.labels = [rows(16, 24, 0, 1), rows(20, 16, 0, 1)]
+    masks = {}
+    if source == "masks":
+        masks = {"content_mask": fake.labels[0], "style_mask": fake.labels[1]}
+    stylize(request_for(**gray, **masks, **asked), models_of(fake, ("sky", "tree")), LIMITS)
+    assert fake.called["blend"] == blend

@@ -1,0 +1,73 @@
+"""A data folder of small labeled landscapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from photoreal.train.settings import Settings, Stage
+from photoreal.train.sources import TABLES
+
+HEIGHT, WIDTH = 80, 96
+Write = Callable[..., Path]
+
+
+def _landscape(number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """A blue upper part over a gray lower one (H, W, 3), and where it is blue."""
+    random = np.random.default_rng(number)
+    horizon = HEIGHT // 2 + int(random.integers(-12, 13))
+    sky = np.arange(HEIGHT)[:, None] < np.full(WIDTH, horizon)
+    photo = np.where(sky[..., None], (110, 160, 230), (105, 100, 95))
+    photo = photo + random.normal(0, 6, photo.shape) + random.integers(-15, 16)
+    return np.clip(photo, 0, 255).astype(np.uint8), sky
+
+
+@pytest.fixture(scope="session")
+def write_photo() -> Write:
+    """Writes one landscape with its labels, for any source; returns the photo's path."""
+    values = {"camvid": (0, 3), "labelmefacade": (6, 4), "ade_sky": (1, 0)}
+
+    def write(data: Path, source: str, part: str, number: int) -> Path:
+        photo, sky = _landscape(number)
+        folder = data / source / part
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{number:03d}.jpg"
+        Image.fromarray(photo).save(path, quality=95)
+        labels = np.where(sky, *values[source]).astype(np.uint8)
+        labels[:2] = len(TABLES["camvid"]) - 1 if source == "camvid" else labels[:2]
+        Image.fromarray(labels).save(path.with_suffix(".png"))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory, write_photo: Write) -> Path:
+    """Eight photos to train with, two for validation and two for the test; nobody changes it."""
+    folder = tmp_path_factory.mktemp("data")
+    for part, numbers in (("train", range(8)), ("val", (8, 9)), ("test", (10, 11))):
+        for number in numbers:
+            write_photo(folder, "camvid", part, number)
+    return folder
+
+
+@pytest.fixture
+def settings() -> Callable[..., Settings]:
+    """Settings of a run that takes seconds; any of them may be given."""
+
+    def make(**given: Any) -> Settings:
+        values: dict[str, Any] = {
+            "width": 4,
+            "stages": (Stage(4, 64, 2), Stage(2, 72, 2)),
+            "warmup": 2,
+            "averaging": 0.5,
+        }
+        return Settings(**(values | given))
+
+    return make

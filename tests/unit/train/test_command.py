@@ -1,0 +1,131 @@
+"""`photoreal train-segmenter` and `photoreal evaluate-segmenter`, as a person calls them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from photoreal.cli import CALLER_ERROR, FAILED, main
+from photoreal.segmenter import Segmenter
+from photoreal.train.settings import Settings, Stage
+from photoreal.train.sources import CLASSES
+from photoreal.weights.networks import load_segmenter, save_segmenter
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path, settings: Callable[..., Settings]) -> Path:
+    path = tmp_path / "mine.json"
+    path.write_text(settings(stages=(Stage(2, 64, 2),)).to_json())
+    return path
+
+
+@pytest.mark.parametrize("command", ["train-segmenter", "evaluate-segmenter"])
+def test_help_says_what_the_data_are(command: str, capsys: Capture) -> None:
+    assert main([command, "--help"]) == 0
+    assert "DATA" in capsys.readouterr().out
+
+
+def test_a_run_ends_with_a_table_of_accuracies_and_can_be_resumed(
+    data: Path, settings_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    run = tmp_path / "run"
+    common = [str(data), "-o", str(run), "--workers", "0", "--every", "1"]
+    assert main(["train-segmenter", *common, "--settings", str(settings_file)]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    for words in ("step 1: loss", "step 2: loss", "validation", "source", "all pixels", "camvid"):
+        assert words in shown.out
+    table = shown.out[shown.out.index("all pixels") :]
+    assert "sky" in table
+    assert "ground" in table
+    assert load_segmenter(run)[1] == CLASSES
+    assert Settings.read(run / "settings.json").steps == 2
+    weights = (run / "encoder_epoch_20.pth").read_bytes()
+
+    assert main(["train-segmenter", *common]) == FAILED  # without --resume
+    assert "holds a training already" in capsys.readouterr().err
+    assert main(["train-segmenter", *common, "--resume"]) == 0
+    assert "all pixels" in capsys.readouterr().out
+    assert (run / "encoder_epoch_20.pth").read_bytes() == weights
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_broken_data_end_a_run_before_it_begins(
+    part: str, data: Path, settings_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    broken = sorted((tmp_path / "data" / "camvid" / part).glob("*.png"))[-1]
+    broken.write_bytes(b"no picture")
+    call = [str(tmp_path / "data"), "-o", str(tmp_path / "run"), "--settings", str(settings_file)]
+    assert main(["train-segmenter", *call]) == FAILED
+    error = capsys.readouterr().err
+    assert error == f"Error: camvid/{part}/{broken.name} does not open as a picture.\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_data_folder_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "data").mkdir()
+    call = [str(tmp_path / "data"), "-o", str(tmp_path / "run")]
+    assert main(["train-segmenter", *call]) == FAILED
+    error = capsys.readouterr().err
+    assert error.startswith("Error: There are no photos to train with")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_unsound_settings_are_refused(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text('{"width": 0}')
+    call = [str(data), "-o", str(tmp_path / "run"), "--settings", str(file)]
+    assert main(["train-segmenter", *call]) == FAILED
+    assert "The settings do not fit together" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_gpu_that_is_not_there_is_refused(
+    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    call = [str(data), "-o", str(tmp_path / "run"), "--device", "cuda"]
+    assert main(["train-segmenter", *call]) == FAILED
+    assert "CUDA was asked for and is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nowhere", "-o", "run"], ["DATA"], ["DATA", "-o", "run", "--settings", "none.json"]],
+    ids=" ".join,
+)
+def test_a_call_that_has_to_be_changed(
+    arguments: list[str], data: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data)
+    call = [str(data) if one == "DATA" else one for one in arguments]
+    assert main(["train-segmenter", *call]) == CALLER_ERROR
+    assert "Error: " in capsys.readouterr().err
+
+
+def test_a_segmenter_is_measured_in_every_light(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    torch.manual_seed(0)
+    save_segmenter(tmp_path / "mine", Segmenter(4, len(CLASSES)), CLASSES)
+    assert main(["evaluate-segmenter", str(data), "--segmenter", str(tmp_path / "mine")]) == 0
+    shown = capsys.readouterr().out
+    for words in ("camvid", "as it is", "night", "fog", "black and white"):
+        assert words in shown
+
+
+def test_a_segmenter_with_other_classes_is_refused(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    save_segmenter(tmp_path / "mine", Segmenter(4, 2), ("sky", "tree"))
+    call = [str(data), "--segmenter", str(tmp_path / "mine")]
+    assert main(["evaluate-segmenter", *call]) == FAILED
+    assert "The segmenter's classes are sky, tree; the labels know" in capsys.readouterr().err

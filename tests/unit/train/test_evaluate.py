@@ -1,0 +1,159 @@
+"""The measure of a segmenter, on ones that are right or wrong by design."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from photoreal.segmenter import Segmenter
+from photoreal.train.evaluate import SHORT_SIDES, Score, accuracy, evaluate
+from photoreal.train.lights import LIGHTS
+from photoreal.train.sources import (
+    CLASSES,
+    IGNORE,
+    NOT_SKY,
+    SKY,
+    LabeledPhoto,
+    Read,
+    list_photos,
+    read_all,
+)
+
+GROUND = CLASSES.index("ground")
+BLUE, GRAY = (100, 150, 250), (100, 100, 100)
+
+
+class ByColor(Segmenter):
+    """Takes blue for the sky and all else for ground; notes the sizes that it sees."""
+
+    def __init__(self) -> None:
+        super().__init__(4, len(CLASSES))
+        self.seen: list[tuple[int, ...]] = []
+
+    def labels(self, images: Tensor) -> Tensor:
+        assert not self.training
+        self.seen.append(tuple(images.shape))
+        blue = images[:, 2] > images[:, 0] + 0.2
+        return torch.where(blue, SKY, GROUND).to(torch.uint8)
+
+
+def _photo(source: str, targets: list[list[int]], blue: list[list[int]], size: int) -> Read:
+    """A photo of 4 x 4 patches and its targets; patches are blue or gray."""
+    side = size // 4
+    grow = np.ones((side, side), dtype=np.uint8)
+    colors = np.array([GRAY, BLUE], dtype=np.uint8)
+    return (
+        colors[np.kron(np.array(blue, dtype=np.uint8), grow)],
+        np.kron(np.array(targets, dtype=np.uint8), grow),
+    )
+
+
+def _item(source: str) -> LabeledPhoto:
+    return LabeledPhoto(source, "a.jpg", Path("a.jpg"), Path("a.png"))
+
+
+MIXED = [[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_confusion_counts_labeled_pixels_by_what_was_found() -> None:
+    building = CLASSES.index("building")
+    targets = [
+        [SKY, SKY, SKY, IGNORE],
+        [SKY, GROUND, SKY, building],
+        [GROUND] * 4,
+        [IGNORE, IGNORE, building, building],
+    ]
+    size = SHORT_SIDES["camvid"]
+    photo = _photo("camvid", targets, MIXED, size)
+    (score,) = evaluate(ByColor(), [_item("camvid")], [photo]).values()
+    assert score.names == CLASSES
+    patch = (size // 4) ** 2
+    expected = np.zeros((len(CLASSES), len(CLASSES)), dtype=np.int64)
+    expected[SKY, SKY], expected[SKY, GROUND] = 4 * patch, patch
+    expected[GROUND, SKY], expected[GROUND, GROUND] = patch, 4 * patch
+    expected[building, GROUND] = 3 * patch
+    np.testing.assert_array_equal(score.confusion, expected)
+    assert score.accuracy == pytest.approx(8 / 13)
+    assert score.by_class() == {
+        "sky": pytest.approx(0.8),
+        "building": 0.0,
+        "ground": pytest.approx(0.8),
+    }
+
+
+def test_a_source_of_sky_alone_is_measured_on_the_sky_alone() -> None:
+    targets = [[SKY] * 4, [SKY, NOT_SKY, NOT_SKY, IGNORE], [NOT_SKY] * 4, [SKY, SKY, SKY, SKY]]
+    photo = _photo("ade_sky", targets, MIXED, 64)
+    (score,) = evaluate(ByColor(), [_item("ade_sky")], [photo]).values()
+    assert score.names == ("not sky", "sky")
+    np.testing.assert_array_equal(score.confusion, np.array([[5, 1], [4, 5]]) * 16**2)
+    assert score.accuracy == pytest.approx(10 / 15)
+
+
+def test_photos_of_one_source_add_up_and_sources_stay_apart() -> None:
+    right = _photo("ade_sky", [[SKY] * 4] * 4, [[1] * 4] * 4, 32)
+    wrong = _photo("ade_sky", [[SKY] * 4] * 4, [[0] * 4] * 4, 32)
+    other = _photo("camvid", [[GROUND] * 4] * 4, [[0] * 4] * 4, 32)
+    done: list[int] = []
+    segmenter = ByColor().train()
+    scores = evaluate(
+        segmenter,
+        [_item("ade_sky"), _item("camvid"), _item("ade_sky")],
+        [right, other, wrong],
+        lambda: done.append(1),
+    )
+    assert segmenter.training  # as it was before
+    assert len(done) == 3
+    assert {source: score.accuracy for source, score in scores.items()} == {
+        "ade_sky": 0.5,
+        "camvid": 1.0,
+    }
+    assert scores["ade_sky"].confusion.sum() == 2 * 32**2
+    assert accuracy(scores) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [("camvid", (240, 300)), ("labelmefacade", (300, 375)), ("ade_sky", (80, 100))],
+)
+def test_photos_are_measured_at_their_source_s_size(source: str, seen: tuple[int, int]) -> None:
+    segmenter = ByColor()
+    targets = np.full((80, 100), SKY, dtype=np.uint8)
+    photo = np.full((80, 100, 3), BLUE, dtype=np.uint8)
+    (score,) = evaluate(segmenter, [_item(source)], [(photo, targets)]).values()
+    assert segmenter.seen == [(1, 3, *seen)]
+    assert score.accuracy == 1.0
+    assert score.confusion.sum() == seen[0] * seen[1]
+
+
+def test_a_change_of_light_is_made_before_the_segmenter_looks(data: Path) -> None:
+    items = list_photos(data, "test")
+    pictures = read_all(items)
+    plain = accuracy(evaluate(ByColor(), items, pictures))
+    blind = accuracy(evaluate(ByColor(), items, pictures, change=lambda picture: 0 * picture))
+    assert plain > 0.97
+    assert blind < 0.7  # all is ground
+
+
+def test_nothing_labeled_gives_no_accuracy() -> None:
+    score = Score(CLASSES)
+    assert score.accuracy == 0.0
+    assert score.by_class() == {}
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+def test_lights_change_a_picture_and_keep_it_one(light: str, photo: Callable[..., Read]) -> None:
+    picture = np.asarray(photo(24, 32), dtype=np.float32) / np.float32(255)
+    before = picture.copy()
+    changed = LIGHTS[light](picture)
+    np.testing.assert_array_equal(picture, before)
+    assert changed.shape == picture.shape
+    assert changed.dtype == np.float32
+    assert 0 <= changed.min() <= changed.max() <= 1
+    assert (np.abs(changed - picture).mean() > 0.05) == (light != "as it is")
+    np.testing.assert_array_equal(LIGHTS[light](picture), changed)

@@ -1,0 +1,75 @@
+"""The loss of a training against its definition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from photoreal.train.loop import segmentation_loss
+from photoreal.train.sources import CLASSES, IGNORE, NOT_SKY, SKY
+
+COUNT = len(CLASSES)
+
+
+def _scores(*, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 3 * torch.randn((2, COUNT, 6, 5), generator=generator, dtype=torch.float64)
+
+
+def _classes() -> torch.Tensor:
+    return torch.randint(0, COUNT, (2, 6, 5), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.03, 0.5])
+def test_labeled_pixels_cost_their_cross_entropy(smoothing: float) -> None:
+    scores, targets = _scores(), _classes()
+    expected = F.cross_entropy(scores, targets, label_smoothing=smoothing)
+    torch.testing.assert_close(segmentation_loss(scores, targets, smoothing), expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_not_sky_costs_the_probability_of_the_sky(smoothing: float) -> None:
+    scores = _scores()
+    targets = torch.full((2, 6, 5), NOT_SKY)
+    expected = -torch.log(1 - scores.softmax(dim=1)[:, SKY]).mean()
+    torch.testing.assert_close(segmentation_loss(scores, targets, smoothing), expected)
+
+
+def test_ignored_pixels_cost_nothing_and_do_not_count() -> None:
+    scores, targets = _scores(), _classes()
+    targets[:, 3:] = IGNORE
+    found = segmentation_loss(scores, targets, 0.1)
+    expected = F.cross_entropy(scores[:, :, :3], targets[:, :3], label_smoothing=0.1)
+    torch.testing.assert_close(found, expected)
+    scores[:, :, 3:] = 50 * torch.randn(2, COUNT, 3, 5, dtype=torch.float64)
+    torch.testing.assert_close(segmentation_loss(scores, targets, 0.1), expected)
+
+
+def test_kinds_of_targets_mix_by_their_pixels() -> None:
+    scores, targets = _scores(), _classes()
+    targets[:, 2:4], targets[:, 4:] = NOT_SKY, IGNORE
+    labeled = F.cross_entropy(scores[:, :, :2], targets[:, :2], label_smoothing=0.03)
+    not_sky = -torch.log(1 - scores.softmax(dim=1)[:, SKY, 2:4]).mean()
+    found = segmentation_loss(scores, targets, 0.03)
+    torch.testing.assert_close(found, (labeled + not_sky) / 2)
+
+
+def test_nothing_labeled_costs_nothing_and_moves_nothing() -> None:
+    scores = _scores().requires_grad_()
+    loss = segmentation_loss(scores, torch.full((2, 6, 5), IGNORE), 0.03)
+    assert loss.item() == 0
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert not gradient.any()
+
+
+@pytest.mark.parametrize("target", [SKY, NOT_SKY])
+def test_certainty_keeps_the_loss_and_its_gradient_finite(target: int) -> None:
+    scores = torch.zeros(1, COUNT, 2, 2)
+    scores[:, SKY] = -200.0 if target == SKY else 200.0
+    scores.requires_grad_()
+    loss = segmentation_loss(scores, torch.full((1, 2, 2), target), 0.0)
+    assert loss.item() == pytest.approx(200, rel=0.02)
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().max() > 0.1
