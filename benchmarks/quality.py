@@ -29,6 +29,8 @@ from photoreal.errors import InvalidOption, InvalidRequest, PhotorealError
 from photoreal.preprocess import Limits, check_size
 from photoreal.serve.stylize import FloatImage
 from photoreal.transfer import NetworkEngine
+from photoreal.vgg import Decoder, Encoder
+from photoreal.weights.builtin import ORIGINAL_SHARE, builtin_parameters
 from photoreal.weights.networks import BUILTIN, load_segmenter, load_wct2
 
 FAILED, CALLER_ERROR, INTERRUPTED = 1, 2, 130
@@ -54,6 +56,13 @@ def make_variants(
         raise InvalidOption("Automatic regions need a segmenter; name one with --segmenter.")
     sets = dict.fromkeys(",".join(options.parse_places(one)) for one in places)
     return [Variant(source, one) for one in sets for source in wanted]
+
+
+def _networks(weights: str, original_share: float) -> tuple[Encoder, Decoder]:
+    encoder, decoder = load_wct2(weights)
+    if weights == BUILTIN:
+        decoder.load_state_dict(builtin_parameters("cat5", original_share)[1])
+    return encoder, decoder
 
 
 def write_report(
@@ -119,6 +128,13 @@ def _picture(values: FloatImage) -> Image.Image:
     help="Where the transform happens; repeat to compare.",
 )
 @click.option("--weights", default=BUILTIN, show_default=True, metavar="NAME_OR_FOLDER")
+@click.option(
+    "--original-share",
+    type=click.FloatRange(0, 1),
+    default=ORIGINAL_SHARE,
+    show_default=True,
+    help="How much of the features before pooling the built-in weights take over.",
+)
 @click.option("--size", type=int, default=DEFAULT_SIZE, show_default=True, metavar="PIXELS")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N pairs only.")
 @click.option(
@@ -134,6 +150,7 @@ def quality(
     segmenter: str | None,
     places: tuple[str, ...],
     weights: str,
+    original_share: float,
     size: int,
     limit: int | None,
     reconstruction: bool,
@@ -152,7 +169,7 @@ def quality(
     console = Console(stderr=True)
     for name in found.skipped:
         console.print(f"Skipped {name}: it has no style photo.", markup=False)
-    stylizer = Stylizer(NetworkEngine(*load_wct2(weights)))
+    stylizer = Stylizer(NetworkEngine(*_networks(weights, original_share)))
     if segmenter is not None:
         stylizer = Stylizer(stylizer.engine, *load_segmenter(segmenter))
     output.mkdir(parents=True, exist_ok=True)
@@ -161,6 +178,7 @@ def quality(
         "folder": folder.resolve().name,
         "size": size,
         "weights": Path(weights).name,
+        "original share": original_share,
         "segmenter": None if segmenter is None else Path(segmenter).name,
         "skipped": " ".join(found.skipped) or None,
     }

@@ -27,11 +27,17 @@ _RANDOM_DEVIATION = 0.3
 # Share of the features before pooling in what cat5 joins; the unpooled bands have the rest.
 # Deep levels know regions to 8 pixels only, so their corrections show as blocks along region
 # borders and on flat skies; at a tenth of the weight they no longer do.
-_ORIGINAL_SHARE = 0.9
+ORIGINAL_SHARE = 0.9
 
 
-def builtin_parameters(unpool: Unpool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """State dicts of the encoder and of the decoder for a way of unpooling."""
+def builtin_parameters(
+    unpool: Unpool, original_share: float = ORIGINAL_SHARE
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """State dicts of the encoder and of the decoder for a way of unpooling.
+
+    `original_share` in 0..1 is how much of the features before a pooling "cat5" takes over; the
+    weights reconstruct exactly with any.
+    """
     encoder = {
         name: torch.zeros_like(value) for name, value in Encoder(unpool).state_dict().items()
     }
@@ -39,7 +45,7 @@ def builtin_parameters(unpool: Unpool) -> tuple[dict[str, Tensor], dict[str, Ten
         name: torch.zeros_like(value) for name, value in Decoder(unpool).state_dict().items()
     }
     _fill_encoder(encoder)
-    _fill_decoder(decoder, unpool)
+    _fill_decoder(decoder, unpool, original_share)
     return encoder, decoder
 
 
@@ -58,7 +64,7 @@ def _fill_encoder(parameters: Mapping[str, Tensor]) -> None:
         weight[half:] = _random_filters(name, tuple(weight[half:].shape))
 
 
-def _fill_decoder(parameters: Mapping[str, Tensor], unpool: Unpool) -> None:
+def _fill_decoder(parameters: Mapping[str, Tensor], unpool: Unpool, original_share: float) -> None:
     for name in ("conv4_1", "conv3_1", "conv2_1"):
         _set_centre(parameters[f"{name}.weight"], 2.0)
     for name in ("conv3_3", "conv3_2"):
@@ -69,7 +75,7 @@ def _fill_decoder(parameters: Mapping[str, Tensor], unpool: Unpool) -> None:
         channels = weight.shape[0]
         # The sum of the four unpooled bands and the original features, the fifth of cat5, are
         # equal where nothing was transformed: any mixture of both reconstructs.
-        gains = [1.0 - _ORIGINAL_SHARE] * 4 + [_ORIGINAL_SHARE] if unpool == "cat5" else [1.0]
+        gains = [1.0 - original_share] * 4 + [original_share] if unpool == "cat5" else [1.0]
         for part, gain in enumerate(gains):
             _set_centre(weight[:, part * channels : (part + 1) * channels], gain)
     basis = _patch_basis()
