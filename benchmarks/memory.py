@@ -60,18 +60,21 @@ def measure_memory(server: Server, files: Files, megapixels: Sequence[float]) ->
     processes = session_processes(server.pid)
     idle = proportional_bytes(processes) / _MB
     rows: list[dict[str, Cell]] = []
+    sizes: list[float] = []
+    peaks: list[float] = []
     for wanted in sorted(megapixels):
         with watched(processes) as figures:
             seconds, result = timed_request(server, files, round(sqrt(wanted * 1e6 / _ASPECT)))
+        sizes.append(result.report["width"] * result.report["height"] / 1e6)
+        peaks.append(max(figures) / _MB)
         rows.append(
             {
-                "megapixels": result.report["width"] * result.report["height"] / 1e6,
-                "peak_mb": max(figures) / _MB,
+                "megapixels": sizes[-1],
+                "peak_mb": peaks[-1],
                 "seconds": seconds,
                 "samples": len(figures),
             }
         )
-    sizes, peaks = ([float(row[key]) for row in rows] for key in ("megapixels", "peak_mb"))  # type: ignore[arg-type]
     line = fit_line(sizes, peaks)
     for row, size in zip(rows, sizes, strict=True):
         row |= {"fit_mb": line.at(size), "slope": line.slope, "offset": line.offset}

@@ -24,16 +24,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from photoreal import options
+from photoreal.cli import FAILED, run_command
 from photoreal.contract import DEFAULT_SIZE, DEFAULT_TRANSFER_AT
-from photoreal.errors import InvalidOption, InvalidRequest, PhotorealError
+from photoreal.errors import InvalidOption
 from photoreal.preprocess import Limits, check_size
 from photoreal.serve.stylize import FloatImage
 from photoreal.transfer import NetworkEngine
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.builtin import ORIGINAL_SHARE, builtin_parameters
 from photoreal.weights.networks import BUILTIN, load_segmenter, load_wct2
-
-FAILED, CALLER_ERROR, INTERRUPTED = 1, 2, 130
 
 _LIMITS = Limits()
 
@@ -222,21 +221,11 @@ def _progress(console: Console) -> Progress:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 a failure, 2 a call to change."""
-    arguments = None if argv is None else list(argv)
     try:
-        outcome = quality.main(arguments, prog_name="quality.py", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    except PhotorealError as error:
-        click.echo(f"Error: {error}", err=True)
-        return CALLER_ERROR if isinstance(error, InvalidRequest) else FAILED
+        return run_command(quality, "quality.py", argv)
     except OSError as error:
         click.echo(f"Error: the report cannot be written ({error.strerror}).", err=True)
         return FAILED
-    return outcome if isinstance(outcome, int) else 0
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,30 +12,20 @@ import torch
 from quality_metrics import Floats, lab, psnr, seam_ratio, structure_kept, style_distance
 from quality_pairs import InvalidPair, PhotoPair
 from quality_report import Measures, Variant
+from serving import Inputs, in_process
 
 from photoreal import regions
-from photoreal.contract import Place
 from photoreal.errors import InvalidRequest
 from photoreal.preprocess import Limits, decode_mask, decode_photo
 from photoreal.regions import LabelMap, Pair
 from photoreal.segmenter import Segmenter
-from photoreal.serve.stylize import FloatImage, Models, StylizeRequest, Transferred, stylize
-from photoreal.transfer import Engine, LabelledImage, transfer
+from photoreal.serve.stylize import FloatImage, Models, StylizeRequest, stylize
+from photoreal.transfer import Engine
 
 _LIMITS = Limits()
 _Regions = tuple[
     LabelMap, LabelMap, Sequence[Pair]
 ]  # of the content, of the style, who takes whose
-
-
-class Inputs(NamedTuple):
-    """What the server hands to the transfer: pictures (3, H, W) in 0..1 at working size."""
-
-    content: FloatImage
-    style: FloatImage
-    content_labels: LabelMap
-    style_labels: LabelMap
-    pairs: Sequence[Pair]
 
 
 class Run(NamedTuple):
@@ -57,32 +47,8 @@ class Stylizer:
     def run(self, request: StylizeRequest) -> Run:
         """Serve a request and keep what the transfer was given; raises InvalidRequest."""
         seen: list[Inputs] = []
-
-        def keep_and_transfer(
-            content: FloatImage,
-            style: FloatImage,
-            content_labels: LabelMap,
-            style_labels: LabelMap,
-            *,
-            pairs: Sequence[Pair],
-            alpha: float,
-            places: Collection[Place],
-            blend: int,
-        ) -> Transferred:
-            seen.append(Inputs(content, style, content_labels, style_labels, pairs))
-            result = transfer(
-                LabelledImage(torch.from_numpy(content[None]), content_labels),
-                LabelledImage(torch.from_numpy(style[None]), style_labels),
-                pairs,
-                self.engine,
-                alpha=alpha,
-                places=places,
-                blend=blend,
-            )
-            return Transferred(result[0].numpy())
-
         models = Models(
-            transfer=keep_and_transfer,
+            transfer=in_process(self.engine, seen),
             segment=None if self.segmenter is None else _prober(self.segmenter),
             segmenter_classes=self.classes,
         )

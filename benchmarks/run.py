@@ -41,12 +41,12 @@ from stages import measure_stages
 from tables import Part, Spread
 
 from photoreal import kernels
+from photoreal.cli import FAILED, run_command
 from photoreal.errors import PhotorealError
 from photoreal.serve.cores import available_cores
 from photoreal.serve.launcher import DEFAULT_REPOSITORY
 from photoreal.serve.repository import models_to_load
 
-FAILED, INTERRUPTED = 1, 130
 OUTPUT = Path(__file__).parent / "results" / "latest"
 CHART = "stages.svg"
 
@@ -241,21 +241,11 @@ class _Teller:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 a failure, 2 a call to change."""
-    arguments = None if argv is None else list(argv)
     try:
-        outcome = bench.main(arguments, prog_name="run.py", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    except PhotorealError as error:
-        click.echo(f"Error: {error}", err=True)
-        return FAILED
+        return run_command(bench, "run.py", argv)
     except OSError as error:
         click.echo(f"Error: a file cannot be written or read ({error.strerror}).", err=True)
         return FAILED
-    return outcome if isinstance(outcome, int) else 0
 
 
 def _restart_tuned() -> None:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import click
 import numpy as np
+import torch
 from PIL import Image
 
 from photoreal import regions
@@ -29,7 +30,15 @@ from photoreal.preprocess import Limits
 from photoreal.regions import LabelMap, Pair
 from photoreal.serve.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launcher import Server, ServeSettings
-from photoreal.serve.stylize import FloatImage, Models, StylizeRequest, Transferred, stylize
+from photoreal.serve.stylize import (
+    FloatImage,
+    Models,
+    StylizeRequest,
+    Transfer,
+    Transferred,
+    stylize,
+)
+from photoreal.transfer import Engine, LabelledImage, transfer
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_bundle, load_wct2
 
@@ -117,6 +126,33 @@ def transfer_inputs(files: Files, size: int) -> Inputs:
     )
     stylize(request, Models(capture), LIMITS)
     return seen[0]
+
+
+def in_process(engine: Engine, seen: list[Inputs] | None = None) -> Transfer:
+    """The `wct2` model as a function that runs an engine of this process.
+
+    `seen` takes the inputs of each call.
+    """
+
+    def run(
+        content: FloatImage,
+        style: FloatImage,
+        content_labels: LabelMap,
+        style_labels: LabelMap,
+        *,
+        pairs: Sequence[Pair],
+        alpha: float,
+        places: Collection[Place],
+        blend: int,
+    ) -> Transferred:
+        if seen is not None:
+            seen.append(Inputs(content, style, content_labels, style_labels, pairs))
+        pictures = ((content, content_labels), (style, style_labels))
+        ours, theirs = (LabelledImage(torch.from_numpy(one[None]), two) for one, two in pictures)
+        result = transfer(ours, theirs, pairs, engine, alpha=alpha, places=places, blend=blend)
+        return Transferred(result[0].numpy())
+
+    return run
 
 
 def networks(repository: Path) -> tuple[Encoder, Decoder]:

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from serving import LIMITS, Files, networks
+from serving import LIMITS, Files, in_process, networks
 from tables import Cell, Column, Part, Spread
 from torch import Tensor
 
-from photoreal.contract import LEVELS, SEGMENTER, SEGMENTER_CLASSES_FILE, Place
-from photoreal.regions import LabelMap, Pair
+from photoreal.contract import LEVELS, SEGMENTER, SEGMENTER_CLASSES_FILE
 from photoreal.serve.adapter import is_exported
 from photoreal.serve.onnx_session import open_session
-from photoreal.serve.stylize import FloatImage, Models, StylizeRequest, Transferred, stylize
-from photoreal.transfer import Engine, LabelledImage, NetworkEngine, transfer
+from photoreal.serve.stylize import FloatImage, Models, StylizeRequest, stylize
+from photoreal.transfer import Engine, NetworkEngine
 from photoreal.vgg import Encoded, Skips
 
 STAGES = (
@@ -107,28 +104,7 @@ def stage_seconds(
     """Seconds of every stage of one request, and in "total"; raises InvalidRequest."""
     timing = TimingEngine(engine)
 
-    def run(
-        content: FloatImage,
-        style: FloatImage,
-        content_labels: LabelMap,
-        style_labels: LabelMap,
-        *,
-        pairs: Sequence[Pair],
-        alpha: float,
-        places: Collection[Place],
-        blend: int,
-    ) -> Transferred:
-        result = transfer(
-            LabelledImage(torch.from_numpy(content[None]), content_labels),
-            LabelledImage(torch.from_numpy(style[None]), style_labels),
-            pairs,
-            timing,
-            alpha=alpha,
-            places=places,
-            blend=blend,
-        )
-        return Transferred(result[0].numpy())
-
+    run = in_process(timing)
     models = Models(run) if segmenter is None else Models(run, segmenter, segmenter.classes)
     report = json.loads(stylize(request, models, LIMITS).report)["seconds"]
     found = {**dict.fromkeys(STAGES, 0.0), **report, **timing.seconds}

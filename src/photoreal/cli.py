@@ -129,9 +129,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments after the program's name; those of the process unless given.
     """
+    return run_command(photoreal, "photoreal", argv)
+
+
+def run_command(command: click.Command, name: str, argv: Sequence[str] | None) -> int:
+    """Run a command under a name and return its exit code, as `main` does."""
     arguments = None if argv is None else list(argv)
     try:
-        outcome = photoreal.main(arguments, prog_name="photoreal", standalone_mode=False)
+        outcome = command.main(arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code

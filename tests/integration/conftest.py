@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import memory
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -231,16 +232,4 @@ def refused(
 @pytest.fixture(scope="session")
 def session_processes() -> Callable[[int], set[int]]:
     """Lists the processes of a session: those of a server are in the one that it leads."""
-
-    def processes(session: int) -> set[int]:
-        found = set()
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):  # it has just ended
-                continue
-            if int(fields[3]) == session and fields[0] != "Z":
-                found.add(int(stat.parent.name))
-        return found
-
-    return processes
+    return memory.session_processes
