@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photoreal.regions import LabelMap, Pair, resize_labels
-from photoreal.serve.stylize import FloatImage
+from photoreal.serve.request import FloatImage
 from photoreal.vgg import Decoder, Encoder
 
 _MULTIPLE = 8  # three poolings by two

@@ -28,7 +28,7 @@ from photoreal.cli import FAILED, run_command
 from photoreal.contract import DEFAULT_SIZE, DEFAULT_TRANSFER_AT
 from photoreal.errors import InvalidOption
 from photoreal.preprocess import Limits, check_size
-from photoreal.serve.stylize import FloatImage
+from photoreal.serve.request import FloatImage
 from photoreal.transfer import NetworkEngine
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.builtin import ORIGINAL_SHARE, builtin_parameters

@@ -19,7 +19,8 @@ from photoreal.errors import InvalidRequest
 from photoreal.preprocess import Limits, decode_mask, decode_photo
 from photoreal.regions import LabelMap, Pair
 from photoreal.segmenter import Segmenter
-from photoreal.serve.stylize import FloatImage, Models, StylizeRequest, stylize
+from photoreal.serve.request import FloatImage, Models, StylizeRequest
+from photoreal.serve.stylize import stylize
 from photoreal.transfer import Engine
 
 _LIMITS = Limits()

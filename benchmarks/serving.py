@@ -30,14 +30,8 @@ from photoreal.preprocess import Limits
 from photoreal.regions import LabelMap, Pair
 from photoreal.serve.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launcher import Server, ServeSettings
-from photoreal.serve.stylize import (
-    FloatImage,
-    Models,
-    StylizeRequest,
-    Transfer,
-    Transferred,
-    stylize,
-)
+from photoreal.serve.request import FloatImage, Models, StylizeRequest, Transfer, Transferred
+from photoreal.serve.stylize import stylize
 from photoreal.transfer import Engine, LabelledImage, transfer
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_bundle, load_wct2

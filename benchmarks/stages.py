@@ -18,7 +18,8 @@ from torch import Tensor
 from photoreal.contract import LEVELS, SEGMENTER, SEGMENTER_CLASSES_FILE
 from photoreal.serve.adapter import is_exported
 from photoreal.serve.onnx_session import open_session
-from photoreal.serve.stylize import FloatImage, Models, StylizeRequest, stylize
+from photoreal.serve.request import FloatImage, Models, StylizeRequest
+from photoreal.serve.stylize import stylize
 from photoreal.transfer import Engine, NetworkEngine
 from photoreal.vgg import Encoded, Skips
 

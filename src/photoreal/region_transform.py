@@ -16,7 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from photoreal.regions import LabelMap, Pair, resize_labels
-from photoreal.whitening import AffineMap, StyleStatistics, affine_map, style_statistics
+from photoreal.whitening import (
+    AffineMap,
+    StyleStatistics,
+    affine_map,
+    moments,
+    style_statistics,
+)
 
 
 def measure_regions(
@@ -33,10 +39,10 @@ def measure_regions(
     for label in wanted:
         indices = None if label is None else np.flatnonzero(small == label)
         if indices is None or indices.size == small.size:
-            found[label] = style_statistics(flat)
+            found[label] = style_statistics(moments(flat))
         elif indices.size:
             region = flat.index_select(1, torch.from_numpy(indices).to(flat.device))
-            found[label] = style_statistics(region)
+            found[label] = style_statistics(moments(region))
     return found
 
 
@@ -91,7 +97,7 @@ class RegionTransform:
             style = statistics.get(self._styles[label])
             if style is not None:
                 region = gathered[:, start:end]
-                maps[label] = affine_map(region, style, self._alpha)
+                maps[label] = affine_map(moments(region), style, self._alpha)
                 maps[label].apply_(region)
             start = end
         if not whole:

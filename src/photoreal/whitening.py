@@ -15,8 +15,21 @@ import torch
 from torch import Tensor
 
 _CHUNK = 1 << 14
-"""Columns that are transformed at a time: such a block stays in the processor's cache, and
+"""Columns that are worked on at a time: such a block stays in the processor's cache, and
 no second tensor as large as the features is made."""
+
+
+class Moments(NamedTuple):
+    """What the map of a region depends on.
+
+    `mean` is (C, 1), `covariance` (C, C) with the divisor N - 1 (1 for a single pixel); `low`
+    and `high` are the range of all values.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    low: float
+    high: float
 
 
 class StyleStatistics(NamedTuple):
@@ -54,53 +67,57 @@ class AffineMap(NamedTuple):
 
     def apply_(self, features: Tensor) -> Tensor:
         """Transform features (C, N) in place, block by block."""
-        for block in _blocks(features):
+        for block in blocks(features):
             block.copy_(self(block))
         return features
 
 
-def _blocks(features: Tensor) -> Iterator[Tensor]:
+def blocks(features: Tensor) -> Iterator[Tensor]:
     """Views of features (C, N) that cover them."""
     for start in range(0, features.shape[1], _CHUNK):
         yield features[:, start : start + _CHUNK]
 
 
-def _eigen(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (C, 1), and eigenvalues (at least 1) and eigenvectors of covariance plus identity.
-
-    The divisor is N - 1, or 1 for a single pixel.
-    """
+def moments(features: Tensor) -> Moments:
+    """Mean, covariance and range of a region (C, N), N at least 1."""
     channels, count = features.shape
     mean = features.mean(dim=1, keepdim=True)
+    low, high = torch.aminmax(features)
     covariance = features.new_zeros(channels, channels)
-    for block in _blocks(features):
+    for block in blocks(features):
         centered = block - mean
         covariance.addmm_(centered, centered.T)
     covariance /= max(count - 1, 1)
-    covariance.diagonal().add_(1.0)
-    values, vectors = torch.linalg.eigh(covariance)
+    return Moments(mean, covariance, float(low), float(high))
+
+
+def _eigen(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (at least 1) and eigenvectors of a covariance plus the identity."""
+    values, vectors = torch.linalg.eigh(
+        covariance + torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+    )
     # Rounding may leave an eigenvalue of a flat region just below the 1 that it is.
-    return mean, values.clamp_(min=1.0), vectors
+    return values.clamp_(min=1.0), vectors
 
 
-def style_statistics(features: Tensor) -> StyleStatistics:
-    """Mean and coloring matrix of a style region (C, N), N at least 1."""
-    mean, values, vectors = _eigen(features)
-    return StyleStatistics(mean, (vectors * values.sqrt()) @ vectors.T)
+def style_statistics(region: Moments) -> StyleStatistics:
+    """Mean and coloring matrix of a style region."""
+    values, vectors = _eigen(region.covariance)
+    return StyleStatistics(region.mean, (vectors * values.sqrt()) @ vectors.T)
 
 
-def affine_map(content: Tensor, style: StyleStatistics, alpha: float = 1.0) -> AffineMap:
-    """The map that gives a content region (C, N), N at least 1, a style region's statistics.
+def affine_map(content: Moments, style: StyleStatistics, alpha: float = 1.0) -> AffineMap:
+    """The map that gives a content region a style region's statistics.
 
     Whitening and coloring are one matrix. The bounds are the range of the content's own
     features. `alpha` 1 is the whole effect, 0 the content.
     """
-    low, high = torch.aminmax(content)
-    mean, values, vectors = _eigen(content)
+    values, vectors = _eigen(content.covariance)
     whitening = (vectors * values.rsqrt()) @ vectors.T
-    return AffineMap(style.root @ whitening, mean, style.mean, float(low), float(high), alpha)
+    matrix = style.root @ whitening
+    return AffineMap(matrix, content.mean, style.mean, content.low, content.high, alpha)
 
 
 def whiten_and_color(content: Tensor, style: StyleStatistics, alpha: float = 1.0) -> Tensor:
     """A content region (C, N), N at least 1, with the statistics of a style region."""
-    return affine_map(content, style, alpha).apply_(content.clone())
+    return affine_map(moments(content), style, alpha).apply_(content.clone())

@@ -13,8 +13,9 @@ import pytest
 
 from photoreal.contract import SEGMENTER, STYLIZE, WCT2
 from photoreal.preprocess import Limits, decode_photo
+from photoreal.serve.request import Models, StylizeRequest, Transferred
 from photoreal.serve.style_cache import StyleCache
-from photoreal.serve.stylize import Models, StylizeRequest, Transferred, stylize
+from photoreal.serve.stylize import stylize
 from photoreal.serve.wct2 import serve_wct2
 from photoreal.transfer import NetworkEngine
 

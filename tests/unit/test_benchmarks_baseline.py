@@ -20,7 +20,7 @@ from torch import Tensor
 
 from photoreal.preprocess import encode_photo
 from photoreal.regions import LabelMap, Pair
-from photoreal.serve.stylize import StylizeRequest
+from photoreal.serve.request import StylizeRequest
 from photoreal.transfer import LabelledImage, NetworkEngine, transfer
 from photoreal.vgg import Decoder, Encoder
 

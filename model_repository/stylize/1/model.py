@@ -18,7 +18,8 @@ from photoreal.serve.adapter import (
     read_inputs,
     text,
 )
-from photoreal.serve.stylize import Models, StylizeRequest, Transferred, stylize
+from photoreal.serve.request import Models, StylizeRequest, Transferred
+from photoreal.serve.stylize import stylize
 
 
 class TritonPythonModel:

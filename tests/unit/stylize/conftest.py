@@ -14,13 +14,7 @@ import pytest
 from photoreal.contract import Place
 from photoreal.preprocess import Limits
 from photoreal.regions import LabelMap, Pair
-from photoreal.serve.stylize import (
-    FloatImage,
-    Models,
-    StylizeRequest,
-    StylizeResponse,
-    Transferred,
-)
+from photoreal.serve.request import FloatImage, Models, StylizeRequest, StylizeResponse, Transferred
 
 Array = npt.NDArray[Any]
 Encode = Callable[..., bytes]

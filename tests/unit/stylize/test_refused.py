@@ -12,10 +12,8 @@ import pytest
 from photoreal.classes import ADE20K
 from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest
 from photoreal.preprocess import Limits
-from photoreal.serve.stylize import (
-    StylizeRequest,
-    stylize,
-)
+from photoreal.serve.request import StylizeRequest
+from photoreal.serve.stylize import stylize
 
 from .conftest import (
     LIMITS,

@@ -11,12 +11,9 @@ import pytest
 from photoreal.classes import ADE20K, GROUPS
 from photoreal.contract import DEFAULT_BLEND
 from photoreal.regions import Pair
-from photoreal.serve import stylize as stylize_module
-from photoreal.serve.stylize import (
-    Models,
-    StylizeRequest,
-    stylize,
-)
+from photoreal.serve import found_regions
+from photoreal.serve.request import Models, StylizeRequest
+from photoreal.serve.stylize import stylize
 
 from .conftest import (
     LIMITS,
@@ -71,7 +68,7 @@ def test_large_photos_are_segmented_at_a_smaller_size(
     gray: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stylize_module, "SEGMENT_PIXELS", 600)
+    monkeypatch.setattr(found_regions, "SEGMENT_PIXELS", 600)
     fake.labels = [rows(2, 3, 0, 1), rows(3, 2, 1, 1)]
     stylize(request_for(**gray, size=48), models_of(fake, ("sky", "tree")), LIMITS)
     assert [image.shape for image in fake.segmented] == [(3, 20, 30), (3, 27, 22)]

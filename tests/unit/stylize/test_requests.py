@@ -11,10 +11,8 @@ from photoreal.classes import ADE20K
 from photoreal.contract import DEFAULT_BLEND, PLACES
 from photoreal.preprocess import decode_mask, decode_photo
 from photoreal.regions import Pair
-from photoreal.serve.stylize import (
-    StylizeRequest,
-    stylize,
-)
+from photoreal.serve.request import StylizeRequest
+from photoreal.serve.stylize import stylize
 
 from .conftest import (
     LIMITS,
