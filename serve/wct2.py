@@ -22,6 +22,7 @@ from photoreal.regions import Pair
 from photoreal.serve.adapter import Array, engine_name, parameter, text
 from photoreal.serve.bls import BlsEngine
 from photoreal.serve.cores import available_cores
+from photoreal.serve.heap import keep_freed_memory
 from photoreal.serve.style_cache import StyleCache
 from photoreal.transfer import Engine, LabelledImage, NetworkEngine, apply_style, check_side
 from photoreal.weights.networks import load_bundle, load_wct2
@@ -36,6 +37,7 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
     torch.set_num_threads(available_cores())
     if engine_name(model_config) == "bls":
         return BlsEngine(triton, way)
+    keep_freed_memory()
     kernels.prepare()  # here rather than in the first request
     bundle = version_folder / WEIGHTS_FILE
     networks = load_bundle(bundle) if bundle.exists() else load_wct2(unpool=way)

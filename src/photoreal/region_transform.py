@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from photoreal.regions import LabelMap, Pair, resize_labels
+from photoreal.region_pixels import RegionLayout
+from photoreal.regions import LabelMap, Pair
 from photoreal.whitening import (
     AffineMap,
     StyleStatistics,
@@ -25,40 +26,38 @@ from photoreal.whitening import (
 )
 
 
-def measure_regions(
-    features: Tensor, labels: LabelMap, wanted: Sequence[int | None]
-) -> dict[int | None, StyleStatistics]:
-    """Statistics of the wanted style regions in features (1, C, h, w).
+class RegionMeasure:
+    """Measures the wanted regions of a style at any level, for one style.
 
-    `labels` is the style's label map at its full size; None stands for the whole photo. A
-    label that has vanished at the features' size has no entry.
-    """
-    flat = features[0].flatten(1)
-    small = resize_labels(labels, *features.shape[-2:]).ravel()
-    found = {}
-    for label in wanted:
-        indices = None if label is None else np.flatnonzero(small == label)
-        if indices is None or indices.size == small.size:
-            found[label] = style_statistics(moments(flat))
-        elif indices.size:
-            region = flat.index_select(1, torch.from_numpy(indices).to(flat.device))
-            found[label] = style_statistics(moments(region))
-    return found
-
-
-class _Layout(NamedTuple):
-    """Where the regions are in a feature map of one size.
-
-    `order` lists the pixels region by region, `ends` the end of each region in it, `labels`
-    the regions' labels. `border` lists the pixels with soft weights, `weights` (labels + own,
-    border) their weights, the last row for the pixels' own features.
+    `labels` (H, W) is the style's label map at working size; None among `wanted` stands for the
+    whole photo.
     """
 
-    order: Tensor
-    ends: list[int]
+    def __init__(self, labels: LabelMap, wanted: Sequence[int | None]) -> None:
+        self._layout = RegionLayout(labels, wanted)
+
+    def __call__(self, features: Tensor) -> dict[int | None, StyleStatistics]:
+        """Statistics of the regions in features (1, C, h, w).
+
+        A label that has vanished at the features' size has no entry.
+        """
+        flat = features[0].flatten(1)
+        return {
+            label: style_statistics(moments(pixels.blocks(flat)))
+            for label, pixels in self._layout.at(features).items()
+        }
+
+
+class _Border(NamedTuple):
+    """The pixels near borders in a feature map of one size.
+
+    `pixels` lists them, `weights` (labels + own, pixels) says how much of each region they get,
+    the last row for their own features; `labels` are the rows' labels.
+    """
+
+    pixels: Tensor
+    weights: Tensor
     labels: list[int]
-    border: Tensor | None
-    weights: Tensor | None
 
 
 class RegionTransform:
@@ -75,7 +74,9 @@ class RegionTransform:
         self._styles = {pair.content: pair.style for pair in pairs}
         self._alpha = alpha
         self._blend = blend
-        self._layouts: dict[tuple[int, int], _Layout] = {}
+        self._soften = blend > 0 and np.unique(labels).size > 1
+        self._layout = RegionLayout(labels, list(self._styles))
+        self._borders: dict[torch.Size, _Border] = {}
         self._soft: Tensor | None = None
 
     def __call__(
@@ -87,43 +88,27 @@ class RegionTransform:
         size, keep their own features.
         """
         flat = features[0].flatten(1)
-        layout = self._layout(features.shape[-2], features.shape[-1], features.device)
-        border = None if layout.border is None else flat.index_select(1, layout.border)
+        regions = self._layout.at(features)
+        border = self._border(features, list(regions)) if self._soften and regions else None
+        before = None if border is None else flat.index_select(1, border.pixels)
         maps: dict[int, AffineMap] = {}
-        whole = len(layout.labels) == 1 and layout.order.numel() == flat.shape[1]
-        gathered = flat if whole else flat.index_select(1, layout.order)
-        start = 0
-        for label, end in zip(layout.labels, layout.ends, strict=True):
+        for label, pixels in regions.items():
             style = statistics.get(self._styles[label])
             if style is not None:
-                region = gathered[:, start:end]
-                maps[label] = affine_map(moments(region), style, self._alpha)
-                maps[label].apply_(region)
-            start = end
-        if not whole:
-            flat.index_copy_(1, layout.order, gathered)
-        if border is not None and layout.border is not None and layout.weights is not None:
-            mixed = _mix(border, layout.weights, layout.labels, maps)
-            flat.index_copy_(1, layout.border, mixed)
+                maps[label] = affine_map(moments(pixels.blocks(flat)), style, self._alpha)
+                pixels.map_(flat, maps[label])
+        if border is not None and before is not None:
+            flat.index_copy_(1, border.pixels, _mix(before, border, maps))
         return flat.view_as(features)
 
-    def _layout(self, height: int, width: int, device: torch.device) -> _Layout:
-        if (height, width) not in self._layouts:
-            self._layouts[height, width] = self._lay_out(height, width, device)
-        return self._layouts[height, width]
-
-    def _lay_out(self, height: int, width: int, device: torch.device) -> _Layout:
-        small = resize_labels(self._labels, height, width).ravel()
-        found = [label for label in self._styles if (small == label).any()]
-        places = [np.flatnonzero(small == label) for label in found]
-        order = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
-        ends = np.cumsum([indices.size for indices in places]).tolist()
-        border = weights = None
-        if self._blend and found and np.unique(self._labels).size > 1:
-            soft = self._soft_weights(found, height, width)
+    def _border(self, features: Tensor, found: list[int]) -> _Border:
+        size = features.shape[-2:]
+        if size not in self._borders:
+            soft = self._soft_weights(found, *size)
             near = torch.nonzero(soft.amax(dim=0) < 1.0 - 1e-3).squeeze(1)
-            border, weights = near.to(device), soft[:, near].to(device)
-        return _Layout(torch.from_numpy(order).to(device), ends, found, border, weights)
+            device = features.device
+            self._borders[size] = _Border(near.to(device), soft[:, near].to(device), found)
+        return self._borders[size]
 
     def _soft_weights(self, found: Sequence[int], height: int, width: int) -> Tensor:
         """Weights (found + own, height * width) that add up to 1 at every pixel."""
@@ -142,16 +127,14 @@ class RegionTransform:
         return torch.cat([rows, (1.0 - rows.sum(dim=0, keepdim=True)).clamp_(min=0.0)])
 
 
-def _mix(
-    features: Tensor, weights: Tensor, labels: Sequence[int], maps: Mapping[int, AffineMap]
-) -> Tensor:
+def _mix(features: Tensor, border: _Border, maps: Mapping[int, AffineMap]) -> Tensor:
     """Border pixels' features (C, N) as the weighted sum of the regions' results."""
-    mixed = features * weights[-1]
-    for row, label in enumerate(labels):
+    mixed = features * border.weights[-1]
+    for row, label in zip(border.weights, border.labels, strict=False):  # the last row is done
         if label not in maps:
-            mixed += features * weights[row]
+            mixed += features * row
             continue
-        near = torch.nonzero(weights[row]).squeeze(1)
-        result = maps[label](features.index_select(1, near)) * weights[row, near]
+        near = torch.nonzero(row).squeeze(1)
+        result = maps[label](features.index_select(1, near)) * row[near]
         mixed.index_add_(1, near, result)
     return mixed

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from photoreal.contract import BANDS, LEVELS, PADDING_MULTIPLE, PLACES, POOLINGS, Place
 from photoreal.errors import InvalidOption
-from photoreal.region_transform import RegionTransform, measure_regions
+from photoreal.region_transform import RegionMeasure, RegionTransform
 from photoreal.regions import Pair
 from photoreal.vgg import Decoder, Encoded, Encoder, Skips
 from photoreal.whitening import StyleStatistics
@@ -112,10 +112,12 @@ def measure_style(
     if not wanted or not places:
         return measures
     style = _pad(style)
-    labels = sorted(wanted, key=lambda label: (label is None, label))
+    measure_regions = RegionMeasure(
+        style.labels, sorted(wanted, key=lambda label: (label is None, label))
+    )
 
     def measure(place: _Place, features: Tensor) -> None:
-        measures[place] = measure_regions(features, style.labels, labels)
+        measures[place] = measure_regions(features)
 
     x = style.image
     skips: list[Skips] = []

@@ -15,15 +15,14 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from photoreal import wavelet
+from photoreal import kernels, wavelet
 from photoreal.contract import CHANNELS, LEVELS, Unpool
-from photoreal.kernels import convolve
 
 
 def _convolve(network: nn.Module, name: str, x: Tensor, *, relu: bool = True) -> Tensor:
     layer = network.get_submodule(name)
     assert isinstance(layer, nn.Conv2d)  # noqa: S101 (tells the type checker)
-    return convolve(x, layer.weight, layer.bias, relu=relu)
+    return kernels.convolve(x, layer.weight, layer.bias, relu=relu)
 
 
 class Skips(NamedTuple):
@@ -142,6 +141,7 @@ class Decoder(nn.Module):
 
     def _fold(self) -> None:
         """Derive the kernels with unpooling folded in, and those of the original features."""
+        self._aligned: dict[str, Tensor] = {}  # made when first needed: not every way needs them
         for name in map(self.join_name, _AFTER_UNPOOL):
             join = self._convolution(name)
             outputs, stacked = join.weight.shape[:2]
@@ -187,4 +187,9 @@ class Decoder(nn.Module):
             return _convolve(self, name, wavelet.unpool(bands))
         folded, weight = (self.get_buffer(f"{name}_{part}") for part in ("folded", "original"))
         bias = self._convolution(name).bias
+        if kernels.uses_winograd(skips.original, weight):
+            if name not in self._aligned:
+                self._aligned[name] = wavelet.align_phases(folded)
+            aligned = self._aligned[name]
+            return wavelet.convolve_joined_by_winograd(bands, skips.original, aligned, weight, bias)
         return wavelet.convolve_joined(bands, skips.original, folded, weight, bias)

@@ -111,13 +111,20 @@ def convolve_joined(
     `original` with `weight` (O, C, 3, 3) and `bias` (O,), the negative part cut off:
     (N, O, 2H, 2W). Raises ServeError as `photoreal.kernels.convolve` does.
     """
-    if not kernels.uses_winograd(original, weight):
-        out = kernels.convolve(original, weight, bias)
-        return F.relu(out + convolve_unpooled(bands, kernel))
+    out = kernels.convolve(original, weight, bias)
+    return F.relu(out + convolve_unpooled(bands, kernel))
+
+
+def convolve_joined_by_winograd(
+    bands: Bands, original: Tensor, aligned: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """`convolve_joined` where `photoreal.kernels.uses_winograd` allows it.
+
+    `aligned` comes from `align_phases` of the folded kernel.
+    """
     n, channels, height, width = bands.LL.shape
     outputs = weight.shape[0]
     out = original.new_empty(n, outputs, 2 * height, 2 * width)
-    aligned = _align_phases(kernel)
     for item in range(n):
         # Block by block nothing of the size of the result is needed besides the result.
         for first, last in kernels.row_blocks(height, width, 4 * channels, 4 * outputs):
@@ -134,7 +141,7 @@ def convolve_joined(
     return out
 
 
-def _align_phases(kernel: Tensor) -> Tensor:
+def align_phases(kernel: Tensor) -> Tensor:
     """The folded kernel (4 O, 4 C, 2, 2) as 3x3 filters, which Winograd's way asks for.
 
     Each phase's taps lie where its window begins, so that the windows need no cutting.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from photoreal.region_transform import RegionTransform, measure_regions
+from photoreal.region_transform import RegionMeasure, RegionTransform
 from photoreal.regions import LabelMap, Pair
 from photoreal.whitening import StyleStatistics, affine_map, moments
 
@@ -40,7 +40,7 @@ def statistics() -> Statistics:
     styles = (_features(seed=1), 0.2 * _features(seed=2) + 40, 3 * _features(seed=3) - 25)
     found: Statistics = {}
     for label, style in zip((4, 5, None), styles, strict=True):
-        found |= measure_regions(style, np.full((HEIGHT, WIDTH), label or 0), [label])
+        found |= RegionMeasure(np.full((HEIGHT, WIDTH), label or 0), [label])(style)
     return found
 
 
@@ -64,7 +64,7 @@ def _mapped(features: Tensor, region: LabelMap, style: StyleStatistics, alpha: f
     """Every pixel under the map of one region, by its definition."""
     flat = features[0].flatten(1)
     inside = torch.from_numpy(region.ravel().astype(bool))
-    return affine_map(moments(flat[:, inside]), style, alpha)(flat).view_as(features)
+    return affine_map(moments([flat[:, inside]]), style, alpha)(flat).view_as(features)
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.4])
@@ -123,14 +123,11 @@ def test_weights_add_up_to_one(size: tuple[int, int]) -> None:
     labels = _columns(7, 20, 33)
     labels[10:17] = 9
     transform = RegionTransform(labels, [Pair(0, 4), Pair(1, 5), Pair(9, None)], 1.0, 3)
-    layout = transform._layout(*size, torch.device("cpu"))
-    assert layout.weights is not None
-    assert layout.border is not None
-    assert layout.weights.shape == (len(layout.labels) + 1, layout.border.numel())
-    assert layout.labels == [0, 1, 9]
-    assert (layout.weights >= 0).all()
-    torch.testing.assert_close(layout.weights.sum(dim=0), torch.ones(layout.border.numel()))
-    assert layout.weights[-1].max() > 0.5  # labels 2 and 3 have no style
+    border = transform._border(_features(*size), [0, 1, 9])
+    assert border.weights.shape == (3 + 1, border.pixels.numel())
+    assert (border.weights >= 0).all()
+    torch.testing.assert_close(border.weights.sum(dim=0), torch.ones(border.pixels.numel()))
+    assert border.weights[-1].max() > 0.5  # labels 2 and 3 have no style
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4, 8])
@@ -220,7 +217,7 @@ def test_features_are_overwritten_and_statistics_are_not(
 
 def test_statistics_are_those_of_the_region_s_pixels() -> None:
     features, labels = _features(seed=5), _columns(EDGE)
-    found = measure_regions(features, labels, [0, 1, None, 6])
+    found = RegionMeasure(labels, [0, 1, None, 6])(features)
     assert set(found) == {0, 1, None}  # there is no label 6
     for label, columns in ((0, slice(EDGE)), (1, slice(EDGE, None)), (None, slice(None))):
         region = features[0, :, :, columns].flatten(1)
@@ -233,8 +230,8 @@ def test_statistics_are_those_of_the_region_s_pixels() -> None:
 
 def test_measuring_more_regions_changes_none_of_them() -> None:
     features, labels = _features(seed=6), _columns(10, 30)
-    everything = measure_regions(features, labels, [0, 1, 2, None])
+    everything = RegionMeasure(labels, [0, 1, 2, None])(features)
     for label in (0, 1, 2, None):
-        alone = measure_regions(features, labels, [label])[label]
+        alone = RegionMeasure(labels, [label])(features)[label]
         assert torch.equal(alone.mean, everything[label].mean)
         assert torch.equal(alone.root, everything[label].root)
