@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ class Tensor:
 class TritonError:
     """A message with one of Triton's codes."""
 
-    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG = range(4)
+    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG, UNAVAILABLE, CANCELLED = range(6)
 
     def __init__(self, message: str, code: int = UNKNOWN) -> None:
         self._message, self._code = message, code
@@ -74,10 +75,27 @@ class Request:
     """A request as an adapter receives it."""
 
     def __init__(
-        self, tensors: dict[str, Array], request_id: str = "", outputs: Sequence[str] = ()
+        self,
+        tensors: dict[str, Array],
+        request_id: str = "",
+        outputs: Sequence[str] = (),
+        *,
+        timeout: int = 0,
+        parameters: dict[str, object] | None = None,
     ) -> None:
         self.tensors = {name: Tensor(name, array) for name, array in tensors.items()}
         self._id, self._outputs = request_id, list(outputs)
+        self._timeout, self._parameters = timeout, json.dumps(parameters or {})
+        self.canceled = False
+
+    def is_cancelled(self) -> bool:
+        return self.canceled
+
+    def timeout(self) -> int:
+        return self._timeout
+
+    def parameters(self) -> str:
+        return self._parameters
 
     def request_id(self) -> str:
         return self._id
@@ -121,6 +139,7 @@ class FakeTriton(ModuleType):
         self.MetricFamily = MetricFamily
         self.calls: list[tuple[str, dict[str, Array], str]] = []
         self.asked: list[list[str]] = []
+        self.passed_on: list[tuple[int, dict[str, object] | None]] = []
         self.errors: list[str] = []
         server = self
 
@@ -134,7 +153,10 @@ class FakeTriton(ModuleType):
                 request_id: str,
                 requested_output_names: list[str],
                 inputs: list[Tensor],
+                timeout: int = 0,
+                parameters: dict[str, object] | None = None,
             ) -> None:
+                server.passed_on.append((timeout, parameters))
                 self._model, self._id, self._wanted = model_name, request_id, requested_output_names
                 self._inputs = {tensor.name(): tensor.as_numpy() for tensor in inputs}
 
@@ -171,7 +193,8 @@ def triton(monkeypatch: pytest.MonkeyPatch) -> FakeTriton:
     """Triton's module, in place for adapters that import it."""
     fake = FakeTriton()
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    monkeypatch.delenv("PHOTOREAL_ENGINE", raising=False)
+    for name in [one for one in os.environ if one.startswith("PHOTOREAL_")]:
+        monkeypatch.delenv(name)
     # An engine takes every core; here that only makes small pictures slow.
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
     return fake
