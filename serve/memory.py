@@ -14,11 +14,11 @@ from photoreal.errors import InvalidOption
 from photoreal.preprocess import Limits, working_size
 from photoreal.serve.request import FloatImage
 
-REQUEST_BYTES = 500_000_000
+REQUEST_BYTES = 600_000_000
 """What any request takes beyond the server at rest, however small: libraries, buffers."""
-LARGER_BYTES_PER_PIXEL = 1600
+LARGER_BYTES_PER_PIXEL = 1400
 """At working size, of the larger photo: feature maps and what is copied of them."""
-SMALLER_BYTES_PER_PIXEL = 200
+SMALLER_BYTES_PER_PIXEL = 100
 """At working size, of the smaller photo: the picture itself in each process."""
 ORIGINAL_BYTES_PER_PIXEL = 16
 """Of each photo as it arrives: decoded, converted, and its label map at that size."""
@@ -77,9 +77,9 @@ def check_transfer_memory(content: FloatImage, style: FloatImage, limits: Limits
         rest = max(limits.max_memory - REQUEST_BYTES, 0)
         pixels = rest // (LARGER_BYTES_PER_PIXEL + SMALLER_BYTES_PER_PIXEL)
         raise InvalidOption(
-            f"Photos of {content[0].size} and {style[0].size} pixels would take about {_mb(wanted)} MB"
-            f" of memory, more than the {_mb(limits.max_memory)} MB that this server gives a"
-            f" request; {pixels} pixels each fit."
+            f"Photos of {content[0].size} and {style[0].size} pixels would take about"
+            f" {_mb(wanted)} MB of memory, more than the {_mb(limits.max_memory)} MB that this"
+            f" server gives a request; {pixels} pixels each fit."
         )
 
 

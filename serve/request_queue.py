@@ -43,7 +43,7 @@ def with_queue(repository: Path, folder: Path, limits: Mapping[str, str]) -> Pat
     overlay = folder / "repository"
     for model in repository.resolve().iterdir():
         if (model / CONFIG).exists() and model.name != STYLIZE.name:
-            (overlay / model.name).parent.mkdir(exist_ok=True)
+            overlay.mkdir(parents=True, exist_ok=True)
             (overlay / model.name).symlink_to(model)
     own = overlay / STYLIZE.name
     own.mkdir(parents=True)

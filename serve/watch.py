@@ -57,6 +57,7 @@ class Watch:
         return max(int((self._deadline - self._clock()) * 1e6), 1)
 
     def __enter__(self) -> Watch:
+        self.check()  # it may have waited for long
         return self
 
     def __exit__(self, *error: object) -> None:

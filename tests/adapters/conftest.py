@@ -104,6 +104,10 @@ class Request:
         return self._outputs
 
 
+class Refused(Exception):
+    """What a model raises to answer with an error."""
+
+
 class MetricFamily:
     """Metrics that nobody reads, and their values."""
 
@@ -133,7 +137,7 @@ class FakeTriton(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("triton_python_backend_utils")
-        self.Tensor, self.Request = Tensor, Request
+        self.Tensor, self.Request, self.Refused = Tensor, Request, Refused
         self.TritonError, self.InferenceResponse = TritonError, InferenceResponse
         self.models: dict[str, Model] = {}
         self.MetricFamily = MetricFamily
@@ -165,7 +169,10 @@ class FakeTriton(ModuleType):
                 server.asked.append(self._wanted)
                 if self._model not in server.models:
                     return InferenceResponse(error=TritonError(f"no model {self._model} at /srv"))
-                outputs = server.models[self._model](self._inputs)
+                try:
+                    outputs = server.models[self._model](self._inputs)
+                except Refused as error:  # codes are lost between models
+                    return InferenceResponse(error=TritonError(str(error), TritonError.INTERNAL))
                 return InferenceResponse([Tensor(name, outputs[name]) for name in self._wanted])
 
         class Logger:
