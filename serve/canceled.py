@@ -19,6 +19,7 @@ from pathlib import Path
 from photoreal.errors import InvalidOption, ServeError
 
 _FORGET_S = 3600.0
+_MOST_KEYS = 1000
 _KEY = re.compile("[0-9a-f]{32}")
 
 
@@ -72,9 +73,12 @@ class CanceledKeys:
             raise ServeError("The folder for canceled requests is not this server's own.")
 
     def _forget(self) -> None:
-        """Remove keys of requests that had ended already when they were canceled."""
-        oldest = time.time() - _FORGET_S
+        """Remove keys of requests that had ended already when they were canceled, or never were."""
+        times = {}
         for file in self._folder.iterdir():
             with suppress(FileNotFoundError):
-                if file.stat().st_mtime < oldest:
-                    file.unlink()
+                times[file] = file.stat().st_mtime
+        oldest = time.time() - _FORGET_S
+        for number, file in enumerate(sorted(times, key=lambda file: -times[file])):
+            if number >= _MOST_KEYS or times[file] < oldest:
+                file.unlink(missing_ok=True)

@@ -24,7 +24,8 @@ AUTOMATIC = "auto"
 class Setting:
     """One limit: a whole number unless its kind says otherwise.
 
-    `answer` is what a request beyond it gets. `lowest` and `highest` bound the setting itself.
+    `answer` is what a request beyond it gets. `lowest` and `highest` bound the setting itself;
+    `word` is one that may stand instead of a number.
     """
 
     option: str
@@ -34,6 +35,7 @@ class Setting:
     answer: str = "400"
     lowest: int = 1
     highest: int | None = None
+    word: str = ""
 
     @property
     def variable(self) -> str:
@@ -46,7 +48,11 @@ class Setting:
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
         if number is None or number < self.lowest or self._above(number):
             top = f" to {self.highest}" if self.highest is not None else " or more"
-            raise ServeError(f"{self.variable} is {text!r}; expected {self.lowest}{top}.")
+            word = f"{self.word} or " if self.word else ""
+            raise ServeError(
+                f"{self.option} ({self.variable}) is {text[:30]!r}; expected"
+                f" {word}{self.lowest}{top}."
+            )
         return number
 
     def _above(self, number: int) -> bool:
@@ -98,6 +104,7 @@ MEMORY = Setting(
     "Memory that one request may take, estimated before it starts; auto is what the machine or"
     " the container has to give when the server starts, less a reserve; 0 is no limit.",
     lowest=0,
+    word=AUTOMATIC,
 )
 SECONDS = Setting(
     "--max-seconds",
@@ -176,6 +183,7 @@ def _formats(environment: Mapping[str, str]) -> tuple[str, ...]:
     names = [name.strip().upper() for name in text.split(",")]
     if not set(names) <= set(PHOTO_FORMATS):
         raise ServeError(
-            f"{FORMATS.variable} is {text!r}; expected some of {','.join(PHOTO_FORMATS)}."
+            f"{FORMATS.option} ({FORMATS.variable}) is {text[:30]!r}; expected some of"
+            f" {','.join(PHOTO_FORMATS)}."
         )
     return tuple(name for name in PHOTO_FORMATS if name in names)

@@ -74,7 +74,7 @@ def test_an_empty_variable_counts_as_none() -> None:
         ("PHOTOREAL_MAX_REGIONS", "65", "expected 1 to 64"),
         ("PHOTOREAL_MAX_QUEUE", "0", "expected 1 or more"),
         ("PHOTOREAL_MAX_SECONDS", "½", "expected 1 or more"),
-        ("PHOTOREAL_MAX_MEMORY", "much", "expected 0 or more"),
+        ("PHOTOREAL_MAX_MEMORY", "much", "expected auto or 0 or more"),
         ("PHOTOREAL_MAX_IMAGE_BYTES", "9" * 5000, "expected 1 or more"),
         ("PHOTOREAL_FORMATS", "JPEG,GIF", "expected some of JPEG,PNG,WEBP,TIFF,BMP"),
         ("PHOTOREAL_FORMATS", ",", "expected some of"),

@@ -192,3 +192,14 @@ def test_old_keys_are_forgotten(tmp_path: Path, keys: CanceledKeys) -> None:
     os.utime(tmp_path / "keys" / KEY, (old, old))
     keys.add(new_key())
     assert KEY not in keys
+
+
+def test_keys_do_not_pile_up(
+    tmp_path: Path, keys: CanceledKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photoreal.serve.canceled._MOST_KEYS", 3)
+    given = [new_key() for _ in range(7)]
+    for age, key in enumerate(given):
+        keys.add(key)
+        os.utime(tmp_path / "keys" / key, (time.time() - 100 + age,) * 2)
+    assert [key in keys for key in given] == [False] * 3 + [True] * 4

@@ -12,12 +12,13 @@ import pytest
 
 from photoreal.client import AsyncStyleTransferClient, RequestTimeout, StyleTransferClient
 
+KEY_INPUT = re.compile(rb"\x20\x00\x00\x00[0-9a-f]{32}$")
 KEY = re.compile(rb'"cancel":"([0-9a-f]{32})"')
 
 
 @pytest.fixture
 def unanswered():
-    """A server that reads requests and answers none; `requests` holds what came."""
+    """A server that never answers `stylize`; `requests` holds what came."""
 
     class Unanswered:
         def __init__(self, listener):
@@ -37,6 +38,8 @@ def unanswered():
             with connection, contextlib.suppress(OSError):
                 while data := connection.recv(65536):
                     self.requests[number] += data
+                    if KEY_INPUT.search(self.requests[number]):
+                        connection.sendall(b"HTTP/1.1 404 -\r\nContent-Length: 2\r\n\r\n{}")
 
         def wait_for(self, count):
             deadline = time.monotonic() + 5
@@ -87,7 +90,7 @@ async def test_canceled_task(unanswered):
 def test_interrupt(unanswered):
     def interrupt():
         unanswered.wait_for(1)
-        signal.raise_signal(signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     def raise_interrupt(number, frame):
         raise KeyboardInterrupt
