@@ -7,7 +7,7 @@ and style go through the networks one after the other, so the larger of the two 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from photoreal.errors import InvalidOption
@@ -47,10 +47,11 @@ def estimate_bytes(originals: Mapping[str, Size], size: int) -> int:
     )
 
 
-def transfer_bytes(content: int, style: int) -> int:
-    """Bytes that the transfer takes, from the pixels of both photos at working size."""
-    larger, smaller = max(content, style), min(content, style)
-    return REQUEST_BYTES + larger * LARGER_BYTES_PER_PIXEL + smaller * SMALLER_BYTES_PER_PIXEL
+def transfer_bytes(*pixels: int) -> int:
+    """Bytes that the transfer takes, from the pixels of each photo at working size."""
+    largest = max(pixels)
+    others = sum(pixels) - largest
+    return REQUEST_BYTES + largest * LARGER_BYTES_PER_PIXEL + others * SMALLER_BYTES_PER_PIXEL
 
 
 def check_memory(originals: Mapping[str, Size], size: int, limits: Limits) -> None:
@@ -70,16 +71,17 @@ def check_memory(originals: Mapping[str, Size], size: int, limits: Limits) -> No
     )
 
 
-def check_transfer_memory(content: FloatImage, style: FloatImage, limits: Limits) -> None:
+def check_transfer_memory(photos: Sequence[FloatImage], limits: Limits) -> None:
     """Raise InvalidOption when photos (3, H, W) at working size are beyond the budget."""
-    wanted = transfer_bytes(content[0].size, style[0].size)
+    sizes = [photo[0].size for photo in photos]
+    wanted = transfer_bytes(*sizes)
     if limits.max_memory is not None and wanted > limits.max_memory:
         rest = max(limits.max_memory - REQUEST_BYTES, 0)
-        pixels = rest // (LARGER_BYTES_PER_PIXEL + SMALLER_BYTES_PER_PIXEL)
+        each = LARGER_BYTES_PER_PIXEL + SMALLER_BYTES_PER_PIXEL * (len(photos) - 1)
         raise InvalidOption(
-            f"Photos of {content[0].size} and {style[0].size} pixels would take about"
-            f" {_mb(wanted)} MB of memory, more than the {_mb(limits.max_memory)} MB that this"
-            f" server gives a request; {pixels} pixels each fit."
+            f"Photos of {' and '.join(map(str, sizes))} pixels would take about {_mb(wanted)} MB"
+            f" of memory, more than the {_mb(limits.max_memory)} MB that this server gives a"
+            f" request; {rest // each} pixels each fit."
         )
 
 

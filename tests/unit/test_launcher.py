@@ -275,7 +275,10 @@ def test_a_server_runs_until_it_is_stopped(settings: ServeSettings, temporary: P
         assert (
             process.cmdline()[2:]
             == command_line(
-                settings, BINARY, next(temporary.iterdir()) / "backends", ["stylize", "wct2"]
+                settings,
+                BINARY,
+                next(temporary.iterdir()) / "backends",
+                ["stylize", "wct2", "cancel"],
             )[1:]
         )
         assert process.environ()["PHOTOREAL_ENGINE"] == "local"

@@ -80,11 +80,11 @@ def test_no_budget_is_no_limit() -> None:
 
 
 def test_arrays_are_checked_as_well(check_sentence: Callable[[object], None]) -> None:
-    content, style = (np.zeros((3, h, 1000), dtype=np.float32) for h in (100, 500))
-    check_transfer_memory(content, style, Limits())
-    check_transfer_memory(content, style, Limits(max_memory=2 * GB))
+    photos = [np.zeros((3, height, 1000), dtype=np.float32) for height in (100, 500)]
+    check_transfer_memory(photos, Limits())
+    check_transfer_memory(photos, Limits(max_memory=2 * GB))
     with pytest.raises(InvalidOption, match="266666 pixels each fit") as caught:
-        check_transfer_memory(content, style, Limits(max_memory=GB))
+        check_transfer_memory(photos, Limits(max_memory=GB))
     check_sentence(caught.value)
 
 

@@ -47,7 +47,7 @@ class TritonPythonModel:
 
     def _serve(self, request: Any) -> dict[str, Any]:
         inputs = read_inputs(triton, WCT2, request)
-        check_transfer_memory(inputs["CONTENT"], inputs["STYLE"], self._guard.limits)
+        check_transfer_memory([inputs["CONTENT"], inputs["STYLE"]], self._guard.limits)
         watch = self._guard.watch(request)
 
         def before_level() -> None:
