@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from photoreal.cli import main
 from photoreal.errors import InvalidImage, InvalidMask, ServeError
 from photoreal.preprocess import Limits, decode_mask, decode_photo, photo_size
 from photoreal.serve import limits, memory
@@ -143,7 +144,15 @@ def test_options_win_over_the_environment(given: Callable[..., Mapping[str, str]
 def test_every_setting_is_an_option(
     one: limits.Setting, given: Callable[..., Mapping[str, str]]
 ) -> None:
-    assert given(one.option, "17") == {one.variable: "17"}
+    value = "PNG" if one is limits.FORMATS else str(max(one.lowest, 17))
+    assert given(one.option, value) == {one.variable: value}
+
+
+def test_a_senseless_option_is_an_error_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--max-size", "3"]) == 2
+    captured = capsys.readouterr()
+    assert "--max-size (PHOTOREAL_MAX_SIZE) is '3'; expected 16 or more." in captured.err
+    assert "Starting" not in captured.err
 
 
 def test_other_formats_are_not_tried(
