@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
-from photoreal.errors import Canceled, DeadlineExceeded
+from photoreal.errors import Canceled, DeadlineExceeded, Stopped
 from photoreal.serve.canceled import CanceledKeys, is_key, new_key
 from photoreal.serve.limits import max_seconds, request_limits
 
@@ -57,7 +57,11 @@ class Watch:
         return max(int((self._deadline - self._clock()) * 1e6), 1)
 
     def __enter__(self) -> Watch:
-        self.check()  # it may have waited for long
+        try:
+            self.check()  # it may have waited for long
+        except Stopped:
+            self._canceled.remove(self.key)
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -109,6 +109,7 @@ def test_a_request_canceled_while_it_waited_is_not_begun(keys: CanceledKeys) -> 
     watch = Watch(Request(parameters={CANCEL_PARAMETER: KEY}), keys, 30)
     with pytest.raises(Canceled), watch:
         raise AssertionError("the work was begun")
+    assert KEY not in keys
 
 
 def test_a_key_is_forgotten_with_its_request(keys: CanceledKeys, tmp_path: Path) -> None:
