@@ -124,6 +124,12 @@ class _LongRequest:
     def cancel(self) -> None:
         self._call.cancel()
         assert self.ended.wait(10)
+
+    def __enter__(self) -> _LongRequest:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.cancel()
         self._client.close()
 
 
@@ -154,7 +160,10 @@ def test_each_limit_is_refused_with_what_is_allowed(
 
 
 def test_the_size_that_would_fit_is_begun(
-    small: Server, stylize: Callable[..., StylizeResult], photos: dict[str, Any]
+    small: Server,
+    stylize: Callable[..., StylizeResult],
+    photos: dict[str, Any],
+    quick: Callable[[Server], None],
 ) -> None:
     with pytest.raises(RequestRejected) as caught:
         stylize(small, **photos, size=2048)
@@ -164,6 +173,7 @@ def test_the_size_that_would_fit_is_begun(
         stylize(small, **photos, size=int(found[1]) + 1)
     with pytest.raises(RequestTimeout):
         stylize(small, **photos, size=int(found[1]), timeout=0.5)
+    quick(small)
 
 
 # --- deadlines -------------------------------------------------------------------------------
@@ -205,9 +215,8 @@ def test_a_canceled_grpc_call_stops_within_a_level(
     small: Server, photos: dict[str, Any], quick: Callable[[Server], None]
 ) -> None:
     before = _levels(small)
-    request = _LongRequest(small, photos)
-    at_cancel = _levels(small)
-    request.cancel()
+    with _LongRequest(small, photos):
+        at_cancel = _levels(small)
     quick(small)
     begun = _levels(small) - before - LEVELS
     print(f"{begun:.0f} of {LEVELS} levels were begun, {at_cancel - before:.0f} before canceling")
@@ -248,6 +257,10 @@ def test_an_http_client_that_leaves_stops_the_work(
 # --- the queue -------------------------------------------------------------------------------
 
 
+def _refused_in_queue(server: Server) -> float:
+    return _metric(server, "nv_inference_request_failure", model="stylize", reason="REJECTED")
+
+
 def _waiting(server: Server) -> float:
     return _metric(server, "nv_inference_pending_request_count", model="stylize")
 
@@ -256,18 +269,16 @@ def test_a_request_beyond_the_queue_is_refused_at_once(
     small: Server, stylize: Callable[..., StylizeResult], photos: dict[str, Any]
 ) -> None:
     results: list[StylizeResult] = []
-    long = _LongRequest(small, photos)
     second = threading.Thread(
         target=lambda: results.append(stylize(small, **photos, size=16, timeout=60))
     )
-    second.start()
-    _wait(lambda: _waiting(small) == 1)
-    for protocol in PROTOCOLS:
-        with pytest.raises(ServerUnavailable, match="as many requests waiting as it allows"):
-            stylize(small, protocol, **photos, size=16)
-    assert not long.ended.is_set()  # nobody waited for it
-    assert _metric(small, "nv_inference_request_failure", model="stylize", reason="REJECTED") == 2
-    long.cancel()
+    with _LongRequest(small, photos) as long:
+        second.start()
+        _wait(lambda: _waiting(small) == 1)
+        for protocol in PROTOCOLS:
+            with pytest.raises(ServerUnavailable, match="as many requests waiting as it allows"):
+                stylize(small, protocol, **photos, size=16)
+        assert not long.ended.is_set()  # nobody waited for it
     second.join(60)
     assert [result.image.size for result in results] == [(16, 16)]
 
@@ -276,18 +287,19 @@ def test_time_in_the_queue_counts(
     small: Server, photos: dict[str, Any], quick: Callable[[Server], None]
 ) -> None:
     before = _levels(small)
-    long = _LongRequest(small, photos)
+    refused = _refused_in_queue(small)
     arguments = infer_arguments(
         tritonclient.http, build_inputs(**photos, size=16), ["IMAGE"], "waits", 0.3
     )
     with (
+        _LongRequest(small, photos) as long,
         tritonclient.http.InferenceServerClient(small.http_url) as client,
-        pytest.raises(InferenceServerException, match="timeout expired") as caught,
     ):
-        client.infer(**arguments)
-    assert caught.value.status() == "503"
-    assert not long.ended.is_set()
-    long.cancel()
+        with pytest.raises(InferenceServerException, match="timeout expired") as caught:
+            client.infer(**arguments)
+        assert caught.value.status() == "503"
+        assert not long.ended.is_set()
+    assert _refused_in_queue(small) == refused + 1
     quick(small)
     assert _levels(small) - before < 2 * LEVELS
 
@@ -299,9 +311,9 @@ def test_a_request_canceled_while_it_waits_is_never_begun(
     quick: Callable[[Server], None],
     protocol: Protocol,
 ) -> None:
-    long = _LongRequest(small, photos)
-    asyncio.run(_leave(small, protocol, photos, lambda: _waiting(small) == 1))
-    before = _levels(small)
-    long.cancel()
+    with _LongRequest(small, photos):
+        asyncio.run(_leave(small, protocol, photos, lambda: _waiting(small) == 1))
+        before = _levels(small)
+    _wait(lambda: _waiting(small) == 0)
     quick(small)
     assert _levels(small) - before <= 2 + LEVELS  # of the long request and of the quick one
