@@ -27,7 +27,7 @@ class GrpcTransport:
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
     ) -> Tensors:
         """See :class:`photoreal.client.transport.Transport`."""
-        arguments = infer_arguments(tritonclient.grpc, inputs, outputs, request_id)
+        arguments = infer_arguments(tritonclient.grpc, inputs, outputs, request_id, timeout)
         with (
             _errors(Exchange(self._address, timeout, request_id)),
             _connect(tritonclient.grpc, self._address) as connection,
@@ -59,7 +59,7 @@ class AsyncGrpcTransport:
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
     ) -> Tensors:
         """See :class:`photoreal.client.transport.AsyncTransport`."""
-        arguments = infer_arguments(tritonclient.grpc, inputs, outputs, request_id)
+        arguments = infer_arguments(tritonclient.grpc, inputs, outputs, request_id, timeout)
         with _errors(Exchange(self._address, timeout, request_id)):
             async with _connect(tritonclient.grpc.aio, self._address) as connection:
                 result = await connection.infer(**arguments, client_timeout=timeout)

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from io import BytesIO
 from typing import Any
 
@@ -20,8 +20,16 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from tritonclient.utils import InferenceServerException
 
 from photoreal.client.address import Address
+from photoreal.client.errors import ClientError, RequestTimeout
 from photoreal.client.request import Tensors
-from photoreal.client.transport import Exchange, infer_arguments, output_arrays
+from photoreal.client.transport import (
+    CANCEL_TIMEOUT,
+    Exchange,
+    cancel_arguments,
+    infer_arguments,
+    new_key,
+    output_arrays,
+)
 from photoreal.contract import STYLIZE
 
 # What tritonclient's parser meets in an answer that is not Triton's.
@@ -38,9 +46,14 @@ class HttpTransport:
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
     ) -> Tensors:
         """See :class:`photoreal.client.transport.Transport`."""
-        arguments = infer_arguments(tritonclient.http, inputs, outputs, request_id)
-        with self._connection(Exchange(self._address, timeout, request_id)) as connection:
-            return output_arrays(connection.infer(**arguments), outputs)
+        key = new_key()
+        arguments = infer_arguments(tritonclient.http, inputs, outputs, request_id, timeout, key)
+        try:
+            with self._connection(Exchange(self._address, timeout, request_id)) as connection:
+                return output_arrays(connection.infer(**arguments), outputs)
+        except (RequestTimeout, gevent.Timeout, KeyboardInterrupt):
+            self._cancel(key)
+            raise
 
     def ready(self, timeout: float) -> bool:
         """See :class:`photoreal.client.transport.Transport`."""
@@ -49,6 +62,13 @@ class HttpTransport:
 
     def close(self) -> None:
         """Nothing is held between calls."""
+
+    def _cancel(self, key: str) -> None:
+        """Have a request given up, if the server can be told."""
+        arguments = cancel_arguments(tritonclient.http, key)
+        exchange = Exchange(self._address, CANCEL_TIMEOUT)
+        with suppress(ClientError), self._connection(exchange) as connection:
+            connection.infer(**arguments)
 
     @contextmanager
     def _connection(self, exchange: Exchange) -> Iterator[Any]:
@@ -109,9 +129,15 @@ class AsyncHttpTransport:
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
     ) -> Tensors:
         """See :class:`photoreal.client.transport.AsyncTransport`."""
-        arguments = infer_arguments(tritonclient.http, inputs, outputs, request_id)
-        async with self._connection(Exchange(self._address, timeout, request_id)) as connection:
-            return output_arrays(await connection.infer(**arguments), outputs)
+        key = new_key()
+        arguments = infer_arguments(tritonclient.http, inputs, outputs, request_id, timeout, key)
+        exchange = Exchange(self._address, timeout, request_id)
+        try:
+            async with self._connection(exchange) as connection:
+                return output_arrays(await connection.infer(**arguments), outputs)
+        except (RequestTimeout, asyncio.CancelledError):
+            await self._cancel(key)
+            raise
 
     async def ready(self, timeout: float) -> bool:
         """See :class:`photoreal.client.transport.AsyncTransport`."""
@@ -122,6 +148,13 @@ class AsyncHttpTransport:
 
     async def close(self) -> None:
         """Nothing is held between calls."""
+
+    async def _cancel(self, key: str) -> None:
+        """Have a request given up, if the server can be told."""
+        arguments = cancel_arguments(tritonclient.http, key)
+        with suppress(ClientError):
+            async with self._connection(Exchange(self._address, CANCEL_TIMEOUT)) as connection:
+                await connection.infer(**arguments)
 
     @asynccontextmanager
     async def _connection(self, exchange: Exchange) -> AsyncIterator[Any]:

@@ -8,10 +8,12 @@ connection behind that would hold up a server's shutdown.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from tritonclient.utils import InferenceServerException
 
 from photoreal.client.address import Address
@@ -21,9 +23,13 @@ from photoreal.client.errors import (
     RequestTimeout,
     ServerFailed,
     ServerUnavailable,
+    ServiceError,
 )
 from photoreal.client.request import Tensors
-from photoreal.contract import STYLIZE
+from photoreal.contract import CANCEL, CANCEL_PARAMETER, QUEUE_IS_FULL, STYLIZE, TIME_IS_UP
+
+CANCEL_TIMEOUT = 1.0
+"""Seconds that telling a server of a call that was given up may take."""
 
 
 class Transport(Protocol):
@@ -57,7 +63,12 @@ class AsyncTransport(Protocol):
 
 
 def infer_arguments(
-    binding: Any, inputs: Tensors, outputs: Sequence[str], request_id: str
+    binding: Any,
+    inputs: Tensors,
+    outputs: Sequence[str],
+    request_id: str,
+    timeout: float,
+    key: str = "",
 ) -> dict[str, Any]:
     """Build the arguments of tritonclient's ``infer``.
 
@@ -66,6 +77,8 @@ def infer_arguments(
         inputs: tensors of the contract's types and shapes.
         outputs: names of the wanted outputs.
         request_id: the id under which the server logs the request.
+        timeout: seconds after which nobody waits for the answer.
+        key: what `cancel_arguments` may name to have the request given up.
     """
     tensors = []
     for spec in STYLIZE.inputs:
@@ -78,7 +91,24 @@ def infer_arguments(
         "inputs": tensors,
         "outputs": [binding.InferRequestedOutput(name) for name in outputs],
         "request_id": request_id,
+        "timeout": max(int(timeout * 1e6), 1),  # Triton counts microseconds
+        "parameters": {CANCEL_PARAMETER: key} if key else None,
     }
+
+
+def new_key() -> str:
+    """Make a key for a request that nobody can guess."""
+    return uuid.uuid4().hex
+
+
+def cancel_arguments(binding: Any, key: str) -> dict[str, Any]:
+    """Build the arguments of tritonclient's ``infer`` that have a request given up.
+
+    HTTP needs it: Triton does not notice when the connection of a request is closed.
+    """
+    tensor = binding.InferInput(CANCEL.inputs[0].name, [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([key.encode()], dtype=object))
+    return {"model_name": CANCEL.name, "inputs": [tensor]}
 
 
 def output_arrays(result: Any, outputs: Sequence[str]) -> Tensors:
@@ -111,8 +141,27 @@ class Exchange:
         if status in _TIMED_OUT:
             return self.timed_out()
         if status in _UNAVAILABLE:
-            return self.unreachable(message)
+            return self._refused(message)
         return ServerFailed(_first_line(message), request_id=self.request_id)
+
+    def _refused(self, message: str) -> ServiceError:
+        """Make the error for a server that will not serve the request, or not any longer."""
+        stopped, waited = TIME_IS_UP
+        if waited in message:
+            return RequestTimeout(
+                f"The request waited at {self.address} until its time was up; nobody began to"
+                " work on it.",
+                request_id=self.request_id,
+            )
+        if stopped in message:
+            return RequestTimeout(_first_line(message), request_id=self.request_id)
+        if QUEUE_IS_FULL in message:
+            return ServerUnavailable(
+                f"The server at {self.address} has as many requests waiting as it allows; try"
+                " again later.",
+                request_id=self.request_id,
+            )
+        return self.unreachable(message)
 
     def timed_out(self) -> RequestTimeout:
         """Make the error for no answer in time."""

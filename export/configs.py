@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from photoreal.contract import (
+    DEFAULT_MAX_SECONDS,
     ENGINE_PARAMETER,
     ENGINES,
     UNPOOL_PARAMETER,
@@ -42,6 +43,7 @@ def model_config(spec: ModelSpec, parameters: Mapping[str, str]) -> str:
         f'default_model_filename: "{MODEL_FILES[spec.backend]}"',
         *(_tensor("input", tensor) for tensor in spec.inputs),
         *(_tensor("output", tensor) for tensor in spec.outputs),
+        *([_queue(spec.max_queue)] if spec.max_queue else []),
         f"instance_group [{{ count: 1 kind: {_KINDS[spec.backend]} }}]",
         *(
             f'parameters {{ key: "{key}" value: {{ string_value: "{value}" }} }}'
@@ -49,6 +51,15 @@ def model_config(spec: ModelSpec, parameters: Mapping[str, str]) -> str:
         ),
     ]
     return "\n".join(sections) + "\n"
+
+
+def _queue(length: int) -> str:
+    # Triton keeps queues in its batcher, which serves a model without batches one by one.
+    policy = (
+        f"max_queue_size: {length} default_timeout_microseconds: {DEFAULT_MAX_SECONDS * 10**6}"
+        " allow_timeout_override: true timeout_action: REJECT"
+    )
+    return f"dynamic_batching {{ default_queue_policy {{ {policy} }} }}"
 
 
 def _tensor(kind: str, spec: TensorSpec) -> str:

@@ -1,11 +1,12 @@
 """Bytes to arrays and back: decoding within limits, working sizes, encoding."""
 
-from photoreal.preprocess.decode import Mask, decode_mask, decode_photo
+from photoreal.preprocess.decode import Mask, decode_mask, decode_photo, photo_size
 from photoreal.preprocess.encode import encode_labels, encode_photo
-from photoreal.preprocess.limits import Limits
+from photoreal.preprocess.limits import PHOTO_FORMATS, Limits
 from photoreal.preprocess.resize import check_size, check_working_size, resize_photo, working_size
 
 __all__ = [
+    "PHOTO_FORMATS",
     "Limits",
     "Mask",
     "check_size",
@@ -14,6 +15,7 @@ __all__ = [
     "decode_photo",
     "encode_labels",
     "encode_photo",
+    "photo_size",
     "resize_photo",
     "working_size",
 ]

@@ -15,11 +15,8 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from photoreal.errors import InvalidImage, InvalidMask, InvalidRequest
-from photoreal.preprocess.limits import Limits
+from photoreal.preprocess.limits import MASK_FORMATS, Limits
 from photoreal.regions import check_label_count, labels_from_colors
-
-PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-MASK_FORMATS = ("PNG",)
 
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 # What Pillow's decoders raise on damaged data.
@@ -53,8 +50,14 @@ def decode_photo(data: bytes, name: str, limits: Limits) -> npt.NDArray[np.uint8
     InvalidImage when the data is no image in a known format, is damaged, animated, in
     floating point, or beyond a limit.
     """
-    with _opened(data, name, PHOTO_FORMATS, limits, InvalidImage) as image:
+    with _opened(data, name, limits.formats, limits, InvalidImage) as image:
         return np.asarray(_to_srgb(_upright(image), name))
+
+
+def photo_size(data: bytes, name: str, limits: Limits) -> tuple[int, int]:
+    """Height and width of a photo as stored, from its header; raises as `decode_photo` does."""
+    with _opened(data, name, limits.formats, limits, InvalidImage, decode=False) as image:
+        return image.height, image.width
 
 
 def decode_mask(data: bytes, name: str, limits: Limits) -> Mask:
@@ -73,7 +76,7 @@ def decode_mask(data: bytes, name: str, limits: Limits) -> Mask:
             mask = Mask(values.astype(np.uint8), "labels")
         else:
             mask = Mask(labels_from_colors(np.asarray(image.convert("RGB"))), "colors")
-    check_label_count(mask.labels)
+    check_label_count(mask.labels, limits.max_regions)
     return mask
 
 
@@ -84,6 +87,8 @@ def _opened(
     formats: tuple[str, ...],
     limits: Limits,
     error: type[InvalidRequest],
+    *,
+    decode: bool = True,
 ) -> Iterator[Image.Image]:
     """Open and decode an image after checking everything that its header tells."""
     if not data:
@@ -105,7 +110,8 @@ def _opened(
         with image:
             try:
                 _check_header(image, name, limits, error)
-                image.load()
+                if decode:
+                    image.load()
             except InvalidRequest:
                 raise
             except _DAMAGED:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from photoreal.regions import MAX_REGIONS
+
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+MASK_FORMATS = ("PNG",)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -12,7 +17,9 @@ class Limits:
     `max_bytes`: of one encoded image. `max_pixels`: of one image as it arrives, read from
     its header. `min_side`: the shortest side in pixels of an image as it arrives.
     `min_size`, `max_size`: the working length of the shorter side. `max_working_pixels`: of
-    one photo at working size, which bounds the memory of a request.
+    one photo at working size. `max_regions`: different labels of a mask. `max_memory`: bytes
+    that one request may take, None for any number. `formats`: of photos; no other decoder is
+    tried.
     """
 
     max_bytes: int = 64 * 2**20
@@ -21,3 +28,6 @@ class Limits:
     min_size: int = 16
     max_size: int = 2048
     max_working_pixels: int = 2048 * 2048
+    max_regions: int = MAX_REGIONS
+    max_memory: int | None = None
+    formats: tuple[str, ...] = PHOTO_FORMATS

@@ -10,14 +10,22 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from photoreal.contract import ENGINE_PARAMETER, ENGINE_VARIABLE, ENGINES, ModelSpec
-from photoreal.errors import InvalidRequest, ServeError
+from photoreal.contract import (
+    CANCEL_PARAMETER,
+    ENGINE_PARAMETER,
+    ENGINE_VARIABLE,
+    ENGINES,
+    ModelSpec,
+)
+from photoreal.errors import Canceled, DeadlineExceeded, InvalidRequest, ServeError
+from photoreal.serve.watch import Watch
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +39,8 @@ def answer(
 ) -> list[Any]:
     """Answer each request by itself: one bad request gives one error.
 
-    InvalidRequest becomes INVALID_ARGUMENT with its sentence. Anything else becomes INTERNAL
+    InvalidRequest becomes INVALID_ARGUMENT with its sentence, DeadlineExceeded UNAVAILABLE and
+    Canceled CANCELLED. Anything else becomes INTERNAL
     with a sentence that tells nothing of the server; the traceback goes to the server's log
     with the request's id.
     """
@@ -47,6 +56,10 @@ def _answer_one(
         return triton.InferenceResponse(output_tensors=tensors)
     except InvalidRequest as error:
         failure = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)
+    except DeadlineExceeded as error:  # Triton has no code of its own for it
+        failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
+    except Canceled as error:
+        failure = triton.TritonError(str(error), triton.TritonError.CANCELLED)
     except Exception:  # noqa: BLE001 (the boundary: nothing may leave but a response)
         name = request.request_id() or "without id"
         triton.Logger.log_error(f"{model.name}: request {name}: {traceback.format_exc()}")
@@ -117,19 +130,33 @@ def call_model(
     inputs: dict[str, Array],
     request_id: str = "",
     outputs: Sequence[str] = (),
+    watch: Watch | None = None,
 ) -> dict[str, Array]:
     """Call another model of this server and return the outputs that are named, or else all.
 
-    Raises ModelFailed.
+    With a `watch` the model learns how much time is left and that the caller is gone. Raises
+    ModelFailed; DeadlineExceeded, Canceled.
     """
+    if watch is not None:
+        watch.check()
     wanted = list(outputs) or model.output_names()
     request = triton.InferenceRequest(
         model_name=model.name,
         request_id=request_id,
         requested_output_names=wanted,
         inputs=[triton.Tensor(name, value) for name, value in inputs.items()],
+        **_passed_on(watch),
     )
-    response = request.exec()
+    with watch.passed_on() if watch is not None else nullcontext():
+        response = request.exec()
     if response.has_error():
+        if watch is not None:
+            watch.check()  # Triton drops an error's code between models: stopped, or failed?
         raise ModelFailed(f"{model.name}: {response.error().message()}")
     return {name: triton.get_output_tensor_by_name(response, name).as_numpy() for name in wanted}
+
+
+def _passed_on(watch: Watch | None) -> dict[str, Any]:
+    if watch is None:
+        return {}
+    return {"timeout": watch.microseconds_left(), "parameters": {CANCEL_PARAMETER: watch.key}}

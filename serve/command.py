@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
 import click
 
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_VARIABLE
+from photoreal.serve.limit_options import limit_options
 
 
 @click.command()
@@ -44,6 +46,7 @@ from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_V
     help="Folder of style photos to measure at the start, so that their first use is fast. A"
     " NAME_mask.png beside NAME.jpg is its mask.",
 )
+@limit_options
 @click.option("--verbose", is_flag=True, help="Show all of the server's log.")
 def serve(
     repository: Path,
@@ -55,6 +58,7 @@ def serve(
     style_cache: int,
     presets: Path | None,
     verbose: bool,
+    limits: Mapping[str, str],
 ) -> None:
     """Run a Triton server with the style transfer models until Ctrl-C.
 
@@ -68,7 +72,7 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     settings = ServeSettings(
-        repository, engine, host, http_port, grpc_port, metrics_port, verbose, style_cache
+        repository, engine, host, http_port, grpc_port, metrics_port, verbose, style_cache, limits
     )
     styles = find_presets(presets) if presets is not None else []
     server = Server(settings)

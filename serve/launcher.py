@@ -10,8 +10,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -26,7 +26,9 @@ from photoreal.serve.environment import (
     free_ports,
     server_environment,
 )
+from photoreal.serve.limits import settled
 from photoreal.serve.repository import models_to_load
+from photoreal.serve.request_queue import with_queue
 
 BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
@@ -40,7 +42,8 @@ _MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
 class ServeSettings:
     """How to serve; `engine` None leaves the choice to the repository's config.
 
-    `style_cache` is how many bytes known styles may take; 0 keeps none.
+    `style_cache` is how many bytes known styles may take; 0 keeps none. `limits` are environment
+    variables as `photoreal.serve.limits` lists them, in place of this process's own.
     """
 
     repository: Path = DEFAULT_REPOSITORY
@@ -51,6 +54,7 @@ class ServeSettings:
     metrics_port: int = 8002
     verbose: bool = False
     style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
+    limits: Mapping[str, str] = field(default_factory=dict)
     admin_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
 
@@ -130,11 +134,13 @@ class Server:
         check_ports(settings.host, settings.ports())
         self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
         backends = assemble_backends(wheel, Path(self._folder.name))
-        extra = {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache)}
+        limits = settled({**os.environ, **settings.limits})
+        served = with_queue(settings.repository, Path(self._folder.name), limits)
+        extra = {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache), **limits}
         if settings.engine:
             extra[contract.ENGINE_VARIABLE] = settings.engine
         self._process = subprocess.Popen(
-            command_line(settings, wheel.binary, backends, models),
+            command_line(replace(settings, repository=served), wheel.binary, backends, models),
             env=server_environment(wheel, extra),
             stdin=subprocess.DEVNULL,
             stdout=self._log,

@@ -24,6 +24,8 @@ def models_to_load(repository: Path, engine: str | None) -> list[str]:
             f" --repository {repository}"
         )
     wanted = [contract.STYLIZE.name, contract.WCT2.name]
+    if (repository / contract.CANCEL.name / "config.pbtxt").exists():
+        wanted.append(contract.CANCEL.name)
     if is_exported(repository, contract.SEGMENTER.name):
         wanted.append(contract.SEGMENTER.name)
     if (engine or configured_engine(repository)) == "bls":

@@ -15,10 +15,12 @@ from photoreal.preprocess import (
     decode_photo,
     encode_labels,
     encode_photo,
+    photo_size,
     resize_photo,
     working_size,
 )
 from photoreal.serve.found_regions import decode_masks, describe, find_regions
+from photoreal.serve.memory import check_memory
 from photoreal.serve.request import Models, StylizeRequest, StylizeResponse
 
 
@@ -55,6 +57,11 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
             ("content", "style") if request.style_mask is None else ("style", "content")
         )
         raise InvalidMask(f"There is a {given} mask but no {lacking} mask; give both or none.")
+    sizes = {
+        "content": photo_size(request.content, "content photo", limits),
+        "style": photo_size(request.style, "style photo", limits),
+    }
+    check_memory(sizes, request.size, limits)
     originals = {
         "content": decode_photo(request.content, "content photo", limits),
         "style": decode_photo(request.style, "style photo", limits),

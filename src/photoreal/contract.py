@@ -39,6 +39,17 @@ STYLE_CACHE_VARIABLE = "PHOTOREAL_STYLE_CACHE_BYTES"
 """Environment variable with the bytes that known styles may take; 0 keeps none."""
 DEFAULT_STYLE_CACHE_BYTES = 256 << 20
 
+DEFAULT_MAX_QUEUE = 16
+"""Requests that may wait for `stylize`; Triton refuses further ones at once."""
+DEFAULT_MAX_SECONDS = 600
+"""Seconds that a request may wait, and seconds that it may be worked on."""
+TIME_IS_UP = ("The request was stopped after", "Request timeout expired")
+"""How an error begins that says so: from a model, or from Triton of a request that waited."""
+QUEUE_IS_FULL = "Exceeds maximum queue size"
+"""What Triton says of a request for which there is no room to wait."""
+CANCEL_PARAMETER = "cancel"
+"""Parameter of a request: a key of 32 hexadecimal digits under which it can be canceled."""
+
 LEVELS = (1, 2, 3, 4)
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512}
 """Feature channels at each VGG level."""
@@ -67,13 +78,18 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model of the repository; ``max_batch_size`` 0 means that it takes no batch."""
+    """One model of the repository.
+
+    ``max_batch_size`` 0 means that it takes no batch, ``max_queue`` 0 that any number of
+    requests may wait for it.
+    """
 
     name: str
     backend: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     max_batch_size: int = 0
+    max_queue: int = 0
 
     def input_names(self) -> list[str]:
         """Names of the inputs, in the order of the config."""
@@ -105,6 +121,7 @@ STYLIZE = ModelSpec(
         TensorSpec("STYLE_LABELS", "BYTES", (1,)),
         TensorSpec("REPORT", "BYTES", (1,)),
     ),
+    max_queue=DEFAULT_MAX_QUEUE,
 )
 
 WCT2 = ModelSpec(
@@ -126,6 +143,12 @@ WCT2 = ModelSpec(
     ),
 )
 
+CANCEL = ModelSpec(
+    name="cancel",
+    backend="python",
+    inputs=(TensorSpec("KEY", "BYTES", (1,)),),
+    outputs=(TensorSpec("ACCEPTED", "BOOL", (1,)),),
+)
 SEGMENTER = ModelSpec(
     name="segmenter",
     backend="onnxruntime",
@@ -202,4 +225,4 @@ def network_levels(unpool: Unpool = "cat5") -> tuple[ModelSpec, ...]:
 
 def models(unpool: Unpool = "cat5") -> tuple[ModelSpec, ...]:
     """Specs of every model of the repository."""
-    return (STYLIZE, WCT2, SEGMENTER, *network_levels(unpool))
+    return (STYLIZE, WCT2, SEGMENTER, CANCEL, *network_levels(unpool))

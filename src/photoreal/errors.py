@@ -5,6 +5,9 @@
     │   ├── InvalidImage    a photo cannot be read or is beyond a limit
     │   ├── InvalidMask     a mask cannot be read or does not belong to its photo
     │   └── InvalidOption   a number or a word is outside what is allowed
+    ├── Stopped             work on a request was given up
+    │   ├── DeadlineExceeded    its time is up
+    │   └── Canceled            nobody waits for it any more
     ├── WeightsError        a checkpoint is missing, misshapen or not what was recorded
     ├── ExportError         an exported model does not agree with its network
     ├── TrainingError       the segmenter cannot be trained with these data or settings
@@ -33,6 +36,18 @@ class InvalidMask(InvalidRequest):
 
 class InvalidOption(InvalidRequest):
     """An option (alpha, size, places, rule) is outside what is allowed."""
+
+
+class Stopped(PhotorealError):
+    """Work on a request was given up before it was done."""
+
+
+class DeadlineExceeded(Stopped):
+    """The request's time is up."""
+
+
+class Canceled(Stopped):
+    """Nobody waits for the request's answer any more."""
 
 
 class WeightsError(PhotorealError):

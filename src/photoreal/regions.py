@@ -63,12 +63,12 @@ def labels_from_colors(mask: npt.NDArray[np.uint8]) -> LabelMap:
     return nearest[inverse].reshape(mask.shape[:2])
 
 
-def check_label_count(labels: LabelMap) -> None:
+def check_label_count(labels: LabelMap, most: int = MAX_REGIONS) -> None:
     """Raise InvalidMask when a mask has more distinct labels than regions make sense."""
     count = np.count_nonzero(np.bincount(labels.ravel(), minlength=256))
-    if count > MAX_REGIONS:
+    if count > most:
         raise InvalidMask(
-            f"The mask has {count} different labels, more than the {MAX_REGIONS} allowed;"
+            f"The mask has {count} different labels, more than the {most} allowed;"
             " a mask holds one flat value or color a region."
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ class Tensor:
 class TritonError:
     """A message with one of Triton's codes."""
 
-    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG = range(4)
+    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG, UNAVAILABLE, CANCELLED = range(6)
 
     def __init__(self, message: str, code: int = UNKNOWN) -> None:
         self._message, self._code = message, code
@@ -74,16 +75,37 @@ class Request:
     """A request as an adapter receives it."""
 
     def __init__(
-        self, tensors: dict[str, Array], request_id: str = "", outputs: Sequence[str] = ()
+        self,
+        tensors: dict[str, Array],
+        request_id: str = "",
+        outputs: Sequence[str] = (),
+        *,
+        timeout: int = 0,
+        parameters: dict[str, object] | None = None,
     ) -> None:
         self.tensors = {name: Tensor(name, array) for name, array in tensors.items()}
         self._id, self._outputs = request_id, list(outputs)
+        self._timeout, self._parameters = timeout, json.dumps(parameters or {})
+        self.canceled = False
+
+    def is_cancelled(self) -> bool:
+        return self.canceled
+
+    def timeout(self) -> int:
+        return self._timeout
+
+    def parameters(self) -> str:
+        return self._parameters
 
     def request_id(self) -> str:
         return self._id
 
     def requested_output_names(self) -> list[str]:
         return self._outputs
+
+
+class Refused(Exception):
+    """What a model raises to answer with an error."""
 
 
 class MetricFamily:
@@ -115,12 +137,13 @@ class FakeTriton(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("triton_python_backend_utils")
-        self.Tensor, self.Request = Tensor, Request
+        self.Tensor, self.Request, self.Refused = Tensor, Request, Refused
         self.TritonError, self.InferenceResponse = TritonError, InferenceResponse
         self.models: dict[str, Model] = {}
         self.MetricFamily = MetricFamily
         self.calls: list[tuple[str, dict[str, Array], str]] = []
         self.asked: list[list[str]] = []
+        self.passed_on: list[tuple[int, dict[str, object] | None]] = []
         self.errors: list[str] = []
         server = self
 
@@ -134,7 +157,10 @@ class FakeTriton(ModuleType):
                 request_id: str,
                 requested_output_names: list[str],
                 inputs: list[Tensor],
+                timeout: int = 0,
+                parameters: dict[str, object] | None = None,
             ) -> None:
+                server.passed_on.append((timeout, parameters))
                 self._model, self._id, self._wanted = model_name, request_id, requested_output_names
                 self._inputs = {tensor.name(): tensor.as_numpy() for tensor in inputs}
 
@@ -143,7 +169,10 @@ class FakeTriton(ModuleType):
                 server.asked.append(self._wanted)
                 if self._model not in server.models:
                     return InferenceResponse(error=TritonError(f"no model {self._model} at /srv"))
-                outputs = server.models[self._model](self._inputs)
+                try:
+                    outputs = server.models[self._model](self._inputs)
+                except Refused as error:  # codes are lost between models
+                    return InferenceResponse(error=TritonError(str(error), TritonError.INTERNAL))
                 return InferenceResponse([Tensor(name, outputs[name]) for name in self._wanted])
 
         class Logger:
@@ -171,7 +200,8 @@ def triton(monkeypatch: pytest.MonkeyPatch) -> FakeTriton:
     """Triton's module, in place for adapters that import it."""
     fake = FakeTriton()
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    monkeypatch.delenv("PHOTOREAL_ENGINE", raising=False)
+    for name in [one for one in os.environ if one.startswith("PHOTOREAL_")]:
+        monkeypatch.delenv(name)
     # An engine takes every core; here that only makes small pictures slow.
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
     return fake

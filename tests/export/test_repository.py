@@ -23,7 +23,7 @@ from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_bundle
 
 LEVELS = [spec.name for spec in contract.network_levels()]
-ADAPTERS = ("stylize", "wct2")
+ADAPTERS = ("cancel", "stylize", "wct2")
 
 
 def _ignore(line: str) -> None:

@@ -94,7 +94,7 @@ def test_serves_until_told_to_stop(
         with StyleTransferClient(url, protocol=protocol) as client:
             assert client.ready()
     server, prefix = _server_of(process)
-    assert len(session_processes(server)) == 3  # the server, stylize and wct2
+    assert len(session_processes(server)) == 4  # the server, stylize, wct2 and cancel
     assert prefix.startswith("photoreal_")
     assert list(SHARED_MEMORY.glob(f"{prefix}*"))
     process.send_signal(number)

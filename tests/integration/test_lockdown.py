@@ -17,7 +17,7 @@ from photoreal.serve.launcher import Server
 
 pytestmark = pytest.mark.server
 
-LOADED = {"stylize", "wct2", "segmenter"}
+LOADED = {"stylize", "wct2", "cancel", "segmenter"}
 MANAGEMENT = [
     "repository/index",
     "repository/models/stylize/load",

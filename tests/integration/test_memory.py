@@ -12,6 +12,7 @@ import pytest
 
 from photoreal.client import StylizeResult
 from photoreal.serve.launcher import Server
+from photoreal.serve.memory import estimate_bytes
 
 pytestmark = pytest.mark.server
 
@@ -58,7 +59,7 @@ def test_memory_of_a_request_of_the_default_size(
     record_property: Callable[[str, object], None],
 ) -> None:
     processes = session_processes(local.pid)
-    assert len(processes) == 4  # the server, and stylize, wct2 and the segmenter
+    assert len(processes) == 5  # the server, and stylize, wct2, cancel and the segmenter
     with _watched(lambda: _proportional_bytes(processes)) as figures:
         result = stylize(local, **pair("pagoda-twilight"))
     assert result.image.size == (767, 512)
@@ -73,3 +74,5 @@ def test_memory_of_a_request_of_the_default_size(
         record_property(name, value)
     print(measured)
     assert 0 < max(figures) < 4 * GIB
+    sizes = {"content": (512, 767), "style": (512, 767)}
+    assert max(figures) - figures[0] < estimate_bytes(sizes, 512)

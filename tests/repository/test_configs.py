@@ -54,8 +54,12 @@ def config(spec: ModelSpec) -> Any:
 def test_repository_holds_the_models_of_the_contract() -> None:
     found = {path.parent.name for path in REPOSITORY.glob("*/config.pbtxt")}
     assert found == {model.name for model in MODELS}
-    assert {path.parts[-3] for path in REPOSITORY.glob("*/1/model.py")} == {"stylize", "wct2"}
-    assert len(MODELS) == len({model.name for model in MODELS}) == 11
+    assert {path.parts[-3] for path in REPOSITORY.glob("*/1/model.py")} == {
+        "cancel",
+        "stylize",
+        "wct2",
+    }
+    assert len(MODELS) == len({model.name for model in MODELS}) == 12
 
 
 def test_name_backend_batch_and_file(spec: ModelSpec, config: Any) -> None:
@@ -94,7 +98,18 @@ def test_nothing_else_is_set(config: Any) -> None:
         "output",
         "instance_group",
         "parameters",
+        "dynamic_batching",
     }
+
+
+def test_only_stylize_has_a_queue_of_limited_length(spec: ModelSpec, config: Any) -> None:
+    policy = config.dynamic_batching.default_queue_policy
+    assert config.HasField("dynamic_batching") == (spec.name == "stylize")
+    assert policy.max_queue_size == spec.max_queue
+    if spec.max_queue:
+        assert policy.default_timeout_microseconds == contract.DEFAULT_MAX_SECONDS * 10**6
+        assert policy.allow_timeout_override
+        assert policy.timeout_action == policy.REJECT
 
 
 def test_text_is_the_generated_one(spec: ModelSpec) -> None:
@@ -144,7 +159,7 @@ def test_levels_fit_together() -> None:
         assert contract.decoder(1, unpool).outputs[0].dims == (3, -1, -1)
 
 
-@pytest.mark.parametrize("name", ["stylize", "wct2"])
+@pytest.mark.parametrize("name", ["cancel", "stylize", "wct2"])
 def test_adapters_are_thin(name: str) -> None:
     lines = (REPOSITORY / name / "1" / "model.py").read_text().splitlines()
     assert len(lines) < 80

@@ -59,20 +59,20 @@ def _export(repository: Path, *names: str, kind: str = "onnx") -> None:
 @pytest.mark.parametrize("engine", [None, "local"])
 def test_local_engine_needs_no_network_level(engine: str | None, repository: Path) -> None:
     _export(repository, *LEVELS)
-    assert models_to_load(repository, engine) == ["stylize", "wct2"]
+    assert models_to_load(repository, engine) == ["stylize", "wct2", "cancel"]
 
 
 @pytest.mark.parametrize("kind", ["onnx", "plan"])
 def test_segmenter_is_loaded_where_it_is_exported(kind: str, repository: Path) -> None:
     assert not is_exported(repository, "segmenter")
     _export(repository, "segmenter", kind=kind)
-    assert models_to_load(repository, "local") == ["stylize", "wct2", "segmenter"]
+    assert models_to_load(repository, "local") == ["stylize", "wct2", "cancel", "segmenter"]
 
 
 @pytest.mark.parametrize("kind", ["onnx", "plan"])
 def test_bls_engine_needs_every_level(kind: str, repository: Path) -> None:
     _export(repository, *LEVELS, kind=kind)
-    assert models_to_load(repository, "bls") == ["stylize", "wct2", *LEVELS]
+    assert models_to_load(repository, "bls") == ["stylize", "wct2", "cancel", *LEVELS]
 
 
 @pytest.mark.parametrize("by", ["config", "environment"])
@@ -85,8 +85,8 @@ def test_bls_engine_may_be_the_config_s_or_the_environment_s_choice(
     else:
         monkeypatch.setenv(contract.ENGINE_VARIABLE, "bls")
     _export(repository, *LEVELS)
-    assert models_to_load(repository, None) == ["stylize", "wct2", *LEVELS]
-    assert models_to_load(repository, "local") == ["stylize", "wct2"]
+    assert models_to_load(repository, None) == ["stylize", "wct2", "cancel", *LEVELS]
+    assert models_to_load(repository, "local") == ["stylize", "wct2", "cancel"]
 
 
 def test_levels_that_the_bls_engine_lacks_are_named(repository: Path) -> None:
@@ -275,7 +275,10 @@ def test_a_server_runs_until_it_is_stopped(settings: ServeSettings, temporary: P
         assert (
             process.cmdline()[2:]
             == command_line(
-                settings, BINARY, next(temporary.iterdir()) / "backends", ["stylize", "wct2"]
+                settings,
+                BINARY,
+                next(temporary.iterdir()) / "backends",
+                ["stylize", "wct2", "cancel"],
             )[1:]
         )
         assert process.environ()["PHOTOREAL_ENGINE"] == "local"

@@ -8,7 +8,6 @@ import numpy as np
 import triton_python_backend_utils as triton
 
 from photoreal.contract import SEGMENTER, SEGMENTER_CLASSES_FILE, STYLIZE, WCT2
-from photoreal.preprocess import Limits
 from photoreal.serve.adapter import (
     answer,
     blob,
@@ -20,11 +19,13 @@ from photoreal.serve.adapter import (
 )
 from photoreal.serve.request import Models, StylizeRequest, Transferred
 from photoreal.serve.stylize import stylize
+from photoreal.serve.watch import Guard, Watch
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         repository = Path(args["model_repository"]).parent
+        self._guard = Guard()
         self._classes: tuple[str, ...] = ()
         if is_exported(repository, SEGMENTER.name):
             listing = repository / SEGMENTER.name / SEGMENTER_CLASSES_FILE
@@ -36,10 +37,7 @@ class TritonPythonModel:
     def _serve(self, request: Any) -> dict[str, Any]:
         values = read_inputs(triton, STYLIZE, request)
         convert: dict[str, Callable[[Any], Any]] = {
-            "CONTENT": blob,
-            "STYLE": blob,
-            "CONTENT_MASK": blob,
-            "STYLE_MASK": blob,
+            **dict.fromkeys(("CONTENT", "STYLE", "CONTENT_MASK", "STYLE_MASK"), blob),
             "ALPHA": lambda value: float(value.item()),
             "SIZE": lambda value: int(value.item()),
             "TRANSFER_AT": text,
@@ -48,15 +46,17 @@ class TritonPythonModel:
             "BLEND": lambda value: int(value.item()),
         }
         given: dict[str, Any] = {name.lower(): convert[name](v) for name, v in values.items()}
-        response = stylize(StylizeRequest(**given), self._models(request.request_id()), Limits())
+        with self._guard.watch(request) as watch:
+            models = self._models(request.request_id(), watch)
+            response = stylize(StylizeRequest(**given), models, self._guard.limits)
         return {
             name: bytes_tensor(getattr(response, name.lower())) for name in STYLIZE.output_names()
         }
 
-    def _models(self, request_id: str) -> Models:
+    def _models(self, request_id: str, watch: Watch) -> Models:
         def segment(image: Any) -> Any:
             inputs = {"IMAGE": image[None]}
-            outputs = call_model(triton, SEGMENTER, inputs, request_id, ["PROBABILITIES"])
+            outputs = call_model(triton, SEGMENTER, inputs, request_id, ["PROBABILITIES"], watch)
             return outputs["PROBABILITIES"][0]
 
         def transfer(
@@ -73,7 +73,7 @@ class TritonPythonModel:
                 "TRANSFER_AT": bytes_tensor(",".join(how["places"])),
                 "BLEND": np.array([how["blend"]], dtype=np.int32),
             }
-            outputs = call_model(triton, WCT2, inputs, request_id)
+            outputs = call_model(triton, WCT2, inputs, request_id, watch=watch)
             return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].item()))
 
         return Models(transfer, segment if self._classes else None, self._classes)

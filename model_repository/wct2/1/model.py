@@ -7,7 +7,10 @@ import triton_python_backend_utils as triton
 
 from photoreal.contract import WCT2
 from photoreal.serve.adapter import answer, read_inputs
+from photoreal.serve.memory import check_transfer_memory
+from photoreal.serve.stoppable import StoppableEngine
 from photoreal.serve.style_cache import StyleCache, cache_limit
+from photoreal.serve.watch import Guard
 from photoreal.serve.wct2 import make_engine, serve_wct2
 
 
@@ -31,12 +34,28 @@ class TritonPythonModel:
             kind=triton.MetricFamily.GAUGE,
         )
         self._bytes = self._size.Metric(labels={})
+        self._guard = Guard()
+        self._steps = triton.MetricFamily(
+            name="photoreal_levels_total",
+            description="Levels of the networks that were begun; 15 in a request of a new style.",
+            kind=triton.MetricFamily.COUNTER,
+        )
+        self._levels = self._steps.Metric(labels={})
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return answer(triton, WCT2, requests, self._serve)
 
     def _serve(self, request: Any) -> dict[str, Any]:
-        outputs = serve_wct2(read_inputs(triton, WCT2, request), self._engine, self._cache)
+        inputs = read_inputs(triton, WCT2, request)
+        check_transfer_memory([inputs["CONTENT"], inputs["STYLE"]], self._guard.limits)
+        watch = self._guard.watch(request)
+
+        def before_level() -> None:
+            watch.check()
+            self._levels.increment(1)
+
+        engine = StoppableEngine(self._engine, before_level)
+        outputs = serve_wct2(inputs, engine, self._cache)
         self._counts[outputs["STYLE_CACHED"].item()].increment(1)
         self._bytes.set(self._cache.bytes)
         return outputs

@@ -57,7 +57,8 @@ class TestContract:
 
     @pytest.mark.parametrize("binding", [tritonclient.http, tritonclient.grpc])
     def test_tritonclient_takes_them(self, binding):
-        arguments = infer_arguments(binding, build_inputs(**ALL), ["IMAGE"], "7")
+        arguments = infer_arguments(binding, build_inputs(**ALL), ["IMAGE"], "7", 2.5)
+        assert arguments["timeout"] == 2_500_000
         assert arguments["model_name"] == STYLIZE.name
         for tensor, spec in zip(arguments["inputs"], STYLIZE.inputs, strict=True):
             assert (tensor.name(), tensor.datatype()) == (spec.name, spec.dtype)

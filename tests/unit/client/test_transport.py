@@ -253,6 +253,19 @@ def test_address_is_read_at_once():
         ("StatusCode.UNAVAILABLE", "", ServerUnavailable, "at host:1."),
         (
             "StatusCode.UNAVAILABLE",
+            "[request id: 7] Exceeds maximum queue size",
+            ServerUnavailable,
+            "as many requests waiting as it allows; try again later.",
+        ),
+        (
+            "503",
+            "The request was stopped after 2 s, the timeout that it came with.",
+            RequestTimeout,
+            "stopped after 2 s",
+        ),
+        ("503", "Request timeout expired", RequestTimeout, "waited at host:1 until its time"),
+        (
+            "StatusCode.UNAVAILABLE",
             "failed to connect; last error: X: Failed parsing HTTP/2 (frame)",
             ServerUnavailable,
             "does not speak gRPC",
@@ -262,7 +275,8 @@ def test_address_is_read_at_once():
 )
 def test_statuses(status, message, kind, sentence):
     exchange = Exchange(Address("host:1", "grpc"), timeout=9.0, request_id="7")
-    error = exchange.answered(InferenceServerException(message, status, "details"))
+    details = None if str(status).isdigit() else "details"
+    error = exchange.answered(InferenceServerException(message, status, details))
     assert type(error) is kind
     assert sentence in str(error)
     assert "\n" not in str(error)

@@ -1,0 +1,25 @@
+"""Triton adapter of `photoreal.serve.canceled`: marks a request as canceled by its key."""
+
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as triton
+
+from photoreal.contract import CANCEL
+from photoreal.serve.adapter import answer, read_inputs, text
+from photoreal.serve.canceled import CanceledKeys
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        self._canceled = CanceledKeys()
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        return answer(triton, CANCEL, requests, self._serve)
+
+    def _serve(self, request: Any) -> dict[str, Any]:
+        self._canceled.add(text(read_inputs(triton, CANCEL, request)["KEY"]))
+        return {"ACCEPTED": np.array([True])}
+
+    def finalize(self) -> None:
+        self._canceled.close()

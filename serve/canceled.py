@@ -1,0 +1,84 @@
+"""Keys of canceled requests, known to all of a server's processes.
+
+Triton tells a model whether the caller of its request is gone, but not the models that it calls
+in turn, and it does not notice that an HTTP connection was closed. So a request has a key, and
+keys of canceled requests lie as empty files in a folder that the server's processes share.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from photoreal.errors import InvalidOption, ServeError
+
+_FORGET_S = 3600.0
+_MOST_KEYS = 1000
+_KEY = re.compile("[0-9a-f]{32}")
+
+
+def new_key() -> str:
+    """A key that nobody can guess."""
+    return uuid.uuid4().hex
+
+
+def is_key(value: object) -> bool:
+    """Whether something may be a key."""
+    return isinstance(value, str) and _KEY.fullmatch(value) is not None
+
+
+class CanceledKeys:
+    """Keys of canceled requests, shared by the models' processes of one server.
+
+    The folder is this user's own; unless given it is named after the server's process, which is
+    the parent of every model's.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        default = f"photoreal-{os.getuid()}-{os.getppid()}"
+        self._folder = folder or Path(tempfile.gettempdir()) / default
+
+    def add(self, key: str) -> None:
+        """Mark a request as canceled; raises InvalidOption for what is no key, ServeError."""
+        if not is_key(key):
+            raise InvalidOption("The key of a request is 32 hexadecimal digits in lower case.")
+        self._open_folder()
+        self._forget()
+        (self._folder / key).touch(mode=0o600)
+
+    def __contains__(self, key: str) -> bool:
+        return (self._folder / key).exists()
+
+    def remove(self, key: str) -> None:
+        """Forget a request that has ended."""
+        (self._folder / key).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove the folder."""
+        with suppress(OSError):
+            for file in self._folder.iterdir():
+                file.unlink(missing_ok=True)
+            self._folder.rmdir()
+
+    def _open_folder(self) -> None:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        found = self._folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise ServeError("The folder for canceled requests is not this server's own.")
+
+    def _forget(self) -> None:
+        """Remove keys of requests that had ended already when they were canceled, or never were."""
+        times = {}
+        for file in self._folder.iterdir():
+            with suppress(FileNotFoundError):
+                times[file] = file.stat().st_mtime
+        oldest = time.time() - _FORGET_S
+        for number, file in enumerate(sorted(times, key=lambda file: -times[file])):
+            if number >= _MOST_KEYS or times[file] < oldest:
+                file.unlink(missing_ok=True)
