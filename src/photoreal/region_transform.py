@@ -7,7 +7,7 @@ their surroundings each region has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from photoreal.regions import LabelMap, Pair, resize_labels
 from photoreal.whitening import (
     AffineMap,
+    Moments,
     StyleStatistics,
     affine_map,
     moments,
@@ -79,12 +80,16 @@ class RegionTransform:
         self._soft: Tensor | None = None
 
     def __call__(
-        self, features: Tensor, statistics: Mapping[int | None, StyleStatistics]
+        self,
+        features: Tensor,
+        statistics: Mapping[int | None, StyleStatistics],
+        steady: Callable[[int, Moments], Moments] | None = None,
     ) -> Tensor:
         """Features (1, C, h, w) with each region's statistics replaced; may overwrite them.
 
         Content labels without a pair, and those whose style region has vanished at this
-        size, keep their own features.
+        size, keep their own features. `steady` gives the moments to use for a content label in
+        place of those that were found.
         """
         flat = features[0].flatten(1)
         layout = self._layout(features.shape[-2], features.shape[-1], features.device)
@@ -97,7 +102,10 @@ class RegionTransform:
             style = statistics.get(self._styles[label])
             if style is not None:
                 region = gathered[:, start:end]
-                maps[label] = affine_map(moments(region), style, self._alpha)
+                found = moments(region)
+                if steady is not None:
+                    found = steady(label, found)
+                maps[label] = affine_map(found, style, self._alpha)
                 maps[label].apply_(region)
             start = end
         if not whole:
