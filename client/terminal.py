@@ -30,6 +30,15 @@ def check_output(path: Path) -> None:
         InvalidInput: the suffix is of no format, or the folder is missing or locked.
     """
     output_format(path)
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Find out before a long wait whether a file can be written where it shall be.
+
+    Raises:
+        InvalidInput: the folder is missing or locked, or a folder has the file's name.
+    """
     folder = path.parent
     if not folder.is_dir():
         raise InvalidInput(f"The folder {str(folder)!r} of the output does not exist.")
