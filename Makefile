@@ -27,7 +27,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[serve,export,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[serve,export,video,dev]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
 $(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/weights/*.py src/photoreal/weights/segmenter/* export/*.py)

@@ -30,7 +30,15 @@ from photoreal.preprocess import Limits
 from photoreal.regions import LabelMap, Pair
 from photoreal.serve.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launcher import Server, ServeSettings
-from photoreal.serve.request import FloatImage, Models, StylizeRequest, Transfer, Transferred
+from photoreal.serve.request import (
+    FloatImage,
+    Models,
+    Shot,
+    StyleInput,
+    StylizeRequest,
+    Transfer,
+    Transferred,
+)
 from photoreal.serve.stylize import stylize
 from photoreal.transfer import Engine, LabelledImage, transfer
 from photoreal.vgg import Decoder, Encoder
@@ -103,16 +111,16 @@ def transfer_inputs(files: Files, size: int) -> Inputs:
 
     def capture(
         content: FloatImage,
-        style: FloatImage,
         content_labels: LabelMap,
-        style_labels: LabelMap,
+        styles: Sequence[StyleInput],
         *,
-        pairs: Sequence[Pair],
         alpha: float,
         places: Collection[Place],
         blend: int,
+        shot: Shot | None = None,
     ) -> Transferred:
-        seen.append(Inputs(content, style, content_labels, style_labels, pairs))
+        (style,) = styles
+        seen.append(Inputs(content, style.image, content_labels, style.labels, style.pairs))
         return Transferred(content)
 
     request = StylizeRequest(
@@ -130,20 +138,22 @@ def in_process(engine: Engine, seen: list[Inputs] | None = None) -> Transfer:
 
     def run(
         content: FloatImage,
-        style: FloatImage,
         content_labels: LabelMap,
-        style_labels: LabelMap,
+        styles: Sequence[StyleInput],
         *,
-        pairs: Sequence[Pair],
         alpha: float,
         places: Collection[Place],
         blend: int,
+        shot: Shot | None = None,
     ) -> Transferred:
+        (style,) = styles
         if seen is not None:
-            seen.append(Inputs(content, style, content_labels, style_labels, pairs))
-        pictures = ((content, content_labels), (style, style_labels))
+            seen.append(Inputs(content, style.image, content_labels, style.labels, style.pairs))
+        pictures = ((content, content_labels), style[:2])
         ours, theirs = (LabelledImage(torch.from_numpy(one[None]), two) for one, two in pictures)
-        result = transfer(ours, theirs, pairs, engine, alpha=alpha, places=places, blend=blend)
+        result = transfer(
+            ours, theirs, style.pairs, engine, alpha=alpha, places=places, blend=blend
+        )
         return Transferred(result[0].numpy())
 
     return run

@@ -6,7 +6,7 @@ import asyncio
 import math
 import numbers
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -59,16 +59,19 @@ class StyleTransferClient:
     def stylize(
         self,
         content: ImageInput,
-        style: ImageInput,
+        style: ImageInput | Sequence[ImageInput],
         *,
         alpha: float | None = None,
         size: int | None = None,
         content_mask: ImageInput | None = None,
-        style_mask: ImageInput | None = None,
+        style_mask: ImageInput | Sequence[ImageInput] | None = None,
+        weights: Sequence[float] | None = None,
         transfer_at: str | Iterable[Place] | None = None,
         segment: bool | None = None,
         match: MatchRule | None = None,
         blend: int | None = None,
+        sequence: str | None = None,
+        steady: float | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
@@ -81,18 +84,25 @@ class StyleTransferClient:
 
         Args:
             content: the photo to change.
-            style: the photo to take the look from; may have another size.
+            style: the photo to take the look from; may have another size. A list of up to four
+                is mixed.
             alpha: strength of the transfer, 0 (none) to 1 (full, the default).
             size: length of the result's shorter side in pixels; 512 unless given.
             content_mask: regions of the content photo, of its size: a label map or a picture
                 with one color a region. Needs ``style_mask``, and replaces segmentation.
-            style_mask: regions of the style photo, in the same labels or colors.
+            style_mask: regions of the style photo, in the same labels or colors; a list of one
+                for each of several styles.
+            weights: shares of several styles, from 0 up; equal unless given.
             transfer_at: where the features are transformed: "encoder", "skip", "decoder", as
                 one string with commas or several; all three unless given.
             segment: False takes both photos whole instead of finding their regions.
             match: how regions find their partners, "published" or "nearest".
             blend: pixels from a region's border up to which neighboring regions mix; 0 for
                 hard borders. Unless given 0 with "published" and 3 with "nearest".
+            sequence: an id of your own making for a shot of a video. Frames that come one after
+                the other under one id get regions and colors that do not flicker; begin a new
+                id at a cut.
+            steady: share of the frames before in that, 0 to 0.99; 0.8 unless given.
             timeout: seconds that this call may take, in place of the client's.
             request_id: the id under which the server logs the request; made up unless given.
 
@@ -117,6 +127,9 @@ class StyleTransferClient:
             segment=segment,
             match=match,
             blend=blend,
+            weights=weights,
+            sequence=sequence,
+            steady=steady,
         )
         outputs = self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
         return parse_outputs(outputs, request_id)
@@ -177,16 +190,19 @@ class AsyncStyleTransferClient:
     async def stylize(
         self,
         content: ImageInput,
-        style: ImageInput,
+        style: ImageInput | Sequence[ImageInput],
         *,
         alpha: float | None = None,
         size: int | None = None,
         content_mask: ImageInput | None = None,
-        style_mask: ImageInput | None = None,
+        style_mask: ImageInput | Sequence[ImageInput] | None = None,
+        weights: Sequence[float] | None = None,
         transfer_at: str | Iterable[Place] | None = None,
         segment: bool | None = None,
         match: MatchRule | None = None,
         blend: int | None = None,
+        sequence: str | None = None,
+        steady: float | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
@@ -206,6 +222,9 @@ class AsyncStyleTransferClient:
             segment=segment,
             match=match,
             blend=blend,
+            weights=weights,
+            sequence=sequence,
+            steady=steady,
         )
         outputs = await self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
         return parse_outputs(outputs, request_id)

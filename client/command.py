@@ -14,6 +14,7 @@ from photoreal.client.client import DEFAULT_TIMEOUT, StyleTransferClient
 from photoreal.client.errors import RequestTimeout, ServerFailed, ServerUnavailable
 from photoreal.client.inputs import encode_image
 from photoreal.client.result import StylizeResult
+from photoreal.client.style_options import NumbersCommand, read_styles, style_options
 from photoreal.client.terminal import (
     Say,
     check_output,
@@ -32,6 +33,7 @@ Examples:
   photoreal stylize street.jpg sunset.jpg -o out.png
   photoreal stylize street.jpg sunset.jpg -o out.jpg --alpha 0.7 --size 768
   photoreal stylize street.jpg sunset.jpg -o out.png --embedded
+  photoreal stylize street.jpg -o out.png --style sunset.jpg --style rain.jpg --weights 0.3 0.7
   photoreal stylize street.jpg sunset.jpg -o out.png --save-labels regions
   photoreal stylize street.jpg sunset.jpg -o out.png --match nearest \\
       --content-mask regions/content_labels.png --style-mask regions/style_labels.png
@@ -42,9 +44,9 @@ Exit codes: 0 done; 1 the server, the network or the disk failed;
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=NumbersCommand, epilog=_EPILOG)
 @click.argument("content", type=_PATH)
-@click.argument("style", type=_PATH)
+@style_options
 @click.option(
     "-o",
     "--output",
@@ -84,9 +86,12 @@ Exit codes: 0 done; 1 the server, the network or the disk failed;
 )
 @click.option(
     "--style-mask",
+    "style_masks",
     type=_PATH,
+    multiple=True,
     metavar="MASK",
-    help="Regions of STYLE, in the same labels or colors. Masks come in pairs.",
+    help="Regions of STYLE, in the same labels or colors; one for each of several styles."
+    " Masks come in pairs.",
 )
 @click.option(
     "--no-segment",
@@ -141,10 +146,11 @@ def stylize(
     context: click.Context,
     /,
     content: Path,
-    style: Path,
+    style: Path | None,
+    styles: tuple[Path, ...],
     output: Path,
     content_mask: Path | None,
-    style_mask: Path | None,
+    style_masks: tuple[Path, ...],
     save_labels: Path | None,
     embedded: bool,
     repository: Path | None,
@@ -158,7 +164,7 @@ def stylize(
     """Give the photo CONTENT the colors, light and mood of the photo STYLE.
 
     The transfer goes region by region: sky from sky, trees from trees. The server finds the
-    regions, unless masks for both photos are given.
+    regions, unless masks for both photos are given. Several styles are mixed.
     """
     if repository is not None and not embedded:
         raise click.UsageError("--repository needs --embedded.")
@@ -174,13 +180,9 @@ def stylize(
         check_output(output)
         if save_labels is not None:
             make_folder(save_labels)
-        images = {
-            "content": content,
-            "style": style,
-            "content_mask": content_mask,
-            "style_mask": style_mask,
-        }
-        for name, path in images.items():
+        options["style"] = read_styles(style, styles)
+        options["style_mask"] = [encode_image(mask, "style mask") for mask in style_masks] or None
+        for name, path in {"content": content, "content_mask": content_mask}.items():
             if path is not None:
                 options[name] = encode_image(path, name.replace("_", " "))
         if no_segment:

@@ -20,6 +20,9 @@ Tensors: TypeAlias = dict[str, NDArray[Any]]
 IMAGES = ("content", "style", "content_mask", "style_mask")
 """The arguments that are images; all the others are options."""
 
+ARGUMENTS = {"STYLE_WEIGHTS": "weights"}
+"""Arguments that are called otherwise than their tensors."""
+
 # What a Python value must be to become a tensor of Triton's type, and how messages call it.
 _PYTHON_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "FP32": ((numbers.Real,), "number"),
@@ -33,23 +36,40 @@ def build_inputs(**arguments: Any) -> Tensors:
     """Input tensors for the arguments of ``stylize``; those that are None are left out.
 
     Args:
-        arguments: an argument's name is its tensor's in lower case.
+        arguments: an argument's name is its tensor's in lower case, or in `ARGUMENTS`. What may
+            be several is one value, or a list or tuple of them.
 
     Raises:
         InvalidInput: an argument has the wrong Python type, or names no readable file.
     """
     tensors: Tensors = {}
     for spec in STYLIZE.inputs:
-        name = spec.name.lower()
+        name = ARGUMENTS.get(spec.name, spec.name.lower())
         value: Any = arguments.get(name)
         if value is None and spec.optional:
             continue
+        values = _several(name, value) if spec.dims == (-1,) else [value]
         if name in IMAGES:
-            data = encode_image(value, name.replace("_", " "), mask=name.endswith("mask"))
-            tensors[spec.name] = np.array([data], dtype=triton_to_np_dtype(spec.dtype))
+            numbers = [f" {i + 1}" for i in range(len(values))] if len(values) > 1 else [""]
+            files = [_image(name, *one) for one in zip(values, numbers, strict=True)]
+            tensors[spec.name] = np.array(files, dtype=triton_to_np_dtype(spec.dtype))
         else:
-            tensors[spec.name] = _option(name, _joined(name, value), spec)
+            options = [_option(name, _joined(name, one), spec) for one in values]
+            tensors[spec.name] = np.concatenate(options)
     return tensors
+
+
+def _several(name: str, value: object) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        return [value]
+    if not value:
+        raise InvalidInput(f"{name} is empty; expected one or more.")
+    return list(value)
+
+
+def _image(name: str, value: Any, number: str) -> bytes:
+    role = name.replace("_", " ")
+    return encode_image(value, f"{role}{number}", mask=name.endswith("mask"))
 
 
 def _joined(name: str, value: object) -> object:

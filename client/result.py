@@ -32,12 +32,14 @@ class StylizeResult:
     Attributes:
         png: the stylized photo, as the bytes of a PNG file.
         content_labels_png: the content's label map that was used, as the bytes of a PNG file.
-        style_labels_png: the style's label map that was used, likewise.
+        style_labels_png: the (first) style's label map that was used, likewise.
         report: what the server did. ``regions`` is "masks", "segmenter" or "whole"; ``match``
-            the rule; ``pairs`` a list of {"content", "style", "share"}; ``unstyled`` the
+            the rule; ``pairs`` a list of {"content", "style", "share"}, where "style" is a list
+            of one name for each style if there are several; ``unstyled`` the
             content regions without a match; ``height`` and ``width`` in pixels; ``seconds``
             the time of "decode", "segment", "transfer", "encode" and in "total".
         request_id: the id under which the server has logged the request.
+        more_style_labels_png: the label maps of the second style and those after it.
     """
 
     png: bytes = field(repr=False)
@@ -45,6 +47,7 @@ class StylizeResult:
     style_labels_png: bytes = field(repr=False)
     report: dict[str, Any]
     request_id: str | None = None
+    more_style_labels_png: tuple[bytes, ...] = field(default=(), repr=False)
 
     @cached_property
     def image(self) -> Image.Image:
@@ -72,6 +75,15 @@ class StylizeResult:
             ServerFailed: the server's label map cannot be read.
         """
         return self._labels(self.style_labels_png)
+
+    @cached_property
+    def more_style_labels(self) -> list[NDArray[np.uint8]]:
+        """Labels of the regions of the second style and those after it, uint8 (H, W).
+
+        Raises:
+            ServerFailed: a label map of the server's cannot be read.
+        """
+        return [self._labels(data) for data in self.more_style_labels_png]
 
     def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> Path:
         """Write the photo to ``path``, whole or not at all, and return the path.
@@ -128,28 +140,30 @@ def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -
     Raises:
         ServerFailed: an output is missing or is not what the contract says.
     """
-    parts: dict[str, bytes] = {}
+    parts: dict[str, list[bytes]] = {}
     for spec in STYLIZE.outputs:
         tensor = outputs.get(spec.name)
-        value = tensor.item() if tensor is not None and tensor.size == 1 else None
-        if not isinstance(value, bytes):
+        values = [] if tensor is None else tensor.ravel().tolist()
+        fits = len(values) == 1 or (values and spec.dims == (-1,))
+        if not fits or not all(isinstance(value, bytes) for value in values):
             raise ServerFailed(
                 f"The server's answer lacks {spec.name} or has it in another form.",
                 request_id=request_id,
             )
-        parts[spec.name.lower()] = value
+        parts[spec.name.lower()] = values
     try:
-        report = json.loads(parts["report"])
+        report = json.loads(parts["report"][0])
     except ValueError:
         report = None
     if not isinstance(report, dict):
         raise ServerFailed("The server's report is not a JSON object.", request_id=request_id)
     return StylizeResult(
-        png=parts["image"],
-        content_labels_png=parts["content_labels"],
-        style_labels_png=parts["style_labels"],
+        png=parts["image"][0],
+        content_labels_png=parts["content_labels"][0],
+        style_labels_png=parts["style_labels"][0],
         report=report,
         request_id=request_id,
+        more_style_labels_png=tuple(parts["style_labels"][1:]),
     )
 
 

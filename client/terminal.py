@@ -30,6 +30,15 @@ def check_output(path: Path) -> None:
         InvalidInput: the suffix is of no format, or the folder is missing or locked.
     """
     output_format(path)
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Find out before a long wait whether a file can be written where it shall be.
+
+    Raises:
+        InvalidInput: the folder is missing or locked, or a folder has the file's name.
+    """
     folder = path.parent
     if not folder.is_dir():
         raise InvalidInput(f"The folder {str(folder)!r} of the output does not exist.")
@@ -86,15 +95,17 @@ def summary(result: StylizeResult, output: Path, labels: Path | None) -> str:
 
 
 def write_labels(result: StylizeResult, folder: Path) -> None:
-    """Write both label maps as they were used, and colored pictures of them.
+    """Write the label maps as they were used, and colored pictures of them.
 
     Raises:
         ServerFailed: a label map of the server's cannot be read.
         OSError: a file cannot be written.
     """
+    others = zip(result.more_style_labels_png, result.more_style_labels, strict=True)
     for name, data, labels in (
         ("content", result.content_labels_png, result.content_labels),
         ("style", result.style_labels_png, result.style_labels),
+        *((f"style_{number}", *other) for number, other in enumerate(others, start=2)),
     ):
         write_aside(folder / f"{name}_labels.png", data)
         buffer = BytesIO()

@@ -83,7 +83,7 @@ def infer_arguments(
     tensors = []
     for spec in STYLIZE.inputs:
         if spec.name in inputs:
-            tensor = binding.InferInput(spec.name, list(spec.dims), spec.dtype)
+            tensor = binding.InferInput(spec.name, list(inputs[spec.name].shape), spec.dtype)
             tensor.set_data_from_numpy(inputs[spec.name])
             tensors.append(tensor)
     return {

@@ -98,9 +98,19 @@ def blob(value: Array) -> bytes:
     return bytes(value.item())
 
 
-def bytes_tensor(data: bytes | str) -> Array:
-    """A BYTES tensor [1]."""
-    return np.array([data.encode() if isinstance(data, str) else data], dtype=object)
+def blobs(value: Array) -> list[bytes]:
+    """The bytes in a BYTES tensor [n]."""
+    return [bytes(one) for one in value]
+
+
+def bytes_tensor(data: bytes | str | Sequence[bytes]) -> Array:
+    """A BYTES tensor [1], or [n] of several."""
+    if isinstance(data, str):
+        data = data.encode()
+    values = [data] if isinstance(data, bytes) else list(data)
+    tensor = np.empty(len(values), dtype=object)
+    tensor[:] = values
+    return tensor
 
 
 def parameter(model_config: str, name: str, default: str) -> str:

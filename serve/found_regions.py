@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,20 +18,26 @@ from photoreal.refine import refine_labels
 from photoreal.regions import LabelMap, Pair
 from photoreal.serve.request import FloatImage, Models, StylizeRequest
 
+Smooth = Callable[[FloatImage], FloatImage]
+"""Steadies the probabilities (groups, h, w) of a video's frame."""
+
 SEGMENT_PIXELS = 200_000
 """Photos are segmented at no more than this: segmenters are trained at about such sizes."""
 
 
 @dataclass
 class FoundRegions:
-    """Label maps at working size, how they were found, and what their labels are called."""
+    """Label maps at working size, how they were found, and what their labels are called.
+
+    `styles` and `pairs` have an entry for each style, which is matched by itself.
+    """
 
     content: LabelMap
-    style: LabelMap
+    styles: list[LabelMap]
     source: str
     match: MatchRule
     names: Sequence[str] = ()
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[list[Pair]] = field(default_factory=list)
 
     def name(self, label: int | None) -> str | int:
         """What a person calls a label."""
@@ -41,18 +47,26 @@ class FoundRegions:
 
 
 def decode_masks(
-    request: StylizeRequest, photos: dict[str, npt.NDArray[np.uint8]], limits: Limits
+    request: StylizeRequest, photos: Mapping[str, npt.NDArray[np.uint8]], limits: Limits
 ) -> dict[str, Mask] | None:
-    """Both masks by role ("content", "style"), or None for a request without any.
+    """Every photo's mask by its role, or None for a request without any.
 
-    `photos` are the decoded photos (H, W, 3) by role. Raises InvalidMask when a mask cannot be
-    read, has another size than its photo or is of another kind than the other.
+    `photos` are the decoded photos (H, W, 3) by role: "content", then the styles in order.
+    Raises InvalidMask when a mask cannot be read, has another size than its photo or is of
+    another kind than the content's.
     """
-    if request.content_mask is None or request.style_mask is None:
+    if request.content_mask is None or request.style_masks is None:
         return None
+    _, *styles = photos
+    if len(request.style_masks) != len(styles):
+        raise InvalidMask(
+            f"There are {len(request.style_masks)} style masks for {len(styles)} style photos;"
+            " expected one for each."
+        )
+    files = (request.content_mask, *request.style_masks)
     masks = {
-        "content": decode_mask(request.content_mask, "content mask", limits),
-        "style": decode_mask(request.style_mask, "style mask", limits),
+        role: decode_mask(file, f"{role} mask", limits)
+        for role, file in zip(photos, files, strict=True)
     }
     for role, mask in masks.items():
         height, width = photos[role].shape[:2]
@@ -62,7 +76,7 @@ def decode_masks(
                 f"The {role} mask is {wide}x{tall} pixels but the {role} photo is"
                 f" {width}x{height}; expected the same size."
             )
-    if masks["content"].kind != masks["style"].kind:
+    if len({mask.kind for mask in masks.values()}) > 1:
         raise InvalidMask(
             "One mask is gray (its values are labels) and the other has colors; expected both"
             " of the same kind."
@@ -71,41 +85,54 @@ def decode_masks(
 
 
 def find_regions(
-    originals: dict[str, npt.NDArray[np.uint8]],
-    photos: dict[str, FloatImage],
-    masks: dict[str, Mask] | None,
+    originals: Mapping[str, npt.NDArray[np.uint8]],
+    photos: Mapping[str, FloatImage],
+    masks: Mapping[str, Mask] | None,
     models: Models | None,
     rule: MatchRule | None,
+    smooth: Smooth | None = None,
 ) -> FoundRegions:
     """Label maps at the photos' working sizes, and the pairs of regions.
 
-    `originals` are the photos as they came, `photos` at working size, by role. Masks come first,
-    then the segmenter of `models`; without either each photo is one region. `rule` None is the
-    usual rule of matching for where the regions came from.
+    `originals` are the photos as they came, `photos` at working size, by role: "content", then
+    the styles. Masks come first, then the segmenter of `models`; without either each photo is
+    one region. `rule` None is the usual rule of matching for where the regions came from.
+    `smooth` is applied to the probabilities of the content's groups.
     """
     sizes = {role: (photo.shape[1], photo.shape[2]) for role, photo in photos.items()}
     kinship = None
     if masks is not None:
-        content, style = (regions.resize_labels(masks[role].labels, *sizes[role]) for role in sizes)
+        content, *styles = (
+            regions.resize_labels(masks[role].labels, *sizes[role]) for role in sizes
+        )
         names = tuple(regions.MASK_COLORS) if masks["content"].kind == "colors" else ()
-        found = FoundRegions(content, style, "masks", rule or "published", names)
+        found = FoundRegions(content, styles, "masks", rule or "published", names)
     elif models is not None and models.segment is not None:
-        content, style = (_segment(models, originals[role], photos[role]) for role in sizes)
-        found = FoundRegions(content, style, "segmenter", rule or "nearest", classes.GROUPS)
+        content, *styles = (
+            _segment(models, originals[role], photos[role], smooth if role == "content" else None)
+            for role in sizes
+        )
+        found = FoundRegions(content, styles, "segmenter", rule or "nearest", classes.GROUPS)
         kinship = classes.KINSHIP
     else:
-        content, style = (np.zeros(sizes[role], dtype=np.uint8) for role in sizes)
-        found = FoundRegions(content, style, "whole", rule or "published", ("whole photo",))
-        found.pairs = [Pair(0, None)]
+        content, *styles = (np.zeros(size, dtype=np.uint8) for size in sizes.values())
+        found = FoundRegions(content, styles, "whole", rule or "published", ("whole photo",))
+        found.pairs = [[Pair(0, None)] for _ in styles]
         return found
-    if found.match == "published":
-        found.pairs = regions.match_published(found.content, found.style)
-    else:
-        found.pairs = regions.match_nearest(found.content, found.style, kinship)
+    for style in found.styles:
+        if found.match == "published":
+            found.pairs.append(regions.match_published(found.content, style))
+        else:
+            found.pairs.append(regions.match_nearest(found.content, style, kinship))
     return found
 
 
-def _segment(models: Models, original: npt.NDArray[np.uint8], photo: FloatImage) -> LabelMap:
+def _segment(
+    models: Models,
+    original: npt.NDArray[np.uint8],
+    photo: FloatImage,
+    smooth: Smooth | None,
+) -> LabelMap:
     """Groups of classes at the photo's working size, found at that size or at a smaller one."""
     assert models.segment is not None  # noqa: S101 (tells the type checker)
     _, height, width = photo.shape
@@ -114,23 +141,32 @@ def _segment(models: Models, original: npt.NDArray[np.uint8], photo: FloatImage)
     if scale < 1.0:
         small = resize_photo(original, round(height * scale), round(width * scale))
     groups = classes.group_probabilities(models.segment(small), models.segmenter_classes)
+    if smooth is not None:
+        groups = smooth(groups)
     return refine_labels(groups, photo, classes.SKY)
 
 
 def describe(found: FoundRegions, seconds: dict[str, float]) -> dict[str, Any]:
-    """What was done, for the caller: regions' source, who took whose style, stage times."""
+    """What was done, for the caller: regions' source, who took whose style, stage times.
+
+    With several styles, a pair's "style" is a list of one name for each style, null where that
+    style has nothing for the region.
+    """
     counts = np.bincount(found.content.ravel(), minlength=256)
-    paired = {pair.content for pair in found.pairs}
+    partners = [{pair.content: found.name(pair.style) for pair in pairs} for pairs in found.pairs]
+    paired = sorted(set().union(*partners)) if len(partners) > 1 else list(partners[0])
     return {
         "regions": found.source,
         "match": found.match,
         "pairs": [
             {
-                "content": found.name(pair.content),
-                "style": found.name(pair.style),
-                "share": round(float(counts[pair.content]) / found.content.size, 4),
+                "content": found.name(label),
+                "style": partners[0][label]
+                if len(partners) == 1
+                else [partner.get(label) for partner in partners],
+                "share": round(float(counts[label]) / found.content.size, 4),
             }
-            for pair in found.pairs
+            for label in paired
         ],
         "unstyled": [found.name(i) for i in np.flatnonzero(counts).tolist() if i not in paired],
         "height": found.content.shape[0],

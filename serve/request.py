@@ -21,35 +21,75 @@ FloatImage = npt.NDArray[np.float32]  # (3, H, W) in 0..1
 
 @dataclass(frozen=True)
 class StylizeRequest:
-    """One request as it arrives; images are encoded files."""
+    """One request as it arrives; images are encoded files.
+
+    `style` and `style_mask` are one or several, `style_weights` the shares of several styles,
+    equal unless given. `sequence` is the id of the shot of a video that the content is the next
+    frame of, and `steady` the share (0..0.99) that the frames before have in its regions and
+    statistics.
+    """
 
     content: bytes
-    style: bytes
+    style: bytes | Sequence[bytes]
     content_mask: bytes | None = None
-    style_mask: bytes | None = None
+    style_mask: bytes | Sequence[bytes] | None = None
     alpha: float = DEFAULT_ALPHA
     size: int = DEFAULT_SIZE
     transfer_at: str = DEFAULT_TRANSFER_AT
     segment: bool = True
     match: str | None = None
     blend: int | None = None
+    style_weights: Sequence[float] | None = None
+    sequence: bytes | None = None
+    steady: float | None = None
+
+    @property
+    def styles(self) -> list[bytes]:
+        """The style photos, in order."""
+        return _several(self.style)
+
+    @property
+    def style_masks(self) -> list[bytes] | None:
+        """The masks of the styles, in order, or None for a request without any."""
+        return None if self.style_mask is None else _several(self.style_mask)
+
+
+def _several(data: bytes | Sequence[bytes]) -> list[bytes]:
+    return [data] if isinstance(data, bytes) else list(data)
 
 
 @dataclass(frozen=True)
 class StylizeResponse:
     """The stylized photo as PNG, the label maps that were used, and a report as JSON.
 
-    The photo has the working size; label maps are gray PNGs at the size of their photos.
+    The photo has the working size; label maps are gray PNGs at the size of their photos, one
+    for each style.
     """
 
     image: bytes
     content_labels: bytes
-    style_labels: bytes
+    style_labels: Sequence[bytes]
     report: str
 
 
+class StyleInput(NamedTuple):
+    """A style (3, H, W), its label map (H, W), who takes what of it, and its share of the mix."""
+
+    image: FloatImage
+    labels: LabelMap
+    pairs: Sequence[Pair]
+    weight: float = 1.0
+
+
+class Shot(NamedTuple):
+    """The shot of a video that a content is a frame of, and the share of the frames before."""
+
+    sequence: bytes
+    steady: float
+
+
 class Transferred(NamedTuple):
-    """The stylized content (3, H, W), and whether the style was known from before."""
+    """The stylized content (3, H, W), and whether every style was known from before."""
 
     image: FloatImage
     style_cached: bool = False
@@ -61,14 +101,13 @@ class Transfer(Protocol):
     def __call__(
         self,
         content: FloatImage,
-        style: FloatImage,
         content_labels: LabelMap,
-        style_labels: LabelMap,
+        styles: Sequence[StyleInput],
         *,
-        pairs: Sequence[Pair],
         alpha: float,
         places: Collection[Place],
         blend: int,
+        shot: Shot | None = None,
     ) -> Transferred:
         """Stylize the content."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
 from photoreal import options, regions
-from photoreal.contract import DEFAULT_BLEND
-from photoreal.errors import InvalidMask
+from photoreal.contract import DEFAULT_BLEND, DEFAULT_STEADY
+from photoreal.errors import InvalidMask, InvalidOption
 from photoreal.preprocess import (
     Limits,
     check_size,
@@ -21,7 +22,8 @@ from photoreal.preprocess import (
 )
 from photoreal.serve.found_regions import decode_masks, describe, find_regions
 from photoreal.serve.memory import check_memory
-from photoreal.serve.request import Models, StylizeRequest, StylizeResponse
+from photoreal.serve.request import Models, Shot, StyleInput, StylizeRequest, StylizeResponse
+from photoreal.serve.sequences import SteadyRegions
 
 
 class _Stopwatch:
@@ -40,8 +42,13 @@ class _Stopwatch:
         return {**self.seconds, "total": round(time.perf_counter() - self._start, 4)}
 
 
-def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeResponse:
-    """Serve one request.
+def stylize(
+    request: StylizeRequest,
+    models: Models,
+    limits: Limits,
+    sequences: SteadyRegions | None = None,
+) -> StylizeResponse:
+    """Serve one request; `sequences` remembers the regions of videos from frame to frame.
 
     Raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption) when the caller has to
     change something.
@@ -52,20 +59,19 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
     places = options.parse_places(request.transfer_at)
     rule = options.parse_match(request.match) if request.match is not None else None
     blend = options.check_blend(request.blend) if request.blend is not None else None
+    count = options.check_style_count(len(request.styles))
+    weights = options.check_weights(request.style_weights, count)
+    shot = _shot(request)
     if (request.content_mask is None) != (request.style_mask is None):
         given, lacking = (
             ("content", "style") if request.style_mask is None else ("style", "content")
         )
         raise InvalidMask(f"There is a {given} mask but no {lacking} mask; give both or none.")
-    sizes = {
-        "content": photo_size(request.content, "content photo", limits),
-        "style": photo_size(request.style, "style photo", limits),
-    }
+    roles = ["style"] if count == 1 else [f"style {number}" for number in range(1, count + 1)]
+    files = dict(zip(("content", *roles), (request.content, *request.styles), strict=True))
+    sizes = {role: photo_size(file, f"{role} photo", limits) for role, file in files.items()}
     check_memory(sizes, request.size, limits)
-    originals = {
-        "content": decode_photo(request.content, "content photo", limits),
-        "style": decode_photo(request.style, "style photo", limits),
-    }
+    originals = {role: decode_photo(file, f"{role} photo", limits) for role, file in files.items()}
     photos = {}
     for role, photo in originals.items():
         height, width = photo.shape[:2]
@@ -73,26 +79,40 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
         photos[role] = resize_photo(photo, *working_size(height, width, request.size))
     masks = decode_masks(request, originals, limits)
     watch.lap("decode")
-    found = find_regions(originals, photos, masks, models if request.segment else None, rule)
+    smooth = partial(sequences.smooth, shot) if sequences is not None and shot is not None else None
+    segmenting = models if request.segment else None
+    found = find_regions(originals, photos, masks, segmenting, rule, smooth)
     watch.lap("segment")
+    content, *styles = photos.values()
     result = models.transfer(
-        photos["content"],
-        photos["style"],
+        content,
         found.content,
-        found.style,
-        pairs=found.pairs,
+        [
+            StyleInput(*style)
+            for style in zip(styles, found.styles, found.pairs, weights, strict=True)
+        ],
         alpha=alpha,
         places=places,
         blend=DEFAULT_BLEND[found.match] if blend is None else blend,
+        shot=shot,
     )
     watch.lap("transfer")
     image = encode_photo(result.image)
     # At the photos' own size, label maps can be given back as their masks.
     labels = [
         encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
-        for role, used in (("content", found.content), ("style", found.style))
+        for role, used in zip(originals, (found.content, *found.styles), strict=True)
     ]
     watch.lap("encode")
     report = describe(found, watch.total())
     report["style"] = "cached" if result.style_cached else "measured"
-    return StylizeResponse(image, labels[0], labels[1], json.dumps(report))
+    return StylizeResponse(image, labels[0], labels[1:], json.dumps(report))
+
+
+def _shot(request: StylizeRequest) -> Shot | None:
+    if request.sequence is None:
+        if request.steady is not None:
+            raise InvalidOption("steady is given without a sequence; expected both or none.")
+        return None
+    steady = DEFAULT_STEADY if request.steady is None else options.check_steady(request.steady)
+    return Shot(options.check_sequence(request.sequence), steady)

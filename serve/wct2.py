@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import torch
 from photoreal import kernels, options, regions
 from photoreal.contract import (
     DEFAULT_ALPHA,
+    DEFAULT_STEADY,
     DEFAULT_TRANSFER_AT,
     UNPOOL_PARAMETER,
     UNPOOLS,
@@ -18,14 +22,26 @@ from photoreal.contract import (
     Unpool,
 )
 from photoreal.errors import InvalidOption, ServeError
+from photoreal.mixing import Ingredient, mix_styles
 from photoreal.regions import Pair
-from photoreal.serve.adapter import Array, engine_name, parameter, text
+from photoreal.serve.adapter import Array, blob, engine_name, parameter, text
 from photoreal.serve.bls import BlsEngine
 from photoreal.serve.cores import available_cores
 from photoreal.serve.heap import keep_freed_memory
+from photoreal.serve.sequences import SequenceStore
 from photoreal.serve.style_cache import StyleCache
-from photoreal.transfer import Engine, LabelledImage, NetworkEngine, apply_style, check_side
+from photoreal.serve.style_strip import cut_out, read_pairs
+from photoreal.steady import SteadyMoments
+from photoreal.transfer import (
+    Engine,
+    LabelledImage,
+    NetworkEngine,
+    Steady,
+    apply_style,
+    check_side,
+)
 from photoreal.weights.networks import load_bundle, load_wct2
+from photoreal.whitening import Moments
 
 
 def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
@@ -44,24 +60,80 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
     return NetworkEngine(*networks)
 
 
-def serve_wct2(inputs: dict[str, Array], engine: Engine, cache: StyleCache) -> dict[str, Array]:
-    """Transfer one pair; raises InvalidOption when the inputs do not belong together."""
-    content, style = (_picture(inputs, role) for role in ("CONTENT", "STYLE"))
-    pairs = _pairs(inputs, content, style)
+def serve_wct2(
+    inputs: dict[str, Array],
+    engine: Engine,
+    cache: StyleCache,
+    sequences: SequenceStore[SteadyMoments] | None = None,
+) -> dict[str, Array]:
+    """Transfer one content; raises InvalidOption when the inputs do not belong together.
+
+    `sequences` remembers the moments of videos from frame to frame.
+    """
+    content, styles = _picture(inputs, "CONTENT"), _styles(inputs)
+    weights = options.check_weights(_weights(inputs), options.check_style_count(len(styles)))
+    pairs = _pairs(inputs, content, styles)
     alpha = options.check_alpha(float(inputs.get("ALPHA", np.array(DEFAULT_ALPHA)).item()))
     places = options.parse_places(
         text(inputs["TRANSFER_AT"]) if "TRANSFER_AT" in inputs else DEFAULT_TRANSFER_AT
     )
     blend = options.check_blend(int(inputs.get("BLEND", np.array(0)).item()))
-    for picture in (content, style):
+    sequence = options.check_sequence(blob(inputs["SEQUENCE"])) if "SEQUENCE" in inputs else None
+    steadiness = options.check_steady(float(inputs.get("STEADY", np.array(DEFAULT_STEADY)).item()))
+    for picture in (content, *styles):
         check_side(picture)
-    wanted = {pair.style for pair in pairs}
-    measures, cached = cache.measure(style, wanted, engine, places)
-    result = apply_style(content, measures, pairs, engine, alpha=alpha, places=places, blend=blend)
+    known = [
+        cache.measure(style, {pair.style for pair in own}, engine, places)
+        for style, own in zip(styles, pairs, strict=True)
+    ]
+    measures, taken = known[0][0], pairs[0]
+    if len(styles) > 1:
+        parts = zip((found for found, _ in known), pairs, weights, strict=True)
+        measures, taken = mix_styles([Ingredient(*part) for part in parts])
+    apply = partial(
+        apply_style, content, measures, taken, engine, alpha=alpha, places=places, blend=blend
+    )
+    if sequences is None or sequence is None:
+        result = apply()
+    else:
+        looks = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data)
+        fits = (content.image.shape, looks, tuple(weights), alpha, places)
+        memory = sequences.get(sequence, fits)
+        memory.next_frame()
+        result = apply(steady=_steady(memory, pairs, steadiness))
+        sequences.keep(sequence, fits, memory)
     return {
         "IMAGE": np.ascontiguousarray(result[0].numpy()),
-        "STYLE_CACHED": np.array([cached]),
+        "STYLE_CACHED": np.array([cached for _, cached in known]),
     }
+
+
+def _steady(memory: SteadyMoments, pairs: Sequence[Sequence[Pair]], share: float) -> Steady:
+    """Smooths the moments of each content label for as long as it takes the same of the styles."""
+    partners = [{pair.content: pair.style for pair in own} for own in pairs]
+
+    def smooth(place: Hashable, label: int, found: Moments) -> Moments:
+        taken = tuple((label in own, own.get(label)) for own in partners)
+        return memory((place, label, taken), found, share)
+
+    return smooth
+
+
+def _styles(inputs: dict[str, Array]) -> list[LabelledImage]:
+    sizes = inputs.get("STYLE_SIZES")
+    if sizes is None:
+        return [_picture(inputs, "STYLE")]
+    strip = _picture(inputs, "STYLE")
+    images = cut_out(inputs["STYLE"], sizes)
+    labels = cut_out(strip.labels, sizes)
+    return [
+        LabelledImage(torch.from_numpy(np.array(image[None])), np.ascontiguousarray(own))
+        for image, own in zip(images, labels, strict=True)
+    ]
+
+
+def _weights(inputs: dict[str, Array]) -> list[float] | None:
+    return inputs["STYLE_WEIGHTS"].tolist() if "STYLE_WEIGHTS" in inputs else None
 
 
 def _picture(inputs: dict[str, Array], role: str) -> LabelledImage:
@@ -79,25 +151,19 @@ def _picture(inputs: dict[str, Array], role: str) -> LabelledImage:
     return LabelledImage(torch.from_numpy(np.array(image[None])), labels)
 
 
-def _pairs(inputs: dict[str, Array], content: LabelledImage, style: LabelledImage) -> list[Pair]:
-    """Pairs as given (style -1 is the whole photo), else by the published rule."""
+def _pairs(
+    inputs: dict[str, Array], content: LabelledImage, styles: Sequence[LabelledImage]
+) -> list[list[Pair]]:
+    """Pairs of each style as given, else by the published rule."""
     if ("CONTENT_LABELS" in inputs) != ("STYLE_LABELS" in inputs):
         raise InvalidOption(
             "One label map is missing; give CONTENT_LABELS and STYLE_LABELS or none."
         )
     if "PAIRS" in inputs:
-        pairs = [
-            Pair(ours, None if theirs < 0 else theirs) for ours, theirs in inputs["PAIRS"].tolist()
-        ]
-        if len({pair.content for pair in pairs}) < len(pairs) or len(pairs) > regions.MAX_REGIONS:
-            raise InvalidOption(
-                f"PAIRS names a content label twice or more than {regions.MAX_REGIONS} of them;"
-                " expected each once."
-            )
-        return pairs
+        return read_pairs(inputs["PAIRS"], len(styles))
     if "CONTENT_LABELS" in inputs:
-        return regions.match_published(content.labels, style.labels)
-    return [Pair(0, None)]
+        return [regions.match_published(content.labels, style.labels) for style in styles]
+    return [[Pair(0, None)] for _ in styles]
 
 
 def _size(array: Array) -> str:

@@ -50,6 +50,12 @@ SUBCOMMANDS = {
         "stylize",
         "Give a photo the colors, light and mood of another one.",
     ),
+    "video": Subcommand(
+        "photoreal.client.video.command",
+        "video",
+        "Give a video the colors, light and mood of a photo.",
+        extra="video",
+    ),
     "evaluate-segmenter": Subcommand(
         "photoreal.train.evaluate_command",
         "evaluate_segmenter",

@@ -49,6 +49,18 @@ QUEUE_IS_FULL = "Exceeds maximum queue size"
 """What Triton says of a request for which there is no room to wait."""
 CANCEL_PARAMETER = "cancel"
 """Parameter of a request: a key of 32 hexadecimal digits under which it can be canceled."""
+MAX_STYLES = 4
+"""Styles that one request may mix."""
+WHOLE_PHOTO = -1
+"""In PAIRS: the content label takes the whole style photo."""
+NO_PARTNER = -2
+"""In PAIRS: this style has nothing for the content label."""
+
+DEFAULT_STEADY = 0.8
+"""Share that the frames before have in a frame's regions and statistics."""
+MAX_STEADY = 0.99
+MAX_SEQUENCE_ID = 64
+"""Bytes that the id of a sequence may take."""
 
 LEVELS = (1, 2, 3, 4)
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512}
@@ -105,20 +117,23 @@ STYLIZE = ModelSpec(
     backend="python",
     inputs=(
         TensorSpec("CONTENT", "BYTES", (1,)),
-        TensorSpec("STYLE", "BYTES", (1,)),
+        TensorSpec("STYLE", "BYTES", (-1,)),
         TensorSpec("CONTENT_MASK", "BYTES", (1,), optional=True),
-        TensorSpec("STYLE_MASK", "BYTES", (1,), optional=True),
+        TensorSpec("STYLE_MASK", "BYTES", (-1,), optional=True),
+        TensorSpec("STYLE_WEIGHTS", "FP32", (-1,), optional=True),
         TensorSpec("ALPHA", "FP32", (1,), optional=True),
         TensorSpec("SIZE", "INT32", (1,), optional=True),
         TensorSpec("TRANSFER_AT", "BYTES", (1,), optional=True),
         TensorSpec("SEGMENT", "BOOL", (1,), optional=True),
         TensorSpec("MATCH", "BYTES", (1,), optional=True),
         TensorSpec("BLEND", "INT32", (1,), optional=True),
+        TensorSpec("SEQUENCE", "BYTES", (1,), optional=True),
+        TensorSpec("STEADY", "FP32", (1,), optional=True),
     ),
     outputs=(
         TensorSpec("IMAGE", "BYTES", (1,)),
         TensorSpec("CONTENT_LABELS", "BYTES", (1,)),
-        TensorSpec("STYLE_LABELS", "BYTES", (1,)),
+        TensorSpec("STYLE_LABELS", "BYTES", (-1,)),  # one for each style
         TensorSpec("REPORT", "BYTES", (1,)),
     ),
     max_queue=DEFAULT_MAX_QUEUE,
@@ -129,17 +144,22 @@ WCT2 = ModelSpec(
     backend="python",
     inputs=(
         TensorSpec("CONTENT", "FP32", (3, -1, -1)),
+        # Several styles lie side by side, each in the top left corner of its share.
         TensorSpec("STYLE", "FP32", (3, -1, -1)),
+        TensorSpec("STYLE_SIZES", "INT32", (-1, 2), optional=True),  # height, width
+        TensorSpec("STYLE_WEIGHTS", "FP32", (-1,), optional=True),
         TensorSpec("CONTENT_LABELS", "UINT8", (-1, -1), optional=True),
         TensorSpec("STYLE_LABELS", "UINT8", (-1, -1), optional=True),
-        TensorSpec("PAIRS", "INT32", (-1, 2), optional=True),
+        TensorSpec("PAIRS", "INT32", (-1, -1), optional=True),  # content label, style labels
         TensorSpec("ALPHA", "FP32", (1,), optional=True),
         TensorSpec("TRANSFER_AT", "BYTES", (1,), optional=True),
         TensorSpec("BLEND", "INT32", (1,), optional=True),
+        TensorSpec("SEQUENCE", "BYTES", (1,), optional=True),
+        TensorSpec("STEADY", "FP32", (1,), optional=True),
     ),
     outputs=(
         TensorSpec("IMAGE", "FP32", (3, -1, -1)),
-        TensorSpec("STYLE_CACHED", "BOOL", (1,)),
+        TensorSpec("STYLE_CACHED", "BOOL", (-1,)),  # one for each style
     ),
 )
 

@@ -7,7 +7,7 @@ their surroundings each region has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from photoreal.region_pixels import RegionLayout
 from photoreal.regions import LabelMap, Pair
 from photoreal.whitening import (
     AffineMap,
+    Moments,
     StyleStatistics,
     affine_map,
     moments,
@@ -80,12 +81,16 @@ class RegionTransform:
         self._soft: Tensor | None = None
 
     def __call__(
-        self, features: Tensor, statistics: Mapping[int | None, StyleStatistics]
+        self,
+        features: Tensor,
+        statistics: Mapping[int | None, StyleStatistics],
+        steady: Callable[[int, Moments], Moments] | None = None,
     ) -> Tensor:
         """Features (1, C, h, w) with each region's statistics replaced; may overwrite them.
 
         Content labels without a pair, and those whose style region has vanished at this
-        size, keep their own features.
+        size, keep their own features. `steady` gives the moments to use for a content label in
+        place of those that were found.
         """
         flat = features[0].flatten(1)
         regions = self._layout.at(features)
@@ -95,7 +100,10 @@ class RegionTransform:
         for label, pixels in regions.items():
             style = statistics.get(self._styles[label])
             if style is not None:
-                maps[label] = affine_map(moments(pixels.blocks(flat)), style, self._alpha)
+                found = moments(pixels.blocks(flat))
+                if steady is not None:
+                    found = steady(label, found)
+                maps[label] = affine_map(found, style, self._alpha)
                 pixels.map_(flat, maps[label])
         if border is not None and before is not None:
             flat.index_copy_(1, border.pixels, _mix(before, border, maps))

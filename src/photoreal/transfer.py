@@ -11,7 +11,8 @@ so its feature maps are dropped as soon as those are known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -25,7 +26,7 @@ from photoreal.errors import InvalidOption
 from photoreal.region_transform import RegionMeasure, RegionTransform
 from photoreal.regions import Pair
 from photoreal.vgg import Decoder, Encoded, Encoder, Skips
-from photoreal.whitening import StyleStatistics
+from photoreal.whitening import Moments, StyleStatistics
 
 MIN_SIDE = 16
 """Below this the deepest feature map is a single pixel wide and has no border to reflect."""
@@ -68,6 +69,9 @@ class LabelledImage(NamedTuple):
 
 StyleMeasures = dict[_Place, dict[int | None, StyleStatistics]]
 """For each place the statistics of the style's regions; None is the whole photo."""
+
+Steady = Callable[[_Place, int, Moments], Moments]
+"""Gives the moments to use for a content label at a place, from those that were found there."""
 
 
 @torch.inference_mode()
@@ -155,18 +159,20 @@ def apply_style(
     alpha: float = 1.0,
     places: Collection[Place] = PLACES,
     blend: int = 0,
+    steady: Steady | None = None,
 ) -> Tensor:
     """The content's pass through the networks, transformed at every place that is asked for.
 
-    `measures` come from `measure_style` with the same places. Arguments, result and errors
-    are those of `transfer`.
+    `measures` come from `measure_style` with the same places. Other arguments, result and
+    errors are those of `transfer`.
     """
     height, width = content.image.shape[-2:]
     content = _pad(content)
     transform_regions = RegionTransform(content.labels, pairs, alpha, blend)
 
     def transform(place: _Place, features: Tensor) -> Tensor:
-        return transform_regions(features, measures.get(place, {}))
+        at_place = partial(steady, place) if steady is not None else None
+        return transform_regions(features, measures.get(place, {}), at_place)
 
     x = content.image
     skips: list[Skips] = []

@@ -96,9 +96,18 @@ def test_outputs_are_those_of_the_contract(
 
 
 def test_calls_of_other_models_fit_their_contract(
-    adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
+    adapter_with_segmenter: Any,
+    photos: dict[str, Array],
+    photo: Photo,
+    encoded: Encode,
+    triton: Any,
 ) -> None:
+    styles = [photos["STYLE"], _text(encoded(photo(16, 20, seed=3)))]
     options = {
+        "STYLE": np.concatenate(styles),
+        "STYLE_WEIGHTS": np.array([1, 3], dtype=np.float32),
+        "SEQUENCE": _text("shot"),
+        "STEADY": np.array([0.5], dtype=np.float32),
         "ALPHA": np.array([0.5], dtype=np.float32),
         "TRANSFER_AT": _text("skip"),
         "SEGMENT": np.array([True]),
@@ -107,10 +116,10 @@ def test_calls_of_other_models_fit_their_contract(
     }
     (response,) = adapter_with_segmenter.execute([triton.Request(photos | options, "abc")])
     _outputs(response)
-    assert [name for name, _, _ in triton.calls] == ["segmenter", "segmenter", "wct2"]
-    assert triton.asked[:2] == [["PROBABILITIES"]] * 2  # labels are not worth the work
+    assert [name for name, _, _ in triton.calls] == ["segmenter"] * 3 + ["wct2"]
+    assert triton.asked[:3] == [["PROBABILITIES"]] * 3  # labels are not worth the work
     assert {request_id for _, _, request_id in triton.calls} == {"abc"}
-    for (_, inputs, _), model in zip(triton.calls, (SEGMENTER, SEGMENTER, WCT2), strict=True):
+    for (_, inputs, _), model in zip(triton.calls, (SEGMENTER,) * 3 + (WCT2,), strict=True):
         assert set(inputs) == set(model.input_names())
         for spec in model.inputs:
             value = inputs[spec.name]
@@ -119,7 +128,12 @@ def test_calls_of_other_models_fit_their_contract(
             assert len(shape) == len(spec.dims)
             assert all(d in (-1, size) for d, size in zip(spec.dims, shape, strict=True))
     sent = triton.calls[-1][1]
-    assert sent["PAIRS"].tolist() == [[1, 1], [2, 2]]  # sky and vegetation
+    assert sent["PAIRS"].tolist() == [[1, 1, 1], [2, 2, 2]]  # sky and vegetation
+    assert sent["STYLE"].shape == (3, 20, 36)
+    assert sent["STYLE_SIZES"].tolist() == [[20, 16], [16, 20]]
+    assert sent["STYLE_WEIGHTS"].tolist() == [0.25, 0.75]
+    assert sent["SEQUENCE"].tolist() == [b"shot"]
+    assert sent["STEADY"].tolist() == [0.5]
     assert sent["ALPHA"].tolist() == [0.5]
     assert sent["TRANSFER_AT"].tolist() == [b"skip"]
     assert sent["BLEND"].tolist() == [5]
@@ -233,10 +247,8 @@ def test_adapter_and_plain_call_give_the_same_picture(
     triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine, StyleCache(0))
     outputs = _outputs(adapter.execute([triton.Request(photos)])[0])
 
-    def transfer(
-        content: Array, style: Array, content_labels: Array, style_labels: Array, **how: Any
-    ) -> Transferred:
-        pictures = {"CONTENT": content, "STYLE": style}
+    def transfer(content: Array, content_labels: Array, styles: Any, **how: Any) -> Transferred:
+        pictures = {"CONTENT": content, "STYLE": styles[0].image}
         return Transferred(serve_wct2(pictures, engine, StyleCache(0))["IMAGE"])
 
     expected = stylize(

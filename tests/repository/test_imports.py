@@ -15,7 +15,7 @@ SCIENCE = sorted(
     path for path in (ROOT / "src" / "photoreal").rglob("*.py") if path.name != "cli.py"
 )
 PREPROCESS = sorted((ROOT / "preprocess").glob("*.py"))
-CLIENT = sorted((ROOT / "client").glob("*.py"))
+CLIENT = sorted((ROOT / "client").rglob("*.py"))
 TRAIN = sorted((ROOT / "train").glob("*.py"))
 
 # Triton's module exists in its Python backend alone; a stand-in is enough to import adapters.

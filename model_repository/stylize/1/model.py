@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import triton_python_backend_utils as triton
 
 from photoreal.contract import SEGMENTER, SEGMENTER_CLASSES_FILE, STYLIZE, WCT2
 from photoreal.serve.adapter import (
     answer,
     blob,
+    blobs,
     bytes_tensor,
     call_model,
     is_exported,
@@ -18,6 +18,8 @@ from photoreal.serve.adapter import (
     text,
 )
 from photoreal.serve.request import Models, StylizeRequest, Transferred
+from photoreal.serve.sequences import SteadyRegions
+from photoreal.serve.style_strip import wct2_inputs
 from photoreal.serve.stylize import stylize
 from photoreal.serve.watch import Guard, Watch
 
@@ -27,6 +29,7 @@ class TritonPythonModel:
         repository = Path(args["model_repository"]).parent
         self._guard = Guard()
         self._classes: tuple[str, ...] = ()
+        self._sequences = SteadyRegions()
         if is_exported(repository, SEGMENTER.name):
             listing = repository / SEGMENTER.name / SEGMENTER_CLASSES_FILE
             self._classes = tuple(listing.read_text().splitlines())
@@ -37,18 +40,22 @@ class TritonPythonModel:
     def _serve(self, request: Any) -> dict[str, Any]:
         values = read_inputs(triton, STYLIZE, request)
         convert: dict[str, Callable[[Any], Any]] = {
-            **dict.fromkeys(("CONTENT", "STYLE", "CONTENT_MASK", "STYLE_MASK"), blob),
+            **dict.fromkeys(("CONTENT", "CONTENT_MASK", "SEQUENCE"), blob),
+            **dict.fromkeys(("STYLE", "STYLE_MASK"), blobs),
+            "STYLE_WEIGHTS": lambda value: value.tolist(),
             "ALPHA": lambda value: float(value.item()),
             "SIZE": lambda value: int(value.item()),
             "TRANSFER_AT": text,
             "SEGMENT": lambda value: bool(value.item()),
             "MATCH": text,
             "BLEND": lambda value: int(value.item()),
+            "STEADY": lambda value: float(value.item()),
         }
         given: dict[str, Any] = {name.lower(): convert[name](v) for name, v in values.items()}
         with self._guard.watch(request) as watch:
             models = self._models(request.request_id(), watch)
-            response = stylize(StylizeRequest(**given), models, self._guard.limits)
+            limits = self._guard.limits
+            response = stylize(StylizeRequest(**given), models, limits, self._sequences)
         return {
             name: bytes_tensor(getattr(response, name.lower())) for name in STYLIZE.output_names()
         }
@@ -59,21 +66,9 @@ class TritonPythonModel:
             outputs = call_model(triton, SEGMENTER, inputs, request_id, ["PROBABILITIES"], watch)
             return outputs["PROBABILITIES"][0]
 
-        def transfer(
-            content: Any, style: Any, content_labels: Any, style_labels: Any, **how: Any
-        ) -> Any:
-            pairs = [(p.content, -1 if p.style is None else p.style) for p in how["pairs"]]
-            inputs = {
-                "CONTENT": content,
-                "STYLE": style,
-                "CONTENT_LABELS": content_labels,
-                "STYLE_LABELS": style_labels,
-                "PAIRS": np.array(pairs, dtype=np.int32).reshape(-1, 2),
-                "ALPHA": np.array([how["alpha"]], dtype=np.float32),
-                "TRANSFER_AT": bytes_tensor(",".join(how["places"])),
-                "BLEND": np.array([how["blend"]], dtype=np.int32),
-            }
+        def transfer(content: Any, content_labels: Any, styles: Any, **how: Any) -> Any:
+            inputs = wct2_inputs(content, content_labels, styles, **how)
             outputs = call_model(triton, WCT2, inputs, request_id, watch=watch)
-            return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].item()))
+            return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
 
         return Models(transfer, segment if self._classes else None, self._classes)

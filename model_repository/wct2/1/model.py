@@ -8,10 +8,13 @@ import triton_python_backend_utils as triton
 from photoreal.contract import WCT2
 from photoreal.serve.adapter import answer, read_inputs
 from photoreal.serve.memory import check_transfer_memory
+from photoreal.serve.sequences import SequenceStore
 from photoreal.serve.stoppable import StoppableEngine
 from photoreal.serve.style_cache import StyleCache, cache_limit
+from photoreal.serve.style_strip import cut_out
 from photoreal.serve.watch import Guard
 from photoreal.serve.wct2 import make_engine, serve_wct2
+from photoreal.steady import SteadyMoments
 
 
 class TritonPythonModel:
@@ -19,6 +22,7 @@ class TritonPythonModel:
         folder = Path(args["model_repository"]) / args["model_version"]
         self._engine = make_engine(triton, args["model_config"], folder)
         self._cache = StyleCache(cache_limit())
+        self._sequences = SequenceStore(SteadyMoments)
         self._lookups = triton.MetricFamily(  # Triton's metrics end with their family
             name="photoreal_style_cache_lookups_total",
             description="Styles looked up in the cache, by whether they were known.",
@@ -47,7 +51,8 @@ class TritonPythonModel:
 
     def _serve(self, request: Any) -> dict[str, Any]:
         inputs = read_inputs(triton, WCT2, request)
-        check_transfer_memory([inputs["CONTENT"], inputs["STYLE"]], self._guard.limits)
+        styles = cut_out(inputs["STYLE"], inputs.get("STYLE_SIZES"))
+        check_transfer_memory([inputs["CONTENT"], *styles], self._guard.limits)
         watch = self._guard.watch(request)
 
         def before_level() -> None:
@@ -55,7 +60,8 @@ class TritonPythonModel:
             self._levels.increment(1)
 
         engine = StoppableEngine(self._engine, before_level)
-        outputs = serve_wct2(inputs, engine, self._cache)
-        self._counts[outputs["STYLE_CACHED"].item()].increment(1)
+        outputs = serve_wct2(inputs, engine, self._cache, self._sequences)
+        for cached in outputs["STYLE_CACHED"].tolist():
+            self._counts[cached].increment(1)
         self._bytes.set(self._cache.bytes)
         return outputs

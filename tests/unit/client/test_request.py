@@ -10,7 +10,7 @@ from PIL import Image
 
 from photoreal.client import AsyncStyleTransferClient, InvalidInput, StyleTransferClient
 from photoreal.client.inputs import encode_image
-from photoreal.client.request import build_inputs
+from photoreal.client.request import ARGUMENTS, build_inputs
 from photoreal.client.transport import infer_arguments
 from photoreal.contract import STYLIZE
 from photoreal.errors import InvalidRequest
@@ -28,6 +28,9 @@ ALL = {
     "segment": False,
     "match": "nearest",
     "blend": 3,
+    "weights": [1.0],
+    "sequence": "shot",
+    "steady": 0.5,
 }
 
 
@@ -40,7 +43,9 @@ class TestContract:
     def test_every_input_is_an_argument(self, client):
         arguments = set(inspect.signature(client.stylize).parameters)
         arguments -= {"self", "timeout", "request_id"}
-        assert {name.upper() for name in arguments} == set(STYLIZE.input_names())
+        tensors = {argument: name for name, argument in ARGUMENTS.items()}
+        names = {tensors.get(name, name.upper()) for name in arguments}
+        assert names == set(STYLIZE.input_names())
 
     def test_both_clients_take_the_same_arguments(self):
         sync, twin = (
@@ -53,7 +58,7 @@ class TestContract:
         tensors = build_inputs(**ALL)
         assert list(tensors) == STYLIZE.input_names()
         for spec in STYLIZE.inputs:
-            assert tensors[spec.name].shape == spec.dims
+            assert tensors[spec.name].shape == (1,)
 
     @pytest.mark.parametrize("binding", [tritonclient.http, tritonclient.grpc])
     def test_tritonclient_takes_them(self, binding):
@@ -62,7 +67,7 @@ class TestContract:
         assert arguments["model_name"] == STYLIZE.name
         for tensor, spec in zip(arguments["inputs"], STYLIZE.inputs, strict=True):
             assert (tensor.name(), tensor.datatype()) == (spec.name, spec.dtype)
-            assert tuple(tensor.shape()) == spec.dims
+            assert tuple(tensor.shape()) == (1,)
         assert [output.name() for output in arguments["outputs"]] == ["IMAGE"]
 
 

@@ -13,8 +13,16 @@ import pytest
 
 from photoreal.contract import Place
 from photoreal.preprocess import Limits
-from photoreal.regions import LabelMap, Pair
-from photoreal.serve.request import FloatImage, Models, StylizeRequest, StylizeResponse, Transferred
+from photoreal.regions import LabelMap
+from photoreal.serve.request import (
+    FloatImage,
+    Models,
+    Shot,
+    StyleInput,
+    StylizeRequest,
+    StylizeResponse,
+    Transferred,
+)
 
 Array = npt.NDArray[Any]
 Encode = Callable[..., bytes]
@@ -36,22 +44,23 @@ class FakeModels:
     def transfer(
         self,
         content: FloatImage,
-        style: FloatImage,
         content_labels: LabelMap,
-        style_labels: LabelMap,
+        styles: Sequence[StyleInput],
         *,
-        pairs: Sequence[Pair],
         alpha: float,
         places: Collection[Place],
         blend: int,
+        shot: Shot | None = None,
     ) -> Transferred:
         self.transfers.append(
             {
                 "content": content,
-                "style": style,
                 "content_labels": content_labels,
-                "style_labels": style_labels,
-                "pairs": list(pairs),
+                "styles": list(styles),
+                "style": styles[0].image,
+                "style_labels": styles[0].labels,
+                "pairs": list(styles[0].pairs),
+                "shot": shot,
                 "alpha": alpha,
                 "places": tuple(places),
                 "blend": blend,

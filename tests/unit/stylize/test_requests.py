@@ -79,7 +79,7 @@ def test_gray_masks_are_labels_under_the_published_rule(
     assert fake.called["pairs"] == [Pair(7, 7)]
     for png, mask in (
         (response.content_labels, content_mask),
-        (response.style_labels, style_mask),
+        (response.style_labels[0], style_mask),
     ):
         np.testing.assert_array_equal(decode_mask(png, "labels", LIMITS).labels, mask)
     report = report_of(response)

@@ -1,0 +1,1 @@
+"""Video: frames in, stylized frames out, sound kept."""

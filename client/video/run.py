@@ -1,0 +1,214 @@
+"""Stylizing a video frame by frame, with a server at the other end."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image
+
+from photoreal.client.client import StyleTransferClient
+from photoreal.client.errors import ClientError, ServerFailed
+from photoreal.client.inputs import ImageInput
+from photoreal.client.video.cuts import CutDetector
+from photoreal.client.video.sink import DEFAULT_CRF, Kept, VideoSink
+from photoreal.client.video.source import Frame, Pixels, Sound, VideoSource
+from photoreal.contract import DEFAULT_SIZE, DEFAULT_STEADY
+from photoreal.errors import PhotorealError
+
+IN_FLIGHT = 2
+"""Frames that are sent at once where none depends on the one before it."""
+
+_AHEAD = 3  # frames that are decoded while others are with the server
+
+
+class VideoStopped(ClientError):
+    """A video that could not be finished, and what is kept of it."""
+
+    def __init__(self, reason: str, kept: Kept) -> None:
+        super().__init__(f"{reason} {kept_sentence(kept)}")
+        self.kept = kept
+
+
+@dataclass
+class VideoReport:
+    """What was done: frames written, shots, what to know of the source and the sound."""
+
+    height: int
+    width: int
+    frames: int = 0
+    shots: int = 0
+    sound: str = "none"
+    warnings: list[str] = field(default_factory=list)
+
+
+Progress = Callable[[int, int | None], None]
+"""Takes the frames that are done, and about how many there are."""
+
+
+def stylize_video(
+    client: StyleTransferClient,
+    video: Path,
+    style: ImageInput | Sequence[ImageInput],
+    output: Path,
+    *,
+    size: int = DEFAULT_SIZE,
+    steady: float = DEFAULT_STEADY,
+    crf: int = DEFAULT_CRF,
+    in_flight: int = IN_FLIGHT,
+    progress: Progress | None = None,
+    **options: Any,
+) -> VideoReport:
+    """Stylize every frame of a video; sound, time stamps and colors' meaning stay.
+
+    Args:
+        client: a client of the server.
+        video: any file that FFmpeg reads.
+        style: as for :meth:`StyleTransferClient.stylize`.
+        output: the file to write, .mp4, .mov or .mkv; replaced when all is done.
+        size: shorter side of the frames in pixels; they are never enlarged.
+        steady: share of the frames before in regions and statistics, 0 to 0.99. 0 treats every
+            frame by itself, and lets several be sent at once.
+        crf: x264's constant rate factor, 0 (lossless) to 51.
+        in_flight: frames that are sent at once when ``steady`` is 0.
+        progress: told of every frame.
+        options: as for :meth:`StyleTransferClient.stylize`.
+
+    Raises:
+        InvalidInput: the file is no video, or the output's name no video's.
+        ClientError: as from :meth:`StyleTransferClient.stylize`, before the first frame.
+        VideoStopped: the server, the network or the disk failed later; a part is kept.
+        KeyboardInterrupt: with a part kept, its second argument is a :class:`Kept`.
+        OSError: the output cannot be written at all.
+    """
+    with VideoSource(video, size) as source:
+        geometry = source.geometry
+        report = VideoReport(geometry.height, geometry.width)
+        sink = VideoSink(output, source, crf)
+        report.sound = sink.sound
+        options |= {"size": min(geometry.height, geometry.width)}
+        with _keeping(sink):
+            results = _stylized(client, source, sink, style, steady, in_flight, report, options)
+            with closing(results):
+                for frame, pixels in results:
+                    sink.write(pixels, frame.pts, frame.duration)
+                    report.frames += 1
+                    if progress is not None:
+                        progress(report.frames, source.frames)
+            sink.finish()
+        report.warnings = _warnings(source)
+        return report
+
+
+def kept_sentence(kept: Kept) -> str:
+    """Where what was finished is."""
+    frames = "the first frame" if kept.frames == 1 else f"the first {kept.frames} frames"
+    return f"What was finished, {frames}, is kept in {str(kept.path)!r}."
+
+
+def _stylized(
+    client: StyleTransferClient,
+    source: VideoSource,
+    sink: VideoSink,
+    style: ImageInput | Sequence[ImageInput],
+    steady: float,
+    in_flight: int,
+    report: VideoReport,
+    options: dict[str, Any],
+) -> Generator[tuple[Frame, Pixels], None, None]:
+    """Frames with their results, in order. Frames of a shot are sent one after the other."""
+    cuts = CutDetector()
+    shot = ""
+    waiting: deque[tuple[Frame, Future[Pixels]]] = deque()
+    threads = 1 if steady else max(1, in_flight)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
+    try:
+        for item in source:
+            if isinstance(item, Sound):
+                sink.write_sound(item)
+                continue
+            if cuts.is_cut(item.pixels):
+                shot = uuid.uuid4().hex
+                report.shots += 1
+            own = {**options, "sequence": shot, "steady": steady} if steady else options
+            data = _encoded(item.pixels)
+            waiting.append((item, pool.submit(_one, client, data, style, own)))
+            # The pixels are done with; what waits holds a time stamp.
+            while len(waiting) > threads + _AHEAD or (waiting and waiting[0][1].done()):
+                yield _done(waiting)
+        while waiting:
+            yield _done(waiting)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _done(waiting: deque[tuple[Frame, Future[Pixels]]]) -> tuple[Frame, Pixels]:
+    frame, future = waiting.popleft()
+    return frame, future.result()
+
+
+def _one(
+    client: StyleTransferClient,
+    data: bytes,
+    style: ImageInput | Sequence[ImageInput],
+    options: dict[str, Any],
+) -> Pixels:
+    result = client.stylize(data, style, **options)
+    pixels = np.asarray(result.image)
+    expected = Image.open(io.BytesIO(data)).size[::-1]
+    if pixels.shape != (*expected, 3):
+        raise ServerFailed(
+            f"The server's picture is {pixels.shape}; expected the frame's {expected}.",
+            request_id=result.request_id,
+        )
+    return pixels
+
+
+def _encoded(pixels: Pixels) -> bytes:
+    """A frame as BMP: without loss, and without the time that compression takes."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="BMP")
+    return stream.getvalue()
+
+
+@contextmanager
+def _keeping(sink: VideoSink) -> Iterator[None]:
+    """Whatever ends the run early, what was finished stays as a playable file."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt("interrupted", sink.stop()) from error
+    except (PhotorealError, OSError, av.FFmpegError) as error:
+        kept = sink.stop()
+        if kept is None:
+            raise
+        raise VideoStopped(_reason(error), kept) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PhotorealError):
+        return str(error)
+    return f"The video cannot be written: {getattr(error, 'strerror', None) or error}."
+
+
+def _warnings(source: VideoSource) -> list[str]:
+    found = []
+    if source.ends_early:
+        found.append(
+            f"The video ends after {source.ended_at:.1f} of {source.seconds or 0:.1f} seconds:"
+            " its file is truncated."
+        )
+    if source.damaged:
+        found.append(f"{source.damaged} parts of the video are damaged and were left out.")
+    if source.hdr:
+        found.append("The video is HDR; its colors were taken as they are, without tone mapping.")
+    return found

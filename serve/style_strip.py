@@ -1,0 +1,114 @@
+"""The tensors of `wct2`: several styles side by side, and which content label takes what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from photoreal.contract import NO_PARTNER, WHOLE_PHOTO, Place
+from photoreal.errors import InvalidOption
+from photoreal.regions import MAX_REGIONS, LabelMap, Pair
+from photoreal.serve.adapter import Array, bytes_tensor
+from photoreal.serve.request import FloatImage, Shot, StyleInput
+
+
+def wct2_inputs(
+    content: FloatImage,
+    content_labels: LabelMap,
+    styles: Sequence[StyleInput],
+    *,
+    alpha: float,
+    places: Collection[Place],
+    blend: int,
+    shot: Shot | None = None,
+) -> dict[str, Array]:
+    """The inputs of `wct2` for a call of the transfer."""
+    images, labels, pairs, weights = zip(*styles, strict=True)
+    strip, sizes = lay_out(images)
+    inputs: dict[str, Array] = {
+        "CONTENT": content,
+        "STYLE": strip,
+        "CONTENT_LABELS": content_labels,
+        "STYLE_LABELS": lay_out(labels)[0],
+        "PAIRS": pairs_table(pairs),
+        "ALPHA": np.array([alpha], dtype=np.float32),
+        "TRANSFER_AT": bytes_tensor(",".join(places)),
+        "BLEND": np.array([blend], dtype=np.int32),
+    }
+    if len(styles) > 1:
+        inputs["STYLE_SIZES"] = sizes
+        inputs["STYLE_WEIGHTS"] = np.array(weights, dtype=np.float32)
+    if shot is not None:
+        inputs["SEQUENCE"] = bytes_tensor(shot.sequence)
+        inputs["STEADY"] = np.array([shot.steady], dtype=np.float32)
+    return inputs
+
+
+def lay_out(pictures: Sequence[Array]) -> tuple[Array, npt.NDArray[np.int32]]:
+    """Pictures (..., H, W) side by side, padded below with zeros, and their sizes (n, 2)."""
+    sizes = np.array([picture.shape[-2:] for picture in pictures], dtype=np.int32)
+    if len(pictures) == 1:
+        return pictures[0], sizes
+    tallest = sizes[:, 0].max()
+    padded = [
+        np.pad(picture, [(0, 0)] * (picture.ndim - 2) + [(0, tallest - height), (0, 0)])
+        for picture, (height, _) in zip(pictures, sizes, strict=True)
+    ]
+    return np.concatenate(padded, axis=-1), sizes
+
+
+def cut_out(strip: Array, sizes: Array | None) -> list[Array]:
+    """The pictures in a strip (..., H, W); without sizes it is one.
+
+    Raises InvalidOption when the sizes do not fill the strip.
+    """
+    if sizes is None:
+        return [strip]
+    height, width = strip.shape[-2:]
+    inside = sizes.size and sizes.min() > 0 and sizes[:, 0].max() == height
+    if not inside or sizes[:, 1].sum(dtype=np.int64) != width:
+        raise InvalidOption(
+            f"STYLE_SIZES does not fit STYLE, which is {height}x{width}; expected heights up to"
+            " its own and widths that add up to its own."
+        )
+    ends = np.cumsum(sizes[:, 1])
+    return [
+        strip[..., :tall, end - wide : end]
+        for (tall, wide), end in zip(sizes.tolist(), ends.tolist(), strict=True)
+    ]
+
+
+def pairs_table(pairs: Sequence[Sequence[Pair]]) -> npt.NDArray[np.int32]:
+    """The tensor PAIRS for the pairs of each style."""
+    partners = [
+        {pair.content: WHOLE_PHOTO if pair.style is None else pair.style for pair in one}
+        for one in pairs
+    ]
+    labels = dict.fromkeys(label for partner in partners for label in partner)
+    rows = [[label, *(one.get(label, NO_PARTNER) for one in partners)] for label in labels]
+    return np.array(rows, dtype=np.int32).reshape(-1, 1 + len(pairs))
+
+
+def read_pairs(table: Array, count: int) -> list[list[Pair]]:
+    """The pairs of each of `count` styles; raises InvalidOption when PAIRS makes no sense."""
+    if table.shape[1] != 1 + count:
+        raise InvalidOption(
+            f"PAIRS has {table.shape[1]} columns for {count} styles; expected a content label and"
+            " a style label for each."
+        )
+    labels = table[:, 0].tolist()
+    if len(set(labels)) < len(labels) or len(labels) > MAX_REGIONS:
+        raise InvalidOption(
+            f"PAIRS names a content label twice or more than {MAX_REGIONS} of them;"
+            " expected each once."
+        )
+    return [
+        [
+            Pair(ours, None if theirs == WHOLE_PHOTO else theirs)
+            for ours, theirs in zip(labels, column.tolist(), strict=True)
+            if theirs != NO_PARTNER
+        ]
+        for column in table[:, 1:].T
+    ]
