@@ -69,6 +69,7 @@ class StyleTransferClient:
         segment: bool | None = None,
         match: MatchRule | None = None,
         blend: int | None = None,
+        full_resolution: bool | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
@@ -83,7 +84,8 @@ class StyleTransferClient:
             content: the photo to change.
             style: the photo to take the look from; may have another size.
             alpha: strength of the transfer, 0 (none) to 1 (full, the default).
-            size: length of the result's shorter side in pixels; 512 unless given.
+            size: length of the result's shorter side in pixels; 512 unless given. With
+                ``full_resolution`` the size that the transfer works at, no more.
             content_mask: regions of the content photo, of its size: a label map or a picture
                 with one color a region. Needs ``style_mask``, and replaces segmentation.
             style_mask: regions of the style photo, in the same labels or colors.
@@ -93,6 +95,7 @@ class StyleTransferClient:
             match: how regions find their partners, "published" or "nearest".
             blend: pixels from a region's border up to which neighboring regions mix; 0 for
                 hard borders. Unless given 0 with "published" and 3 with "nearest".
+            full_resolution: True carries the result over to the content photo's own pixels.
             timeout: seconds that this call may take, in place of the client's.
             request_id: the id under which the server logs the request; made up unless given.
 
@@ -117,6 +120,7 @@ class StyleTransferClient:
             segment=segment,
             match=match,
             blend=blend,
+            full_resolution=full_resolution,
         )
         outputs = self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
         return parse_outputs(outputs, request_id)
@@ -187,6 +191,7 @@ class AsyncStyleTransferClient:
         segment: bool | None = None,
         match: MatchRule | None = None,
         blend: int | None = None,
+        full_resolution: bool | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
@@ -206,6 +211,7 @@ class AsyncStyleTransferClient:
             segment=segment,
             match=match,
             blend=blend,
+            full_resolution=full_resolution,
         )
         outputs = await self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
         return parse_outputs(outputs, request_id)

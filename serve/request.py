@@ -33,13 +33,15 @@ class StylizeRequest:
     segment: bool = True
     match: str | None = None
     blend: int | None = None
+    full_resolution: bool = False
 
 
 @dataclass(frozen=True)
 class StylizeResponse:
     """The stylized photo as PNG, the label maps that were used, and a report as JSON.
 
-    The photo has the working size; label maps are gray PNGs at the size of their photos.
+    The photo has the working size, or with `full_resolution` that of the content; label maps
+    are gray PNGs at the size of their photos.
     """
 
     image: bytes

@@ -46,6 +46,7 @@ class TritonPythonModel:
             "SEGMENT": lambda value: bool(value.item()),
             "MATCH": text,
             "BLEND": lambda value: int(value.item()),
+            "FULL_RESOLUTION": lambda value: bool(value.item()),
         }
         given: dict[str, Any] = {name.lower(): convert[name](v) for name, v in values.items()}
         response = stylize(StylizeRequest(**given), self._models(request.request_id()), Limits())
