@@ -25,7 +25,7 @@ STRIP_PIXELS = 500_000
 """Pixels that one thread works on at a time, which bounds the memory."""
 
 _SIDE, _RIDGE = 3, 3e-4
-_WIDE_SIDE, _WIDE_RIDGE = 65, 1e-3
+_WIDE_SIDE, _WIDE_RIDGE = 129, 1e-3
 
 
 class ColorModel(NamedTuple):

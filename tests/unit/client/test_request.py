@@ -28,6 +28,7 @@ ALL = {
     "segment": False,
     "match": "nearest",
     "blend": 3,
+    "full_resolution": True,
 }
 
 
