@@ -5,7 +5,8 @@ is fitted where both are known, at the transfer's working size, and applied to t
 pixels: detail comes from the photo, light and color from the result. The fit is a guided filter
 (`photoreal.local_linear`) of the smallest windows that there are, 3x3. So few pixels say little
 where a photo is nearly flat; there a fit over wide windows takes over, which knows how the
-result treats contrast in that part of the photo, so that grain and faint detail stay.
+result treats contrast in that part of the photo, so that grain and faint detail stay. Where the
+wide windows are flat, too, the whole picture's fit takes over.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ STRIP_PIXELS = 500_000
 
 _SIDE, _RIDGE = 3, 3e-4
 _WIDE_SIDE, _WIDE_RIDGE = 129, 1e-3
+_WHOLE_RIDGE = 1e-6
 
 
 class ColorModel(NamedTuple):
@@ -40,8 +42,20 @@ class ColorModel(NamedTuple):
 
 def fit_colors(content: FloatArray, result: FloatArray) -> ColorModel:
     """The model by which a content (3, H, W) in 0..1 became the result (3, H, W)."""
-    wide, _ = fit_local_linear(result, content, _WIDE_SIDE, _WIDE_RIDGE)
+    whole = np.broadcast_to(_whole_slopes(content, result)[..., None, None], (3, *content.shape))
+    wide, _ = fit_local_linear(result, content, _WIDE_SIDE, _WIDE_RIDGE, whole)
     return ColorModel(*fit_local_linear(result, content, _SIDE, _RIDGE, wide))
+
+
+def _whole_slopes(content: FloatArray, result: FloatArray) -> FloatArray:
+    """Slopes (3, 3) of one affine function for the whole picture."""
+    colors, wanted = (
+        picture.reshape(3, -1) - picture.reshape(3, -1).mean(axis=1, keepdims=True)
+        for picture in (content, result)
+    )
+    covariance = colors @ colors.T / colors.shape[1] + _WHOLE_RIDGE * np.eye(3)
+    slopes = np.linalg.solve(covariance, colors @ wanted.T / colors.shape[1]).T
+    return slopes.astype(np.float32)
 
 
 def apply_colors(

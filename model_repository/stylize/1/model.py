@@ -43,10 +43,9 @@ class TritonPythonModel:
             "ALPHA": lambda value: float(value.item()),
             "SIZE": lambda value: int(value.item()),
             "TRANSFER_AT": text,
-            "SEGMENT": lambda value: bool(value.item()),
+            **dict.fromkeys(("SEGMENT", "FULL_RESOLUTION"), lambda value: bool(value.item())),
             "MATCH": text,
             "BLEND": lambda value: int(value.item()),
-            "FULL_RESOLUTION": lambda value: bool(value.item()),
         }
         given: dict[str, Any] = {name.lower(): convert[name](v) for name, v in values.items()}
         response = stylize(StylizeRequest(**given), self._models(request.request_id()), Limits())
