@@ -75,7 +75,8 @@ def bilateral_grid(content: FloatArray, result: FloatArray, photo: FloatArray) -
         left[..., i, j] = left[..., j, i] = plane
     for plane, (i, k) in zip(sums[len(first) :], second, strict=True):
         right[..., i, k] = plane
-    whole = np.linalg.solve(left.sum((0, 1, 2)), right.sum((0, 1, 2)))
+    some = _GRID_RIDGE * np.eye(4)  # a gray photo has one channel's worth of equations
+    whole = np.linalg.solve(left.sum((0, 1, 2)) + some, right.sum((0, 1, 2)))
     weight = (_GRID_RIDGE * (1 + left[..., 3, 3]))[..., None, None]
     models = np.linalg.solve(left + weight * np.eye(4), right + weight * whole)
     places = _places(photo, shape)

@@ -21,6 +21,7 @@ from photoreal.client.terminal import Say, make_folder
 from photoreal.errors import PhotorealError
 
 FORMATS = ("png", "jpg", "webp")
+_ESTIMATE_S = 600.0  # a photo may take a minute, and the time left needs several of them
 FAILED = 1
 INTERRUPTED = 130
 
@@ -223,5 +224,9 @@ def _progress(quiet: bool) -> AbstractContextManager[Progress]:
         TimeRemainingColumn(),
     )
     return Progress(
-        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
+        *columns,
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+        speed_estimate_period=_ESTIMATE_S,
     )

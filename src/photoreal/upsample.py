@@ -26,7 +26,7 @@ STRIP_PIXELS = 500_000
 """Pixels that one thread works on at a time, which bounds the memory."""
 
 _SIDE, _RIDGE = 3, 3e-4
-_WIDE_SIDE, _WIDE_RIDGE = 129, 1e-3
+_WIDE_SIDE, _WIDE_RIDGE = 33, 1e-3
 _WHOLE_RIDGE = 1e-6
 
 

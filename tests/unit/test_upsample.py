@@ -88,7 +88,9 @@ def test_regions_change_by_themselves_and_detail_stays(photo: Pixels, small: Flo
     away = np.s_[:60]  # the sky, whose grain the small picture does not have
     grain, kept = (one[away].astype(float) for one in (wanted, result))
     grain, kept = (one - one.mean((0, 1)) for one in (grain, kept))
-    assert (grain * kept).sum() / (grain * grain).sum() == pytest.approx(1.0, abs=0.05)
+    strength = (grain * kept).sum() / (grain * grain).sum()
+    assert 0.8 < strength < 1.4  # of the two changes, 0.5 and 0.8, where it is flat
+    assert np.corrcoef(grain.ravel(), kept.ravel())[0, 1] > 0.98
 
 
 def test_flat_photo_takes_the_results_color() -> None:
