@@ -50,7 +50,7 @@ class Stylizer:
         seen: list[Inputs] = []
         models = Models(
             transfer=in_process(self.engine, seen),
-            segment=None if self.segmenter is None else _prober(self.segmenter),
+            segment=None if self.segmenter is None else prober(self.segmenter),
             segmenter_classes=self.classes,
         )
         response = stylize(request, models, _LIMITS)
@@ -59,7 +59,7 @@ class Stylizer:
         return Run(seen[0], picture, float(json.loads(response.report)["seconds"]["transfer"]))
 
 
-def _prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:
+def prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:
     """The segmenter as a function of arrays: (3, H, W) to probabilities (classes, h, w)."""
 
     @torch.inference_mode()

@@ -72,6 +72,7 @@ class StyleTransferClient:
         blend: int | None = None,
         sequence: str | None = None,
         steady: float | None = None,
+        full_resolution: bool | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
@@ -87,7 +88,8 @@ class StyleTransferClient:
             style: the photo to take the look from; may have another size. A list of up to four
                 is mixed.
             alpha: strength of the transfer, 0 (none) to 1 (full, the default).
-            size: length of the result's shorter side in pixels; 512 unless given.
+            size: length of the result's shorter side in pixels; 512 unless given. With
+                ``full_resolution`` the size that the transfer works at, no more.
             content_mask: regions of the content photo, of its size: a label map or a picture
                 with one color a region. Needs ``style_mask``, and replaces segmentation.
             style_mask: regions of the style photo, in the same labels or colors; a list of one
@@ -103,6 +105,7 @@ class StyleTransferClient:
                 the other under one id get regions and colors that do not flicker; begin a new
                 id at a cut.
             steady: share of the frames before in that, 0 to 0.99; 0.8 unless given.
+            full_resolution: True carries the result over to the content photo's own pixels.
             timeout: seconds that this call may take, in place of the client's.
             request_id: the id under which the server logs the request; made up unless given.
 
@@ -130,6 +133,7 @@ class StyleTransferClient:
             weights=weights,
             sequence=sequence,
             steady=steady,
+            full_resolution=full_resolution,
         )
         outputs = self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
         return parse_outputs(outputs, request_id)
@@ -203,6 +207,7 @@ class AsyncStyleTransferClient:
         blend: int | None = None,
         sequence: str | None = None,
         steady: float | None = None,
+        full_resolution: bool | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
@@ -225,6 +230,7 @@ class AsyncStyleTransferClient:
             weights=weights,
             sequence=sequence,
             steady=steady,
+            full_resolution=full_resolution,
         )
         outputs = await self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
         return parse_outputs(outputs, request_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from photoreal.client.address import DEFAULT_HOST, DEFAULT_PORTS, PROTOCOLS, Protocol
 from photoreal.client.client import DEFAULT_TIMEOUT, StyleTransferClient
 from photoreal.client.errors import RequestTimeout, ServerFailed, ServerUnavailable
+from photoreal.client.folder_command import FolderCall, folder_options, run_folder
 from photoreal.client.inputs import encode_image
 from photoreal.client.result import StylizeResult
 from photoreal.client.style_options import NumbersCommand, read_styles, style_options
@@ -34,18 +36,20 @@ Examples:
   photoreal stylize street.jpg sunset.jpg -o out.jpg --alpha 0.7 --size 768
   photoreal stylize street.jpg sunset.jpg -o out.png --embedded
   photoreal stylize street.jpg -o out.png --style sunset.jpg --style rain.jpg --weights 0.3 0.7
+  photoreal stylize street.jpg sunset.jpg -o out.jpg --full-resolution
+  photoreal stylize --content-dir holiday --style sunset.jpg -o holiday_at_sunset
   photoreal stylize street.jpg sunset.jpg -o out.png --save-labels regions
   photoreal stylize street.jpg sunset.jpg -o out.png --match nearest \\
       --content-mask regions/content_labels.png --style-mask regions/style_labels.png
 
 \b
-Exit codes: 0 done; 1 the server, the network or the disk failed;
-2 the call has to be changed.
+Exit codes: 0 done; 1 the server, the network, the disk or a photo of a
+folder failed; 2 the call has to be changed.
 """
 
 
 @click.command(cls=NumbersCommand, epilog=_EPILOG)
-@click.argument("content", type=_PATH)
+@click.argument("content", type=_PATH, required=False)
 @style_options
 @click.option(
     "-o",
@@ -53,7 +57,8 @@ Exit codes: 0 done; 1 the server, the network or the disk failed;
     type=_PATH,
     required=True,
     metavar="OUT",
-    help="Where to write the picture; the suffix says the format (.png, .jpg, .webp, .tif).",
+    help="Where to write the picture; the suffix says the format (.png, .jpg, .webp, .tif)."
+    " With --content-dir the folder of the pictures.",
 )
 @click.option(
     "--url",
@@ -78,6 +83,12 @@ Exit codes: 0 done; 1 the server, the network or the disk failed;
     metavar="PIXELS",
     help=f"Shorter side of the picture.  [server's default: {DEFAULT_SIZE}]",
 )
+@click.option(
+    "--full-resolution",
+    is_flag=True,
+    help="Carry the result over to all the pixels of CONTENT.",
+)
+@folder_options
 @click.option(
     "--content-mask",
     type=_PATH,
@@ -145,10 +156,15 @@ Exit codes: 0 done; 1 the server, the network or the disk failed;
 def stylize(
     context: click.Context,
     /,
-    content: Path,
+    content: Path | None,
     style: Path | None,
     styles: tuple[Path, ...],
     output: Path,
+    content_dir: Path | None,
+    style_dir: Path | None,
+    image_format: str | None,
+    overwrite: bool,
+    in_flight: int | None,
     content_mask: Path | None,
     style_masks: tuple[Path, ...],
     save_labels: Path | None,
@@ -156,6 +172,7 @@ def stylize(
     repository: Path | None,
     quiet: bool,
     no_segment: bool,
+    full_resolution: bool,
     url: str | None,
     protocol: Protocol,
     timeout: float,
@@ -165,7 +182,18 @@ def stylize(
 
     The transfer goes region by region: sky from sky, trees from trees. The server finds the
     regions, unless masks for both photos are given. Several styles are mixed.
+
+    With --content-dir, and --style or --style-dir, all photos of a folder are stylized.
     """
+    folder = FolderCall(content_dir, styles, style_dir, output, image_format, overwrite, in_flight)
+    masks = (content_mask, *style_masks)
+    folder.check(
+        content,
+        style,
+        has_masks=any(masks),
+        saves_labels=save_labels is not None,
+        weighted=options["weights"] is not None,
+    )
     if repository is not None and not embedded:
         raise click.UsageError("--repository needs --embedded.")
 
@@ -175,7 +203,17 @@ def stylize(
     def connect(address: str | None) -> StyleTransferClient:
         return open_client(address, protocol=protocol, timeout=timeout)
 
+    def explain(error: PhotorealError) -> str:
+        return _failure(error, embedded).message
+
+    server = partial(_client, connect, url, protocol, embedded, repository)
+    if no_segment:
+        options["segment"] = False
+    if full_resolution:
+        options["full_resolution"] = True
     try:
+        if folder.is_wanted:
+            context.exit(run_folder(folder, options, server, explain, quiet=quiet))
         # Whatever can be found out at once is, before a server is started or waited for.
         check_output(output)
         if save_labels is not None:
@@ -185,14 +223,12 @@ def stylize(
         for name, path in {"content": content, "content_mask": content_mask}.items():
             if path is not None:
                 options[name] = encode_image(path, name.replace("_", " "))
-        if no_segment:
-            options["segment"] = False
         with ExitStack() as stack:
             say = stack.enter_context(progress(quiet))
-            client = stack.enter_context(_client(connect, url, protocol, embedded, repository, say))
+            client = stack.enter_context(server(say))
             say("Stylizing")
             result = client.stylize(**options)
-        _write(result, output, save_labels)
+        _write(result, output, save_labels, options["content"])
     except PhotorealError as error:
         raise _failure(error, embedded) from None
     if not quiet:
@@ -227,9 +263,9 @@ def _client(
         yield client
 
 
-def _write(result: StylizeResult, output: Path, labels_folder: Path | None) -> None:
+def _write(result: StylizeResult, output: Path, labels_folder: Path | None, content: bytes) -> None:
     try:
-        result.save(output)
+        result.save(output, like=content)
         if labels_folder is not None:
             write_labels(result, labels_folder)
     except OSError as error:

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photoreal.client.errors import InvalidInput, ServerFailed
+from photoreal.client.inputs import encode_image
+from photoreal.client.metadata import Metadata, insert_in_png, read_metadata
 from photoreal.contract import STYLIZE
 
 DEFAULT_QUALITY = 95
@@ -35,9 +37,11 @@ class StylizeResult:
         style_labels_png: the (first) style's label map that was used, likewise.
         report: what the server did. ``regions`` is "masks", "segmenter" or "whole"; ``match``
             the rule; ``pairs`` a list of {"content", "style", "share"}, where "style" is a list
-            of one name for each style if there are several; ``unstyled`` the
-            content regions without a match; ``height`` and ``width`` in pixels; ``seconds``
-            the time of "decode", "segment", "transfer", "encode" and in "total".
+            of one name for each style if there are several; ``unstyled`` the content regions
+            without a match; ``height`` and ``width`` of the photo in pixels,
+            ``working_height`` and ``working_width`` those of the transfer; ``seconds`` the
+            time of "decode", "segment", "transfer", with full resolution of "upsample", of
+            "encode" and in "total".
         request_id: the id under which the server has logged the request.
         more_style_labels_png: the label maps of the second style and those after it.
     """
@@ -56,7 +60,7 @@ class StylizeResult:
         Raises:
             ServerFailed: the server's picture cannot be read.
         """
-        return self._decoded(self.png)
+        return self._opened(self.png, whole=True)
 
     @cached_property
     def content_labels(self) -> NDArray[np.uint8]:
@@ -85,37 +89,51 @@ class StylizeResult:
         """
         return [self._labels(data) for data in self.more_style_labels_png]
 
-    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> Path:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        quality: int | None = None,
+        like: str | os.PathLike[str] | bytes | None = None,
+    ) -> Path:
         """Write the photo to ``path``, whole or not at all, and return the path.
 
-        A name in .png gets the server's bytes as they are; other suffixes are converted with
-        Pillow. The folder must exist; a file already there is replaced.
+        A name in .png gets the pixels as the server encoded them; other suffixes are converted
+        with Pillow. The folder must exist; a file already there is replaced.
 
         Args:
             path: where to write; the suffix says the format.
             quality: 1..100, for formats that lose something; 95 unless given.
+            like: the content photo, a file or its bytes. What its EXIF data tell of camera,
+                time, place and author is written too, and sRGB's color profile if it has one.
 
         Raises:
-            InvalidInput: Pillow writes no such format, or the path is not one of a file.
+            InvalidInput: Pillow writes no such format, the path is not one of a file, or
+                ``like`` cannot be read.
             ServerFailed: the server's picture cannot be read.
             OSError: the file cannot be written.
         """
         target = Path(path)
         image_format = output_format(target)
+        metadata = Metadata()
+        if like is not None:
+            metadata = read_metadata(encode_image(like, "content"), self._opened(self.png).size)
         if image_format == "PNG":
-            data = self.png
+            data = insert_in_png(self.png, metadata)
         else:
             buffer = BytesIO()
             quality = DEFAULT_QUALITY if quality is None else quality
-            self.image.save(buffer, format=image_format, quality=quality)
+            options = metadata.options()
+            self.image.save(buffer, format=image_format, quality=quality, **options)
             data = buffer.getvalue()
         write_aside(target, data)
         return target
 
-    def _decoded(self, data: bytes) -> Image.Image:
+    def _opened(self, data: bytes, *, whole: bool = False) -> Image.Image:
         try:
             image = Image.open(BytesIO(data))
-            image.load()
+            if whole:
+                image.load()
         except (OSError, ValueError, SyntaxError):  # what Pillow's readers raise
             raise ServerFailed(
                 "The server's answer holds a picture that cannot be read.",
@@ -124,7 +142,7 @@ class StylizeResult:
         return image
 
     def _labels(self, data: bytes) -> NDArray[np.uint8]:
-        labels = np.asarray(self._decoded(data))
+        labels = np.asarray(self._opened(data, whole=True))
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise ServerFailed(
                 f"The server's label map is {labels.dtype} of shape {labels.shape}; "

@@ -1,7 +1,7 @@
 """Bytes to arrays and back: decoding within limits, working sizes, encoding."""
 
 from photoreal.preprocess.decode import Mask, decode_mask, decode_photo, photo_size
-from photoreal.preprocess.encode import encode_labels, encode_photo
+from photoreal.preprocess.encode import encode_labels, encode_photo, encode_pixels, to_pixels
 from photoreal.preprocess.limits import PHOTO_FORMATS, Limits
 from photoreal.preprocess.resize import check_size, check_working_size, resize_photo, working_size
 
@@ -15,7 +15,9 @@ __all__ = [
     "decode_photo",
     "encode_labels",
     "encode_photo",
+    "encode_pixels",
     "photo_size",
     "resize_photo",
+    "to_pixels",
     "working_size",
 ]

@@ -15,8 +15,18 @@ _COMPRESSION = 1
 
 def encode_photo(image: npt.NDArray[np.float32]) -> bytes:
     """PNG of an image (3, H, W) float32; values outside 0..1 are clipped."""
+    return encode_pixels(to_pixels(image))
+
+
+def to_pixels(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Image (3, H, W) float32 as (H, W, 3) uint8; values outside 0..1 are clipped."""
     scaled = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return _png(np.ascontiguousarray(scaled.transpose(1, 2, 0)))
+    return np.ascontiguousarray(scaled.transpose(1, 2, 0))
+
+
+def encode_pixels(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """PNG of a photo (H, W, 3) uint8."""
+    return _png(pixels)
 
 
 def encode_labels(labels: npt.NDArray[np.uint8]) -> bytes:

@@ -171,5 +171,7 @@ def describe(found: FoundRegions, seconds: dict[str, float]) -> dict[str, Any]:
         "unstyled": [found.name(i) for i in np.flatnonzero(counts).tolist() if i not in paired],
         "height": found.content.shape[0],
         "width": found.content.shape[1],
+        "working_height": found.content.shape[0],
+        "working_width": found.content.shape[1],
         "seconds": seconds,
     }

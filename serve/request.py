@@ -42,6 +42,7 @@ class StylizeRequest:
     style_weights: Sequence[float] | None = None
     sequence: bytes | None = None
     steady: float | None = None
+    full_resolution: bool = False
 
     @property
     def styles(self) -> list[bytes]:
@@ -62,8 +63,8 @@ def _several(data: bytes | Sequence[bytes]) -> list[bytes]:
 class StylizeResponse:
     """The stylized photo as PNG, the label maps that were used, and a report as JSON.
 
-    The photo has the working size; label maps are gray PNGs at the size of their photos, one
-    for each style.
+    The photo has the working size, or with `full_resolution` that of the content; label maps
+    are gray PNGs at the size of their photos, one for each style.
     """
 
     image: bytes

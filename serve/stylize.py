@@ -6,6 +6,9 @@ import json
 import time
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
+
 from photoreal import options, regions
 from photoreal.contract import DEFAULT_BLEND, DEFAULT_STEADY
 from photoreal.errors import InvalidMask, InvalidOption
@@ -15,15 +18,25 @@ from photoreal.preprocess import (
     check_working_size,
     decode_photo,
     encode_labels,
-    encode_photo,
+    encode_pixels,
     photo_size,
     resize_photo,
+    to_pixels,
     working_size,
 )
+from photoreal.serve.cores import available_cores
 from photoreal.serve.found_regions import decode_masks, describe, find_regions
 from photoreal.serve.memory import check_memory
-from photoreal.serve.request import Models, Shot, StyleInput, StylizeRequest, StylizeResponse
+from photoreal.serve.request import (
+    FloatImage,
+    Models,
+    Shot,
+    StyleInput,
+    StylizeRequest,
+    StylizeResponse,
+)
 from photoreal.serve.sequences import SteadyRegions
+from photoreal.upsample import apply_colors, fit_colors
 
 
 class _Stopwatch:
@@ -70,13 +83,16 @@ def stylize(
     roles = ["style"] if count == 1 else [f"style {number}" for number in range(1, count + 1)]
     files = dict(zip(("content", *roles), (request.content, *request.styles), strict=True))
     sizes = {role: photo_size(file, f"{role} photo", limits) for role, file in files.items()}
-    check_memory(sizes, request.size, limits)
+    size = request.size
+    if request.full_resolution:  # no photo gets more detail by being enlarged for the transfer
+        size = max(limits.min_size, min(size, *sizes["content"]))
+    check_memory(sizes, size, limits)
     originals = {role: decode_photo(file, f"{role} photo", limits) for role, file in files.items()}
     photos = {}
     for role, photo in originals.items():
         height, width = photo.shape[:2]
-        check_working_size(height, width, request.size, f"{role} photo", limits)
-        photos[role] = resize_photo(photo, *working_size(height, width, request.size))
+        check_working_size(height, width, size, f"{role} photo", limits)
+        photos[role] = resize_photo(photo, *working_size(height, width, size))
     masks = decode_masks(request, originals, limits)
     watch.lap("decode")
     smooth = partial(sequences.smooth, shot) if sequences is not None and shot is not None else None
@@ -97,7 +113,12 @@ def stylize(
         shot=shot,
     )
     watch.lap("transfer")
-    image = encode_photo(result.image)
+    if request.full_resolution:
+        pixels = _full_resolution(content, result.image, originals["content"])
+        watch.lap("upsample")
+    else:
+        pixels = to_pixels(result.image)
+    image = encode_pixels(pixels)
     # At the photos' own size, label maps can be given back as their masks.
     labels = [
         encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
@@ -105,6 +126,7 @@ def stylize(
     ]
     watch.lap("encode")
     report = describe(found, watch.total())
+    report["height"], report["width"] = pixels.shape[:2]
     report["style"] = "cached" if result.style_cached else "measured"
     return StylizeResponse(image, labels[0], labels[1:], json.dumps(report))
 
@@ -116,3 +138,12 @@ def _shot(request: StylizeRequest) -> Shot | None:
         return None
     steady = DEFAULT_STEADY if request.steady is None else options.check_steady(request.steady)
     return Shot(options.check_sequence(request.sequence), steady)
+
+
+def _full_resolution(
+    content: FloatImage, result: FloatImage, original: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    """The result of the content at working size, at the pixels of the original (H, W, 3)."""
+    if content.shape[1:] == original.shape[:2]:
+        return to_pixels(result)
+    return apply_colors(fit_colors(content, result), original, threads=available_cores())

@@ -129,6 +129,7 @@ STYLIZE = ModelSpec(
         TensorSpec("BLEND", "INT32", (1,), optional=True),
         TensorSpec("SEQUENCE", "BYTES", (1,), optional=True),
         TensorSpec("STEADY", "FP32", (1,), optional=True),
+        TensorSpec("FULL_RESOLUTION", "BOOL", (1,), optional=True),
     ),
     outputs=(
         TensorSpec("IMAGE", "BYTES", (1,)),

@@ -12,13 +12,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 from scipy import ndimage
 
+from photoreal.local_linear import FloatArray, fit_local_linear, resize_plane
 from photoreal.regions import LabelMap
-
-FloatArray = npt.NDArray[np.float32]
 
 GUIDE_PIXELS = 100_000
 """The filter is solved on a copy of the photo of about this many pixels."""
@@ -45,9 +42,9 @@ def refine_labels(
     # One class at a time: all of them at full size would be as large as the features.
     slopes, offsets = _guided_filter(probabilities[present], photo)
     for label, slope, offset in zip(present.tolist(), slopes, offsets, strict=True):
-        value = _resize(offset, height, width)
+        value = resize_plane(offset, height, width)
         for channel in range(3):
-            value += _resize(slope[channel], height, width) * photo[channel]
+            value += resize_plane(slope[channel], height, width) * photo[channel]
         better = value > best
         labels[better] = label
         np.maximum(best, value, out=best)
@@ -62,43 +59,11 @@ def _guided_filter(values: FloatArray, photo: FloatArray) -> tuple[FloatArray, F
     height, width = photo.shape[1:]
     scale = min(1.0, math.sqrt(GUIDE_PIXELS / (height * width)))
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    guide = np.stack([_resize(channel, rows, columns) for channel in photo])
+    guide = np.stack([resize_plane(channel, rows, columns) for channel in photo])
     # A window as wide as two coarse cells sees past the staircase that they make.
     side = 2 * max(1, round(rows / values.shape[1])) + 1
-
-    def mean(plane: FloatArray) -> FloatArray:
-        smooth: FloatArray = ndimage.uniform_filter(plane, side, mode="nearest")
-        return smooth
-
-    center = np.stack([mean(channel) for channel in guide])
-    covariance = np.empty((3, 3, rows, columns), dtype=np.float32)
-    for i in range(3):
-        for j in range(i, 3):
-            product = mean(guide[i] * guide[j]) - center[i] * center[j]
-            covariance[i, j] = covariance[j, i] = product
-        covariance[i, i] += np.float32(_EPSILON)
-    inverse = _inverse(covariance)
-    slopes = np.empty((len(values), 3, rows, columns), dtype=np.float32)
-    offsets = np.empty((len(values), rows, columns), dtype=np.float32)
-    for index, coarse in enumerate(values):
-        value = _resize(coarse, rows, columns)
-        level = mean(value)
-        shared = np.stack([mean(guide[i] * value) - center[i] * level for i in range(3)])
-        slope = (inverse * shared).sum(axis=1)
-        offset = level - (slope * center).sum(axis=0)
-        slopes[index] = [mean(channel) for channel in slope]
-        offsets[index] = mean(offset)
-    return slopes, offsets
-
-
-def _inverse(matrices: FloatArray) -> FloatArray:
-    """Inverses of symmetric matrices (3, 3, a, b); LAPACK would be asked pixel by pixel."""
-    (a, b, c), (_, d, e), (_, _, f) = matrices
-    first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
-    fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b
-    adjugate = np.stack([first, second, third, second, fourth, fifth, third, fifth, sixth])
-    inverse: FloatArray = (adjugate / (a * first + b * second + c * third)).reshape(matrices.shape)
-    return inverse
+    fine = np.stack([resize_plane(plane, rows, columns) for plane in values])
+    return fit_local_linear(fine, guide, side, _EPSILON)
 
 
 def merge_specks(labels: LabelMap, share: float = SPECK_SHARE) -> LabelMap:
@@ -117,10 +82,3 @@ def merge_specks(labels: LabelMap, share: float = SPECK_SHARE) -> LabelMap:
     nearest = ndimage.distance_transform_edt(specks, return_distances=False, return_indices=True)
     merged: LabelMap = labels[tuple(nearest)]
     return merged
-
-
-def _resize(plane: FloatArray, height: int, width: int) -> FloatArray:
-    if plane.shape == (height, width):
-        return plane.copy()
-    image = Image.fromarray(np.ascontiguousarray(plane))
-    return np.array(image.resize((width, height), Image.Resampling.BILINEAR))

@@ -62,8 +62,9 @@ def test_both_protocols_write_the_picture_and_the_labels(
         assert (done.returncode, done.stderr) == (0, "")
         assert "72 x 48 pixels, regions from the masks (5 matched" in done.stdout
     wanted = stylize(local, **files, size=48)
+    file = wanted.save(tmp_path / "wanted.png", like=files["content"])
     for protocol in ("http", "grpc"):
-        assert (tmp_path / f"{protocol}.png").read_bytes() == wanted.png
+        assert (tmp_path / f"{protocol}.png").read_bytes() == file.read_bytes()
         labels = tmp_path / protocol / "labels"
         assert {file.name for file in labels.iterdir()} == {
             f"{role}_{kind}.png" for role in ("content", "style") for kind in ("labels", "regions")

@@ -46,7 +46,7 @@ class TritonPythonModel:
             "ALPHA": lambda value: float(value.item()),
             "SIZE": lambda value: int(value.item()),
             "TRANSFER_AT": text,
-            "SEGMENT": lambda value: bool(value.item()),
+            **dict.fromkeys(("SEGMENT", "FULL_RESOLUTION"), lambda value: bool(value.item())),
             "MATCH": text,
             "BLEND": lambda value: int(value.item()),
             "STEADY": lambda value: float(value.item()),

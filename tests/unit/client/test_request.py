@@ -31,6 +31,7 @@ ALL = {
     "weights": [1.0],
     "sequence": "shot",
     "steady": 0.5,
+    "full_resolution": True,
 }
 
 

@@ -148,6 +148,8 @@ def test_report_has_the_stages_in_seconds(
         "unstyled",
         "height",
         "width",
+        "working_height",
+        "working_width",
         "seconds",
         "style",
     ]

@@ -1,0 +1,78 @@
+"""Pictures as locally linear in another one, the model under guided filters.
+
+In every window a plane of values is fitted as a linear function of the colors of a guide (He,
+Sun and Tang, "Guided Image Filtering", TPAMI 2013, color guide of section 3.5), and the windows
+that a pixel lies in are averaged. Slopes and offsets vary slowly, so they can be computed on a
+small picture and applied to a large one (He and Sun, "Fast Guided Filter", 2015).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def fit_local_linear(
+    values: FloatArray,
+    guide: FloatArray,
+    side: int,
+    ridge: float,
+    prior: FloatArray | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Slopes (K, 3, H, W) and offsets (K, H, W) of planes (K, H, W) as linear in a guide.
+
+    Args:
+        values: the planes to fit.
+        guide: a picture (3, H, W) in 0..1.
+        side: of the square windows in pixels, odd.
+        ridge: variance of the guide below which a window counts as flat; there the slopes are
+            the prior's.
+        prior: slopes (K, 3, H, W) to fall back on; zero unless given.
+    """
+
+    def mean(plane: FloatArray) -> FloatArray:
+        smooth: FloatArray = ndimage.uniform_filter(plane, side, mode="nearest")
+        return smooth
+
+    center = np.stack([mean(channel) for channel in guide])
+    covariance = np.empty((3, 3, *guide.shape[1:]), dtype=np.float32)
+    for i in range(3):
+        for j in range(i, 3):
+            product = mean(guide[i] * guide[j]) - center[i] * center[j]
+            covariance[i, j] = covariance[j, i] = product
+        covariance[i, i] += np.float32(ridge)
+    inverse = _inverse(covariance)
+    slopes = np.empty((len(values), *guide.shape), dtype=np.float32)
+    offsets = np.empty_like(values, dtype=np.float32)
+    for index, value in enumerate(values):
+        level = mean(value)
+        shared = np.stack([mean(guide[i] * value) - center[i] * level for i in range(3)])
+        if prior is not None:
+            shared += np.float32(ridge) * prior[index]
+        slope = (inverse * shared).sum(axis=1)
+        offset = level - (slope * center).sum(axis=0)
+        slopes[index] = [mean(channel) for channel in slope]
+        offsets[index] = mean(offset)
+    return slopes, offsets
+
+
+def resize_plane(plane: FloatArray, height: int, width: int) -> FloatArray:
+    """A plane (H, W) at another size, bilinear."""
+    if plane.shape == (height, width):
+        return plane.copy()
+    image = Image.fromarray(np.ascontiguousarray(plane))
+    return np.array(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _inverse(matrices: FloatArray) -> FloatArray:
+    """Inverses of symmetric matrices (3, 3, H, W); LAPACK would be asked pixel by pixel."""
+    (a, b, c), (_, d, e), (_, _, f) = matrices
+    first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
+    fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b
+    adjugate = np.stack([first, second, third, second, fourth, fifth, third, fifth, sixth])
+    inverse: FloatArray = (adjugate / (a * first + b * second + c * third)).reshape(matrices.shape)
+    return inverse

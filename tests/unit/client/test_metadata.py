@@ -1,0 +1,124 @@
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageCms
+
+from photoreal.client.metadata import Metadata, insert_in_png, read_metadata
+from photoreal.client.result import StylizeResult
+
+from .conftest import LABELS, PHOTO, png
+
+Base, IFD = ExifTags.Base, ExifTags.IFD
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+GPS = {1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)}
+
+
+def file(kind="JPEG", size=(40, 30), **options):
+    """A photo of the camera's, stored on its side and with a private note."""
+    exif = Image.Exif()
+    exif[Base.Make] = "Camera & Sons"
+    exif[Base.Orientation] = 6
+    exif[Base.DateTime] = "2024:05:06 07:08:09"
+    exif[Base.ImageWidth] = 40
+    exif[IFD.Exif] = {
+        Base.ExifImageWidth: 40,
+        Base.ExifImageHeight: 30,
+        Base.ColorSpace: 65535,
+        Base.ISOSpeedRatings: 200,
+        Base.LensModel: "50 mm",
+    }
+    exif[IFD.GPSInfo] = GPS
+    options = {"exif": exif.tobytes(), "icc_profile": PROFILE, **options}
+    buffer = BytesIO()
+    Image.new("RGB", size, "olive").save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def is_srgb(image):
+    if image.format == "PNG":
+        return image.info["srgb"] == 0
+    profile = ImageCms.getOpenProfile(BytesIO(image.info["icc_profile"]))
+    return "sRGB" in ImageCms.getProfileDescription(profile)
+
+
+def result():
+    return StylizeResult(
+        png=png(PHOTO),
+        content_labels_png=png(LABELS),
+        style_labels_png=png(LABELS),
+        report={},
+    )
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_what_still_holds_is_kept(source, suffix, tmp_path):
+    path = result().save(tmp_path / f"out{suffix}", like=file(source))
+    with Image.open(path) as image:
+        exif = image.getexif()
+        assert exif[Base.Make] == "Camera & Sons"
+        assert exif[Base.DateTime] == "2024:05:06 07:08:09"
+        assert Base.Orientation not in exif
+        camera = exif.get_ifd(IFD.Exif)
+        assert camera[Base.ISOSpeedRatings] == 200
+        assert camera[Base.LensModel] == "50 mm"
+        assert (camera[Base.ExifImageWidth], camera[Base.ExifImageHeight]) == image.size == (6, 4)
+        assert camera[Base.ColorSpace] == 1
+        assert dict(exif.get_ifd(IFD.GPSInfo)) == GPS
+        assert is_srgb(image)
+        if suffix in (".png", ".tif"):
+            assert np.array_equal(np.asarray(image), PHOTO)
+
+
+def test_a_photo_without_any_gives_none(tmp_path):
+    plain = file(exif=b"", icc_profile=None)
+    assert read_metadata(plain, (6, 4)) == Metadata()
+    assert result().save(tmp_path / "out.png", like=plain).read_bytes() == png(PHOTO)
+
+
+def test_thumbnail_is_dropped():
+    """As a camera writes it: a second directory with a small JPEG behind it."""
+    thumbnail = b"\xff\xd8THUMBNAIL\xff\xd9"
+    entries = [(0x0201, 4, 1, 0), (0x0202, 4, 1, len(thumbnail))]
+    first = b"\x01\x00" + b"\x0f\x01\x02\x00" + (4).to_bytes(4, "little") + b"Me\0\0"
+    offset = 8 + len(first) + 4
+    second = len(entries).to_bytes(2, "little")
+    for tag, kind, count, value in entries:
+        if tag == 0x0201:
+            value = offset + 2 + 12 * len(entries) + 4
+        second += tag.to_bytes(2, "little") + kind.to_bytes(2, "little")
+        second += count.to_bytes(4, "little") + value.to_bytes(4, "little")
+    block = b"Exif\0\0II*\0" + (8).to_bytes(4, "little") + first + offset.to_bytes(4, "little")
+    block += second + bytes(4) + thumbnail
+    photo = file(exif=block)
+    with Image.open(BytesIO(photo)) as image:
+        assert image.getexif().get_ifd(IFD.IFD1)  # it is there
+    exif = read_metadata(photo, (6, 4)).exif or b""
+    assert b"Me" in exif
+    assert b"THUMBNAIL" not in exif
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no picture", file()[:300], b"\x89PNG\r\n\x1a\n" + bytes(40)]
+)
+def test_an_unreadable_file_gives_none(data):
+    read_metadata(data, (6, 4))  # raises nothing
+    if not data.startswith(b"\xff"):
+        assert read_metadata(data, (6, 4)) == Metadata()
+
+
+def test_too_large_a_note_is_dropped_before_the_rest():
+    exif = Image.Exif()
+    exif[Base.Make] = "Camera & Sons"
+    exif[IFD.Exif] = {Base.MakerNote: bytes(70_000), Base.ISOSpeedRatings: 200}
+    kept = read_metadata(file("PNG", exif=exif), (6, 4)).exif
+    assert len(kept) < 1000
+    again = Image.Exif()
+    again.load(kept)
+    assert again[Base.Make] == "Camera & Sons"
+    assert again.get_ifd(IFD.Exif)[Base.ISOSpeedRatings] == 200
+
+
+def test_png_without_metadata_is_left_alone():
+    assert insert_in_png(png(PHOTO), Metadata()) == png(PHOTO)
