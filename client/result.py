@@ -24,36 +24,27 @@ DEFAULT_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class StylizeResult:
-    """A stylized photo, with the regions that were used and a report of the run.
+class FoundRegions:
+    """The regions of two photos, and which content region takes which style region.
 
-    The pictures are decoded when they are first asked for, and kept.
+    The label maps are decoded when they are first asked for, and kept.
 
     Attributes:
-        png: the stylized photo, as the bytes of a PNG file.
-        content_labels_png: the content's label map that was used, as the bytes of a PNG file.
-        style_labels_png: the style's label map that was used, likewise.
+        content_labels_png: the content's label map, as the bytes of a PNG file.
+        style_labels_png: the style's label map, likewise.
         report: what the server did. ``regions`` is "masks", "segmenter" or "whole"; ``match``
-            the rule; ``pairs`` a list of {"content", "style", "share"}; ``unstyled`` the
-            content regions without a match; ``height`` and ``width`` in pixels; ``seconds``
-            the time of "decode", "segment", "transfer", "encode" and in "total".
+            the rule, or "given"; ``pairs`` a list of {"content", "style", "share"};
+            ``unstyled`` the content regions without a match; ``content_regions`` and
+            ``style_regions`` lists of {"label", "name", "share"}; ``height`` and ``width`` of
+            the result in pixels; ``seconds`` the time of "decode", "segment", "transfer" (if
+            there was one), "encode" and in "total".
         request_id: the id under which the server has logged the request.
     """
 
-    png: bytes = field(repr=False)
     content_labels_png: bytes = field(repr=False)
     style_labels_png: bytes = field(repr=False)
     report: dict[str, Any]
     request_id: str | None = None
-
-    @cached_property
-    def image(self) -> Image.Image:
-        """The stylized photo.
-
-        Raises:
-            ServerFailed: the server's picture cannot be read.
-        """
-        return self._decoded(self.png)
 
     @cached_property
     def content_labels(self) -> NDArray[np.uint8]:
@@ -72,6 +63,47 @@ class StylizeResult:
             ServerFailed: the server's label map cannot be read.
         """
         return self._labels(self.style_labels_png)
+
+    def _decoded(self, data: bytes) -> Image.Image:
+        try:
+            image = Image.open(BytesIO(data))
+            image.load()
+        except (OSError, ValueError, SyntaxError):  # what Pillow's readers raise
+            raise ServerFailed(
+                "The server's answer holds a picture that cannot be read.",
+                request_id=self.request_id,
+            ) from None
+        return image
+
+    def _labels(self, data: bytes) -> NDArray[np.uint8]:
+        labels = np.asarray(self._decoded(data))
+        if labels.ndim != 2 or labels.dtype != np.uint8:
+            raise ServerFailed(
+                f"The server's label map is {labels.dtype} of shape {labels.shape}; "
+                "expected uint8 of shape (H, W).",
+                request_id=self.request_id,
+            )
+        return labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeResult(FoundRegions):
+    """A stylized photo, with the regions that were used and a report of the run.
+
+    Attributes:
+        png: the stylized photo, as the bytes of a PNG file.
+    """
+
+    png: bytes = field(repr=False)
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The stylized photo.
+
+        Raises:
+            ServerFailed: the server's picture cannot be read.
+        """
+        return self._decoded(self.png)
 
     def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> Path:
         """Write the photo to ``path``, whole or not at all, and return the path.
@@ -100,26 +132,9 @@ class StylizeResult:
         write_aside(target, data)
         return target
 
-    def _decoded(self, data: bytes) -> Image.Image:
-        try:
-            image = Image.open(BytesIO(data))
-            image.load()
-        except (OSError, ValueError, SyntaxError):  # what Pillow's readers raise
-            raise ServerFailed(
-                "The server's answer holds a picture that cannot be read.",
-                request_id=self.request_id,
-            ) from None
-        return image
 
-    def _labels(self, data: bytes) -> NDArray[np.uint8]:
-        labels = np.asarray(self._decoded(data))
-        if labels.ndim != 2 or labels.dtype != np.uint8:
-            raise ServerFailed(
-                f"The server's label map is {labels.dtype} of shape {labels.shape}; "
-                "expected uint8 of shape (H, W).",
-                request_id=self.request_id,
-            )
-        return labels
+REGION_OUTPUTS = tuple(name for name in STYLIZE.output_names() if name != "IMAGE")
+"""What to ask the server for when it shall find regions and make no picture."""
 
 
 def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> StylizeResult:
@@ -128,29 +143,45 @@ def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -
     Raises:
         ServerFailed: an output is missing or is not what the contract says.
     """
-    parts: dict[str, bytes] = {}
-    for spec in STYLIZE.outputs:
-        tensor = outputs.get(spec.name)
-        value = tensor.item() if tensor is not None and tensor.size == 1 else None
-        if not isinstance(value, bytes):
-            raise ServerFailed(
-                f"The server's answer lacks {spec.name} or has it in another form.",
-                request_id=request_id,
-            )
-        parts[spec.name.lower()] = value
+    regions = parse_regions(outputs, request_id)
+    return StylizeResult(
+        png=_bytes_of(outputs, "IMAGE", request_id),
+        content_labels_png=regions.content_labels_png,
+        style_labels_png=regions.style_labels_png,
+        report=regions.report,
+        request_id=request_id,
+    )
+
+
+def parse_regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> FoundRegions:
+    """Read the output tensors of ``stylize`` but for the picture.
+
+    Raises:
+        ServerFailed: an output is missing or is not what the contract says.
+    """
     try:
-        report = json.loads(parts["report"])
+        report = json.loads(_bytes_of(outputs, "REPORT", request_id))
     except ValueError:
         report = None
     if not isinstance(report, dict):
         raise ServerFailed("The server's report is not a JSON object.", request_id=request_id)
-    return StylizeResult(
-        png=parts["image"],
-        content_labels_png=parts["content_labels"],
-        style_labels_png=parts["style_labels"],
+    return FoundRegions(
+        content_labels_png=_bytes_of(outputs, "CONTENT_LABELS", request_id),
+        style_labels_png=_bytes_of(outputs, "STYLE_LABELS", request_id),
         report=report,
         request_id=request_id,
     )
+
+
+def _bytes_of(outputs: Mapping[str, NDArray[Any]], name: str, request_id: str | None) -> bytes:
+    tensor = outputs.get(name)
+    value = tensor.item() if tensor is not None and tensor.size == 1 else None
+    if not isinstance(value, bytes):
+        raise ServerFailed(
+            f"The server's answer lacks {name} or has it in another form.",
+            request_id=request_id,
+        )
+    return value
 
 
 def output_format(path: Path) -> str:

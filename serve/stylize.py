@@ -25,7 +25,7 @@ from photoreal.contract import (
     MatchRule,
     Place,
 )
-from photoreal.errors import InvalidMask
+from photoreal.errors import InvalidMask, InvalidOption
 from photoreal.preprocess import (
     Limits,
     Mask,
@@ -61,13 +61,16 @@ class StylizeRequest:
     segment: bool = True
     match: str | None = None
     blend: int | None = None
+    pairs: Sequence[Sequence[int]] | None = None  # content label, style label or -1 for all of it
+    regions_only: bool = False
 
 
 @dataclass(frozen=True)
 class StylizeResponse:
     """The stylized photo as PNG, the label maps that were used, and a report as JSON.
 
-    The photo has the working size; label maps are gray PNGs at the size of their photos.
+    The photo has the working size; label maps are gray PNGs at the size of their photos. A
+    request for the regions alone gets an empty one, and no transfer is made for it.
     """
 
     image: bytes
@@ -123,6 +126,30 @@ class _Regions:
     match: MatchRule
     names: Sequence[str] = ()
     pairs: list[Pair] = field(default_factory=list)
+    pairs_given: bool = False
+
+    def take(self, pairs: list[Pair]) -> None:
+        """Replace the pairs that were found; raises InvalidOption for an absent region."""
+        there = set(np.unique(self.style).tolist())
+        for _, label in pairs:
+            if label is not None and label not in there:
+                raise InvalidOption(
+                    f"The pairs name the style region {label}, which the style photo has not at"
+                    " this size."
+                )
+        self.pairs, self.pairs_given = pairs, True
+
+    def listing(self, labels: LabelMap) -> list[dict[str, Any]]:
+        """The regions of a photo with their names and their shares of it."""
+        counts = np.bincount(labels.ravel(), minlength=256)
+        return [
+            {
+                "label": label,
+                "name": str(self.name(label)),
+                "share": round(float(counts[label]) / labels.size, 4),
+            }
+            for label in np.flatnonzero(counts).tolist()
+        ]
 
     def name(self, label: int | None) -> str | int:
         """What a person calls a label."""
@@ -159,6 +186,7 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
     places = options.parse_places(request.transfer_at)
     rule = options.parse_match(request.match) if request.match is not None else None
     blend = options.check_blend(request.blend) if request.blend is not None else None
+    pairs = regions.given_pairs(request.pairs) if request.pairs is not None else None
     if (request.content_mask is None) != (request.style_mask is None):
         given, lacking = (
             ("content", "style") if request.style_mask is None else ("style", "content")
@@ -176,19 +204,23 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
     masks = _decode_masks(request, originals, limits)
     watch.lap("decode")
     found = _find_regions(originals, photos, masks, models if request.segment else None, rule)
+    if pairs is not None:
+        found.take(pairs)
     watch.lap("segment")
-    result = models.transfer(
-        photos["content"],
-        photos["style"],
-        found.content,
-        found.style,
-        pairs=found.pairs,
-        alpha=alpha,
-        places=places,
-        blend=DEFAULT_BLEND[found.match] if blend is None else blend,
-    )
-    watch.lap("transfer")
-    image = encode_photo(result.image)
+    result = None
+    if not request.regions_only:
+        result = models.transfer(
+            photos["content"],
+            photos["style"],
+            found.content,
+            found.style,
+            pairs=found.pairs,
+            alpha=alpha,
+            places=places,
+            blend=DEFAULT_BLEND[found.match] if blend is None else blend,
+        )
+        watch.lap("transfer")
+    image = encode_photo(result.image) if result is not None else b""
     # At the photos' own size, label maps can be given back as their masks.
     labels = [
         encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
@@ -196,7 +228,8 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
     ]
     watch.lap("encode")
     report = _report(found, watch.total())
-    report["style"] = "cached" if result.style_cached else "measured"
+    if result is not None:
+        report["style"] = "cached" if result.style_cached else "measured"
     return StylizeResponse(image, labels[0], labels[1], json.dumps(report))
 
 
@@ -272,7 +305,7 @@ def _report(found: _Regions, seconds: dict[str, float]) -> dict[str, Any]:
     paired = {pair.content for pair in found.pairs}
     return {
         "regions": found.source,
-        "match": found.match,
+        "match": "given" if found.pairs_given else found.match,
         "pairs": [
             {
                 "content": found.name(pair.content),
@@ -282,6 +315,8 @@ def _report(found: _Regions, seconds: dict[str, float]) -> dict[str, Any]:
             for pair in found.pairs
         ],
         "unstyled": [found.name(i) for i in np.flatnonzero(counts).tolist() if i not in paired],
+        "content_regions": found.listing(found.content),
+        "style_regions": found.listing(found.style),
         "height": found.content.shape[0],
         "width": found.content.shape[1],
         "seconds": seconds,

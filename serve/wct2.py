@@ -84,15 +84,7 @@ def _pairs(inputs: dict[str, Array], content: LabelledImage, style: LabelledImag
             "One label map is missing; give CONTENT_LABELS and STYLE_LABELS or none."
         )
     if "PAIRS" in inputs:
-        pairs = [
-            Pair(ours, None if theirs < 0 else theirs) for ours, theirs in inputs["PAIRS"].tolist()
-        ]
-        if len({pair.content for pair in pairs}) < len(pairs) or len(pairs) > regions.MAX_REGIONS:
-            raise InvalidOption(
-                f"PAIRS names a content label twice or more than {regions.MAX_REGIONS} of them;"
-                " expected each once."
-            )
-        return pairs
+        return regions.given_pairs(inputs["PAIRS"].tolist())
     if "CONTENT_LABELS" in inputs:
         return regions.match_published(content.labels, style.labels)
     return [Pair(0, None)]

@@ -98,6 +98,7 @@ STYLIZE = ModelSpec(
         TensorSpec("SEGMENT", "BOOL", (1,), optional=True),
         TensorSpec("MATCH", "BYTES", (1,), optional=True),
         TensorSpec("BLEND", "INT32", (1,), optional=True),
+        TensorSpec("PAIRS", "INT32", (-1, 2), optional=True),
     ),
     outputs=(
         TensorSpec("IMAGE", "BYTES", (1,)),

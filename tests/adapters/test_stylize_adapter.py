@@ -94,6 +94,17 @@ def test_outputs_are_those_of_the_contract(
     assert json.loads(outputs["REPORT"][0])["regions"] == "whole"
 
 
+def test_who_asks_for_no_picture_waits_for_no_transfer(
+    adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
+) -> None:
+    wanted = ["REPORT", "CONTENT_LABELS"]
+    (response,) = adapter_with_segmenter.execute([triton.Request(photos, outputs=wanted)])
+    outputs = _outputs(response)
+    assert set(outputs) == set(wanted)
+    assert json.loads(outputs["REPORT"][0])["regions"] == "segmenter"
+    assert [name for name, _, _ in triton.calls] == ["segmenter", "segmenter"]
+
+
 def test_calls_of_other_models_fit_their_contract(
     adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
@@ -103,6 +114,7 @@ def test_calls_of_other_models_fit_their_contract(
         "SEGMENT": np.array([True]),
         "MATCH": _text("nearest"),
         "BLEND": np.array([5], dtype=np.int32),
+        "PAIRS": np.array([[1, 2], [2, -1]], dtype=np.int32),
     }
     (response,) = adapter_with_segmenter.execute([triton.Request(photos | options, "abc")])
     _outputs(response)
@@ -118,7 +130,7 @@ def test_calls_of_other_models_fit_their_contract(
             assert len(shape) == len(spec.dims)
             assert all(d in (-1, size) for d, size in zip(spec.dims, shape, strict=True))
     sent = triton.calls[-1][1]
-    assert sent["PAIRS"].tolist() == [[1, 1], [2, 2]]  # sky and vegetation
+    assert sent["PAIRS"].tolist() == [[1, 2], [2, -1]]  # sky and vegetation
     assert sent["ALPHA"].tolist() == [0.5]
     assert sent["TRANSFER_AT"].tolist() == [b"skip"]
     assert sent["BLEND"].tolist() == [5]

@@ -45,12 +45,13 @@ class TritonPythonModel:
             "SEGMENT": lambda value: bool(value.item()),
             "MATCH": text,
             "BLEND": lambda value: int(value.item()),
+            "PAIRS": lambda value: value.tolist(),
         }
         given: dict[str, Any] = {name.lower(): convert[name](v) for name, v in values.items()}
+        wanted = request.requested_output_names() or STYLIZE.output_names()
+        given["regions_only"] = "IMAGE" not in wanted  # then nobody waits for a transfer
         response = stylize(StylizeRequest(**given), self._models(request.request_id()), Limits())
-        return {
-            name: bytes_tensor(getattr(response, name.lower())) for name in STYLIZE.output_names()
-        }
+        return {name: bytes_tensor(getattr(response, name.lower())) for name in wanted}
 
     def _models(self, request_id: str) -> Models:
         def segment(image: Any) -> Any:
