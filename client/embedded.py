@@ -30,7 +30,6 @@ def own_server(repository: Path | None, protocol: Protocol) -> Iterator[str]:
             server = stack.enter_context(embedded_server(repository))
         except ImportError as error:
             raise click.ClickException(
-                f"An embedded server needs more packages ({error}): "
-                'pip install "photoreal[serve]".'
+                f'An embedded server needs more packages ({error}): pip install "photoreal[serve]".'
             ) from None
         yield server.grpc_url if protocol == "grpc" else server.http_url
