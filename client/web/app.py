@@ -71,7 +71,7 @@ def make_app(client: AsyncStyleTransferClient, settings: GatewaySettings | None 
 def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: GatewaySettings) -> None:
     errors: dict[int | str, dict[str, Any]] = {
         status: {"description": words, "content": {"application/json": {"schema": _DETAIL}}}
-        for status, words in _ERRORS.items()
+        for status, words in ERRORS.items()
     }
 
     @app.post(
@@ -203,7 +203,7 @@ _DETAIL = {
     "type": "object",
     "properties": {"detail": {"type": "string", "description": "What was wrong, in a sentence."}},
 }
-_ERRORS = {
+ERRORS = {
     400: "A field or a photo has to be changed.",
     413: "A file is too large.",
     502: "The server failed on this request.",

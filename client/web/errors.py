@@ -29,8 +29,8 @@ _EXPECTED = {
     "value_error": "an image file",  # words where a file belongs
 }
 _STATUS_SENTENCES = {
-    404: "There is nothing at this address; the page is at /, the description of the API at /docs.",
-    405: "This address does not take that method; /docs says which it takes.",
+    404: "There is nothing at this address; the API is described at /docs.",
+    405: "This address does not take that method; the API is described at /docs.",
 }
 _log = logging.getLogger("photoreal.web")
 
