@@ -77,14 +77,14 @@ def web(
 
     It is reachable from this machine only unless --host says otherwise.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
     settings = GatewaySettings(max_upload << 20, max_requests)
     try:
         with ExitStack() as stack:
             listener = stack.enter_context(_listen(host, port))
             # Whatever is wrong with the options shows before a server is started.
             AsyncStyleTransferClient(url, protocol=protocol, timeout=timeout)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, _interrupt)
             if url is None or embedded:
                 url = _server(stack, url, protocol, repository)
             client = AsyncStyleTransferClient(url, protocol=protocol, timeout=timeout)
