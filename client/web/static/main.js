@@ -43,7 +43,7 @@ async function start() {
   tellSliders();
   $("panel").addEventListener("submit", (event) => {
     event.preventDefault();
-    stylize();
+    if (!isBusy()) stylize();
   });
   $("cancel").addEventListener("click", () => running?.abort());
   document.addEventListener("paste", paste);
@@ -159,8 +159,8 @@ async function stylize() {
     const size = Number($("size").value);
     if (regionsAre !== size) await askForRegions(signal);
     const pixels = areaOf(size);
-    const wait = (words, share) => progress.step("upload", words, { share });
-    wait("Sending the photos", 0);
+    const sent = (share) => progress.step("transfer", "Sending the photos", { share });
+    sent(0);
     const { body, seconds } = await post("/upload_images/", {
       content_image: panes.content.file,
       style_image: panes.style.file,
@@ -169,7 +169,7 @@ async function stylize() {
       ...regions.fields(settings.blend),
     }, {
       signal,
-      onUpload: (share) => wait("Sending the photos", share),
+      onUpload: sent,
       onWait: () => progress.step("transfer", "Carrying the light over", { expected: expectedSeconds(pixels) }),
       onReceive: (share) => progress.step("receive", "Receiving the picture", { share }),
     });
@@ -186,14 +186,15 @@ async function stylize() {
     };
     await history.add(entry);
     await showResult(entry);
-    tabs.select("result");
+    if ($("stage").getBoundingClientRect().top > innerHeight / 2) $("stage").scrollIntoView();
     live.textContent = "The picture is ready.";
   });
 }
 
 async function askForRegions(signal) {
   const size = Number($("size").value);
-  const wait = (share) => progress.step("upload", "Sending the photos", { share });
+  const sent = (share) => progress.step("regions", "Sending the photos for their regions", { share });
+  sent(0);
   regions.say("Finding regions …");
   const { body } = await post("/regions/", {
     content_image: panes.content.file,
@@ -202,7 +203,7 @@ async function askForRegions(signal) {
   }, {
     type: "json",
     signal,
-    onUpload: wait,
+    onUpload: sent,
     onWait: () => progress.step("regions", "Finding regions"),
   });
   await regions.show(body, panes, regionsAre !== null);
@@ -214,8 +215,9 @@ async function run(withTransfer, work) {
   const own = new AbortController();
   running = own;
   fail("");
-  $("go").disabled = withTransfer;
-  progress.start(true);
+  // Not disabled in earnest: that would take the focus away.
+  $("go").setAttribute("aria-disabled", withTransfer);
+  progress.start(withTransfer ? ["regions", "transfer", "receive"] : ["regions"]);
   try {
     await work(own.signal);
   } catch (error) {
@@ -231,10 +233,12 @@ async function run(withTransfer, work) {
     if (running === own) {
       running = null;
       progress.stop();
-      $("go").disabled = false;
+      $("go").setAttribute("aria-disabled", false);
     }
   }
 }
+
+const isBusy = () => $("go").getAttribute("aria-disabled") === "true";
 
 function areaOf(size) {
   const own = resultSize(size);

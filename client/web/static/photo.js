@@ -88,7 +88,6 @@ export class PhotoPane {
   #say(words, wrong = false) {
     this.note.textContent = words;
     this.note.classList.toggle("wrong", wrong);
-    this.note.setAttribute("role", wrong ? "alert" : "none");
-    this.input.toggleAttribute("aria-invalid", wrong);
+    this.input.setAttribute("aria-invalid", wrong);
   }
 }

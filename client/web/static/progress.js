@@ -2,7 +2,6 @@
 // received. While the server computes, the bar moves without a share, and the seconds of earlier
 // pictures serve as an estimate that is called one.
 
-const STEPS = ["upload", "regions", "transfer", "receive"];
 const KEY = "photoreal-seconds-per-megapixel";
 
 export class Progress {
@@ -14,23 +13,26 @@ export class Progress {
     this.steps = [...root.querySelectorAll("li")];
   }
 
-  start(withRegions) {
+  // `names` are the steps to come.
+  start(names) {
     this.root.hidden = false;
-    this.steps[1].hidden = !withRegions;
-    this.steps.forEach((step) => step.removeAttribute("data-state"));
+    this.words = null;
+    for (const step of this.steps) {
+      step.hidden = !names.includes(step.dataset.step);
+      step.dataset.state = "";
+    }
   }
 
   step(name, words, { share = null, expected = null } = {}) {
-    const changed = this.name !== name;
-    this.name = name;
+    const changed = this.words !== words;
+    this.words = words;
     if (share === null) this.bar.removeAttribute("value");
     else this.bar.value = share;
     if (changed) {
       this.since = performance.now();
       clearInterval(this.timer);
-      const position = STEPS.indexOf(name);
-      this.steps.forEach((step) => {
-        const place = STEPS.indexOf(step.dataset.step);
+      const position = this.steps.findIndex((step) => step.dataset.step === name);
+      this.steps.forEach((step, place) => {
         step.dataset.state = place < position ? "done" : place === position ? "now" : "";
         if (place === position) step.setAttribute("aria-current", "step");
         else step.removeAttribute("aria-current");
@@ -38,7 +40,7 @@ export class Progress {
       this.live.textContent = `${words}.`;
       this.timer = setInterval(() => this.#tell(words, expected), 500);
     }
-    this.#tell(words, expected, share);
+    this.#tell(words, expected);
   }
 
   #tell(words, expected) {
@@ -50,7 +52,6 @@ export class Progress {
 
   stop() {
     clearInterval(this.timer);
-    this.name = null;
     this.root.hidden = true;
   }
 }
