@@ -1,6 +1,7 @@
 # make demo   set everything up and stylize the example photos through a real server
 # make test   set everything up and run every test
 # make check  format, lint and types
+# make browser  install Chromium for the tests of the web page, on Debian as root
 # make bench  measure speed and memory in ten minutes; make bench QUICK=1 takes two
 PYTHON ?= python3
 VENV := .venv
@@ -8,12 +9,12 @@ BIN := $(VENV)/bin
 FOLDERS := src preprocess export serve client train model_repository benchmarks tests examples
 
 # The editable install links single files: a new file asks for a new install.
-FILES := $(shell find $(FOLDERS) -name '*.py' -o -name 'config.pbtxt' 2>/dev/null | LC_ALL=C sort | cksum | cut -d' ' -f1)
+FILES := $(shell find $(FOLDERS) -name '*.py' -o -name 'config.pbtxt' -o -path '*/static/*' 2>/dev/null | LC_ALL=C sort | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/.installed-$(FILES)
 EXPORTED := $(VENV)/.exported
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench check format clean
+.PHONY: help install demo test browser bench check format clean
 
 help:
 	@sed -n 's/^# make/make/p' $(MAKEFILE_LIST)
@@ -27,7 +28,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[serve,export,video,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[serve,export,video,web,dev]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
 $(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/weights/*.py src/photoreal/weights/segmenter/* export/*.py)
@@ -37,8 +38,12 @@ $(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/weights/*.
 demo: $(EXPORTED)
 	$(BIN)/python examples/demo.py
 
-test: check $(EXPORTED)
+test: check browser $(EXPORTED)
 	$(BIN)/python -m pytest
+
+# Without a browser its tests are skipped, and say so.
+browser:
+	@tests/integration/install-chromium || true
 
 bench: $(EXPORTED)
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)

@@ -19,7 +19,7 @@ from photoreal.client.errors import (
     ServiceError,
 )
 from photoreal.client.inputs import ImageInput
-from photoreal.client.result import StylizeResult
+from photoreal.client.result import FoundRegions, StylizeResult
 from photoreal.client.transport import AsyncTransport, Transport
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "AsyncTransport",
     "CallerError",
     "ClientError",
+    "FoundRegions",
     "ImageInput",
     "InvalidInput",
     "RequestRejected",

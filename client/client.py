@@ -14,7 +14,13 @@ from photoreal.client.address import Protocol, parse_address
 from photoreal.client.errors import InvalidInput, ServiceError
 from photoreal.client.inputs import ImageInput
 from photoreal.client.request import build_inputs
-from photoreal.client.result import StylizeResult, parse_outputs
+from photoreal.client.result import (
+    REGION_OUTPUTS,
+    FoundRegions,
+    StylizeResult,
+    parse_outputs,
+    parse_regions,
+)
 from photoreal.client.transport import AsyncTransport, Transport
 from photoreal.contract import STYLIZE, MatchRule, Place
 
@@ -73,6 +79,7 @@ class StyleTransferClient:
         sequence: str | None = None,
         steady: float | None = None,
         full_resolution: bool | None = None,
+        pairs: Iterable[tuple[int, int | None]] | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
@@ -106,6 +113,8 @@ class StyleTransferClient:
                 id at a cut.
             steady: share of the frames before in that, 0 to 0.99; 0.8 unless given.
             full_resolution: True carries the result over to the content photo's own pixels.
+            pairs: which content label takes which style label, None for the whole style photo,
+                instead of ``match``; content regions that are not named stay as they are.
             timeout: seconds that this call may take, in place of the client's.
             request_id: the id under which the server logs the request; made up unless given.
 
@@ -134,9 +143,43 @@ class StyleTransferClient:
             sequence=sequence,
             steady=steady,
             full_resolution=full_resolution,
+            pairs=pairs,
         )
         outputs = self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
         return parse_outputs(outputs, request_id)
+
+    def find_regions(
+        self,
+        content: ImageInput,
+        style: ImageInput,
+        *,
+        size: int | None = None,
+        content_mask: ImageInput | None = None,
+        style_mask: ImageInput | None = None,
+        segment: bool | None = None,
+        match: MatchRule | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> FoundRegions:
+        """Find the regions that ``stylize`` would use, and their pairs, without a transfer.
+
+        The label maps and the pairs can be changed and given to ``stylize`` as masks and
+        ``pairs``. Arguments and errors are those of :meth:`stylize`.
+        """
+        _check_open(self._closed)
+        seconds = self._timeout if timeout is None else _seconds(timeout)
+        request_id = _request_id(request_id)
+        inputs = build_inputs(
+            content=content,
+            style=style,
+            content_mask=content_mask,
+            style_mask=style_mask,
+            size=size,
+            segment=segment,
+            match=match,
+        )
+        outputs = self._transport.infer(inputs, REGION_OUTPUTS, request_id, seconds)
+        return parse_regions(outputs, request_id)
 
     def ready(self, timeout: float = READY_TIMEOUT) -> bool:
         """Whether the server can stylize now; False as well when nothing answers.
@@ -208,6 +251,7 @@ class AsyncStyleTransferClient:
         sequence: str | None = None,
         steady: float | None = None,
         full_resolution: bool | None = None,
+        pairs: Iterable[tuple[int, int | None]] | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> StylizeResult:
@@ -231,9 +275,40 @@ class AsyncStyleTransferClient:
             sequence=sequence,
             steady=steady,
             full_resolution=full_resolution,
+            pairs=pairs,
         )
         outputs = await self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
         return parse_outputs(outputs, request_id)
+
+    async def find_regions(
+        self,
+        content: ImageInput,
+        style: ImageInput,
+        *,
+        size: int | None = None,
+        content_mask: ImageInput | None = None,
+        style_mask: ImageInput | None = None,
+        segment: bool | None = None,
+        match: MatchRule | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> FoundRegions:
+        """See :meth:`StyleTransferClient.find_regions`."""
+        _check_open(self._closed)
+        seconds = self._timeout if timeout is None else _seconds(timeout)
+        request_id = _request_id(request_id)
+        inputs = await asyncio.to_thread(
+            build_inputs,
+            content=content,
+            style=style,
+            content_mask=content_mask,
+            style_mask=style_mask,
+            size=size,
+            segment=segment,
+            match=match,
+        )
+        outputs = await self._transport.infer(inputs, REGION_OUTPUTS, request_id, seconds)
+        return parse_regions(outputs, request_id)
 
     async def ready(self, timeout: float = READY_TIMEOUT) -> bool:
         """See :meth:`StyleTransferClient.ready`."""

@@ -12,6 +12,7 @@ import click
 
 from photoreal.client.address import DEFAULT_HOST, DEFAULT_PORTS, PROTOCOLS, Protocol
 from photoreal.client.client import DEFAULT_TIMEOUT, StyleTransferClient
+from photoreal.client.embedded import own_server
 from photoreal.client.errors import RequestTimeout, ServerFailed, ServerUnavailable
 from photoreal.client.folder_command import FolderCall, folder_options, run_folder
 from photoreal.client.inputs import encode_image
@@ -249,16 +250,7 @@ def _client(
         client = stack.enter_context(connect(url))
         if embedded and not client.ready():
             say("Starting a server")
-            try:
-                from photoreal.serve.launcher import embedded_server
-
-                server = stack.enter_context(embedded_server(repository))
-            except ImportError as error:
-                raise _Failed(
-                    f"An embedded server needs more packages ({error}): "
-                    'pip install "photoreal[serve]".'
-                ) from None
-            own_url = server.grpc_url if protocol == "grpc" else server.http_url
+            own_url = stack.enter_context(own_server(repository, protocol))
             client = stack.enter_context(connect(own_url))
         yield client
 

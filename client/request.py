@@ -53,6 +53,8 @@ def build_inputs(**arguments: Any) -> Tensors:
             numbers = [f" {i + 1}" for i in range(len(values))] if len(values) > 1 else [""]
             files = [_image(name, *one) for one in zip(values, numbers, strict=True)]
             tensors[spec.name] = np.array(files, dtype=triton_to_np_dtype(spec.dtype))
+        elif name == "pairs":
+            tensors[spec.name] = _pairs(value, spec)
         else:
             options = [_option(name, _joined(name, one), spec) for one in values]
             tensors[spec.name] = np.concatenate(options)
@@ -81,6 +83,22 @@ def _joined(name: str, value: object) -> object:
         if all(isinstance(place, str) for place in places):
             return ",".join(places)
     raise InvalidInput(f"transfer_at is {value!r}; expected a str or several of them.")
+
+
+def _pairs(value: Any, spec: TensorSpec) -> NDArray[Any]:
+    """A row a pair: content label, style label; -1 stands for None, the whole style photo."""
+    try:
+        rows = [(ours, -1 if theirs is None else theirs) for ours, theirs in value]
+    except (TypeError, ValueError):
+        rows = [("", "")]
+    labels = [label for row in rows for label in row]
+    if any(not isinstance(x, numbers.Integral) or isinstance(x, bool) for x in labels) or any(
+        not -1 <= x <= 255 for x in labels
+    ):
+        raise InvalidInput(
+            f"pairs is {value!r}; expected pairs of labels, 0 to 255, such as [(1, 1), (2, None)]."
+        )
+    return np.array(rows, dtype=triton_to_np_dtype(spec.dtype)).reshape(-1, 2)
 
 
 def _option(name: str, value: Any, spec: TensorSpec) -> NDArray[Any]:

@@ -26,41 +26,32 @@ DEFAULT_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class StylizeResult:
-    """A stylized photo, with the regions that were used and a report of the run.
+class FoundRegions:
+    """The regions of the photos, and which content region takes which style region.
 
-    The pictures are decoded when they are first asked for, and kept.
+    The label maps are decoded when they are first asked for, and kept.
 
     Attributes:
-        png: the stylized photo, as the bytes of a PNG file.
-        content_labels_png: the content's label map that was used, as the bytes of a PNG file.
-        style_labels_png: the (first) style's label map that was used, likewise.
+        content_labels_png: the content's label map, as the bytes of a PNG file.
+        style_labels_png: the (first) style's label map, likewise.
         report: what the server did. ``regions`` is "masks", "segmenter" or "whole"; ``match``
-            the rule; ``pairs`` a list of {"content", "style", "share"}, where "style" is a list
-            of one name for each style if there are several; ``unstyled`` the content regions
-            without a match; ``height`` and ``width`` of the photo in pixels,
-            ``working_height`` and ``working_width`` those of the transfer; ``seconds`` the
-            time of "decode", "segment", "transfer", with full resolution of "upsample", of
+            the rule, or "given"; ``pairs`` a list of {"content", "style", "share"}, where
+            "style" is a list of one name for each style if there are several; ``unstyled`` the
+            content regions without a match; ``content_regions`` and ``style_regions`` lists of
+            {"label", "name", "share"}, the latter one list for each style if there are
+            several; ``height`` and ``width`` of the result in pixels, ``working_height`` and
+            ``working_width`` those of the transfer; ``seconds`` the time of "decode",
+            "segment", "transfer" (if there was one), with full resolution of "upsample", of
             "encode" and in "total".
         request_id: the id under which the server has logged the request.
         more_style_labels_png: the label maps of the second style and those after it.
     """
 
-    png: bytes = field(repr=False)
     content_labels_png: bytes = field(repr=False)
     style_labels_png: bytes = field(repr=False)
     report: dict[str, Any]
     request_id: str | None = None
     more_style_labels_png: tuple[bytes, ...] = field(default=(), repr=False)
-
-    @cached_property
-    def image(self) -> Image.Image:
-        """The stylized photo.
-
-        Raises:
-            ServerFailed: the server's picture cannot be read.
-        """
-        return self._opened(self.png, whole=True)
 
     @cached_property
     def content_labels(self) -> NDArray[np.uint8]:
@@ -88,6 +79,48 @@ class StylizeResult:
             ServerFailed: a label map of the server's cannot be read.
         """
         return [self._labels(data) for data in self.more_style_labels_png]
+
+    def _opened(self, data: bytes, *, whole: bool = False) -> Image.Image:
+        try:
+            image = Image.open(BytesIO(data))
+            if whole:
+                image.load()
+        except (OSError, ValueError, SyntaxError):  # what Pillow's readers raise
+            raise ServerFailed(
+                "The server's answer holds a picture that cannot be read.",
+                request_id=self.request_id,
+            ) from None
+        return image
+
+    def _labels(self, data: bytes) -> NDArray[np.uint8]:
+        labels = np.asarray(self._opened(data, whole=True))
+        if labels.ndim != 2 or labels.dtype != np.uint8:
+            raise ServerFailed(
+                f"The server's label map is {labels.dtype} of shape {labels.shape}; "
+                "expected uint8 of shape (H, W).",
+                request_id=self.request_id,
+            )
+        return labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeResult(FoundRegions):
+    """A stylized photo, with the regions that were used and a report of the run.
+
+    Attributes:
+        png: the stylized photo, as the bytes of a PNG file.
+    """
+
+    png: bytes = field(repr=False)
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The stylized photo.
+
+        Raises:
+            ServerFailed: the server's picture cannot be read.
+        """
+        return self._opened(self.png, whole=True)
 
     def save(
         self,
@@ -129,27 +162,9 @@ class StylizeResult:
         write_aside(target, data)
         return target
 
-    def _opened(self, data: bytes, *, whole: bool = False) -> Image.Image:
-        try:
-            image = Image.open(BytesIO(data))
-            if whole:
-                image.load()
-        except (OSError, ValueError, SyntaxError):  # what Pillow's readers raise
-            raise ServerFailed(
-                "The server's answer holds a picture that cannot be read.",
-                request_id=self.request_id,
-            ) from None
-        return image
 
-    def _labels(self, data: bytes) -> NDArray[np.uint8]:
-        labels = np.asarray(self._opened(data, whole=True))
-        if labels.ndim != 2 or labels.dtype != np.uint8:
-            raise ServerFailed(
-                f"The server's label map is {labels.dtype} of shape {labels.shape}; "
-                "expected uint8 of shape (H, W).",
-                request_id=self.request_id,
-            )
-        return labels
+REGION_OUTPUTS = tuple(name for name in STYLIZE.output_names() if name != "IMAGE")
+"""What to ask the server for when it shall find regions and make no picture."""
 
 
 def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> StylizeResult:
@@ -158,31 +173,48 @@ def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -
     Raises:
         ServerFailed: an output is missing or is not what the contract says.
     """
-    parts: dict[str, list[bytes]] = {}
-    for spec in STYLIZE.outputs:
-        tensor = outputs.get(spec.name)
-        values = [] if tensor is None else tensor.ravel().tolist()
-        fits = len(values) == 1 or (values and spec.dims == (-1,))
-        if not fits or not all(isinstance(value, bytes) for value in values):
-            raise ServerFailed(
-                f"The server's answer lacks {spec.name} or has it in another form.",
-                request_id=request_id,
-            )
-        parts[spec.name.lower()] = values
+    (png,) = _files(outputs, "IMAGE", request_id)
+    return StylizeResult(png=png, **_regions(outputs, request_id))
+
+
+def parse_regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> FoundRegions:
+    """Read the output tensors of ``stylize`` but for the picture.
+
+    Raises:
+        ServerFailed: an output is missing or is not what the contract says.
+    """
+    return FoundRegions(**_regions(outputs, request_id))
+
+
+def _regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> dict[str, Any]:
+    (content_labels,) = _files(outputs, "CONTENT_LABELS", request_id)
+    style_labels, *more = _files(outputs, "STYLE_LABELS", request_id)
     try:
-        report = json.loads(parts["report"][0])
+        report = json.loads(_files(outputs, "REPORT", request_id)[0])
     except ValueError:
         report = None
     if not isinstance(report, dict):
         raise ServerFailed("The server's report is not a JSON object.", request_id=request_id)
-    return StylizeResult(
-        png=parts["image"][0],
-        content_labels_png=parts["content_labels"][0],
-        style_labels_png=parts["style_labels"][0],
-        report=report,
-        request_id=request_id,
-        more_style_labels_png=tuple(parts["style_labels"][1:]),
-    )
+    return {
+        "content_labels_png": content_labels,
+        "style_labels_png": style_labels,
+        "more_style_labels_png": tuple(more),
+        "report": report,
+        "request_id": request_id,
+    }
+
+
+def _files(outputs: Mapping[str, NDArray[Any]], name: str, request_id: str | None) -> list[bytes]:
+    """What an output holds: one file, or at least one if the contract allows several."""
+    (spec,) = (spec for spec in STYLIZE.outputs if spec.name == name)
+    tensor = outputs.get(name)
+    values = [] if tensor is None else tensor.ravel().tolist()
+    fits = len(values) == 1 or (values and spec.dims == (-1,))
+    if not fits or not all(isinstance(value, bytes) for value in values):
+        raise ServerFailed(
+            f"The server's answer lacks {name} or has it in another form.", request_id=request_id
+        )
+    return values
 
 
 def output_format(path: Path) -> str:

@@ -83,8 +83,9 @@ def infer_arguments(
     tensors = []
     for spec in STYLIZE.inputs:
         if spec.name in inputs:
-            tensor = binding.InferInput(spec.name, list(inputs[spec.name].shape), spec.dtype)
-            tensor.set_data_from_numpy(inputs[spec.name])
+            array = inputs[spec.name]
+            tensor = binding.InferInput(spec.name, list(array.shape), spec.dtype)
+            tensor.set_data_from_numpy(array)
             tensors.append(tensor)
     return {
         "model_name": STYLIZE.name,

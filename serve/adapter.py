@@ -52,7 +52,8 @@ def _answer_one(
 ) -> Any:
     try:
         outputs = serve(request)
-        tensors = [triton.Tensor(name, outputs[name]) for name in model.output_names()]
+        names = [name for name in model.output_names() if name in outputs]
+        tensors = [triton.Tensor(name, outputs[name]) for name in names]
         return triton.InferenceResponse(output_tensors=tensors)
     except InvalidRequest as error:
         failure = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from photoreal import classes, regions
 from photoreal.contract import MatchRule
-from photoreal.errors import InvalidMask
+from photoreal.errors import InvalidMask, InvalidOption
 from photoreal.preprocess import Limits, Mask, decode_mask, resize_photo
 from photoreal.refine import refine_labels
 from photoreal.regions import LabelMap, Pair
@@ -38,6 +38,30 @@ class FoundRegions:
     match: MatchRule
     names: Sequence[str] = ()
     pairs: list[list[Pair]] = field(default_factory=list)
+    pairs_given: bool = False
+
+    def take(self, pairs: list[Pair]) -> None:
+        """Replace the pairs with the only style; raises InvalidOption for an absent region."""
+        there = set(np.unique(self.styles[0]).tolist())
+        for _, label in pairs:
+            if label is not None and label not in there:
+                raise InvalidOption(
+                    f"The pairs name the style region {label}, which the style photo has not at"
+                    " this size."
+                )
+        self.pairs, self.pairs_given = [pairs], True
+
+    def listing(self, labels: LabelMap) -> list[dict[str, Any]]:
+        """The regions of a photo with their names and their shares of it."""
+        counts = np.bincount(labels.ravel(), minlength=256)
+        return [
+            {
+                "label": label,
+                "name": str(self.name(label)),
+                "share": round(float(counts[label]) / labels.size, 4),
+            }
+            for label in np.flatnonzero(counts).tolist()
+        ]
 
     def name(self, label: int | None) -> str | int:
         """What a person calls a label."""
@@ -153,11 +177,12 @@ def describe(found: FoundRegions, seconds: dict[str, float]) -> dict[str, Any]:
     style has nothing for the region.
     """
     counts = np.bincount(found.content.ravel(), minlength=256)
+    styles = [found.listing(style) for style in found.styles]
     partners = [{pair.content: found.name(pair.style) for pair in pairs} for pairs in found.pairs]
     paired = sorted(set().union(*partners)) if len(partners) > 1 else list(partners[0])
     return {
         "regions": found.source,
-        "match": found.match,
+        "match": "given" if found.pairs_given else found.match,
         "pairs": [
             {
                 "content": found.name(label),
@@ -169,6 +194,8 @@ def describe(found: FoundRegions, seconds: dict[str, float]) -> dict[str, Any]:
             for label in paired
         ],
         "unstyled": [found.name(i) for i in np.flatnonzero(counts).tolist() if i not in paired],
+        "content_regions": found.listing(found.content),
+        "style_regions": styles[0] if len(styles) == 1 else styles,
         "height": found.content.shape[0],
         "width": found.content.shape[1],
         "working_height": found.content.shape[0],

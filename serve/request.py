@@ -26,7 +26,8 @@ class StylizeRequest:
     `style` and `style_mask` are one or several, `style_weights` the shares of several styles,
     equal unless given. `sequence` is the id of the shot of a video that the content is the next
     frame of, and `steady` the share (0..0.99) that the frames before have in its regions and
-    statistics.
+    statistics. `pairs` are rows of a content label and the style label that it takes, -1 for the
+    whole style photo.
     """
 
     content: bytes
@@ -43,6 +44,8 @@ class StylizeRequest:
     sequence: bytes | None = None
     steady: float | None = None
     full_resolution: bool = False
+    pairs: Sequence[Sequence[int]] | None = None
+    regions_only: bool = False
 
     @property
     def styles(self) -> list[bytes]:
@@ -64,7 +67,8 @@ class StylizeResponse:
     """The stylized photo as PNG, the label maps that were used, and a report as JSON.
 
     The photo has the working size, or with `full_resolution` that of the content; label maps
-    are gray PNGs at the size of their photos, one for each style.
+    are gray PNGs at the size of their photos, one for each style. A request for the regions
+    alone gets an empty photo, and no transfer is made for it.
     """
 
     image: bytes

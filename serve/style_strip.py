@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from photoreal.contract import NO_PARTNER, WHOLE_PHOTO, Place
 from photoreal.errors import InvalidOption
-from photoreal.regions import MAX_REGIONS, LabelMap, Pair
+from photoreal.regions import LabelMap, Pair, given_pairs
 from photoreal.serve.adapter import Array, bytes_tensor
 from photoreal.serve.request import FloatImage, Shot, StyleInput
 
@@ -98,17 +98,5 @@ def read_pairs(table: Array, count: int) -> list[list[Pair]]:
             f"PAIRS has {table.shape[1]} columns for {count} styles; expected a content label and"
             " a style label for each."
         )
-    labels = table[:, 0].tolist()
-    if len(set(labels)) < len(labels) or len(labels) > MAX_REGIONS:
-        raise InvalidOption(
-            f"PAIRS names a content label twice or more than {MAX_REGIONS} of them;"
-            " expected each once."
-        )
-    return [
-        [
-            Pair(ours, None if theirs == WHOLE_PHOTO else theirs)
-            for ours, theirs in zip(labels, column.tolist(), strict=True)
-            if theirs != NO_PARTNER
-        ]
-        for column in table[:, 1:].T
-    ]
+    rows = [table[:, [0, own]].tolist() for own in range(1, 1 + count)]
+    return [given_pairs(row for row in own if row[1] != NO_PARTNER) for own in rows]

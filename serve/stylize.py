@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from photoreal import options, regions
-from photoreal.contract import DEFAULT_BLEND, DEFAULT_STEADY
+from photoreal.contract import DEFAULT_BLEND, DEFAULT_STEADY, MatchRule, Place
 from photoreal.errors import InvalidMask, InvalidOption
 from photoreal.preprocess import (
     Limits,
@@ -24,6 +26,7 @@ from photoreal.preprocess import (
     to_pixels,
     working_size,
 )
+from photoreal.regions import Pair
 from photoreal.serve.cores import available_cores
 from photoreal.serve.found_regions import decode_masks, describe, find_regions
 from photoreal.serve.memory import check_memory
@@ -67,21 +70,91 @@ def stylize(
     change something.
     """
     watch = _Stopwatch()
+    asked = _read_options(request, limits)
+    originals, photos = _read_photos(request, limits)
+    masks = decode_masks(request, originals, limits)
+    watch.lap("decode")
+    smooth = None
+    if sequences is not None and asked.shot is not None:
+        smooth = partial(sequences.smooth, asked.shot)
+    segmenting = models if request.segment else None
+    found = find_regions(originals, photos, masks, segmenting, asked.rule, smooth)
+    if asked.pairs is not None:
+        found.take(asked.pairs)
+    watch.lap("segment")
+    image = b""
+    done: dict[str, Any] = {}
+    if not request.regions_only:
+        content, *styles = photos.values()
+        inputs = zip(styles, found.styles, found.pairs, asked.weights, strict=True)
+        result = models.transfer(
+            content,
+            found.content,
+            [StyleInput(*style) for style in inputs],
+            alpha=asked.alpha,
+            places=asked.places,
+            blend=DEFAULT_BLEND[found.match] if asked.blend is None else asked.blend,
+            shot=asked.shot,
+        )
+        watch.lap("transfer")
+        if request.full_resolution:
+            pixels = _full_resolution(content, result.image, originals["content"])
+            watch.lap("upsample")
+        else:
+            pixels = to_pixels(result.image)
+        image = encode_pixels(pixels)
+        done = dict(zip(("height", "width"), pixels.shape, strict=False))
+        done["style"] = "cached" if result.style_cached else "measured"
+    # At the photos' own size, label maps can be given back as their masks.
+    labels = [
+        encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
+        for role, used in zip(originals, (found.content, *found.styles), strict=True)
+    ]
+    watch.lap("encode")
+    report = describe(found, watch.total()) | done
+    return StylizeResponse(image, labels[0], labels[1:], json.dumps(report))
+
+
+class _Options(NamedTuple):
+    """The options of a request, read and checked."""
+
+    alpha: float
+    places: Collection[Place]
+    rule: MatchRule | None
+    blend: int | None
+    weights: list[float]
+    shot: Shot | None
+    pairs: list[Pair] | None
+
+
+def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
     check_size(request.size, limits)
-    alpha = options.check_alpha(request.alpha)
-    places = options.parse_places(request.transfer_at)
-    rule = options.parse_match(request.match) if request.match is not None else None
-    blend = options.check_blend(request.blend) if request.blend is not None else None
     count = options.check_style_count(len(request.styles))
-    weights = options.check_weights(request.style_weights, count)
-    shot = _shot(request)
+    if request.pairs is not None and count > 1:
+        raise InvalidOption("The pairs are given for several styles; expected a single style.")
     if (request.content_mask is None) != (request.style_mask is None):
         given, lacking = (
             ("content", "style") if request.style_mask is None else ("style", "content")
         )
         raise InvalidMask(f"There is a {given} mask but no {lacking} mask; give both or none.")
-    roles = ["style"] if count == 1 else [f"style {number}" for number in range(1, count + 1)]
-    files = dict(zip(("content", *roles), (request.content, *request.styles), strict=True))
+    return _Options(
+        alpha=options.check_alpha(request.alpha),
+        places=options.parse_places(request.transfer_at),
+        rule=None if request.match is None else options.parse_match(request.match),
+        blend=None if request.blend is None else options.check_blend(request.blend),
+        weights=options.check_weights(request.style_weights, count),
+        shot=_shot(request),
+        pairs=None if request.pairs is None else regions.given_pairs(request.pairs),
+    )
+
+
+def _read_photos(
+    request: StylizeRequest, limits: Limits
+) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, FloatImage]]:
+    """The photos by role ("content", then the styles) as they came and at working size."""
+    several = len(request.styles) > 1
+    names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
+    files = dict(zip(("content", *names), (request.content, *request.styles), strict=True))
     sizes = {role: photo_size(file, f"{role} photo", limits) for role, file in files.items()}
     size = request.size
     if request.full_resolution:  # no photo gets more detail by being enlarged for the transfer
@@ -93,42 +166,7 @@ def stylize(
         height, width = photo.shape[:2]
         check_working_size(height, width, size, f"{role} photo", limits)
         photos[role] = resize_photo(photo, *working_size(height, width, size))
-    masks = decode_masks(request, originals, limits)
-    watch.lap("decode")
-    smooth = partial(sequences.smooth, shot) if sequences is not None and shot is not None else None
-    segmenting = models if request.segment else None
-    found = find_regions(originals, photos, masks, segmenting, rule, smooth)
-    watch.lap("segment")
-    content, *styles = photos.values()
-    result = models.transfer(
-        content,
-        found.content,
-        [
-            StyleInput(*style)
-            for style in zip(styles, found.styles, found.pairs, weights, strict=True)
-        ],
-        alpha=alpha,
-        places=places,
-        blend=DEFAULT_BLEND[found.match] if blend is None else blend,
-        shot=shot,
-    )
-    watch.lap("transfer")
-    if request.full_resolution:
-        pixels = _full_resolution(content, result.image, originals["content"])
-        watch.lap("upsample")
-    else:
-        pixels = to_pixels(result.image)
-    image = encode_pixels(pixels)
-    # At the photos' own size, label maps can be given back as their masks.
-    labels = [
-        encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
-        for role, used in zip(originals, (found.content, *found.styles), strict=True)
-    ]
-    watch.lap("encode")
-    report = describe(found, watch.total())
-    report["height"], report["width"] = pixels.shape[:2]
-    report["style"] = "cached" if result.style_cached else "measured"
-    return StylizeResponse(image, labels[0], labels[1:], json.dumps(report))
+    return originals, photos
 
 
 def _shot(request: StylizeRequest) -> Shot | None:

@@ -67,6 +67,17 @@ SUBCOMMANDS = {
         "warm",
         "Let a server measure styles ahead, so that their first use is fast.",
     ),
+    "upload": Subcommand(
+        "photoreal.client.upload_command",
+        "upload",
+        "Send two photos to a gateway and write the picture that comes back.",
+    ),
+    "web": Subcommand(
+        "photoreal.client.web.command",
+        "web",
+        "Serve a web page and an HTTP endpoint in front of a Triton server.",
+        extra="web",
+    ),
     "train-segmenter": Subcommand(
         "photoreal.train.command",
         "train_segmenter",

@@ -130,6 +130,7 @@ STYLIZE = ModelSpec(
         TensorSpec("SEQUENCE", "BYTES", (1,), optional=True),
         TensorSpec("STEADY", "FP32", (1,), optional=True),
         TensorSpec("FULL_RESOLUTION", "BOOL", (1,), optional=True),
+        TensorSpec("PAIRS", "INT32", (-1, 2), optional=True),
     ),
     outputs=(
         TensorSpec("IMAGE", "BYTES", (1,)),

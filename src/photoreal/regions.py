@@ -11,14 +11,14 @@ label maps:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from photoreal.errors import InvalidMask
+from photoreal.errors import InvalidMask, InvalidOption
 
 LabelMap = npt.NDArray[np.uint8]
 
@@ -116,6 +116,20 @@ def match_nearest(
     for label in np.flatnonzero(_counts(content)).tolist():
         candidates = (label, *(kinship or {}).get(label, ()))
         pairs.append(Pair(label, next((kin for kin in candidates if kin in usable), None)))
+    return pairs
+
+
+def given_pairs(rows: Iterable[Sequence[int]]) -> list[Pair]:
+    """Pairs as a caller wrote them: content label, style label, -1 for the whole style photo.
+
+    Raises InvalidOption when a content label is named twice, or too many of them are.
+    """
+    pairs = [Pair(ours, None if theirs < 0 else theirs) for ours, theirs in rows]
+    if len({pair.content for pair in pairs}) < len(pairs) or len(pairs) > MAX_REGIONS:
+        raise InvalidOption(
+            f"The pairs name a content label twice or more than {MAX_REGIONS} of them;"
+            " expected each once."
+        )
     return pairs
 
 

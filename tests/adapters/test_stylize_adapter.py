@@ -95,6 +95,17 @@ def test_outputs_are_those_of_the_contract(
     assert json.loads(outputs["REPORT"][0])["regions"] == "whole"
 
 
+def test_who_asks_for_no_picture_waits_for_no_transfer(
+    adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
+) -> None:
+    wanted = ["REPORT", "CONTENT_LABELS"]
+    (response,) = adapter_with_segmenter.execute([triton.Request(photos, outputs=wanted)])
+    outputs = _outputs(response)
+    assert set(outputs) == set(wanted)
+    assert json.loads(outputs["REPORT"][0])["regions"] == "segmenter"
+    assert [name for name, _, _ in triton.calls] == ["segmenter", "segmenter"]
+
+
 def test_calls_of_other_models_fit_their_contract(
     adapter_with_segmenter: Any,
     photos: dict[str, Array],
@@ -137,6 +148,14 @@ def test_calls_of_other_models_fit_their_contract(
     assert sent["ALPHA"].tolist() == [0.5]
     assert sent["TRANSFER_AT"].tolist() == [b"skip"]
     assert sent["BLEND"].tolist() == [5]
+
+
+def test_given_pairs_are_those_of_the_transfer(
+    adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
+) -> None:
+    pairs = {"PAIRS": np.array([[1, 2], [2, -1]], dtype=np.int32)}
+    _outputs(adapter_with_segmenter.execute([triton.Request(photos | pairs)])[0])
+    assert triton.calls[-1][1]["PAIRS"].tolist() == [[1, 2], [2, -1]]
 
 
 def test_pairs_with_the_whole_photo_are_sent_as_minus_one(

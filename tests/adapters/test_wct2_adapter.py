@@ -141,7 +141,7 @@ def test_pairs_and_options_are_followed(
             {"CONTENT_LABELS": np.zeros((24, 31), dtype=np.uint8)},
             "expected the same height and width",
         ),
-        ({"PAIRS": np.array([[4, 0], [4, 4]], dtype=np.int32)}, "names a content label twice"),
+        ({"PAIRS": np.array([[4, 0], [4, 4]], dtype=np.int32)}, "name a content label twice"),
         ({"PAIRS": np.array([[i, 0] for i in range(65)], dtype=np.int32)}, "more than 64"),
         ({"ALPHA": np.array([-0.1], dtype=np.float32)}, "alpha is -0.1"),
         ({"TRANSFER_AT": np.array([b"bottom"], dtype=object)}, "transfer_at is 'bottom'"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,6 +126,26 @@ def bls(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A server whose networks are models of their own."""
     with _running(repository, "bls", tmp_path_factory.mktemp("bls") / "log") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def gateway(local: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a `photoreal web` before that server."""
+    (port,) = free_ports("127.0.0.1", 1)
+    log_file = tmp_path_factory.mktemp("gateway") / "log"
+    program = Path(sys.executable).with_name("photoreal")
+    where = "--url", local.http_url, "--port", str(port)
+    with log_file.open("wb") as log:
+        process = subprocess.Popen([program, "web", *where], stdout=subprocess.PIPE, stderr=log)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"Ready.\n", log_file.read_text()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert log_file.read_text() == "Stopped.\n"
 
 
 @pytest.fixture(scope="session")

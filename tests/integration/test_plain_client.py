@@ -74,6 +74,7 @@ def test_metadata_names_the_tensors(local: Server, protocol: str) -> None:
         "SEGMENT": "BOOL",
         "MATCH": "BYTES",
         "BLEND": "INT32",
+        "PAIRS": "INT32",
     }
     outputs = {one["name"]: one["datatype"] for one in metadata["outputs"]}
     assert outputs == dict.fromkeys(["IMAGE", "CONTENT_LABELS", "STYLE_LABELS", "REPORT"], "BYTES")

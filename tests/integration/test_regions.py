@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from photoreal.client import StylizeResult
-from photoreal.contract import SEGMENTER_CLASSES_FILE
+from photoreal.client import StyleTransferClient, StylizeResult
+from photoreal.client.address import Protocol
+from photoreal.contract import DEFAULT_BLEND, SEGMENTER_CLASSES_FILE
 from photoreal.serve.environment import free_ports
 from photoreal.serve.launcher import Server, ServeSettings
 
@@ -81,6 +83,48 @@ def test_without_segmentation_the_photo_is_one_region(
     ]
     assert not whole.content_labels.any()
     assert whole.png != segmented.png
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_regions_alone_come_without_a_transfer_and_can_be_given_back(
+    local: Server, pair: Callable[[str], dict[str, Any]], protocol: Protocol
+) -> None:
+    """With a class that only its kin matches, which masks by themselves cannot say."""
+    files = pair("pagoda-twilight")
+    photos = {"content": files["content"], "style": files["style"], "size": SIZE}
+    url = local.grpc_url if protocol == "grpc" else local.http_url
+    with StyleTransferClient(url, protocol=protocol) as client:
+        found = client.find_regions(**photos)
+        direct = client.stylize(**photos)
+        labels = {
+            role: {region["name"]: region["label"] for region in found.report[f"{role}_regions"]}
+            for role in ("content", "style")
+        }
+        pairs = [
+            (labels["content"][entry["content"]], labels["style"].get(entry["style"]))
+            for entry in found.report["pairs"]
+        ]
+        given = {
+            **photos,
+            "content_mask": found.content_labels_png,
+            "style_mask": found.style_labels_png,
+            "blend": DEFAULT_BLEND["nearest"],
+        }
+        again = client.stylize(**given, pairs=pairs)
+        off = client.stylize(**given, pairs=pairs[1:])
+        none = client.stylize(**given, pairs=[])
+    assert "transfer" not in found.report["seconds"]
+    assert found.content_labels_png == direct.content_labels_png
+    assert found.report["pairs"] == direct.report["pairs"]
+    assert len(pairs) > 1
+    assert again.png == direct.png
+    # What is switched off keeps its own look; the rest changes at the shared border at most.
+    assert off.report["unstyled"] == [pairs[0][0]]
+    assert off.png != direct.png
+    assert none.report["pairs"] == []
+    small = Image.open(files["content"]).resize(none.image.size, Image.Resampling.BOX)
+    difference = np.abs(np.asarray(small, float) - np.asarray(none.image, float))
+    assert difference.mean() < 3
 
 
 @pytest.mark.parametrize("match", ["published", "nearest"])

@@ -43,7 +43,11 @@ def _adapter(name: str) -> str:
             {"torch", "onnx", "onnxruntime", "onnxscript", "pytriton", "scipy"},
         ),
         ("import photoreal.cli", {"torch", "onnx", "onnxruntime", "tritonclient", "numpy"}),
-        ("import photoreal.client.command", {"torch", "onnx", "onnxruntime", "pytriton"}),
+        (
+            "import photoreal.client.command",
+            {"torch", "onnx", "onnxruntime", "pytriton", "fastapi"},
+        ),
+        ("import photoreal.client.web.command", {"torch", "onnx", "onnxruntime", "pytriton"}),
         (
             "import photoreal.transfer, photoreal.segmenter, photoreal.weights.networks",
             {"tritonclient", "onnx", "onnxruntime", "click", "pytriton"},
@@ -57,6 +61,7 @@ def _adapter(name: str) -> str:
         "client",
         "cli",
         "stylize command",
+        "web command",
         "science",
         "preprocess",
         "contract",

@@ -10,7 +10,9 @@ import click
 import pytest
 
 from photoreal.client.command import stylize
+from photoreal.client.upload_command import upload
 from photoreal.client.warm_command import warm
+from photoreal.client.web.command import web
 from photoreal.contract import DEFAULT_BLEND, DEFAULT_SIZE, MAX_BLEND, STYLIZE, TensorSpec
 from photoreal.export.command import export
 from photoreal.preprocess import Limits
@@ -24,6 +26,8 @@ COMMANDS: dict[str, click.Command] = {
     "serve": serve,
     "export": export,
     "warm": warm,
+    "web": web,
+    "upload": upload,
 }
 
 

@@ -50,15 +50,16 @@ class TritonPythonModel:
             "MATCH": text,
             "BLEND": lambda value: int(value.item()),
             "STEADY": lambda value: float(value.item()),
+            "PAIRS": lambda value: value.tolist(),
         }
         given: dict[str, Any] = {name.lower(): convert[name](v) for name, v in values.items()}
+        wanted = request.requested_output_names() or STYLIZE.output_names()
+        given["regions_only"] = "IMAGE" not in wanted  # then nobody waits for a transfer
         with self._guard.watch(request) as watch:
             models = self._models(request.request_id(), watch)
             limits = self._guard.limits
             response = stylize(StylizeRequest(**given), models, limits, self._sequences)
-        return {
-            name: bytes_tensor(getattr(response, name.lower())) for name in STYLIZE.output_names()
-        }
+        return {name: bytes_tensor(getattr(response, name.lower())) for name in wanted}
 
     def _models(self, request_id: str, watch: Watch) -> Models:
         def segment(image: Any) -> Any:

@@ -13,7 +13,7 @@ from photoreal.client import (
 )
 from photoreal.contract import STYLIZE
 
-from .conftest import PHOTO, AsyncFakeTransport, FakeTransport, answer, png
+from .conftest import LABELS, PHOTO, AsyncFakeTransport, FakeTransport, answer, png
 
 
 class TestStyleTransferClient:
@@ -27,6 +27,16 @@ class TestStyleTransferClient:
         assert request_id == result.request_id
         assert transport.inputs["CONTENT"] == photo_file.read_bytes()
         assert result.png == png(PHOTO)
+
+    def test_regions_are_found_without_asking_for_a_picture(self, transport, photo_file):
+        transport.outputs = answer(IMAGE=None)
+        with StyleTransferClient(transport=transport) as client:
+            regions = client.find_regions(photo_file, PHOTO, size=64, timeout=3)
+        (inputs, outputs, request_id, timeout) = transport.calls[0]
+        assert sorted(inputs) == ["CONTENT", "SIZE", "STYLE"]
+        assert list(outputs) == ["CONTENT_LABELS", "STYLE_LABELS", "REPORT"]
+        assert (request_id, timeout) == (regions.request_id, 3.0)
+        assert regions.content_labels_png == png(LABELS)
 
     def test_request_ids_are_made_up(self, transport):
         client = StyleTransferClient(transport=transport)
@@ -83,6 +93,14 @@ class TestAsyncStyleTransferClient:
         assert transport.calls[0][2:] == (result.request_id, 3.0)
         assert result.report["regions"] == "segmenter"
         assert transport.closed == 1
+
+    async def test_regions_are_found_without_asking_for_a_picture(self):
+        transport = AsyncFakeTransport(outputs=answer(IMAGE=None))
+        async with AsyncStyleTransferClient(transport=transport) as client:
+            regions = await client.find_regions(PHOTO, PHOTO, segment=False)
+        assert list(transport.calls[0][1]) == ["CONTENT_LABELS", "STYLE_LABELS", "REPORT"]
+        assert transport.inputs["SEGMENT"] is False
+        assert regions.report["regions"] == "segmenter"
 
     async def test_errors_come_through(self):
         transport = AsyncFakeTransport(error=ServerUnavailable("gone"))

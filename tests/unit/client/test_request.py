@@ -32,7 +32,13 @@ ALL = {
     "sequence": "shot",
     "steady": 0.5,
     "full_resolution": True,
+    "pairs": [(0, 1), (2, None)],
 }
+
+
+def fits(shape, dims):
+    """Whether a shape is one of a spec's, where -1 is a free size."""
+    return len(shape) == len(dims) and all(d in (-1, n) for d, n in zip(dims, shape, strict=True))
 
 
 def decoded(data):
@@ -59,7 +65,7 @@ class TestContract:
         tensors = build_inputs(**ALL)
         assert list(tensors) == STYLIZE.input_names()
         for spec in STYLIZE.inputs:
-            assert tensors[spec.name].shape == (1,)
+            assert fits(tensors[spec.name].shape, spec.dims)
 
     @pytest.mark.parametrize("binding", [tritonclient.http, tritonclient.grpc])
     def test_tritonclient_takes_them(self, binding):
@@ -68,7 +74,7 @@ class TestContract:
         assert arguments["model_name"] == STYLIZE.name
         for tensor, spec in zip(arguments["inputs"], STYLIZE.inputs, strict=True):
             assert (tensor.name(), tensor.datatype()) == (spec.name, spec.dtype)
-            assert tuple(tensor.shape()) == (1,)
+            assert fits(tensor.shape(), spec.dims)
         assert [output.name() for output in arguments["outputs"]] == ["IMAGE"]
 
 
@@ -84,6 +90,18 @@ class TestOptions:
         assert tensors["SEGMENT"].tolist() == [False]
         assert tensors["MATCH"].tolist() == [b"nearest"]
         assert tensors["BLEND"].tolist() == [3]
+        assert tensors["PAIRS"].tolist() == [[0, 1], [2, -1]]
+
+    def test_no_pairs_are_pairs_too(self):
+        tensors = build_inputs(content=b"c", style=b"s", pairs=[])
+        assert tensors["PAIRS"].shape == (0, 2)
+
+    @pytest.mark.parametrize(
+        "pairs", [3, [1, 2], [(1, 2, 3)], [("a", 1)], [(1.5, 1)], [(True, 1)], [(0, 256)]]
+    )
+    def test_what_cannot_be_pairs(self, pairs):
+        with pytest.raises(InvalidInput, match=r"expected pairs of labels"):
+            build_inputs(content=b"c", style=b"s", pairs=pairs)
 
     @pytest.mark.parametrize("places", [("encoder", "skip"), ["encoder", "skip"], "encoder,skip"])
     def test_places(self, places):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from photoreal.client import InvalidInput, ServerFailed
 from photoreal.client.labels import PALETTE, color_regions
-from photoreal.client.result import parse_outputs
+from photoreal.client.result import parse_outputs, parse_regions
 
 from .conftest import LABELS, PHOTO, REPORT, answer, png
 
@@ -51,6 +51,14 @@ class TestParsing:
         with pytest.raises(ServerFailed) as caught:
             parse_outputs(answer(**changes), "7")
         assert caught.value.request_id == "7"
+
+    def test_regions_without_a_picture(self):
+        regions = parse_regions(answer(IMAGE=None), "7")
+        assert np.array_equal(regions.content_labels, LABELS)
+        assert np.array_equal(regions.style_labels, LABELS.T)
+        assert (regions.report, regions.request_id) == (REPORT, "7")
+        with pytest.raises(ServerFailed, match="STYLE_LABELS"):
+            parse_regions(answer(STYLE_LABELS=None), None)
 
     def test_wrong_number_of_elements(self):
         outputs = answer()

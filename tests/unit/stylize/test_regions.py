@@ -10,6 +10,7 @@ import pytest
 
 from photoreal.classes import ADE20K, GROUPS
 from photoreal.contract import DEFAULT_BLEND
+from photoreal.errors import InvalidOption
 from photoreal.regions import Pair
 from photoreal.serve import found_regions
 from photoreal.serve.request import Models, StylizeRequest
@@ -120,3 +121,92 @@ def test_borders_are_as_soft_as_the_rule_or_the_caller_says(
         masks = {"content_mask": fake.labels[0], "style_mask": fake.labels[1]}
     stylize(request_for(**gray, **masks, **asked), models_of(fake, ("sky", "tree")), LIMITS)
     assert fake.called["blend"] == blend
+
+
+def test_report_lists_the_regions_of_both_photos(
+    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+) -> None:
+    fake.labels = [rows(16, 24, 1, 0, 2, 2), rows(20, 16, 1, 0)]
+    response = stylize(request_for(**gray), models_of(fake, ("tree", "sky", "lake")), LIMITS)
+    report = report_of(response)
+    sky, vegetation, water = (GROUPS.index(name) for name in ("sky", "vegetation", "water"))
+    assert report["content_regions"] == [
+        {"label": sky, "name": "sky", "share": 0.25},
+        {"label": vegetation, "name": "vegetation", "share": 0.25},
+        {"label": water, "name": "water", "share": 0.5},
+    ]
+    assert report["style_regions"] == [
+        {"label": sky, "name": "sky", "share": 0.5},
+        {"label": vegetation, "name": "vegetation", "share": 0.5},
+    ]
+
+
+@pytest.mark.parametrize("source", ["masks", "segmenter", "whole"])
+def test_given_pairs_take_the_place_of_a_rule(
+    request_for: Callable[..., StylizeRequest],
+    fake: FakeModels,
+    gray: dict[str, bytes],
+    source: str,
+) -> None:
+    given: dict[str, Any] = {"segment": source == "segmenter"}
+    fake.labels = [rows(16, 24, 0, 1), rows(20, 16, 0, 1)]  # vegetation (2) and sky (1)
+    if source == "masks":
+        given = {"content_mask": rows(16, 24, 1, 2), "style_mask": rows(20, 16, 1, 2)}
+    pairs = [[0, -1]] if source == "whole" else [[1, 2], [2, -1]]
+    request = request_for(**gray, **given, pairs=pairs)
+    report = report_of(stylize(request, models_of(fake, ("tree", "sky")), LIMITS))
+    assert report["match"] == "given"
+    expected = [Pair(ours, None if theirs < 0 else theirs) for ours, theirs in pairs]
+    assert fake.called["pairs"] == expected
+
+
+def test_region_without_a_given_partner_stays_as_it_is(
+    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+) -> None:
+    masks = {"content_mask": rows(16, 24, 1, 2), "style_mask": rows(20, 16, 1, 2)}
+    report = report_of(
+        stylize(request_for(**gray, **masks, pairs=[[2, 1]]), models_of(fake), LIMITS)
+    )
+    assert fake.called["pairs"] == [Pair(2, 1)]
+    assert report["unstyled"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ([[1, 5]], "style region 5, which the style photo has not"),
+        ([[1, 1], [1, 2]], "name a content label twice"),
+        ([[n, -1] for n in range(65)], "more than 64"),
+    ],
+)
+def test_pairs_that_cannot_be(
+    request_for: Callable[..., StylizeRequest],
+    fake: FakeModels,
+    gray: dict[str, bytes],
+    pairs: list[list[int]],
+    words: str,
+    check_sentence: Callable[[object], None],
+) -> None:
+    masks = {"content_mask": rows(16, 24, 1, 2), "style_mask": rows(20, 16, 1, 2)}
+    with pytest.raises(InvalidOption, match=words) as caught:
+        stylize(request_for(**gray, **masks, pairs=pairs), models_of(fake), LIMITS)
+    check_sentence(caught.value)
+    assert not fake.transfers
+
+
+def test_regions_alone_need_no_transfer(
+    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+) -> None:
+    fake.labels = [rows(16, 24, 1, 0), rows(20, 16, 1, 0)] * 2
+    models = models_of(fake, ("tree", "sky"))
+    alone = stylize(request_for(**gray, regions_only=True), models, LIMITS)
+    assert not fake.transfers
+    full = stylize(request_for(**gray), models, LIMITS)
+    assert alone.image == b""
+    assert alone.content_labels == full.content_labels
+    assert alone.style_labels == full.style_labels
+    reports = [report_of(response) for response in (alone, full)]
+    assert list(reports[0].pop("seconds")) == ["decode", "segment", "encode", "total"]
+    assert reports[1].pop("style") == "measured"
+    del reports[1]["seconds"]
+    assert reports[0] == reports[1]

@@ -146,6 +146,8 @@ def test_report_has_the_stages_in_seconds(
         "match",
         "pairs",
         "unstyled",
+        "content_regions",
+        "style_regions",
         "height",
         "width",
         "working_height",

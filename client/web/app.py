@@ -1,0 +1,267 @@
+"""The application: routes that turn forms into calls of the client, and the page's files."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from photoreal import __version__
+from photoreal.client.client import AsyncStyleTransferClient
+from photoreal.client.result import FoundRegions
+from photoreal.client.web import forms
+from photoreal.client.web.errors import RETRY_LATER, install_handlers, sentence_response
+from photoreal.client.web.gallery import GALLERY, picture_file
+from photoreal.client.web.gate import SecureHeaders, UploadGate
+from photoreal.client.web.settings import GatewaySettings
+from photoreal.contract import DEFAULT_ALPHA, DEFAULT_BLEND, DEFAULT_SIZE
+
+STATIC = Path(__file__).parent / "static"
+# Swagger UI sets styles of its own on the elements that it makes.
+_DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
+_CLIENT_GONE = 499
+
+T = TypeVar("T")
+
+
+def make_app(client: AsyncStyleTransferClient, settings: GatewaySettings | None = None) -> FastAPI:
+    """Make the application; it closes the client when it ends.
+
+    Args:
+        client: a client of the Triton server that makes the pictures.
+        settings: bounds; the usual ones unless given.
+    """
+    bounds = settings or GatewaySettings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await client.close()
+
+    app = FastAPI(
+        title="photoreal",
+        version=__version__,
+        summary="Give a photo the colors, light and mood of another one.",
+        docs_url=None,  # their usual form loads scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(UploadGate, settings=bounds)
+    app.add_middleware(SecureHeaders)
+    install_handlers(app)
+    _add_pictures(app, client, bounds)
+    _add_page(app, client, bounds)
+    return app
+
+
+def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: GatewaySettings) -> None:
+    errors: dict[int | str, dict[str, Any]] = {
+        status: {"description": words, "content": {"application/json": {"schema": _DETAIL}}}
+        for status, words in ERRORS.items()
+    }
+
+    @app.post(
+        "/upload_images/",
+        summary="Stylize a photo",
+        response_class=Response,
+        responses={200: {"description": "The picture.", "content": {"image/png": {}}}, **errors},
+    )
+    async def upload_images(
+        request: Request,
+        content_image: forms.Photo,
+        style_image: forms.Photo,
+        alpha: forms.Alpha = None,
+        size: forms.Size = None,
+        content_mask: forms.ContentMask = None,
+        style_mask: forms.StyleMask = None,
+        transfer_at: forms.TransferAt = None,
+        segment: forms.Segment = None,
+        match: forms.Match = None,
+        blend: forms.Blend = None,
+        pairs: forms.Pairs = None,
+    ) -> Response:
+        """Answer a PNG; the header Server-Timing has the milliseconds of each stage."""
+        files = await forms.read_files(
+            bounds,
+            content_image=content_image,
+            style_image=style_image,
+            content_mask=content_mask,
+            style_mask=style_mask,
+        )
+        call = client.stylize(
+            **_arguments(files),
+            alpha=alpha,
+            size=size,
+            transfer_at=transfer_at,
+            segment=segment,
+            match=match,  # type: ignore[arg-type]  # the server checks the word
+            blend=blend,
+            pairs=forms.parse_pairs(pairs),
+        )
+        result = await _while_present(request, call)
+        headers = {
+            "Content-Disposition": 'inline; filename="stylized.png"',
+            "X-Request-Id": str(result.request_id),
+            **_timing(result),
+        }
+        return Response(result.png, media_type="image/png", headers=headers)
+
+    @app.post("/regions/", summary="Find the regions of two photos", responses=errors)
+    async def regions(
+        request: Request,
+        content_image: forms.Photo,
+        style_image: forms.Photo,
+        size: forms.Size = None,
+        content_mask: forms.ContentMask = None,
+        style_mask: forms.StyleMask = None,
+        segment: forms.Segment = None,
+        match: forms.Match = None,
+    ) -> JSONResponse:
+        """Answer both label maps, the regions' names and which region takes which.
+
+        The label maps (PNG, base64) and the pairs can be changed and sent with the photos to
+        /upload_images/ as content_mask, style_mask and pairs.
+        """
+        files = await forms.read_files(
+            bounds,
+            content_image=content_image,
+            style_image=style_image,
+            content_mask=content_mask,
+            style_mask=style_mask,
+        )
+        call = client.find_regions(
+            **_arguments(files),
+            size=size,
+            segment=segment,
+            match=match,  # type: ignore[arg-type]  # the server checks the word
+        )
+        found = await _while_present(request, call)
+        return JSONResponse(_regions_json(found), headers=_timing(found))
+
+
+def _add_page(app: FastAPI, client: AsyncStyleTransferClient, bounds: GatewaySettings) -> None:
+    @app.get("/health", summary="Whether pictures can be made now")
+    async def health() -> JSONResponse:
+        if await client.ready():
+            return JSONResponse({"ready": True})
+        return sentence_response(
+            503, "The server that makes the pictures is not ready.", RETRY_LATER
+        )
+
+    @app.get("/settings", summary="Limits, defaults and example photos")
+    async def page_settings() -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "max_file_bytes": bounds.max_file_bytes,
+            "max_pixels": bounds.limits.max_pixels,
+            "min_side": bounds.limits.min_side,
+            "min_size": bounds.limits.min_size,
+            "max_size": bounds.limits.max_size,
+            "max_working_pixels": bounds.limits.max_working_pixels,
+            "default_size": DEFAULT_SIZE,
+            "default_alpha": DEFAULT_ALPHA,
+            "blend": DEFAULT_BLEND["nearest"],
+            "examples": [asdict(picture) | {"url": picture.url} for picture in GALLERY],
+        }
+
+    @app.get("/examples/{name}", include_in_schema=False)
+    async def example(name: str) -> FileResponse:
+        file = picture_file(name)
+        if file is None:
+            raise HTTPException(404)
+        return FileResponse(file, headers={"Cache-Control": "max-age=3600"})
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(STATIC / "docs.html", headers={"Content-Security-Policy": _DOCS_POLICY})
+
+    # An editable install links its files to where they are written.
+    app.mount("/static", StaticFiles(directory=STATIC, follow_symlink=True))
+    swagger = resources.files("fastapi_swagger") / "resources"
+    app.mount("/swagger", StaticFiles(directory=str(swagger)))
+
+
+_DETAIL = {
+    "type": "object",
+    "properties": {"detail": {"type": "string", "description": "What was wrong, in a sentence."}},
+}
+ERRORS = {
+    400: "A field or a photo has to be changed.",
+    413: "A file is too large.",
+    502: "The server failed on this request.",
+    503: "The server is not ready, or too many requests are waiting.",
+    504: "The picture was not ready in time.",
+}
+
+
+def _arguments(files: dict[str, bytes | None]) -> dict[str, Any]:
+    return {name.removesuffix("_image"): data for name, data in files.items()}
+
+
+def _timing(found: FoundRegions) -> dict[str, str]:
+    """The stages of the server as the header that browsers show beside a request."""
+    seconds = found.report.get("seconds") or {}
+    stages = [f"{stage};dur={1000 * value:.1f}" for stage, value in seconds.items()]
+    return {"Server-Timing": ", ".join(stages)} if stages else {}
+
+
+def _regions_json(found: FoundRegions) -> dict[str, Any]:
+    report = found.report
+    labels = {region["name"]: region["label"] for region in report["style_regions"]}
+    ours = {region["name"]: region["label"] for region in report["content_regions"]}
+    return {
+        "source": report["regions"],
+        "content": {
+            "labels": base64.b64encode(found.content_labels_png).decode(),
+            "regions": report["content_regions"],
+        },
+        "style": {
+            "labels": base64.b64encode(found.style_labels_png).decode(),
+            "regions": report["style_regions"],
+        },
+        # A partner that is no region of the style is the whole photo.
+        "pairs": [
+            [ours[str(pair["content"])], labels.get(str(pair["style"]))] for pair in report["pairs"]
+        ],
+        "width": report["width"],
+        "height": report["height"],
+        "seconds": report["seconds"],
+    }
+
+
+async def _while_present(request: Request, call: Coroutine[Any, Any, T]) -> T:
+    """Await a call of the server, and give it up when nobody waits for the answer any more."""
+    work = asyncio.ensure_future(call)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise HTTPException(_CLIENT_GONE, "The caller did not wait for the answer.")
+        return work.result()
+    finally:
+        for task in (work, gone):
+            task.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

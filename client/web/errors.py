@@ -1,0 +1,100 @@
+"""Every error of the gateway as JSON, `{"detail": "a sentence"}`, with the status that fits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from photoreal.client.errors import (
+    CallerError,
+    ClientError,
+    RequestTimeout,
+    ServerUnavailable,
+)
+
+RETRY_LATER = {"Retry-After": "10"}
+"""Header of answers to requests that may succeed later, in seconds."""
+
+_EXPECTED = {
+    "float_parsing": "a number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_parsing": "true or false",
+    "value_error": "an image file",  # words where a file belongs
+}
+_STATUS_SENTENCES = {
+    404: "There is nothing at this address; the API is described at /docs.",
+    405: "This address does not take that method; the API is described at /docs.",
+}
+_log = logging.getLogger("photoreal.web")
+
+
+def sentence_response(
+    status: int, sentence: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """An answer that says in one sentence what was wrong."""
+    return JSONResponse({"detail": sentence}, status, dict(headers or {}))
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Turn whatever a request may end in into a sentence."""
+    # Starlette's types want handlers of any exception; it calls them with their own.
+    handlers: dict[type[Exception], Any] = {
+        ClientError: _client_error,
+        RequestValidationError: _wrong_form,
+        HTTPException: _http_error,
+        Exception: _unexpected,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def _client_error(request: Request, error: ClientError) -> JSONResponse:
+    sentence = str(error)
+    if isinstance(error, CallerError):
+        return sentence_response(400, sentence)
+    if isinstance(error, ServerUnavailable):
+        _log.warning("%s", sentence)
+        return sentence_response(
+            503, "The server that makes the pictures is not ready.", RETRY_LATER
+        )
+    if isinstance(error, RequestTimeout):
+        _log.warning("%s", sentence)
+        return sentence_response(
+            504, "The picture was not ready in time; a smaller size is faster."
+        )
+    _log.error("%s Request %s.", sentence, error.request_id)
+    return sentence_response(502, f"{sentence.rstrip('.')} (request {error.request_id}).")
+
+
+async def _wrong_form(request: Request, error: RequestValidationError) -> JSONResponse:
+    return sentence_response(400, " ".join(_sentence(one) for one in error.errors()))
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    field = str(error["loc"][-1])
+    if error["type"] == "missing":
+        return f"{field} is missing; expected it in a multipart form."
+    expected = _EXPECTED.get(error["type"])
+    if expected == "an image file":
+        return f"{field} is not a file; expected an image file."
+    value = str(error.get("input"))
+    shown = repr(value if len(value) <= 40 else f"{value[:40]}...")
+    return f"{field} is {shown}; expected {expected or 'another value'}."
+
+
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
+    sentence = _STATUS_SENTENCES.get(error.status_code, str(error.detail))
+    if not sentence.endswith("."):
+        sentence += "."
+    return sentence_response(error.status_code, sentence, error.headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    return sentence_response(500, "The gateway failed on this request; its log tells why.")
