@@ -7,6 +7,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -20,6 +21,7 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from tritonclient.utils import InferenceServerException
 
 from photoreal.client.address import Address
+from photoreal.client.credentials import Credentials
 from photoreal.client.request import Tensors
 from photoreal.client.transport import Exchange, infer_arguments, output_arrays
 from photoreal.contract import STYLIZE
@@ -31,14 +33,15 @@ _GARBLED = (ValueError, KeyError, TypeError, struct.error)
 class HttpTransport:
     """Synchronous HTTP."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, address: Address, credentials: Credentials = Credentials()) -> None:  # noqa: B008
+        self._address, self._credentials = address, credentials
 
     def infer(
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
     ) -> Tensors:
         """See :class:`photoreal.client.transport.Transport`."""
         arguments = infer_arguments(tritonclient.http, inputs, outputs, request_id)
+        arguments["headers"] = self._credentials.headers("http")
         with self._connection(Exchange(self._address, timeout, request_id)) as connection:
             return output_arrays(connection.infer(**arguments), outputs)
 
@@ -87,7 +90,9 @@ class HttpTransport:
             connection_timeout=timeout,
             network_timeout=timeout,
             ssl=self._address.tls,
-            ssl_context_factory=gevent.ssl.create_default_context,
+            ssl_context_factory=partial(
+                self._credentials.tls_context, gevent.ssl.create_default_context
+            ),
         )
 
 
@@ -102,14 +107,15 @@ class _AsyncConnection(tritonclient.http.aio.InferenceServerClient):  # type: ig
 class AsyncHttpTransport:
     """Asynchronous HTTP."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, address: Address, credentials: Credentials = Credentials()) -> None:  # noqa: B008
+        self._address, self._credentials = address, credentials
 
     async def infer(
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
     ) -> Tensors:
         """See :class:`photoreal.client.transport.AsyncTransport`."""
         arguments = infer_arguments(tritonclient.http, inputs, outputs, request_id)
+        arguments["headers"] = self._credentials.headers("http")
         async with self._connection(Exchange(self._address, timeout, request_id)) as connection:
             return output_arrays(await connection.infer(**arguments), outputs)
 
@@ -131,7 +137,9 @@ class AsyncHttpTransport:
                 self._address.target,
                 conn_timeout=exchange.timeout,
                 ssl=tls,
-                ssl_context=ssl.create_default_context() if tls else None,
+                ssl_context=self._credentials.tls_context(ssl.create_default_context)
+                if tls
+                else None,
             ) as connection:
                 yield connection
         except InferenceServerException as error:

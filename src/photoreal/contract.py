@@ -39,6 +39,11 @@ STYLE_CACHE_VARIABLE = "PHOTOREAL_STYLE_CACHE_BYTES"
 """Environment variable with the bytes that known styles may take; 0 keeps none."""
 DEFAULT_STYLE_CACHE_BYTES = 256 << 20
 
+API_KEY_VARIABLE = "PHOTOREAL_API_KEY"
+"""Environment variable with the key that requests for inference need, or show."""
+API_KEY_HEADERS = {"http": "api-key", "grpc": "triton-grpc-protocol-api-key"}
+"""Header with that key; Triton puts the prefix before the name in gRPC's metadata."""
+
 LEVELS = (1, 2, 3, 4)
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512}
 """Feature channels at each VGG level."""
