@@ -2,6 +2,8 @@
 # make test   set everything up and run every test
 # make check  format, lint and types
 # make browser  install Chromium for the tests of the web page, on Debian as root
+# make lock   resolve the versions anew (UPGRADE=1: the newest) and record their hashes
+# make audit  look the locked versions up in the database of known vulnerabilities
 # make bench  measure speed and memory in ten minutes; make bench QUICK=1 takes two
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +16,7 @@ INSTALLED := $(VENV)/.installed-$(FILES)
 EXPORTED := $(VENV)/.exported
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test browser bench check format clean
+.PHONY: help install demo test browser bench check format lock audit clean
 
 help:
 	@sed -n 's/^# make/make/p' $(MAKEFILE_LIST)
@@ -27,7 +29,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# With LOCKED=1 every package comes with the recorded hash, but for PyTorch, whose builds differ.
 $(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
+	$(if $(LOCKED),$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock)
 	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[serve,export,video,web,dev]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
@@ -57,6 +61,24 @@ check: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+MAINTAIN := $(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[maintain]'
+
+lock: $(INSTALLED)
+	$(MAINTAIN)
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra serve --extra export --extra video --extra web --extra dev \
+		--python-version 3.11 --python-platform x86_64-manylinux_2_35 --generate-hashes \
+		--no-emit-package torch --no-annotate --custom-compile-command 'make lock' \
+		$(if $(UPGRADE),--upgrade) --output-file requirements.lock
+	{ echo '# The versions of requirements.lock, by `make lock`; make installs these.'; \
+		{ sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' requirements.lock; \
+		grep -o 'torch==[0-9.]*' pyproject.toml; } | LC_ALL=C sort -u; } > constraints.txt
+
+# A service that finds nothing because it cannot be asked would look like good news.
+audit: $(INSTALLED)
+	$(MAINTAIN)
+	@$(BIN)/python -c 'import requests; requests.get("https://api.osv.dev", timeout=15)' 2>/dev/null || { echo "The database of known vulnerabilities, api.osv.dev, cannot be reached: nothing was audited."; exit 1; }
+	$(BIN)/pip-audit --strict --vulnerability-service osv --disable-pip --no-deps --progress-spinner off -r constraints.txt
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache

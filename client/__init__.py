@@ -9,6 +9,7 @@ from photoreal.client.client import (
     StyleTransferClient,
 )
 from photoreal.client.errors import (
+    AccessDenied,
     CallerError,
     ClientError,
     InvalidInput,
@@ -24,6 +25,7 @@ from photoreal.client.transport import AsyncTransport, Transport
 
 __all__ = [
     "DEFAULT_TIMEOUT",
+    "AccessDenied",
     "AsyncStyleTransferClient",
     "AsyncTransport",
     "CallerError",

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from photoreal.client.address import Protocol, parse_address
+from photoreal.client.credentials import Credentials, FilePath
 from photoreal.client.errors import InvalidInput, ServiceError
 from photoreal.client.inputs import ImageInput
 from photoreal.client.request import build_inputs
@@ -45,9 +46,15 @@ class StyleTransferClient:
         protocol: "http" or "grpc".
         timeout: seconds that a call may take from its start to the last byte of its answer.
         transport: what carries the calls instead of the network, for tests.
+        api_key: the key that the server asks for, if it was started with one.
+        ca_certificate: PEM file with the authority that signed the server's certificate, if
+            the system does not trust it anyway.
+        client_certificate: PEM file with a certificate of one's own, for mutual TLS.
+        client_key: PEM file with that certificate's key.
 
     Raises:
-        InvalidInput: the address, the protocol or the timeout makes no sense.
+        InvalidInput: the address, the protocol or the timeout makes no sense, or a
+            certificate cannot be used.
     """
 
     def __init__(
@@ -57,10 +64,15 @@ class StyleTransferClient:
         protocol: Protocol = "http",
         timeout: float = DEFAULT_TIMEOUT,
         transport: Transport | None = None,
+        api_key: str | None = None,
+        ca_certificate: FilePath | None = None,
+        client_certificate: FilePath | None = None,
+        client_key: FilePath | None = None,
     ) -> None:
         self._timeout = _seconds(timeout)
         self._closed = False
-        self._transport = transport or _transport(url, protocol)
+        credentials = Credentials(api_key, ca_certificate, client_certificate, client_key)
+        self._transport = transport or _transport(url, protocol, credentials)
 
     def stylize(
         self,
@@ -121,6 +133,7 @@ class StyleTransferClient:
         Raises:
             InvalidInput: a file is missing or an argument has the wrong type.
             RequestRejected: the server found something wrong with a photo or an option.
+            AccessDenied: the server wants an API key, and none or a wrong one was shown.
             ServerUnavailable: nothing answers at the address, or it is not ready.
             RequestTimeout: no answer in time.
             ServerFailed: the server failed, or its answer makes no sense.
@@ -229,10 +242,15 @@ class AsyncStyleTransferClient:
         protocol: Protocol = "http",
         timeout: float = DEFAULT_TIMEOUT,
         transport: AsyncTransport | None = None,
+        api_key: str | None = None,
+        ca_certificate: FilePath | None = None,
+        client_certificate: FilePath | None = None,
+        client_key: FilePath | None = None,
     ) -> None:
         self._timeout = _seconds(timeout)
         self._closed = False
-        self._transport = transport or _async_transport(url, protocol)
+        credentials = Credentials(api_key, ca_certificate, client_certificate, client_key)
+        self._transport = transport or _async_transport(url, protocol, credentials)
 
     async def stylize(
         self,
@@ -340,26 +358,30 @@ class AsyncStyleTransferClient:
 # and nobody needs more than one of them.
 
 
-def _transport(url: str | None, protocol: Protocol) -> Transport:
+def _transport(url: str | None, protocol: Protocol, credentials: Credentials) -> Transport:
     address = parse_address(url, protocol)
+    credentials.check(address)
     if protocol == "grpc":
         from photoreal.client.grpc_transport import GrpcTransport
 
-        return GrpcTransport(address)
+        return GrpcTransport(address, credentials)
     from photoreal.client.http_transport import HttpTransport
 
-    return HttpTransport(address)
+    return HttpTransport(address, credentials)
 
 
-def _async_transport(url: str | None, protocol: Protocol) -> AsyncTransport:
+def _async_transport(
+    url: str | None, protocol: Protocol, credentials: Credentials
+) -> AsyncTransport:
     address = parse_address(url, protocol)
+    credentials.check(address)
     if protocol == "grpc":
         from photoreal.client.grpc_transport import AsyncGrpcTransport
 
-        return AsyncGrpcTransport(address)
+        return AsyncGrpcTransport(address, credentials)
     from photoreal.client.http_transport import AsyncHttpTransport
 
-    return AsyncHttpTransport(address)
+    return AsyncHttpTransport(address, credentials)
 
 
 def _check_open(closed: bool) -> None:

@@ -12,8 +12,9 @@ import click
 
 from photoreal.client.address import DEFAULT_HOST, DEFAULT_PORTS, PROTOCOLS, Protocol
 from photoreal.client.client import DEFAULT_TIMEOUT, StyleTransferClient
+from photoreal.client.credential_options import credential_options
 from photoreal.client.embedded import own_server
-from photoreal.client.errors import RequestTimeout, ServerFailed, ServerUnavailable
+from photoreal.client.errors import AccessDenied, RequestTimeout, ServerFailed, ServerUnavailable
 from photoreal.client.folder_command import FolderCall, folder_options, run_folder
 from photoreal.client.inputs import encode_image
 from photoreal.client.result import StylizeResult
@@ -26,7 +27,13 @@ from photoreal.client.terminal import (
     summary,
     write_labels,
 )
-from photoreal.contract import DEFAULT_ALPHA, DEFAULT_SIZE, DEFAULT_TRANSFER_AT, MATCH_RULES
+from photoreal.contract import (
+    API_KEY_VARIABLE,
+    DEFAULT_ALPHA,
+    DEFAULT_SIZE,
+    DEFAULT_TRANSFER_AT,
+    MATCH_RULES,
+)
 from photoreal.errors import InvalidRequest, PhotorealError
 
 _PATH = click.Path(path_type=Path)
@@ -153,6 +160,7 @@ folder failed; 2 the call has to be changed.
     help="Model repository of the embedded server.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@credential_options
 @click.pass_context
 def stylize(
     context: click.Context,
@@ -177,6 +185,7 @@ def stylize(
     url: str | None,
     protocol: Protocol,
     timeout: float,
+    credentials: dict[str, Any],
     **options: Any,
 ) -> None:
     """Give the photo CONTENT the colors, light and mood of the photo STYLE.
@@ -202,7 +211,8 @@ def stylize(
     open_client: Callable[..., StyleTransferClient] = context.obj or StyleTransferClient
 
     def connect(address: str | None) -> StyleTransferClient:
-        return open_client(address, protocol=protocol, timeout=timeout)
+        shown = credentials if address == url else {}  # an embedded server asks for none
+        return open_client(address, protocol=protocol, timeout=timeout, **shown)
 
     def explain(error: PhotorealError) -> str:
         return _failure(error, embedded).message
@@ -269,9 +279,11 @@ def _failure(error: PhotorealError, embedded: bool) -> click.ClickException:
     sentence = str(error)
     if isinstance(error, ServerUnavailable) and not embedded:
         sentence += " Start one with `photoreal serve`, or add --embedded."
+    elif isinstance(error, AccessDenied):
+        sentence += f" The environment variable {API_KEY_VARIABLE} holds it."
     elif isinstance(error, RequestTimeout):
         sentence += " --timeout allows more."
-    elif isinstance(error, ServerFailed) and error.request_id:
+    elif isinstance(error, ServerFailed) and (error.request_id or "") not in sentence:
         sentence = f"{sentence.rstrip('.')}. The server's log has more: request {error.request_id}."
     return _CallerError(sentence) if isinstance(error, InvalidRequest) else _Failed(sentence)
 

@@ -3,7 +3,8 @@
     ClientError
     ├── CallerError             the call has to be changed; also an InvalidRequest
     │   ├── InvalidInput        found before sending: a missing file, a wrong type
-    │   └── RequestRejected     the server refused the request (HTTP 400, INVALID_ARGUMENT)
+    │   ├── RequestRejected     the server refused the request (HTTP 400, INVALID_ARGUMENT)
+    │   └── AccessDenied        the API key is missing or wrong (HTTP 401, 403)
     └── ServiceError            the call may be right; the server or the network failed
         ├── ServerUnavailable   nothing answers at the address, or it is not ready
         ├── RequestTimeout      no answer within the time allowed
@@ -39,6 +40,10 @@ class InvalidInput(CallerError):
 
 class RequestRejected(CallerError):
     """The server looked at the request and refused it; the message is the server's."""
+
+
+class AccessDenied(CallerError):
+    """The server wants an API key that the call does not show."""
 
 
 class ServiceError(ClientError):

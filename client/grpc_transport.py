@@ -12,6 +12,7 @@ import tritonclient.grpc.aio
 from tritonclient.utils import InferenceServerException
 
 from photoreal.client.address import Address
+from photoreal.client.credentials import Credentials
 from photoreal.client.request import Tensors
 from photoreal.client.transport import Exchange, infer_arguments, output_arrays
 from photoreal.contract import STYLIZE
@@ -20,17 +21,18 @@ from photoreal.contract import STYLIZE
 class GrpcTransport:
     """Synchronous gRPC."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, address: Address, credentials: Credentials = Credentials()) -> None:  # noqa: B008
+        self._address, self._credentials = address, credentials
 
     def infer(
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
     ) -> Tensors:
         """See :class:`photoreal.client.transport.Transport`."""
         arguments = infer_arguments(tritonclient.grpc, inputs, outputs, request_id, timeout)
+        arguments["headers"] = self._credentials.headers("grpc")
         with (
             _errors(Exchange(self._address, timeout, request_id)),
-            _connect(tritonclient.grpc, self._address) as connection,
+            _connect(tritonclient.grpc, self._address, self._credentials) as connection,
         ):
             return output_arrays(connection.infer(**arguments, client_timeout=timeout), outputs)
 
@@ -38,7 +40,7 @@ class GrpcTransport:
         """See :class:`photoreal.client.transport.Transport`."""
         with (
             _errors(Exchange(self._address, timeout)),
-            _connect(tritonclient.grpc, self._address) as connection,
+            _connect(tritonclient.grpc, self._address, self._credentials) as connection,
         ):
             return bool(
                 connection.is_server_ready(client_timeout=timeout)
@@ -52,23 +54,28 @@ class GrpcTransport:
 class AsyncGrpcTransport:
     """Asynchronous gRPC."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, address: Address, credentials: Credentials = Credentials()) -> None:  # noqa: B008
+        self._address, self._credentials = address, credentials
 
     async def infer(
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
     ) -> Tensors:
         """See :class:`photoreal.client.transport.AsyncTransport`."""
         arguments = infer_arguments(tritonclient.grpc, inputs, outputs, request_id, timeout)
+        arguments["headers"] = self._credentials.headers("grpc")
         with _errors(Exchange(self._address, timeout, request_id)):
-            async with _connect(tritonclient.grpc.aio, self._address) as connection:
+            async with _connect(
+                tritonclient.grpc.aio, self._address, self._credentials
+            ) as connection:
                 result = await connection.infer(**arguments, client_timeout=timeout)
                 return output_arrays(result, outputs)
 
     async def ready(self, timeout: float) -> bool:
         """See :class:`photoreal.client.transport.AsyncTransport`."""
         with _errors(Exchange(self._address, timeout)):
-            async with _connect(tritonclient.grpc.aio, self._address) as connection:
+            async with _connect(
+                tritonclient.grpc.aio, self._address, self._credentials
+            ) as connection:
                 return bool(
                     await connection.is_server_ready(client_timeout=timeout)
                     and await connection.is_model_ready(STYLIZE.name, client_timeout=timeout)
@@ -78,8 +85,14 @@ class AsyncGrpcTransport:
         """Nothing is held between calls."""
 
 
-def _connect(binding: Any, address: Address) -> Any:
-    return binding.InferenceServerClient(address.target, ssl=address.tls)
+def _connect(binding: Any, address: Address, credentials: Credentials) -> Any:
+    return binding.InferenceServerClient(
+        address.target,
+        ssl=address.tls,
+        root_certificates=credentials.ca_certificate,
+        certificate_chain=credentials.client_certificate,
+        private_key=credentials.client_key,
+    )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -20,6 +21,7 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from tritonclient.utils import InferenceServerException
 
 from photoreal.client.address import Address
+from photoreal.client.credentials import Credentials
 from photoreal.client.errors import ClientError, RequestTimeout
 from photoreal.client.request import Tensors
 from photoreal.client.transport import (
@@ -39,8 +41,8 @@ _GARBLED = (ValueError, KeyError, TypeError, struct.error)
 class HttpTransport:
     """Synchronous HTTP."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, address: Address, credentials: Credentials = Credentials()) -> None:  # noqa: B008
+        self._address, self._credentials = address, credentials
 
     def infer(
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
@@ -48,6 +50,7 @@ class HttpTransport:
         """See :class:`photoreal.client.transport.Transport`."""
         key = new_key()
         arguments = infer_arguments(tritonclient.http, inputs, outputs, request_id, timeout, key)
+        arguments["headers"] = self._credentials.headers("http")
         try:
             with self._connection(Exchange(self._address, timeout, request_id)) as connection:
                 return output_arrays(connection.infer(**arguments), outputs)
@@ -66,6 +69,7 @@ class HttpTransport:
     def _cancel(self, key: str) -> None:
         """Have a request given up, if the server can be told."""
         arguments = cancel_arguments(tritonclient.http, key)
+        arguments["headers"] = self._credentials.headers("http")
         exchange = Exchange(self._address, CANCEL_TIMEOUT)
         with suppress(ClientError), self._connection(exchange) as connection:
             connection.infer(**arguments)
@@ -107,7 +111,9 @@ class HttpTransport:
             connection_timeout=timeout,
             network_timeout=timeout,
             ssl=self._address.tls,
-            ssl_context_factory=gevent.ssl.create_default_context,
+            ssl_context_factory=partial(
+                self._credentials.tls_context, gevent.ssl.create_default_context
+            ),
         )
 
 
@@ -122,8 +128,8 @@ class _AsyncConnection(tritonclient.http.aio.InferenceServerClient):  # type: ig
 class AsyncHttpTransport:
     """Asynchronous HTTP."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, address: Address, credentials: Credentials = Credentials()) -> None:  # noqa: B008
+        self._address, self._credentials = address, credentials
 
     async def infer(
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
@@ -131,6 +137,7 @@ class AsyncHttpTransport:
         """See :class:`photoreal.client.transport.AsyncTransport`."""
         key = new_key()
         arguments = infer_arguments(tritonclient.http, inputs, outputs, request_id, timeout, key)
+        arguments["headers"] = self._credentials.headers("http")
         exchange = Exchange(self._address, timeout, request_id)
         try:
             async with self._connection(exchange) as connection:
@@ -152,6 +159,7 @@ class AsyncHttpTransport:
     async def _cancel(self, key: str) -> None:
         """Have a request given up, if the server can be told."""
         arguments = cancel_arguments(tritonclient.http, key)
+        arguments["headers"] = self._credentials.headers("http")
         with suppress(ClientError):
             async with self._connection(Exchange(self._address, CANCEL_TIMEOUT)) as connection:
                 await connection.infer(**arguments)
@@ -164,7 +172,9 @@ class AsyncHttpTransport:
                 self._address.target,
                 conn_timeout=exchange.timeout,
                 ssl=tls,
-                ssl_context=ssl.create_default_context() if tls else None,
+                ssl_context=self._credentials.tls_context(ssl.create_default_context)
+                if tls
+                else None,
             ) as connection:
                 yield connection
         except InferenceServerException as error:

@@ -18,6 +18,7 @@ from tritonclient.utils import InferenceServerException
 
 from photoreal.client.address import Address
 from photoreal.client.errors import (
+    AccessDenied,
     ClientError,
     RequestRejected,
     RequestTimeout,
@@ -119,6 +120,9 @@ def output_arrays(result: Any, outputs: Sequence[str]) -> Tensors:
 
 
 _REJECTED = {"400", "StatusCode.INVALID_ARGUMENT"}
+_DENIED = {"401", "403", "StatusCode.UNAUTHENTICATED", "StatusCode.PERMISSION_DENIED"}
+_RESTRICTED = "This protocol is restricted"
+"""Triton's words over gRPC, under the status UNAVAILABLE, where a key is missing."""
 _UNAVAILABLE = {"404", "503", "StatusCode.NOT_FOUND", "StatusCode.UNAVAILABLE"}
 _TIMED_OUT = {"408", "504", "StatusCode.DEADLINE_EXCEEDED"}
 
@@ -134,6 +138,8 @@ class Exchange:
     def answered(self, error: InferenceServerException) -> ClientError:
         """Make the error for one that tritonclient made of an answer or of gRPC's status."""
         status, message = error.status() or "", (error.message() or "").strip()
+        if status in _DENIED or message.startswith(_RESTRICTED):
+            return self.denied()
         if status.isdigit() and error.debug_details() is not None:
             # tritonclient found no JSON of Triton's: a proxy, or another server altogether.
             return self.garbled(f" (HTTP status {status})")
@@ -164,6 +170,13 @@ class Exchange:
             )
         return self.unreachable(message)
 
+    def denied(self) -> AccessDenied:
+        """Make the error for a server, or a proxy before it, that wants to know the caller."""
+        return AccessDenied(
+            f"The server at {self.address} wants an API key, and none or a wrong one was shown.",
+            request_id=self.request_id,
+        )
+
     def timed_out(self) -> RequestTimeout:
         """Make the error for no answer in time."""
         return RequestTimeout(
@@ -193,6 +206,8 @@ def _plain(reason: str) -> str:
     """Pick the reason of a failed connection out of the many words of gRPC and asyncio."""
     if "Connection refused" in reason or "Connect call failed" in reason:
         return "connection refused"
+    if "certificate verify failed" in reason.lower().replace("_", " "):
+        return "its certificate is for another name or signed by nobody who is trusted here"
     if "Failed parsing HTTP/2" in reason:
         return "what answers there does not speak gRPC"
     return _first_line(reason.rpartition("last error: ")[2]) if reason else ""

@@ -68,13 +68,15 @@ class StylizeResponse:
 
     The photo has the working size, or with `full_resolution` that of the content; label maps
     are gray PNGs at the size of their photos, one for each style. A request for the regions
-    alone gets an empty photo, and no transfer is made for it.
+    alone gets an empty photo, and no transfer is made for it. `seconds` are those of the report,
+    by stage.
     """
 
     image: bytes
     content_labels: bytes
     style_labels: Sequence[bytes]
     report: str
+    seconds: dict[str, float]
 
 
 class StyleInput(NamedTuple):

@@ -111,8 +111,9 @@ def stylize(
         for role, used in zip(originals, (found.content, *found.styles), strict=True)
     ]
     watch.lap("encode")
-    report = describe(found, watch.total()) | done
-    return StylizeResponse(image, labels[0], labels[1:], json.dumps(report))
+    seconds = watch.total()
+    report = describe(found, seconds) | done
+    return StylizeResponse(image, labels[0], labels[1:], json.dumps(report), seconds)
 
 
 class _Options(NamedTuple):

@@ -60,6 +60,11 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
     return NetworkEngine(*networks)
 
 
+def engine_for(engine: Engine, request: Any) -> Engine:
+    """The engine for one request: calls to other models carry its id and belong to its trace."""
+    return engine.serving(request) if isinstance(engine, BlsEngine) else engine
+
+
 def serve_wct2(
     inputs: dict[str, Array],
     engine: Engine,

@@ -61,6 +61,10 @@ DEFAULT_STEADY = 0.8
 MAX_STEADY = 0.99
 MAX_SEQUENCE_ID = 64
 """Bytes that the id of a sequence may take."""
+API_KEY_VARIABLE = "PHOTOREAL_API_KEY"
+"""Environment variable with the key that requests for inference need, or show."""
+API_KEY_HEADERS = {"http": "api-key", "grpc": "triton-grpc-protocol-api-key"}
+"""Header with that key; Triton puts the prefix before the name in gRPC's metadata."""
 
 LEVELS = (1, 2, 3, 4)
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512}

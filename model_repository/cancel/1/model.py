@@ -8,14 +8,16 @@ import triton_python_backend_utils as triton
 from photoreal.contract import CANCEL
 from photoreal.serve.adapter import answer, read_inputs, text
 from photoreal.serve.canceled import CanceledKeys
+from photoreal.serve.metrics import RequestMetrics
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self._canceled = CanceledKeys()
+        self._metrics = RequestMetrics(triton, CANCEL.name)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return answer(triton, CANCEL, requests, self._serve)
+        return answer(triton, CANCEL, requests, self._serve, self._metrics)
 
     def _serve(self, request: Any) -> dict[str, Any]:
         self._canceled.add(text(read_inputs(triton, CANCEL, request)["KEY"]))

@@ -6,17 +6,18 @@ from typing import Any
 
 import triton_python_backend_utils as triton
 
-from photoreal.contract import SEGMENTER, SEGMENTER_CLASSES_FILE, STYLIZE, WCT2
+from photoreal.contract import SEGMENTER, STYLIZE, WCT2
 from photoreal.serve.adapter import (
     answer,
     blob,
     blobs,
     bytes_tensor,
     call_model,
-    is_exported,
     read_inputs,
+    segmenter_classes,
     text,
 )
+from photoreal.serve.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.request import Models, StylizeRequest, Transferred
 from photoreal.serve.sequences import SteadyRegions
 from photoreal.serve.style_strip import wct2_inputs
@@ -26,16 +27,14 @@ from photoreal.serve.watch import Guard, Watch
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        repository = Path(args["model_repository"]).parent
+        self._classes = segmenter_classes(Path(args["model_repository"]).parent)
         self._guard = Guard()
-        self._classes: tuple[str, ...] = ()
         self._sequences = SteadyRegions()
-        if is_exported(repository, SEGMENTER.name):
-            listing = repository / SEGMENTER.name / SEGMENTER_CLASSES_FILE
-            self._classes = tuple(listing.read_text().splitlines())
+        self._metrics = RequestMetrics(triton, STYLIZE.name)
+        self._stages = StageMetrics(triton)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return answer(triton, STYLIZE, requests, self._serve)
+        return answer(triton, STYLIZE, requests, self._serve, self._metrics)
 
     def _serve(self, request: Any) -> dict[str, Any]:
         values = read_inputs(triton, STYLIZE, request)
@@ -56,20 +55,21 @@ class TritonPythonModel:
         wanted = request.requested_output_names() or STYLIZE.output_names()
         given["regions_only"] = "IMAGE" not in wanted  # then nobody waits for a transfer
         with self._guard.watch(request) as watch:
-            models = self._models(request.request_id(), watch)
+            models = self._models(request, watch)
             limits = self._guard.limits
             response = stylize(StylizeRequest(**given), models, limits, self._sequences)
+        self._stages.observe(response.seconds)
         return {name: bytes_tensor(getattr(response, name.lower())) for name in wanted}
 
-    def _models(self, request_id: str, watch: Watch) -> Models:
+    def _models(self, request: Any, watch: Watch) -> Models:
         def segment(image: Any) -> Any:
             inputs = {"IMAGE": image[None]}
-            outputs = call_model(triton, SEGMENTER, inputs, request_id, ["PROBABILITIES"], watch)
+            outputs = call_model(triton, SEGMENTER, inputs, request, ["PROBABILITIES"], watch)
             return outputs["PROBABILITIES"][0]
 
         def transfer(content: Any, content_labels: Any, styles: Any, **how: Any) -> Any:
             inputs = wct2_inputs(content, content_labels, styles, **how)
-            outputs = call_model(triton, WCT2, inputs, request_id, watch=watch)
+            outputs = call_model(triton, WCT2, inputs, request, watch=watch)
             return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
 
         return Models(transfer, segment if self._classes else None, self._classes)

@@ -8,12 +8,13 @@ import triton_python_backend_utils as triton
 from photoreal.contract import WCT2
 from photoreal.serve.adapter import answer, read_inputs
 from photoreal.serve.memory import check_transfer_memory
+from photoreal.serve.metrics import LevelMetrics, RequestMetrics, StyleCacheMetrics
 from photoreal.serve.sequences import SequenceStore
 from photoreal.serve.stoppable import StoppableEngine
 from photoreal.serve.style_cache import StyleCache, cache_limit
 from photoreal.serve.style_strip import cut_out
 from photoreal.serve.watch import Guard
-from photoreal.serve.wct2 import make_engine, serve_wct2
+from photoreal.serve.wct2 import engine_for, make_engine, serve_wct2
 from photoreal.steady import SteadyMoments
 
 
@@ -23,31 +24,13 @@ class TritonPythonModel:
         self._engine = make_engine(triton, args["model_config"], folder)
         self._cache = StyleCache(cache_limit())
         self._sequences = SequenceStore(SteadyMoments)
-        self._lookups = triton.MetricFamily(  # Triton's metrics end with their family
-            name="photoreal_style_cache_lookups_total",
-            description="Styles looked up in the cache, by whether they were known.",
-            kind=triton.MetricFamily.COUNTER,
-        )
-        self._counts = {
-            cached: self._lookups.Metric(labels={"result": "hit" if cached else "miss"})
-            for cached in (True, False)
-        }
-        self._size = triton.MetricFamily(
-            name="photoreal_style_cache_bytes",
-            description="Bytes that known styles take.",
-            kind=triton.MetricFamily.GAUGE,
-        )
-        self._bytes = self._size.Metric(labels={})
         self._guard = Guard()
-        self._steps = triton.MetricFamily(
-            name="photoreal_levels_total",
-            description="Levels of the networks that were begun; 15 in a request of a new style.",
-            kind=triton.MetricFamily.COUNTER,
-        )
-        self._levels = self._steps.Metric(labels={})
+        self._lookups = StyleCacheMetrics(triton)
+        self._levels = LevelMetrics(triton)
+        self._metrics = RequestMetrics(triton, WCT2.name)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return answer(triton, WCT2, requests, self._serve)
+        return answer(triton, WCT2, requests, self._serve, self._metrics)
 
     def _serve(self, request: Any) -> dict[str, Any]:
         inputs = read_inputs(triton, WCT2, request)
@@ -57,11 +40,10 @@ class TritonPythonModel:
 
         def before_level() -> None:
             watch.check()
-            self._levels.increment(1)
+            self._levels.begun()
 
-        engine = StoppableEngine(self._engine, before_level)
+        engine = StoppableEngine(engine_for(self._engine, request), before_level)
         outputs = serve_wct2(inputs, engine, self._cache, self._sequences)
         for cached in outputs["STYLE_CACHED"].tolist():
-            self._counts[cached].increment(1)
-        self._bytes.set(self._cache.bytes)
+            self._lookups.looked_up(cached, self._cache.bytes)
         return outputs

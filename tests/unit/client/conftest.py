@@ -139,11 +139,11 @@ def _answer_all(listener, reply, requests):
             return
         with connection:
             connection.settimeout(5)
-            requests.append(_read_request(connection))
+            requests.append(read_request(connection))
             connection.sendall(reply)
 
 
-def _read_request(connection):
+def read_request(connection):
     """A whole HTTP request, or the first piece of anything else."""
     data = connection.recv(1 << 20)
     while match := re.search(rb"\r\ncontent-length: (\d+).*?\r\n\r\n", data, re.I | re.S):

@@ -27,8 +27,9 @@ def run(photo_file, tmp_path, transport):
     """Runs the command over a transport without a network; tells the addresses it asked for."""
 
     def invoke(*options, transport=transport, content=photo_file, output=tmp_path / "out.png"):
-        def connect(url, *, protocol, timeout):
+        def connect(url, *, protocol, timeout, **credentials):
             invoke.addresses.append((url, protocol, timeout))
+            invoke.credentials = credentials
             chosen = transport[url] if isinstance(transport, dict) else transport
             return StyleTransferClient(transport=chosen, timeout=timeout)
 
