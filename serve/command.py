@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from pathlib import Path
 from types import FrameType
@@ -9,6 +10,7 @@ from types import FrameType
 import click
 
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_VARIABLE
+from photoreal.serve.installation import TRITON_VARIABLE
 
 
 @click.command()
@@ -44,7 +46,17 @@ from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_V
     help="Folder of style photos to measure at the start, so that their first use is fast. A"
     " NAME_mask.png beside NAME.jpg is its mask.",
 )
+@click.option(
+    "--triton",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar=TRITON_VARIABLE,
+    help="Folder of an installed Triton, as /opt/tritonserver in NVIDIA's container. Default: the"
+    " wheel's.",
+)
 @click.option("--verbose", is_flag=True, help="Show all of the server's log.")
+@click.option(
+    "--print-command", is_flag=True, help="Print tritonserver's command line and run nothing."
+)
 def serve(
     repository: Path,
     engine: str | None,
@@ -54,7 +66,9 @@ def serve(
     metrics_port: int,
     style_cache: int,
     presets: Path | None,
+    triton: Path | None,
     verbose: bool,
+    print_command: bool,
 ) -> None:
     """Run a Triton server with the style transfer models until Ctrl-C.
 
@@ -68,8 +82,19 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     settings = ServeSettings(
-        repository, engine, host, http_port, grpc_port, metrics_port, verbose, style_cache
+        repository,
+        engine,
+        host,
+        http_port,
+        grpc_port,
+        metrics_port,
+        verbose,
+        style_cache,
+        triton=triton,
     )
+    if print_command:
+        click.echo(shlex.join(Server(settings).command()))
+        return
     styles = find_presets(presets) if presets is not None else []
     server = Server(settings)
     try:

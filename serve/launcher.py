@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -19,14 +20,17 @@ from typing import IO
 from photoreal import contract
 from photoreal.errors import ServeError
 from photoreal.serve.canary import canary
+from photoreal.serve.driver import check_gpu
 from photoreal.serve.environment import (
+    Installation,
     Wheel,
     check_environment,
     check_ports,
     free_ports,
     server_environment,
 )
-from photoreal.serve.repository import models_to_load
+from photoreal.serve.installation import check_backends, find_installation
+from photoreal.serve.repository import configured_backends, models_on_gpu, models_to_load
 
 BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
@@ -40,7 +44,8 @@ _MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
 class ServeSettings:
     """How to serve; `engine` None leaves the choice to the repository's config.
 
-    `style_cache` is how many bytes known styles may take; 0 keeps none.
+    `style_cache` is how many bytes known styles may take; 0 keeps none. `triton` is the folder
+    of an installed Triton, such as a container's; None takes the wheel's.
     """
 
     repository: Path = DEFAULT_REPOSITORY
@@ -53,6 +58,7 @@ class ServeSettings:
     style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
     admin_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
+    triton: Path | None = None
 
     def ports(self) -> dict[str, int]:
         """The three ports by name."""
@@ -86,6 +92,11 @@ def command_line(
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
     ]
     return arguments if settings.verbose else [*arguments, "--log-info=false"]
+
+
+def hide_keys(command: list[str]) -> list[str]:
+    """A command of `command_line` that can be shown."""
+    return [re.sub(r"^(--(?:http|grpc)-restricted-.*-key=).*", r"\1***", one) for one in command]
 
 
 class Server:
@@ -125,22 +136,42 @@ class Server:
     def start(self) -> None:
         """Check the machine and start the process; raises ServeError."""
         settings = self.settings
-        wheel = check_environment()
         models = models_to_load(settings.repository, settings.engine)
+        check_gpu(models_on_gpu(settings.repository, models))
         check_ports(settings.host, settings.ports())
-        self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
-        backends = assemble_backends(wheel, Path(self._folder.name))
+        triton = self._find_triton(models)
         extra = {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache)}
         if settings.engine:
             extra[contract.ENGINE_VARIABLE] = settings.engine
         self._process = subprocess.Popen(
-            command_line(settings, wheel.binary, backends, models),
-            env=server_environment(wheel, extra),
+            command_line(settings, triton.binary, triton.backends, models),
+            env=server_environment(triton, extra),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT if self._log else None,
             start_new_session=True,  # Ctrl-C reaches this process, which then stops the server
         )
+
+    def _find_triton(self, models: list[str]) -> Installation:
+        """The Triton that the settings name, or else the wheel's, laid out in a folder."""
+        if self.settings.triton is not None:
+            triton = find_installation(self.settings.triton)
+            check_backends(triton, configured_backends(self.settings.repository, models))
+            return triton
+        wheel = check_environment()
+        self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
+        backends = assemble_backends(wheel, Path(self._folder.name))
+        return Installation(wheel.binary, backends, wheel.libraries)
+
+    def command(self) -> list[str]:
+        """The command that `start` would run, with stars for its keys; raises ServeError."""
+        settings = self.settings
+        models = models_to_load(settings.repository, settings.engine)
+        try:
+            triton = self._find_triton(models)
+            return hide_keys(command_line(settings, triton.binary, triton.backends, models))
+        finally:
+            self.stop()
 
     def wait_ready(self, timeout_s: float = _READY_TIMEOUT_S) -> None:
         """Wait until a real request through every stage has been answered; raises ServeError."""
