@@ -21,7 +21,7 @@ def check_gpu(models: Sequence[str]) -> None:
     """Raise ServeError unless there is a GPU for the models, with a driver that is new enough."""
     if not models:
         return
-    instead = "give this machine or container a GPU, or: photoreal export --device cpu"
+    instead = "give it a GPU, or export for the CPU with: photoreal export --device cpu."
     wanted = f"{models[0]} and {len(models) - 1} more" if len(models) > 1 else models[0]
     try:
         cuda = ctypes.CDLL(_LIBRARY)

@@ -34,11 +34,14 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Installation:
-    """A Triton that is ready to be started: its program, its backends and its libraries."""
+    """A Triton that is ready to be started.
+
+    `libraries` is the folder of those that it needs; None where its image knows them itself.
+    """
 
     binary: Path
     backends: Path
-    libraries: Path
+    libraries: Path | None = None
 
 
 def check_environment() -> Wheel:
@@ -148,7 +151,11 @@ def server_environment(triton: Wheel | Installation, extra: Mapping[str, str]) -
 
     The backend's helpers find this virtual environment through PATH alone.
     """
-    libraries = [str(triton.libraries), str(_find_libpython())]
+    given, python = os.environ.get("LD_LIBRARY_PATH", ""), str(_find_libpython())
+    # An image has them in order: some of them have to come before those of the system.
+    libraries = [given, python]
+    if triton.libraries is not None:
+        libraries = [str(triton.libraries), python, given]
     return {
         # Feature maps of 100 MB come and go: huge pages take a thirtieth of the page faults.
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
@@ -157,7 +164,7 @@ def server_environment(triton: Wheel | Installation, extra: Mapping[str, str]) -
         "GOMP_SPINCOUNT": "1000",
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "LD_LIBRARY_PATH": _joined([*libraries, os.environ.get("LD_LIBRARY_PATH", "")]),
+        "LD_LIBRARY_PATH": _joined(libraries),
         **extra,
     }
 

@@ -33,7 +33,7 @@ def find_installation(folder: Path) -> Installation:
                 " cannot be run; expected a folder such as the container's own installation."
             )
     _check_python(stub)
-    return Installation(binary, folder / "backends", folder / "lib")
+    return Installation(binary, folder / "backends")
 
 
 def _check_python(stub: Path) -> None:
@@ -43,8 +43,8 @@ def _check_python(stub: Path) -> None:
     """
     found = _LIBPYTHON.search(stub.read_bytes())
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
-    theirs = found[1].decode() if found else "no Python that it names"
-    if theirs != ours:
+    theirs = f"Python {found[1].decode()}" if found else "no Python that it names"
+    if theirs != f"Python {ours}":
         raise ServeError(
             f"The Python backend in {stub.parent} runs {theirs} and this is Python {ours};"
             " install photoreal under the backend's version."
