@@ -51,11 +51,11 @@ def _check_python(stub: Path) -> None:
         )
 
 
-def check_backends(installation: Installation, backends: Mapping[str, str]) -> None:
-    """Raise ServeError when the backend of a model, given by name, is not installed."""
+def check_backends(triton: Installation, backends: Mapping[str, str]) -> None:
+    """Raise ServeError when the backend of a model, given by the model's name, is missing."""
     for model, backend in backends.items():
-        if not (installation.backends / backend).is_dir():
+        if not (triton.backends / backend).is_dir():
             raise ServeError(
-                f"The model {model} needs the backend {backend}, which the Triton in"
-                f" {installation.backends.parent} lacks; take an image that has it."
+                f"The model {model} needs the backend {backend}, which this Triton does not have;"
+                " NVIDIA's image has it."
             )

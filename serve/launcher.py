@@ -156,12 +156,13 @@ class Server:
         """The Triton that the settings name, or else the wheel's, laid out in a folder."""
         if self.settings.triton is not None:
             triton = find_installation(self.settings.triton)
-            check_backends(triton, configured_backends(self.settings.repository, models))
-            return triton
-        wheel = check_environment()
-        self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
-        backends = assemble_backends(wheel, Path(self._folder.name))
-        return Installation(wheel.binary, backends, wheel.libraries)
+        else:
+            wheel = check_environment()
+            self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
+            backends = assemble_backends(wheel, Path(self._folder.name))
+            triton = Installation(wheel.binary, backends, wheel.libraries)
+        check_backends(triton, configured_backends(self.settings.repository, models))
+        return triton
 
     def command(self) -> list[str]:
         """The command that `start` would run, with stars for its keys; raises ServeError."""

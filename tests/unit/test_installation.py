@@ -107,5 +107,7 @@ def test_only_the_runtime_is_needed(tree: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_backend_that_is_not_installed_is_named(tree: Path) -> None:
     installation = find_installation(tree)
     check_backends(installation, {"stylize": "python"})
-    with pytest.raises(ServeError, match="model segmenter needs the backend onnxruntime, which"):
+    with pytest.raises(
+        ServeError, match="model segmenter needs the backend onnxruntime, which this"
+    ):
         check_backends(installation, {"stylize": "python", "segmenter": "onnxruntime"})
