@@ -32,8 +32,6 @@ class Replica(ThreadingHTTPServer):
         replica = self
 
         class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 name = str(replica.server_port).encode()
