@@ -47,10 +47,12 @@ RUN photoreal serve --repository /models --print-command \
     && install -d -o 1000 -g 1000 /var/cache/photoreal/engines
 USER 1000:1000
 WORKDIR /
-EXPOSE 8000 8001 8002
-# A real inference: Triton's own health stays good when a model has died. Loading models takes up
-# to minutes, and TensorRT builds its engines at the first start.
-HEALTHCHECK --interval=30s --timeout=60s --start-period=20m --retries=3 \
-    CMD ["photoreal", "health", "--url", "localhost:8000"]
+EXPOSE 8000 8001 8002 8003
+# Asks the supervisor, which tries the server with real inferences and knows a busy one from one
+# that hangs: Triton's own health stays good when a model has died. Loading models takes up to
+# minutes, and TensorRT builds its engines at the first start.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20m --retries=3 \
+    CMD ["photoreal", "health", "--quick"]
 # The image's own entry point stays: it says when the driver is too old.
-CMD ["photoreal", "serve", "--repository", "/models", "--host", "0.0.0.0"]
+CMD ["photoreal", "serve", "--repository", "/models", "--host", "0.0.0.0", \
+     "--start-timeout", "1200"]

@@ -11,6 +11,7 @@ import click
 
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_VARIABLE
 from photoreal.serve.installation import TRITON_VARIABLE
+from photoreal.serve.launcher import READY_TIMEOUT_S
 
 
 @click.command()
@@ -47,6 +48,14 @@ from photoreal.serve.installation import TRITON_VARIABLE
     " NAME_mask.png beside NAME.jpg is its mask.",
 )
 @click.option(
+    "--start-timeout",
+    type=click.FloatRange(min=1),
+    default=READY_TIMEOUT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the models may take to load; TensorRT may build its engines then.",
+)
+@click.option(
     "--triton",
     type=click.Path(path_type=Path, file_okay=False),
     envvar=TRITON_VARIABLE,
@@ -66,6 +75,7 @@ def serve(
     metrics_port: int,
     style_cache: int,
     presets: Path | None,
+    start_timeout: float,
     triton: Path | None,
     verbose: bool,
     print_command: bool,
@@ -91,6 +101,7 @@ def serve(
         verbose,
         style_cache,
         triton=triton,
+        start_timeout_s=start_timeout,
     )
     if print_command:
         click.echo(shlex.join(Server(settings).command()))

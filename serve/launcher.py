@@ -36,7 +36,7 @@ BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
 _EXIT_TIMEOUT_S = 20
 _GROUP_END_S = 5.0
-_READY_TIMEOUT_S = 180.0
+READY_TIMEOUT_S = 180.0
 _MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
 
 
@@ -45,7 +45,8 @@ class ServeSettings:
     """How to serve; `engine` None leaves the choice to the repository's config.
 
     `style_cache` is how many bytes known styles may take; 0 keeps none. `triton` is the folder
-    of an installed Triton, such as a container's; None takes the wheel's.
+    of an installed Triton, such as a container's; None takes the wheel's. `start_timeout_s` is
+    how long models may take to load.
     """
 
     repository: Path = DEFAULT_REPOSITORY
@@ -59,6 +60,7 @@ class ServeSettings:
     admin_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
     triton: Path | None = None
+    start_timeout_s: float = READY_TIMEOUT_S
 
     def ports(self) -> dict[str, int]:
         """The three ports by name."""
@@ -139,7 +141,8 @@ class Server:
         models = models_to_load(settings.repository, settings.engine)
         check_gpu(models_on_gpu(settings.repository, models))
         check_ports(settings.host, settings.ports())
-        triton = self._find_triton(models)
+        self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
+        triton = self._find_triton(models, Path(self._folder.name))
         extra = {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache)}
         if settings.engine:
             extra[contract.ENGINE_VARIABLE] = settings.engine
@@ -152,15 +155,13 @@ class Server:
             start_new_session=True,  # Ctrl-C reaches this process, which then stops the server
         )
 
-    def _find_triton(self, models: list[str]) -> Installation:
-        """The Triton that the settings name, or else the wheel's, laid out in a folder."""
+    def _find_triton(self, models: list[str], folder: Path) -> Installation:
+        """The Triton that the settings name, or else the wheel's, laid out in `folder`."""
         if self.settings.triton is not None:
             triton = find_installation(self.settings.triton)
         else:
             wheel = check_environment()
-            self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
-            backends = assemble_backends(wheel, Path(self._folder.name))
-            triton = Installation(wheel.binary, backends, wheel.libraries)
+            triton = Installation(wheel.binary, assemble_backends(wheel, folder), wheel.libraries)
         check_backends(triton, configured_backends(self.settings.repository, models))
         return triton
 
@@ -168,14 +169,13 @@ class Server:
         """The command that `start` would run, with stars for its keys; raises ServeError."""
         settings = self.settings
         models = models_to_load(settings.repository, settings.engine)
-        try:
-            triton = self._find_triton(models)
+        with tempfile.TemporaryDirectory(prefix="photoreal-") as folder:
+            triton = self._find_triton(models, Path(folder))
             return hide_keys(command_line(settings, triton.binary, triton.backends, models))
-        finally:
-            self.stop()
 
-    def wait_ready(self, timeout_s: float = _READY_TIMEOUT_S) -> None:
+    def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until a real request through every stage has been answered; raises ServeError."""
+        timeout_s = self.settings.start_timeout_s if timeout_s is None else timeout_s
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if (code := self.poll()) is not None:

@@ -126,7 +126,7 @@ def test_its_folders_are_those_of_the_program(instructions: Instructions) -> Non
 
 
 @pytest.mark.skipif("health" not in SUBCOMMANDS, reason="this version has no photoreal health")
-def test_its_health_is_a_real_inference(
+def test_its_health_is_asked_of_the_supervisor(
     instructions: Instructions, parse_command: Callable[[Sequence[str]], click.Context]
 ) -> None:
     (check,) = _values(instructions, "HEALTHCHECK")
