@@ -38,9 +38,10 @@ RUN /opt/photoreal/bin/photoreal export --repository /models --device "${DEVICE}
 FROM nvcr.io/nvidia/tritonserver:${TRITON}
 COPY --from=build /opt/photoreal /opt/photoreal
 COPY --from=export /models /models
-# Triton's Python backend finds the packages through PATH.
+# Triton's Python backend finds the packages through PATH. CUDA keeps what it compiles at HOME.
 ENV PATH=/opt/photoreal/bin:${PATH} \
     PHOTOREAL_TRITON=/opt/tritonserver \
+    HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1
 # Ends the build with a sentence where Triton's Python is another one or a backend is missing.
 RUN photoreal serve --repository /models --print-command \
