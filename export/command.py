@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from photoreal.contract import UNPOOLS, Unpool
+from photoreal.export.acceleration import ACCELERATORS, DEVICES, ENGINE_CACHE
 
 
 @click.command()
@@ -33,6 +34,27 @@ from photoreal.contract import UNPOOLS, Unpool
 )
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
 @click.option("--tensorrt", is_flag=True, help="Build TensorRT engines (needs a GPU).")
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default=DEVICES[0],
+    show_default=True,
+    help="What the server will run the models on; none is needed to export them.",
+)
+@click.option(
+    "--accelerator",
+    type=click.Choice(ACCELERATORS),
+    default=ACCELERATORS[0],
+    show_default=True,
+    help="What ONNX Runtime takes on a GPU. tensorrt builds engines when the server starts.",
+)
+@click.option(
+    "--engine-cache",
+    metavar="FOLDER",
+    default=ENGINE_CACHE,
+    show_default=True,
+    help="Where the server keeps those engines.",
+)
 def export(
     repository: Path,
     weights: str,
@@ -40,6 +62,9 @@ def export(
     segmenter: str,
     precision: str,
     tensorrt: bool,
+    device: str,
+    accelerator: str,
+    engine_cache: str,
 ) -> None:
     """Write the networks as ONNX models into a Triton model repository.
 
@@ -49,7 +74,15 @@ def export(
     from photoreal.export import ExportSettings, export_repository
 
     settings = ExportSettings(
-        repository, weights, unpool, None if segmenter == "none" else segmenter, precision, tensorrt
+        repository,
+        weights,
+        unpool,
+        None if segmenter == "none" else segmenter,
+        precision,
+        tensorrt,
+        device,
+        accelerator,
+        engine_cache,
     )
     export_repository(settings, click.echo)
     click.echo(

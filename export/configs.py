@@ -3,40 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from photoreal.contract import (
     DEFAULT_MAX_SECONDS,
     ENGINE_PARAMETER,
     ENGINES,
     UNPOOL_PARAMETER,
+    WCT2,
     ModelSpec,
     TensorSpec,
     Unpool,
     models,
 )
+from photoreal.export.acceleration import Acceleration, optimization
 
 MODEL_FILES = {"python": "model.py", "onnxruntime": "model.onnx", "tensorrt": "model.plan"}
 # Native backends take the GPU where there is one; without a count every device gets instances.
 _KINDS = {"python": "KIND_CPU", "onnxruntime": "KIND_AUTO", "tensorrt": "KIND_GPU"}
+# Triton's Python backend otherwise copies every tensor to the CPU first.
+_STAY_ON_GPU = {"FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
 _HEADER = "# Generated from photoreal.contract by `photoreal export`.\n"
 
 
-def model_configs(unpool: Unpool = "cat5", *, tensorrt: bool = False) -> dict[str, str]:
+@dataclass(frozen=True)
+class Target:
+    """What the models are to run on.
+
+    `gpu`: the networks are models on the GPU and `wct2` calls them there; else everything may
+    run on a CPU. `tensorrt`: the networks are TensorRT engines, which need a GPU either way.
+    `acceleration`: how ONNX Runtime runs the networks on a GPU; None is its own kernels.
+    """
+
+    gpu: bool = False
+    tensorrt: bool = False
+    acceleration: Acceleration | None = None
+
+
+CPU = Target()
+
+
+def model_configs(unpool: Unpool = "cat5", target: Target = CPU) -> dict[str, str]:
     """Text of every model's config, by model name."""
     configs = {}
     for spec in models(unpool):
+        network = spec.backend == "onnxruntime"
         parameters = {}
-        if spec.name == "wct2":
+        if spec.name == WCT2.name:
             parameters = {ENGINE_PARAMETER: ENGINES[0], UNPOOL_PARAMETER: unpool}
-        if tensorrt and spec.backend == "onnxruntime":
+            if target.gpu:
+                parameters |= {ENGINE_PARAMETER: "bls", **_STAY_ON_GPU}
+        if network and target.tensorrt:
             spec = replace(spec, backend="tensorrt")
-        configs[spec.name] = model_config(spec, parameters)
+        kind = _KINDS[spec.backend]
+        if target.gpu and (network or spec.name == WCT2.name):
+            kind = "KIND_GPU"
+        further = ""
+        if spec.backend == "onnxruntime" and target.acceleration is not None:
+            further = optimization(spec, target.acceleration)
+        configs[spec.name] = model_config(spec, kind, parameters, further)
     return configs
 
 
-def model_config(spec: ModelSpec, parameters: Mapping[str, str]) -> str:
-    """Text of one config."""
+def model_config(spec: ModelSpec, kind: str, parameters: Mapping[str, str], further: str) -> str:
+    """Text of one config; `further` is what only this model has."""
     sections = [
         _HEADER + f'name: "{spec.name}"\nbackend: "{spec.backend}"',
         f"max_batch_size: {spec.max_batch_size}",
@@ -44,11 +74,12 @@ def model_config(spec: ModelSpec, parameters: Mapping[str, str]) -> str:
         *(_tensor("input", tensor) for tensor in spec.inputs),
         *(_tensor("output", tensor) for tensor in spec.outputs),
         *([_queue(spec.max_queue)] if spec.max_queue else []),
-        f"instance_group [{{ count: 1 kind: {_KINDS[spec.backend]} }}]",
+        f"instance_group [{{ count: 1 kind: {kind} }}]",
         *(
             f'parameters {{ key: "{key}" value: {{ string_value: "{value}" }} }}'
             for key, value in parameters.items()
         ),
+        *([further] if further else []),
     ]
     return "\n".join(sections) + "\n"
 

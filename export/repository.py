@@ -13,7 +13,8 @@ from torch import nn
 from photoreal import contract
 from photoreal.contract import ModelSpec, Unpool
 from photoreal.errors import ExportError
-from photoreal.export.configs import MODEL_FILES, model_configs
+from photoreal.export.acceleration import ACCELERATORS, DEVICES, ENGINE_CACHE, Acceleration
+from photoreal.export.configs import MODEL_FILES, Target, model_configs
 from photoreal.export.onnx import check_onnx, export_onnx
 from photoreal.export.tensorrt import build_engine, require_tensorrt
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel, Labels
@@ -37,6 +38,8 @@ class ExportSettings:
     `weights`: "builtin", "wct2" or a folder. `segmenter`: "default", "ade20k", a folder, or None
     for none.
     `precision`: "fp32" or "fp16" inside the models; their tensors are float32 either way.
+    `device`: "cpu" or "gpu", where the server is to run them. `accelerator`: "cuda" or "tensorrt",
+    what ONNX Runtime takes on a GPU; with the latter, engines are kept in `engine_cache`.
     """
 
     repository: Path
@@ -45,6 +48,20 @@ class ExportSettings:
     segmenter: str | None = DEFAULT_SEGMENTER
     precision: str = "fp32"
     tensorrt: bool = False
+    device: str = DEVICES[0]
+    accelerator: str = ACCELERATORS[0]
+    engine_cache: str = ENGINE_CACHE
+
+    def target(self) -> Target:
+        """What the configs are made for; raises ExportError when the choices exclude another."""
+        if self.accelerator == ACCELERATORS[0]:
+            return Target(self.device == "gpu", self.tensorrt)
+        if self.tensorrt or self.device != "gpu":
+            raise ExportError(
+                "The accelerator tensorrt runs ONNX models on a GPU; expected it with --device gpu"
+                " and without --tensorrt."
+            )
+        return Target(gpu=True, acceleration=Acceleration(self.precision, self.engine_cache))
 
 
 def export_repository(settings: ExportSettings, report: Callable[[str], None]) -> None:
@@ -53,6 +70,7 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
     Every file is made aside and moved into place at the end, so a failure leaves the
     repository as it was. Raises ExportError and WeightsError.
     """
+    target = settings.target()
     if settings.tensorrt:
         require_tensorrt()
     encoder, decoder = load_wct2(settings.weights, settings.unpool)
@@ -64,7 +82,7 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
     settings.repository.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.repository, prefix=".export-") as name:
         staged = Path(name)
-        _stage_configs(staged, settings)
+        _stage_configs(staged, settings.unpool, target)
         for spec, module in networks:
             report(_stage_network(staged, spec, module.eval(), settings))
         if class_names:
@@ -88,8 +106,8 @@ def _network_levels(encoder: Encoder, decoder: Decoder) -> Iterator[tuple[ModelS
         yield undo.spec, undo
 
 
-def _stage_configs(staged: Path, settings: ExportSettings) -> None:
-    for name, config in model_configs(settings.unpool, tensorrt=settings.tensorrt).items():
+def _stage_configs(staged: Path, unpool: Unpool, target: Target) -> None:
+    for name, config in model_configs(unpool, target).items():
         version = staged / name / "1"
         version.mkdir(parents=True)
         (staged / name / "config.pbtxt").write_text(config)

@@ -12,8 +12,11 @@ import torch
 from photoreal.contract import ModelSpec, TensorSpec
 from photoreal.errors import ExportError
 
-MIN_SIDE, BEST_SIDE, MAX_SIDE = 64, 1024, 2048
-"""Picture sides in pixels that an engine serves, and the one that it is tuned for."""
+MIN_SIDE, BEST_SIDE, MAX_SIDE = 16, 1024, 2048
+"""Picture sides in pixels that an engine serves, and the one that it is tuned for.
+
+The smallest is the server's own, at which it also tries whether it works.
+"""
 
 
 class Profile(NamedTuple):

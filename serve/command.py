@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ import click
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_VARIABLE
 from photoreal.serve.insight import Insight
 from photoreal.serve.insight_options import insight_options, narrators
+from photoreal.serve.installation import TRITON_VARIABLE
+from photoreal.serve.launcher import READY_TIMEOUT_S
 from photoreal.serve.limit_options import limit_options
 from photoreal.serve.security import Security
 from photoreal.serve.security_options import security_options
@@ -51,7 +54,25 @@ from photoreal.serve.security_options import security_options
     " NAME_mask.png beside NAME.jpg is its mask.",
 )
 @limit_options
+@click.option(
+    "--start-timeout",
+    type=click.FloatRange(min=1),
+    default=READY_TIMEOUT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the models may take to load; TensorRT may build its engines then.",
+)
+@click.option(
+    "--triton",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar=TRITON_VARIABLE,
+    help="Folder of an installed Triton, as /opt/tritonserver in NVIDIA's container. Default: the"
+    " wheel's.",
+)
 @click.option("--verbose", is_flag=True, help="Show all of the server's log.")
+@click.option(
+    "--print-command", is_flag=True, help="Print tritonserver's command line and run nothing."
+)
 @security_options
 @insight_options
 def serve(
@@ -63,10 +84,13 @@ def serve(
     metrics_port: int,
     style_cache: int,
     presets: Path | None,
+    start_timeout: float,
+    triton: Path | None,
     verbose: bool,
     limits: Mapping[str, str],
     security: Security,
     insight: Insight,
+    print_command: bool,
 ) -> None:
     """Run a Triton server with the style transfer models until Ctrl-C.
 
@@ -93,7 +117,12 @@ def serve(
         limits=limits,
         security=security,
         insight=insight,
+        triton=triton,
+        start_timeout_s=start_timeout,
     )
+    if print_command:
+        click.echo(shlex.join(Server(settings).command()))
+        return
     tell, show = narrators(insight)
     styles = find_presets(presets) if presets is not None else []
     server = Server(settings)

@@ -20,7 +20,7 @@ from pathlib import Path
 from photoreal.errors import ServeError
 from photoreal.serve.security import without_keys
 
-_INSTALL = "install it with: pip install 'photoreal[serve]'"
+_INSTALL = "install it with: pip install 'photoreal[{}]'"
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,22 @@ class Wheel:
     libraries: Path
 
 
+@dataclass(frozen=True)
+class Installation:
+    """A Triton that is ready to be started.
+
+    `libraries` is the folder of those that it needs; None where its image knows them itself.
+    """
+
+    binary: Path
+    backends: Path
+    libraries: Path | None = None
+
+
 def check_environment() -> Wheel:
     """Check machine, Python, packages and libraries; raises ServeError that says what to do."""
     check_platform(sys.platform, platform.machine())
-    _check_packages()
+    check_packages("torch", "onnxruntime", "pytriton")
     wheel = _find_wheel(sys.version_info[:2])
     _find_libpython()
     return wheel
@@ -51,10 +63,11 @@ def check_platform(system: str, machine: str) -> None:
         )
 
 
-def _check_packages() -> None:
-    for package in ("torch", "onnxruntime", "pytriton"):
+def check_packages(*packages: str, extra: str = "serve") -> None:
+    """Raise ServeError for a package of an extra that is missing, or an unusable numpy."""
+    for package in packages:
         if importlib.util.find_spec(package) is None:
-            raise ServeError(f"The package {package} is missing; {_INSTALL}.")
+            raise ServeError(f"The package {package} is missing; {_INSTALL.format(extra)}.")
     check_numpy(importlib.metadata.version("numpy"))
 
 
@@ -70,7 +83,7 @@ def check_numpy(version: str) -> None:
 def _find_wheel(python: tuple[int, int]) -> Wheel:
     spec = importlib.util.find_spec("pytriton")
     if spec is None or not spec.submodule_search_locations:
-        raise ServeError(f"The package nvidia-pytriton is missing; {_INSTALL}.")
+        raise ServeError(f"The package nvidia-pytriton is missing; {_INSTALL.format('serve')}.")
     package = Path(next(iter(spec.submodule_search_locations)))
     server = package / "tritonserver"
     version = ".".join(map(str, python))
@@ -93,7 +106,8 @@ def _find_libpython() -> Path:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     name = f"libpython{version}.so.1.0"
     configured = sysconfig.get_config_var("LIBDIR")
-    folders = [Path(folder) for folder in (configured, "/usr/lib/x86_64-linux-gnu") if folder]
+    system = f"/usr/lib/{sysconfig.get_config_var('MULTIARCH') or 'x86_64-linux-gnu'}"
+    folders = [Path(folder) for folder in (configured, system) if folder]
     for folder in (*folders, Path(sys.base_prefix) / "lib"):
         if (folder / name).exists():
             return folder
@@ -133,12 +147,16 @@ def free_ports(host: str, count: int) -> list[int]:
             one.close()
 
 
-def server_environment(wheel: Wheel, extra: Mapping[str, str]) -> dict[str, str]:
+def server_environment(triton: Wheel | Installation, extra: Mapping[str, str]) -> dict[str, str]:
     """Environment for the server's process.
 
     The backend's helpers find this virtual environment through PATH alone.
     """
-    libraries = [str(wheel.libraries), str(_find_libpython())]
+    given, python = os.environ.get("LD_LIBRARY_PATH", ""), str(_find_libpython())
+    # An image has them in order: some of them have to come before those of the system.
+    libraries = [given, python]
+    if triton.libraries is not None:
+        libraries = [str(triton.libraries), python, given]
     return {
         # Feature maps of 100 MB come and go: huge pages take a thirtieth of the page faults.
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
@@ -147,7 +165,7 @@ def server_environment(wheel: Wheel, extra: Mapping[str, str]) -> dict[str, str]
         "GOMP_SPINCOUNT": "1000",
         **without_keys(os.environ),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "LD_LIBRARY_PATH": _joined([*libraries, os.environ.get("LD_LIBRARY_PATH", "")]),
+        "LD_LIBRARY_PATH": _joined(libraries),
         **extra,
     }
 

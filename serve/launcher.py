@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -20,7 +21,9 @@ from typing import IO
 from photoreal import contract
 from photoreal.errors import ServeError
 from photoreal.serve.canary import canary
+from photoreal.serve.driver import check_gpu
 from photoreal.serve.environment import (
+    Installation,
     Wheel,
     check_environment,
     check_ports,
@@ -28,9 +31,10 @@ from photoreal.serve.environment import (
     server_environment,
 )
 from photoreal.serve.insight import Insight
+from photoreal.serve.installation import check_backends, find_installation
 from photoreal.serve.limits import settled
 from photoreal.serve.log_lines import rewrite_in_background
-from photoreal.serve.repository import models_to_load
+from photoreal.serve.repository import configured_backends, models_on_gpu, models_to_load
 from photoreal.serve.request_queue import with_queue
 from photoreal.serve.security import Security, admin_key
 
@@ -38,7 +42,7 @@ BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
 _EXIT_TIMEOUT_S = 20
 _GROUP_END_S = 5.0
-_READY_TIMEOUT_S = 180.0
+READY_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class ServeSettings:
     """How to serve; `engine` None leaves the choice to the repository's config.
 
     `style_cache` is how many bytes known styles may take; 0 keeps none. `limits` are environment
-    variables as `photoreal.serve.limits` lists them, in place of this process's own.
+    variables as `photoreal.serve.limits` lists them, in place of this process's own. `triton` is
+    the folder of an installed Triton, such as a container's; None takes the wheel's.
+    `start_timeout_s` is how long models may take to load.
     """
 
     repository: Path = DEFAULT_REPOSITORY
@@ -62,6 +68,8 @@ class ServeSettings:
     security: Security = field(default_factory=Security)
     insight: Insight = field(default_factory=Insight)
     shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
+    triton: Path | None = None
+    start_timeout_s: float = READY_TIMEOUT_S
 
     def ports(self) -> dict[str, int]:
         """The three ports by name."""
@@ -95,6 +103,11 @@ def command_line(
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
     ]
     return arguments if settings.verbose else [*arguments, "--log-info=false"]
+
+
+def hide_keys(command: list[str]) -> list[str]:
+    """A command of `command_line` that can be shown."""
+    return [re.sub(r"^(--(?:http|grpc)-restricted-.*-key=).*", r"\1***", one) for one in command]
 
 
 class Server:
@@ -137,11 +150,11 @@ class Server:
         settings = self.settings
         settings.security.check()
         settings.insight.check()
-        wheel = check_environment()
         models = models_to_load(settings.repository, settings.engine)
+        check_gpu(models_on_gpu(settings.repository, models))
         check_ports(settings.host, settings.ports())
         self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
-        backends = assemble_backends(wheel, Path(self._folder.name))
+        triton = self._find_triton(models, Path(self._folder.name))
         limits = settled({**os.environ, **settings.limits})
         served = with_queue(settings.repository, Path(self._folder.name), limits)
         extra = {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache), **limits}
@@ -149,19 +162,39 @@ class Server:
             extra[contract.ENGINE_VARIABLE] = settings.engine
         as_json = settings.insight.log_format == "json"
         self._process = subprocess.Popen(
-            command_line(replace(settings, repository=served), wheel.binary, backends, models),
-            env=server_environment(wheel, extra),
+            command_line(
+                replace(settings, repository=served), triton.binary, triton.backends, models
+            ),
+            env=server_environment(triton, extra),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if as_json else self._log,
             stderr=subprocess.STDOUT if as_json or self._log else None,
-            umask=0o077,  # photos pass through shared memory, which others could read
             start_new_session=True,  # Ctrl-C reaches this process, which then stops the server
         )
         if self._process.stdout is not None:
             self._rewriter = rewrite_in_background(self._process.stdout, self._log)
 
-    def wait_ready(self, timeout_s: float = _READY_TIMEOUT_S) -> None:
+    def _find_triton(self, models: list[str], folder: Path) -> Installation:
+        """The Triton that the settings name, or else the wheel's, laid out in `folder`."""
+        if self.settings.triton is not None:
+            triton = find_installation(self.settings.triton)
+        else:
+            wheel = check_environment()
+            triton = Installation(wheel.binary, assemble_backends(wheel, folder), wheel.libraries)
+        check_backends(triton, configured_backends(self.settings.repository, models))
+        return triton
+
+    def command(self) -> list[str]:
+        """The command that `start` would run, with stars for its keys; raises ServeError."""
+        settings = self.settings
+        models = models_to_load(settings.repository, settings.engine)
+        with tempfile.TemporaryDirectory(prefix="photoreal-") as folder:
+            triton = self._find_triton(models, Path(folder))
+            return hide_keys(command_line(settings, triton.binary, triton.backends, models))
+
+    def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until a real request through every stage has been answered; raises ServeError."""
+        timeout_s = self.settings.start_timeout_s if timeout_s is None else timeout_s
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if (code := self.poll()) is not None:

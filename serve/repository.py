@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import text_format
 from google.protobuf.json_format import MessageToJson
-from tritonclient.grpc.model_config_pb2 import ModelConfig
+from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
 from photoreal import contract
 from photoreal.errors import ServeError
@@ -45,12 +47,31 @@ def configured_engine(repository: Path) -> str:
 
     Raises ServeError when that is no engine or the config cannot be read.
     """
+    config = _read_config(repository, contract.WCT2.name)
+    return engine_name(MessageToJson(config, preserving_proto_field_name=True))
+
+
+def configured_backends(repository: Path, models: Iterable[str]) -> dict[str, str]:
+    """The backend of each model, by the model's name; raises ServeError."""
+    return {name: str(_read_config(repository, name).backend) for name in models}
+
+
+def models_on_gpu(repository: Path, models: Iterable[str]) -> list[str]:
+    """Those of the models that cannot do without a GPU; raises ServeError."""
+    kind = ModelInstanceGroup.KIND_GPU
+    return [
+        name
+        for name in models
+        if any(group.kind == kind for group in _read_config(repository, name).instance_group)
+    ]
+
+
+def _read_config(repository: Path, name: str) -> Any:
     try:
-        text = (repository / contract.WCT2.name / "config.pbtxt").read_text()
-        config = text_format.Parse(text, ModelConfig())
+        text = (repository / name / "config.pbtxt").read_text()
+        return text_format.Parse(text, ModelConfig())
     except (OSError, text_format.ParseError) as error:
         raise ServeError(
-            f"The config of {contract.WCT2.name} in {repository} cannot be read; make it anew with:"
+            f"The config of {name} in {repository} cannot be read; make it anew with:"
             f" photoreal export --repository {repository}"
         ) from error
-    return engine_name(MessageToJson(config, preserving_proto_field_name=True))

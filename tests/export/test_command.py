@@ -22,6 +22,9 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         "--segmenter",
         "--precision [fp32|fp16]",
         "--tensorrt",
+        "--device [cpu|gpu]",
+        "--accelerator [cuda|tensorrt]",
+        "--engine-cache",
     ):
         assert option in shown
 
@@ -46,8 +49,9 @@ def test_a_call_that_has_to_be_changed(
         (["--weights", "nowhere"], "There is no weight set or folder 'nowhere'."),
         (["--segmenter", "nowhere"], "There is no weight set or folder 'nowhere'."),
         (["--tensorrt"], "without --tensorrt."),
+        (["--accelerator", "tensorrt"], "with --device gpu and without --tensorrt."),
     ],
-    ids=["weights", "segmenter", "tensorrt"],
+    ids=["weights", "segmenter", "tensorrt", "accelerator"],
 )
 def test_a_failure_is_one_sentence_and_writes_nothing(
     arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -13,11 +13,12 @@ from photoreal import contract
 from photoreal.contract import ModelSpec, Unpool
 from photoreal.errors import ExportError, WeightsError
 from photoreal.export import ExportSettings, export_repository, repository
-from photoreal.export.configs import model_configs
+from photoreal.export.acceleration import Acceleration
+from photoreal.export.configs import Target, model_configs
 from photoreal.export.onnx import check_onnx
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.segmenter import Segmenter
-from photoreal.serve.repository import models_to_load
+from photoreal.serve.repository import models_on_gpu, models_to_load
 from photoreal.train.sources import CLASSES
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_bundle
@@ -257,3 +258,26 @@ def test_an_export_without_a_segmenter_leaves_none_from_before(
     assert [path.name for path in (folder / "segmenter").rglob("*") if path.is_file()] == [
         "config.pbtxt"
     ]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_repository_for_a_gpu_is_exported_without_one(folder: Path) -> None:
+    settings = ExportSettings(
+        folder, precision="fp16", device="gpu", accelerator="tensorrt", engine_cache="/engines"
+    )
+    export_repository(settings, _ignore)
+    expected = model_configs(target=Target(gpu=True, acceleration=Acceleration("fp16", "/engines")))
+    for name, text in expected.items():
+        assert (folder / name / "config.pbtxt").read_text() == text
+    assert models_on_gpu(folder, expected) == [name for name in expected if name != "stylize"]
+    export_repository(ExportSettings(folder), _ignore)
+    assert models_on_gpu(folder, expected) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_tensorrt_is_asked_for_in_one_of_two_ways(folder: Path) -> None:
+    for further in ({"tensorrt": True, "device": "gpu"}, {"device": "cpu"}):
+        settings = ExportSettings(folder, accelerator="tensorrt", **further)
+        with pytest.raises(ExportError, match="with --device gpu and without --tensorrt"):
+            export_repository(settings, _ignore)
+    assert not folder.exists()

@@ -22,6 +22,7 @@ from photoreal.export.tensorrt import (
     profiles,
     require_tensorrt,
 )
+from photoreal.preprocess import Limits
 
 
 @pytest.mark.parametrize("unpool", UNPOOLS)
@@ -184,3 +185,8 @@ def test_without_the_package_or_a_gpu_the_sentence_says_what_to_do(
     with pytest.raises(ExportError, match=r"built on the GPU .*none here; .*without") as no:
         require_tensorrt()
     check_sentence(no.value)
+
+
+def test_engines_serve_the_smallest_pictures_that_the_server_takes() -> None:
+    """It also finds out with a small one whether it works."""
+    assert Limits().min_size >= MIN_SIDE

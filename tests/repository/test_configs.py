@@ -11,7 +11,9 @@ from tritonclient.grpc import model_config_pb2
 
 from photoreal import contract
 from photoreal.contract import UNPOOLS, ModelSpec, TensorSpec, Unpool
-from photoreal.export.configs import MODEL_FILES, model_configs
+from photoreal.export.acceleration import Acceleration
+from photoreal.export.configs import MODEL_FILES, Target, model_configs
+from photoreal.export.tensorrt import MAX_SIDE, MIN_SIDE
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 MODELS = contract.models()
@@ -120,7 +122,8 @@ def test_text_is_the_generated_one(spec: ModelSpec) -> None:
 @pytest.mark.parametrize("unpool", UNPOOLS)
 def test_configs_of_other_exports(unpool: Unpool, tensorrt: bool) -> None:
     configs = {
-        name: _parsed(text) for name, text in model_configs(unpool, tensorrt=tensorrt).items()
+        name: _parsed(text)
+        for name, text in model_configs(unpool, Target(tensorrt=tensorrt)).items()
     }
     assert configs["wct2"].parameters["unpool"].string_value == unpool
     kinds = model_config_pb2.ModelInstanceGroup
@@ -135,6 +138,51 @@ def test_configs_of_other_exports(unpool: Unpool, tensorrt: bool) -> None:
             assert config.instance_group[0].kind == kinds.KIND_GPU
     skips = {len(configs[f"wct2_decoder_{level}"].input) for level in (2, 3, 4)}
     assert skips == {5 if unpool == "cat5" else 4}
+
+
+@pytest.mark.parametrize("tensorrt", [False, True])
+def test_on_a_gpu_the_networks_are_models_there_and_wct2_calls_them(tensorrt: bool) -> None:
+    kinds = model_config_pb2.ModelInstanceGroup
+    for name, text in model_configs(target=Target(gpu=True, tensorrt=tensorrt)).items():
+        config = _parsed(text)
+        (group,) = config.instance_group
+        # Photos are decoded on the CPU.
+        assert group.kind == (kinds.KIND_CPU if name == "stylize" else kinds.KIND_GPU)
+        assert group.count == 1
+        found = {key: value.string_value for key, value in config.parameters.items()}
+        expected = {"engine": "bls", "unpool": "cat5", "FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
+        assert found == (expected if name == "wct2" else {})
+        assert not config.HasField("optimization")
+
+
+@pytest.mark.parametrize("unpool", UNPOOLS)
+def test_tensorrt_inside_onnx_runtime(unpool: Unpool) -> None:
+    target = Target(gpu=True, acceleration=Acceleration("fp16", "/cache"))
+    configs = {name: _parsed(text) for name, text in model_configs(unpool, target).items()}
+    for spec in contract.models(unpool):
+        accelerators = configs[spec.name].optimization.execution_accelerators
+        if spec.backend == "python":
+            assert not configs[spec.name].HasField("optimization")
+            continue
+        assert not accelerators.cpu_execution_accelerator
+        (accelerator,) = accelerators.gpu_execution_accelerator
+        assert accelerator.name == "tensorrt"
+        found = dict(accelerator.parameters)
+        shapes = {kind: found.pop(f"trt_profile_{kind}_shapes") for kind in ("min", "opt", "max")}
+        assert found == {
+            "precision_mode": "FP16",
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": "/cache",
+            "trt_engine_cache_prefix": spec.name,  # one folder serves every model
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": "/cache",
+        }
+        for text in shapes.values():
+            assert [one.split(":")[0] for one in text.split(",")] == spec.input_names()
+        if spec.name in ("wct2_encoder_1", "segmenter"):
+            (name,) = spec.input_names()
+            assert shapes["min"] == f"{name}:1x3x{MIN_SIDE}x{MIN_SIDE}"
+            assert shapes["max"] == f"{name}:4x3x{MAX_SIDE}x{MAX_SIDE}"
 
 
 def test_levels_fit_together() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from photoreal import contract
 from photoreal.errors import ServeError
-from photoreal.export.configs import model_configs
+from photoreal.export.configs import Target, model_configs
 from photoreal.serve import launcher
 from photoreal.serve.adapter import is_exported
 from photoreal.serve.canary import canary
@@ -220,6 +220,48 @@ def test_backends_are_the_wheel_s_with_the_right_stub_and_our_own(
     source = Path(__file__).parents[2] / "serve" / "backends" / "onnxruntime" / "model.py"
     assert own.read_text() == source.read_text()
     assert own.resolve() == source.resolve()
+
+
+def test_a_backend_that_the_wheel_lacks_is_named(
+    wheel: Wheel, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "check_environment", lambda: wheel)
+    http, grpc, metrics = free_ports("127.0.0.1", 3)
+    settings = ServeSettings(repository, http_port=http, grpc_port=grpc, metrics_port=metrics)
+    config = repository / "wct2" / "config.pbtxt"
+    config.write_text(config.read_text().replace('"python"', '"tensorrt"'))
+    with pytest.raises(ServeError, match="model wct2 needs the backend tensorrt, which this"):
+        Server(settings).__enter__()
+
+
+def test_models_for_a_gpu_are_not_started_without_one(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in model_configs(target=Target(gpu=True)).items():
+        (repository / name / "config.pbtxt").write_text(text)
+    _export(repository, *LEVELS)
+    asked: list[list[str]] = []
+
+    def refuse(models: list[str]) -> None:
+        asked.append(models)
+        raise ServeError("There is no GPU.")
+
+    monkeypatch.setattr(launcher, "check_gpu", refuse)
+    with pytest.raises(ServeError, match="no GPU"):
+        Server(ServeSettings(repository)).start()
+    assert asked == [["wct2", *LEVELS]]
+
+
+def test_a_command_can_be_shown_without_its_keys(
+    wheel: Wheel, repository: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "check_environment", lambda: wheel)
+    settings = ServeSettings(repository)
+    shown = Server(settings).command()
+    assert shown[0] == str(wheel.binary)
+    assert settings.admin_key not in " ".join(shown)
+    assert len([one for one in shown if one.endswith(":admin-key=***")]) == 2
+    assert not list(temporary.iterdir())
 
 
 # --- the process ---------------------------------------------------------------------------

@@ -1,0 +1,164 @@
+"""The image: what it copies, starts and pins."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import click
+import pytest
+from docker.utils import exclude_paths
+from dockerfile_parse import DockerfileParser
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from photoreal.cli import SUBCOMMANDS
+from photoreal.export.acceleration import ENGINE_CACHE
+from photoreal.serve.installation import TRITON_VARIABLE
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    tomllib = pytest.importorskip("tomli")
+
+Instructions = list[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def instructions(root: Path) -> Instructions:
+    """Every instruction with its value, in order."""
+    structure = DockerfileParser(str(root / "Dockerfile")).structure
+    return [(one["instruction"], one["value"]) for one in structure]
+
+
+@pytest.fixture(scope="module")
+def sent(root: Path) -> set[str]:
+    """Files that the build gets to see."""
+    patterns = [
+        line
+        for line in (root / ".dockerignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    return {path for path in exclude_paths(str(root), patterns) if (root / path).is_file()}
+
+
+def _values(instructions: Instructions, name: str) -> list[str]:
+    return [value for instruction, value in instructions if instruction == name]
+
+
+def test_it_is_written_as_it_should_be(root: Path) -> None:
+    linter = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([linter, root / "Dockerfile"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_is_copied_is_there_and_sent(
+    instructions: Instructions, root: Path, sent: set[str]
+) -> None:
+    copied = []
+    for value in _values(instructions, "COPY"):
+        *sources, _ = shlex.split(value)
+        if not sources[0].startswith("--from="):
+            copied += sources
+    assert len(copied) == len(set(copied)) >= 11
+    for source in copied:
+        assert (root / source).exists()
+        assert any(file == source or file.startswith(f"{source}/") for file in sent), source
+    # And nothing that is sent is left lying.
+    assert {file.split("/")[0] for file in sent} <= {*copied, "Dockerfile", ".dockerignore"}
+
+
+def test_every_package_is_copied(sent: set[str], root: Path) -> None:
+    settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+    for folder in settings["package-dir"].values():
+        tracked = subprocess.run(
+            ["git", "ls-files", folder], cwd=root, capture_output=True, text=True, check=True
+        ).stdout.split()
+        assert tracked
+        assert set(tracked) <= sent
+
+
+def test_no_built_model_and_nothing_private_is_sent(sent: set[str]) -> None:
+    assert not [file for file in sent if Path(file).suffix in (".onnx", ".plan", ".pt", ".pyc")]
+    assert not [file for file in sent if file.startswith((".git", ".venv", ".env", "tests"))]
+
+
+def test_the_release_is_pinned_once(
+    instructions: Instructions, check_pinned: Callable[[str], None]
+) -> None:
+    (release,) = [
+        value.removeprefix("TRITON=")
+        for value in _values(instructions, "ARG")
+        if value.startswith("TRITON=")
+    ]
+    for value in _values(instructions, "FROM"):
+        image = value.split(" AS ")[0]
+        if ":" in image:
+            assert image == "nvcr.io/nvidia/tritonserver:${TRITON}"
+            check_pinned(image.replace("${TRITON}", release))
+    # Earlier ones let code in through the Python backend.
+    assert tuple(map(int, release.split("-")[0].split("."))) >= (25, 7)
+
+
+def test_it_starts_the_server_as_a_user_without_rights(
+    instructions: Instructions, parse_command: Callable[[Sequence[str]], click.Context]
+) -> None:
+    (command,) = _values(instructions, "CMD")
+    options = parse_command(json.loads(command)).params
+    assert str(options["repository"]) == "/models"
+    assert options["host"] == "0.0.0.0"  # noqa: S104 (a container's own network)
+    last = [name for name, _ in instructions].index("USER")
+    assert _values(instructions[last:], "USER") == ["1000:1000"]
+    assert not _values(instructions[last:], "RUN")
+
+
+def test_its_folders_are_those_of_the_program(instructions: Instructions) -> None:
+    (environment,) = _values(instructions, "ENV")
+    assert f"{TRITON_VARIABLE}=/opt/tritonserver" in environment
+    assert "PATH=/opt/photoreal/bin:${PATH}" in environment
+    (final,) = [run for run in _values(instructions, "RUN") if "install -d" in run]
+    assert final.endswith(f"install -d -o 1000 -g 1000 {ENGINE_CACHE}")
+
+
+@pytest.mark.skipif("health" not in SUBCOMMANDS, reason="this version has no photoreal health")
+def test_its_health_is_asked_of_the_supervisor(
+    instructions: Instructions, parse_command: Callable[[Sequence[str]], click.Context]
+) -> None:
+    (check,) = _values(instructions, "HEALTHCHECK")
+    parse_command(json.loads(check.partition("CMD ")[2]))
+
+
+@pytest.mark.parametrize("extra", ["runtime", "export"])
+def test_everything_that_it_installs_is_pinned(extra: str, root: Path) -> None:
+    pins = {}
+    for line in (root / "constraints.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            pin = Requirement(line)
+            pins[canonicalize_name(pin.name)] = str(pin.specifier).removeprefix("==")
+    needed = list(_needed(Requirement(f"photoreal[{extra}]"), set()))
+    assert len(needed) > 10
+    for requirement in needed:
+        version = pins.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement.name} has no pin"
+        assert requirement.specifier.contains(version, prereleases=True), requirement
+    assert "nvidia-pytriton" not in {requirement.name for requirement in needed}
+
+
+def _needed(requirement: Requirement, seen: set[str]) -> Iterator[Requirement]:
+    """What a requirement brings with it, as far as it is installed here."""
+    extras = ["", *sorted(requirement.extras)]
+    for text in importlib.metadata.requires(requirement.name) or []:
+        found = Requirement(text)
+        if found.marker and not any(found.marker.evaluate({"extra": extra}) for extra in extras):
+            continue
+        if canonicalize_name(found.name) != "photoreal":
+            yield found
+        key = f"{canonicalize_name(found.name)}{sorted(found.extras)}"
+        if key not in seen:
+            seen.add(key)
+            yield from _needed(found, seen)
