@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,8 +17,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from photoreal.contract import ENGINE_PARAMETER, ENGINE_VARIABLE, ENGINES, ModelSpec
+from photoreal.contract import (
+    ENGINE_PARAMETER,
+    ENGINE_VARIABLE,
+    ENGINES,
+    SEGMENTER,
+    SEGMENTER_CLASSES_FILE,
+    ModelSpec,
+)
 from photoreal.errors import InvalidRequest, ServeError
+from photoreal.serve.log_lines import request_line, shown_id
+from photoreal.serve.metrics import RequestMetrics
 
 Array = npt.NDArray[Any]
 
@@ -27,7 +37,11 @@ class ModelFailed(ServeError):
 
 
 def answer(
-    triton: Any, model: ModelSpec, requests: Sequence[Any], serve: Callable[[Any], dict[str, Array]]
+    triton: Any,
+    model: ModelSpec,
+    requests: Sequence[Any],
+    serve: Callable[[Any], dict[str, Array]],
+    metrics: RequestMetrics,
 ) -> list[Any]:
     """Answer each request by itself: one bad request gives one error.
 
@@ -35,25 +49,38 @@ def answer(
     with a sentence that tells nothing of the server; the traceback goes to the server's log
     with the request's id.
     """
-    return [_answer_one(triton, model, request, serve) for request in requests]
+    return [_answer_one(triton, model, request, serve, metrics) for request in requests]
 
 
 def _answer_one(
-    triton: Any, model: ModelSpec, request: Any, serve: Callable[[Any], dict[str, Array]]
+    triton: Any,
+    model: ModelSpec,
+    request: Any,
+    serve: Callable[[Any], dict[str, Array]],
+    metrics: RequestMetrics,
 ) -> Any:
+    start = time.perf_counter()
+
+    def line(words: str) -> str:
+        return request_line(model.name, request.request_id(), words)
+
     try:
         outputs = serve(request)
         tensors = [triton.Tensor(name, outputs[name]) for name in model.output_names()]
+        metrics.succeeded()
+        triton.Logger.log_info(line(f"answered in {time.perf_counter() - start:.3f} s"))
         return triton.InferenceResponse(output_tensors=tensors)
     except InvalidRequest as error:
+        metrics.ended_in(error)
+        triton.Logger.log_info(line(f"refused: {error}"))
         failure = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)
-    except Exception:  # noqa: BLE001 (the boundary: nothing may leave but a response)
-        name = request.request_id() or "without id"
-        triton.Logger.log_error(f"{model.name}: request {name}: {traceback.format_exc()}")
-        failure = triton.TritonError(
-            f"{model.name} failed on a request that looks valid; the server's log tells why.",
-            triton.TritonError.INTERNAL,
-        )
+    except Exception as error:  # noqa: BLE001 (the boundary: nothing may leave but a response)
+        metrics.ended_in(error)
+        triton.Logger.log_error(line(traceback.format_exc()))
+        shown = shown_id(request.request_id())
+        sentence = f"{model.name} failed on a request that looks valid; the server's log tells why"
+        sentence += f" under {shown}." if shown else "."
+        failure = triton.TritonError(sentence, triton.TritonError.INTERNAL)
     return triton.InferenceResponse(error=failure)
 
 
@@ -111,23 +138,35 @@ def is_exported(repository: Path, name: str) -> bool:
     return any((repository / name / "1" / f"model.{kind}").exists() for kind in ("onnx", "plan"))
 
 
+def segmenter_classes(repository: Path) -> tuple[str, ...]:
+    """Names of the segmenter's classes; none where no segmenter has been exported."""
+    if not is_exported(repository, SEGMENTER.name):
+        return ()
+    listing = repository / SEGMENTER.name / SEGMENTER_CLASSES_FILE
+    return tuple(listing.read_text().splitlines())
+
+
 def call_model(
     triton: Any,
     model: ModelSpec,
     inputs: dict[str, Array],
-    request_id: str = "",
+    parent: Any = None,
     outputs: Sequence[str] = (),
 ) -> dict[str, Array]:
     """Call another model of this server and return the outputs that are named, or else all.
 
-    Raises ModelFailed.
+    The call carries the id of the request `parent`, for whose sake it is made, and belongs to
+    its trace. Raises ModelFailed.
     """
+    origin = {}
+    if parent is not None:
+        origin = {"request_id": parent.request_id(), "trace": parent.trace()}
     wanted = list(outputs) or model.output_names()
     request = triton.InferenceRequest(
         model_name=model.name,
-        request_id=request_id,
         requested_output_names=wanted,
         inputs=[triton.Tensor(name, value) for name, value in inputs.items()],
+        **origin,
     )
     response = request.exec()
     if response.has_error():

@@ -11,10 +11,11 @@ from photoreal.client import ClientError, StyleTransferClient
 _SIDE = 32
 
 
-def canary(http_url: str, timeout_s: float) -> bool:
+def canary(http_url: str, timeout_s: float, api_key: str | None = None) -> bool:
     """Whether a small request through every stage is answered with a picture in time."""
     try:
-        with StyleTransferClient(http_url, timeout=max(timeout_s, 0.1)) as client:
+        timeout_s = max(timeout_s, 0.1)
+        with StyleTransferClient(http_url, timeout=timeout_s, api_key=api_key) as client:
             photo = _photo()
             return client.ready() and client.stylize(photo, photo, size=_SIDE).png != b""
     except ClientError:

@@ -9,6 +9,10 @@ from types import FrameType
 import click
 
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_VARIABLE
+from photoreal.serve.insight import Insight
+from photoreal.serve.insight_options import insight_options, narrators
+from photoreal.serve.security import Security
+from photoreal.serve.security_options import security_options
 
 
 @click.command()
@@ -45,6 +49,8 @@ from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_V
     " NAME_mask.png beside NAME.jpg is its mask.",
 )
 @click.option("--verbose", is_flag=True, help="Show all of the server's log.")
+@security_options
+@insight_options
 def serve(
     repository: Path,
     engine: str | None,
@@ -55,10 +61,14 @@ def serve(
     style_cache: int,
     presets: Path | None,
     verbose: bool,
+    security: Security,
+    insight: Insight,
 ) -> None:
     """Run a Triton server with the style transfer models until Ctrl-C.
 
-    It is reachable from this machine only unless --host says otherwise.
+    It is reachable from this machine only unless --host says otherwise. With PHOTOREAL_API_KEY in
+    the environment, inference asks for that key; PHOTOREAL_ADMIN_KEY is the key of the management
+    endpoints, which is made up unless given.
     """
     from photoreal.client import StyleTransferClient
     from photoreal.client.warm import find_presets, warm_styles
@@ -68,22 +78,34 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     settings = ServeSettings(
-        repository, engine, host, http_port, grpc_port, metrics_port, verbose, style_cache
+        repository,
+        engine,
+        host,
+        http_port,
+        grpc_port,
+        metrics_port,
+        verbose,
+        style_cache,
+        security=security,
+        insight=insight,
     )
+    tell, show = narrators(insight)
     styles = find_presets(presets) if presets is not None else []
     server = Server(settings)
     try:
-        click.echo("Starting Triton ...", err=True)
+        if warning := security.warning(host):
+            tell(warning)
+        tell("Starting Triton ...")
         with server:
-            click.echo(f"Ready.\n  HTTP     {server.http_url}\n  gRPC     {server.grpc_url}")
-            click.echo(f"  metrics  {server.metrics_url}\nCtrl-C stops the server.")
+            show(f"Ready.\n  HTTP     {server.http_url}\n  gRPC     {server.grpc_url}")
+            show(f"  metrics  {server.metrics_url}\nCtrl-C stops the server.")
             if styles:
-                with StyleTransferClient(server.http_url) as client:
-                    warm_styles(client, styles, click.echo)
+                with StyleTransferClient(server.http_url, api_key=security.api_key) as client:
+                    warm_styles(client, styles, show)
             code = server.wait()
             raise ServeError(f"The server stopped by itself (exit code {code}).")
     except KeyboardInterrupt:
-        click.echo("Stopped.", err=True)
+        tell("Stopped.")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

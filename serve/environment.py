@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from photoreal.errors import ServeError
+from photoreal.serve.security import without_keys
 
 _INSTALL = "install it with: pip install 'photoreal[serve]'"
 
@@ -144,7 +145,7 @@ def server_environment(wheel: Wheel, extra: Mapping[str, str]) -> dict[str, str]
         # Threads that wait spin briefly, then sleep: other processes' work does not starve behind
         # them, and the many short waits inside an eigen-decomposition stay cheap.
         "GOMP_SPINCOUNT": "1000",
-        **os.environ,
+        **without_keys(os.environ),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "LD_LIBRARY_PATH": _joined([*libraries, os.environ.get("LD_LIBRARY_PATH", "")]),
         **extra,

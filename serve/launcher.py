@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,14 +27,16 @@ from photoreal.serve.environment import (
     free_ports,
     server_environment,
 )
+from photoreal.serve.insight import Insight
+from photoreal.serve.log_lines import rewrite_in_background
 from photoreal.serve.repository import models_to_load
+from photoreal.serve.security import Security, admin_key
 
 BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
 _EXIT_TIMEOUT_S = 20
 _GROUP_END_S = 5.0
 _READY_TIMEOUT_S = 180.0
-_MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class ServeSettings:
     metrics_port: int = 8002
     verbose: bool = False
     style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
-    admin_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    admin_key: str = field(default_factory=admin_key, repr=False)
+    security: Security = field(default_factory=Security)
+    insight: Insight = field(default_factory=Insight)
     shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
 
     def ports(self) -> dict[str, int]:
@@ -66,7 +71,7 @@ def command_line(
 
     Only what is needed is loaded, and management needs a key: a load call may carry code.
     """
-    host, key = settings.host, f"admin-key={settings.admin_key}"
+    host = settings.host
     arguments = [
         str(binary),
         f"--model-repository={settings.repository.resolve()}",
@@ -80,8 +85,8 @@ def command_line(
         f"--http-port={settings.http_port}",
         f"--grpc-port={settings.grpc_port}",
         f"--metrics-port={settings.metrics_port}",
-        f"--http-restricted-api={','.join(_MANAGEMENT)}:{key}",
-        f"--grpc-restricted-protocol={','.join(_MANAGEMENT)}:{key}",
+        *settings.security.arguments(settings.admin_key),
+        *settings.insight.arguments(),
         f"--backend-config=python,shm-region-prefix-name={settings.shm_prefix}",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
     ]
@@ -99,6 +104,7 @@ class Server:
         self._log = log
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._rewriter: threading.Thread | None = None
 
     @property
     def http_url(self) -> str:
@@ -125,6 +131,8 @@ class Server:
     def start(self) -> None:
         """Check the machine and start the process; raises ServeError."""
         settings = self.settings
+        settings.security.check()
+        settings.insight.check()
         wheel = check_environment()
         models = models_to_load(settings.repository, settings.engine)
         check_ports(settings.host, settings.ports())
@@ -133,14 +141,17 @@ class Server:
         extra = {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache)}
         if settings.engine:
             extra[contract.ENGINE_VARIABLE] = settings.engine
+        as_json = settings.insight.log_format == "json"
         self._process = subprocess.Popen(
             command_line(settings, wheel.binary, backends, models),
             env=server_environment(wheel, extra),
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT if self._log else None,
+            stdout=subprocess.PIPE if as_json else self._log,
+            stderr=subprocess.STDOUT if as_json or self._log else None,
             start_new_session=True,  # Ctrl-C reaches this process, which then stops the server
         )
+        if self._process.stdout is not None:
+            self._rewriter = rewrite_in_background(self._process.stdout, self._log)
 
     def wait_ready(self, timeout_s: float = _READY_TIMEOUT_S) -> None:
         """Wait until a real request through every stage has been answered; raises ServeError."""
@@ -150,7 +161,8 @@ class Server:
                 raise ServeError(
                     f"The server stopped while starting (exit code {code}); its log tells why."
                 )
-            if canary(self.http_url, deadline - time.monotonic()):
+            key = self.settings.security.api_key
+            if canary(self.http_url, deadline - time.monotonic(), key):
                 return
             time.sleep(0.2)
         raise ServeError(
@@ -179,6 +191,9 @@ class Server:
             _await_end_of_group(process.pid)
             for leftover in Path("/dev/shm").glob(f"{self.settings.shm_prefix}*"):  # noqa: S108
                 leftover.unlink(missing_ok=True)
+        if self._rewriter is not None:
+            self._rewriter.join(_GROUP_END_S)  # the last lines
+            self._rewriter = None
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None

@@ -68,12 +68,14 @@ class StylizeResponse:
     """The stylized photo as PNG, the label maps that were used, and a report as JSON.
 
     The photo has the working size; label maps are gray PNGs at the size of their photos.
+    `seconds` are those of the report, by stage.
     """
 
     image: bytes
     content_labels: bytes
     style_labels: bytes
     report: str
+    seconds: dict[str, float]
 
 
 class Transferred(NamedTuple):
@@ -195,9 +197,10 @@ def stylize(request: StylizeRequest, models: Models, limits: Limits) -> StylizeR
         for role, used in (("content", found.content), ("style", found.style))
     ]
     watch.lap("encode")
-    report = _report(found, watch.total())
+    seconds = watch.total()
+    report = _report(found, seconds)
     report["style"] = "cached" if result.style_cached else "measured"
-    return StylizeResponse(image, labels[0], labels[1], json.dumps(report))
+    return StylizeResponse(image, labels[0], labels[1], json.dumps(report), seconds)
 
 
 def _decode_masks(

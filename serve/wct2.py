@@ -42,6 +42,11 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
     return NetworkEngine(*networks)
 
 
+def engine_for(engine: Engine, request: Any) -> Engine:
+    """The engine for one request: calls to other models carry its id and belong to its trace."""
+    return engine.serving(request) if isinstance(engine, BlsEngine) else engine
+
+
 def serve_wct2(inputs: dict[str, Array], engine: Engine, cache: StyleCache) -> dict[str, Array]:
     """Transfer one pair; raises InvalidOption when the inputs do not belong together."""
     content, style = (_picture(inputs, role) for role in ("CONTENT", "STYLE"))

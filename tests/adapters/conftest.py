@@ -78,36 +78,56 @@ class Request:
     ) -> None:
         self.tensors = {name: Tensor(name, array) for name, array in tensors.items()}
         self._id, self._outputs = request_id, list(outputs)
+        self._trace = object()
 
     def request_id(self) -> str:
         return self._id
+
+    def trace(self) -> object:
+        return self._trace
 
     def requested_output_names(self) -> list[str]:
         return self._outputs
 
 
-class MetricFamily:
-    """Metrics that nobody reads, and their values."""
+class Metric:
+    """One value, and what was observed."""
 
-    COUNTER, GAUGE = range(2)
+    def __init__(self, labels: dict[str, str], buckets: Sequence[float] = ()) -> None:
+        self.labels, self.buckets = labels, list(buckets)
+        self.observed: list[float] = []
+        self._value = 0.0
+
+    def increment(self, by: float) -> None:
+        self._value += by
+
+    def set(self, value: float) -> None:
+        self._value = value
+
+    def observe(self, value: float) -> None:
+        self.observed.append(value)
+
+    def value(self) -> float:
+        return self._value
+
+
+class MetricFamily:
+    """Metrics and their values; `made` holds every one by name."""
+
+    COUNTER, GAUGE, HISTOGRAM = range(3)
+    made: dict[str, list[Metric]] = {}  # noqa: RUF012 (cleared for each test)
 
     def __init__(self, *, name: str, description: str, kind: int) -> None:
-        self.name = name
+        self._metrics = self.made.setdefault(name, [])
 
-    class Metric:
-        """One value."""
+    def Metric(self, **how: Any) -> Metric:  # noqa: N802 (Triton's name)
+        self._metrics.append(Metric(**how))
+        return self._metrics[-1]
 
-        def __init__(self, labels: dict[str, str]) -> None:
-            self._value = 0.0
-
-        def increment(self, by: float) -> None:
-            self._value += by
-
-        def set(self, value: float) -> None:
-            self._value = value
-
-        def value(self) -> float:
-            return self._value
+    @classmethod
+    def values(cls, name: str) -> dict[tuple[str, ...], float]:
+        """The values of a family that are not 0, by the values of their labels."""
+        return {tuple(one.labels.values()): one.value() for one in cls.made[name] if one.value()}
 
 
 class FakeTriton(ModuleType):
@@ -119,9 +139,12 @@ class FakeTriton(ModuleType):
         self.TritonError, self.InferenceResponse = TritonError, InferenceResponse
         self.models: dict[str, Model] = {}
         self.MetricFamily = MetricFamily
+        MetricFamily.made.clear()
         self.calls: list[tuple[str, dict[str, Array], str]] = []
         self.asked: list[list[str]] = []
+        self.traces: list[object] = []
         self.errors: list[str] = []
+        self.infos: list[str] = []
         server = self
 
         class InferenceRequest:
@@ -131,10 +154,12 @@ class FakeTriton(ModuleType):
                 self,
                 *,
                 model_name: str,
-                request_id: str,
                 requested_output_names: list[str],
                 inputs: list[Tensor],
+                request_id: str = "",
+                trace: object = None,
             ) -> None:
+                server.traces.append(trace)
                 self._model, self._id, self._wanted = model_name, request_id, requested_output_names
                 self._inputs = {tensor.name(): tensor.as_numpy() for tensor in inputs}
 
@@ -147,7 +172,11 @@ class FakeTriton(ModuleType):
                 return InferenceResponse([Tensor(name, outputs[name]) for name in self._wanted])
 
         class Logger:
-            """Notes errors."""
+            """Notes what it is told."""
+
+            @staticmethod
+            def log_info(message: str) -> None:
+                server.infos.append(message)
 
             @staticmethod
             def log_error(message: str) -> None:

@@ -219,7 +219,7 @@ def test_a_request_without_an_id_is_logged_as_such(
 ) -> None:
     triton.models.clear()
     adapter.execute([triton.Request(photos)])
-    assert "request without id" in triton.errors[0]
+    assert "stylize: request without-id: " in triton.errors[0]
 
 
 def test_adapter_and_plain_call_give_the_same_picture(

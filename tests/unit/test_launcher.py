@@ -247,7 +247,7 @@ def ready(
     """Makes the stand-in the server of this machine, and says whether it counts as ready."""
 
     def set_ready(answer: bool) -> None:
-        monkeypatch.setattr(launcher, "canary", lambda url, timeout: answer)
+        monkeypatch.setattr(launcher, "canary", lambda url, timeout, key: answer)
 
     monkeypatch.setattr(launcher, "check_environment", lambda: wheel)
     set_ready(True)
@@ -374,7 +374,7 @@ def test_an_embedded_server_leaves_nothing_behind(repository: Path, temporary: P
 def test_the_log_of_an_embedded_server_that_cannot_start_is_kept(
     repository: Path, wheel: Wheel, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launcher, "canary", lambda url, timeout: False)
+    monkeypatch.setattr(launcher, "canary", lambda url, timeout, key: False)
     _write_server(wheel, "echo the reason; exit 1")
     with (
         pytest.raises(ServeError, match=r"exit code 1.* The log is in .*\.log") as no,

@@ -7,30 +7,29 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as triton
 
-from photoreal.contract import SEGMENTER, SEGMENTER_CLASSES_FILE, STYLIZE, WCT2
+from photoreal.contract import SEGMENTER, STYLIZE, WCT2
 from photoreal.preprocess import Limits
 from photoreal.serve.adapter import (
     answer,
     blob,
     bytes_tensor,
     call_model,
-    is_exported,
     read_inputs,
+    segmenter_classes,
     text,
 )
+from photoreal.serve.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.stylize import Models, StylizeRequest, Transferred, stylize
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        repository = Path(args["model_repository"]).parent
-        self._classes: tuple[str, ...] = ()
-        if is_exported(repository, SEGMENTER.name):
-            listing = repository / SEGMENTER.name / SEGMENTER_CLASSES_FILE
-            self._classes = tuple(listing.read_text().splitlines())
+        self._classes = segmenter_classes(Path(args["model_repository"]).parent)
+        self._metrics = RequestMetrics(triton, STYLIZE.name)
+        self._stages = StageMetrics(triton)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return answer(triton, STYLIZE, requests, self._serve)
+        return answer(triton, STYLIZE, requests, self._serve, self._metrics)
 
     def _serve(self, request: Any) -> dict[str, Any]:
         values = read_inputs(triton, STYLIZE, request)
@@ -47,15 +46,16 @@ class TritonPythonModel:
             "BLEND": lambda value: int(value.item()),
         }
         given: dict[str, Any] = {name.lower(): convert[name](v) for name, v in values.items()}
-        response = stylize(StylizeRequest(**given), self._models(request.request_id()), Limits())
+        response = stylize(StylizeRequest(**given), self._models(request), Limits())
+        self._stages.observe(response.seconds)
         return {
             name: bytes_tensor(getattr(response, name.lower())) for name in STYLIZE.output_names()
         }
 
-    def _models(self, request_id: str) -> Models:
+    def _models(self, request: Any) -> Models:
         def segment(image: Any) -> Any:
             inputs = {"IMAGE": image[None]}
-            outputs = call_model(triton, SEGMENTER, inputs, request_id, ["PROBABILITIES"])
+            outputs = call_model(triton, SEGMENTER, inputs, request, ["PROBABILITIES"])
             return outputs["PROBABILITIES"][0]
 
         def transfer(
@@ -72,7 +72,7 @@ class TritonPythonModel:
                 "TRANSFER_AT": bytes_tensor(",".join(how["places"])),
                 "BLEND": np.array([how["blend"]], dtype=np.int32),
             }
-            outputs = call_model(triton, WCT2, inputs, request_id)
+            outputs = call_model(triton, WCT2, inputs, request)
             return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].item()))
 
         return Models(transfer, segment if self._classes else None, self._classes)

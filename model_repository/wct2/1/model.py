@@ -7,8 +7,9 @@ import triton_python_backend_utils as triton
 
 from photoreal.contract import WCT2
 from photoreal.serve.adapter import answer, read_inputs
+from photoreal.serve.metrics import RequestMetrics, StyleCacheMetrics
 from photoreal.serve.style_cache import StyleCache, cache_limit
-from photoreal.serve.wct2 import make_engine, serve_wct2
+from photoreal.serve.wct2 import engine_for, make_engine, serve_wct2
 
 
 class TritonPythonModel:
@@ -16,27 +17,14 @@ class TritonPythonModel:
         folder = Path(args["model_repository"]) / args["model_version"]
         self._engine = make_engine(triton, args["model_config"], folder)
         self._cache = StyleCache(cache_limit())
-        self._lookups = triton.MetricFamily(  # Triton's metrics end with their family
-            name="photoreal_style_cache_lookups_total",
-            description="Styles looked up in the cache, by whether they were known.",
-            kind=triton.MetricFamily.COUNTER,
-        )
-        self._counts = {
-            cached: self._lookups.Metric(labels={"result": "hit" if cached else "miss"})
-            for cached in (True, False)
-        }
-        self._size = triton.MetricFamily(
-            name="photoreal_style_cache_bytes",
-            description="Bytes that known styles take.",
-            kind=triton.MetricFamily.GAUGE,
-        )
-        self._bytes = self._size.Metric(labels={})
+        self._lookups = StyleCacheMetrics(triton)
+        self._metrics = RequestMetrics(triton, WCT2.name)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return answer(triton, WCT2, requests, self._serve)
+        return answer(triton, WCT2, requests, self._serve, self._metrics)
 
     def _serve(self, request: Any) -> dict[str, Any]:
-        outputs = serve_wct2(read_inputs(triton, WCT2, request), self._engine, self._cache)
-        self._counts[outputs["STYLE_CACHED"].item()].increment(1)
-        self._bytes.set(self._cache.bytes)
+        inputs = read_inputs(triton, WCT2, request)
+        outputs = serve_wct2(inputs, engine_for(self._engine, request), self._cache)
+        self._lookups.looked_up(outputs["STYLE_CACHED"].item(), self._cache.bytes)
         return outputs

@@ -11,6 +11,7 @@ from typing import Any
 import triton_python_backend_utils as triton
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
+from photoreal.serve.log_lines import request_line
 from photoreal.serve.onnx_session import open_session
 
 
@@ -20,6 +21,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Open the model file of this version."""
         config = json.loads(args["model_config"])
+        self._name = args["model_name"]
         folder = Path(args["model_repository"]) / args["model_version"]
         self._session = open_session(folder / (config["default_model_filename"] or "model.onnx"))
         self._outputs = [output["name"] for output in config["output"]]
@@ -39,7 +41,7 @@ class TritonPythonModel:
         try:
             arrays = self._session.run(outputs, feed)
         except Exception as error:  # noqa: BLE001 (ONNX Runtime's errors share no base of theirs)
-            triton.Logger.log_error(f"request {request.request_id() or 'without id'}: {error}")
+            triton.Logger.log_error(request_line(self._name, request.request_id(), str(error)))
             message = "The model cannot run on tensors of these sizes; the server's log tells why."
             code = triton.TritonError.INTERNAL
             if isinstance(error, (Fail, InvalidArgument)):
