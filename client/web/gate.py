@@ -21,6 +21,9 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
+_HANG_UP = {"Connection": "close"}
+"""Without it the rest of the body would be read, only to be thrown away."""
+
 
 class SecureHeaders:
     """Sets the headers that keep a browser to this page, unless a response has its own."""
@@ -61,7 +64,7 @@ class UploadGate:
             return
         length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length) > self._settings.max_body_bytes:
-            await sentence_response(413, self._too_large())(scope, receive, send)
+            await sentence_response(413, self._too_large(), _HANG_UP)(scope, receive, send)
             return
         if self._present >= self._settings.max_requests:
             words = _busy(self._present)
@@ -74,7 +77,7 @@ class UploadGate:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._settings.max_body_bytes:
-                raise HTTPException(413, self._too_large())
+                raise HTTPException(413, self._too_large(), _HANG_UP)
             return message
 
         self._present += 1

@@ -65,7 +65,7 @@ def open_page(browser: Browser, gateway: str) -> Iterator[Callable[..., Page]]:
         if not request.url.startswith((gateway, "blob:", "data:")):
             wrong.append(f"asked for {request.url}")
 
-    def make(width: int = 1280, height: int = 800, **options: Any) -> Page:
+    def make(width: int = 1280, height: int = 800, small: bool = True, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
@@ -75,7 +75,8 @@ def open_page(browser: Browser, gateway: str) -> Iterator[Callable[..., Page]]:
         page.on("console", lambda m: wrong.append(m.text) if _is_a_fault(m) else None)
         page.goto(gateway)
         page.wait_for_selector("body[data-ready]")
-        page.locator("#size").fill(SIZE)
+        if small:
+            page.locator("#size").fill(SIZE)
         return page
 
     yield make
@@ -164,7 +165,7 @@ def test_upload_wait_slide_download(
 
 
 def test_by_keyboard_alone(open_page: Callable[..., Page]) -> None:
-    page = open_page()
+    page = open_page(small=False)
 
     def tab_to(selector: str) -> None:
         for _ in range(60):
@@ -173,8 +174,11 @@ def test_by_keyboard_alone(open_page: Callable[..., Page]) -> None:
                 return
         raise AssertionError(f"{selector} is not reached")
 
-    page.locator("body").press("Tab")
+    page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
+    tab_to("#size")
+    page.keyboard.press("Home")
+    expect(page.locator("#size-value")).to_have_text(f"{SIZE} pixels")
     tab_to('[data-role="content"] .examples button')
     page.keyboard.press("Enter")
     tab_to('[data-role="style"] .examples button[aria-label*="dusk"]')

@@ -37,6 +37,8 @@ async function start() {
     offerExamples(pane);
   }
   offerPairs();
+  const credits = settings.examples.map(({ title, credit }) => `${title} (${credit})`);
+  $("credits").textContent = `Example photos: ${credits.join("; ")}.`;
   $("alpha").value = settings.default_alpha;
   $("size").value = settings.default_size;
   for (const id of ["alpha", "size"]) $(id).addEventListener("input", tellSliders);
