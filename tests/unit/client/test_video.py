@@ -118,7 +118,7 @@ class TestSound:
         assert sound_packets(tmp_path / "out.mp4") == sound_packets(source)
 
     def test_what_the_container_cannot_hold_is_encoded_anew(self, run, tmp_path):
-        source = film(tmp_path / "in.mkv", sound="wmav2")
+        source = film(tmp_path / "in.mkv", sound="wavpack")
         assert run(source).sound == "re-encoded"
         with av.open(str(tmp_path / "out.mp4")) as container:
             (track,) = container.streams.audio
