@@ -175,7 +175,10 @@ class _SoundTrack:
                 return []
             packet.stream = self._track
             return [packet]
-        frames = packet.decode() if packet is not None else [None]
+        try:
+            frames = packet.decode() if packet is not None else [None]
+        except av.FFmpegError:  # a damaged packet is a moment of silence
+            return []
         made: list[Any] = [part for frame in frames for part in self.resampler.resample(frame)]
         if packet is None:
             made.append(None)

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from photoreal.client.command import stylize
+from photoreal.client.video.command import video
 from photoreal.client.warm_command import warm
 from photoreal.contract import DEFAULT_BLEND, DEFAULT_SIZE, MAX_BLEND, STYLIZE, TensorSpec
 from photoreal.export.command import export
@@ -24,6 +25,7 @@ COMMANDS: dict[str, click.Command] = {
     "serve": serve,
     "export": export,
     "warm": warm,
+    "video": video,
 }
 
 
@@ -81,7 +83,7 @@ def test_tables_list_every_tensor_of_stylize() -> None:
 
 
 def _in_words(spec: TensorSpec) -> str:
-    dims = ", ".join(map(str, spec.dims))
+    dims = ", ".join("n" if size == -1 else str(size) for size in spec.dims)
     return f"{spec.dtype} [{dims}]" + (", optional" if spec.optional else "")
 
 
