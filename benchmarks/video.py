@@ -26,6 +26,7 @@ from photoreal.cli import run_command
 from photoreal.contract import DEFAULT_STEADY
 from photoreal.preprocess import decode_photo
 from photoreal.regions import LabelMap
+from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.launcher import DEFAULT_REPOSITORY
 from photoreal.serve.request import (
     FloatImage,
@@ -65,7 +66,7 @@ class Stylist:
         self._style = style
         self._cache = StyleCache(1 << 30)
         self._moments = SequenceStore(SteadyMoments)
-        self._regions = SteadyRegions()
+        self._regions, self._known = SteadyRegions(), KnownRegions()
 
     def __call__(self, frame: Bytes, sequence: str, steady: float) -> Bytes:
         """A frame (H, W, 3) stylized; `steady` 0 is a request without a sequence."""
@@ -80,7 +81,7 @@ class Stylist:
         )
         segmenter = self._segmenter
         models = Models(self._transfer, segmenter, segmenter.classes if segmenter else ())
-        response = stylize(request, models, LIMITS, self._regions)
+        response = stylize(request, models, LIMITS, self._regions, self._known)
         return decode_photo(response.image, "result", LIMITS)
 
     def _transfer(

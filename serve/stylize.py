@@ -20,6 +20,7 @@ from photoreal.preprocess import (
     working_size,
 )
 from photoreal.serve.found_regions import decode_masks, describe, find_regions
+from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.request import Models, Shot, StyleInput, StylizeRequest, StylizeResponse
 from photoreal.serve.sequences import SteadyRegions
 
@@ -45,8 +46,11 @@ def stylize(
     models: Models,
     limits: Limits,
     sequences: SteadyRegions | None = None,
+    known: KnownRegions | None = None,
 ) -> StylizeResponse:
-    """Serve one request; `sequences` remembers the regions of videos from frame to frame.
+    """Serve one request.
+
+    `sequences` remembers the regions of videos from frame to frame, `known` those of styles.
 
     Raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption) when the caller has to
     change something.
@@ -77,7 +81,7 @@ def stylize(
     watch.lap("decode")
     smooth = partial(sequences.smooth, shot) if sequences is not None and shot is not None else None
     segmenting = models if request.segment else None
-    found = find_regions(originals, photos, masks, segmenting, rule, smooth)
+    found = find_regions(originals, photos, masks, segmenting, rule, smooth, known)
     watch.lap("segment")
     content, *styles = photos.values()
     result = models.transfer(

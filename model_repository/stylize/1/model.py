@@ -18,6 +18,7 @@ from photoreal.serve.adapter import (
     read_inputs,
     text,
 )
+from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.request import Models, StylizeRequest, Transferred
 from photoreal.serve.sequences import SteadyRegions
 from photoreal.serve.style_strip import wct2_inputs
@@ -28,7 +29,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         repository = Path(args["model_repository"]).parent
         self._classes: tuple[str, ...] = ()
-        self._sequences = SteadyRegions()
+        self._sequences, self._known = SteadyRegions(), KnownRegions()
         if is_exported(repository, SEGMENTER.name):
             listing = repository / SEGMENTER.name / SEGMENTER_CLASSES_FILE
             self._classes = tuple(listing.read_text().splitlines())
@@ -55,7 +56,8 @@ class TritonPythonModel:
         }
         given: dict[str, Any] = {name.lower(): convert[name](v) for name, v in values.items()}
         models = self._models(request.request_id())
-        response = stylize(StylizeRequest(**given), models, Limits(), self._sequences)
+        memories = self._sequences, self._known
+        response = stylize(StylizeRequest(**given), models, Limits(), *memories)
         return {
             name: bytes_tensor(getattr(response, name.lower())) for name in STYLIZE.output_names()
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from photoreal.contract import DEFAULT_STEADY, MAX_STYLES
 from photoreal.errors import InvalidRequest
 from photoreal.preprocess import decode_mask
 from photoreal.regions import Pair
+from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.request import Shot, StylizeRequest
 from photoreal.serve.sequences import SteadyRegions
 from photoreal.serve.stylize import stylize
@@ -115,3 +117,33 @@ def _of_two(segment: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return np.concatenate([found, np.zeros_like(found[: 2 - len(found)])])
 
     return run
+
+
+def test_the_regions_of_a_style_are_found_once(
+    request_for: Callable[..., StylizeRequest], gray: dict[str, bytes]
+) -> None:
+    sky, both = np.zeros((2, 3), dtype=np.uint8), rows(3, 2, 0, 1)
+    known = KnownRegions()
+    fake = FakeModels(labels=[both, both, sky])
+    models = replace(models_of(fake, CLASSES), segment=_of_two(fake.segment))
+    for _ in range(2):
+        stylize(request_for(**gray), models, LIMITS, None, known)
+    assert len(fake.segmented) == 3
+    first, second = (called["style_labels"] for called in fake.transfers)
+    np.testing.assert_array_equal(first, second)
+    assert known.bytes == first.nbytes
+
+
+def test_known_regions_are_bounded() -> None:
+    known = KnownRegions(limit=100)
+    photos = [np.full((3, 5, 10), value, dtype=np.float32) for value in (0.1, 0.2, 0.3)]
+    found: list[float] = []
+
+    def find(photo: Array) -> Array:
+        found.append(float(photo[0, 0, 0]))
+        return np.zeros((5, 10), dtype=np.uint8)
+
+    for i in (0, 1, 0, 2, 0, 1):
+        known.get(photos[i], partial(find, photos[i]))
+        assert known.bytes <= 100
+    assert found == pytest.approx([0.1, 0.2, 0.3, 0.2])
