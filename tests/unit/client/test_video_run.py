@@ -109,7 +109,7 @@ class TestStopped:
             return rng.integers(0, 256, pixels.shape, dtype=np.uint8)
 
         with (
-            small_disk(1_500_000),
+            small_disk(300_000),
             pytest.raises(VideoStopped, match="cannot be written") as caught,
         ):
             run(Mirror(noise), source, output)

@@ -19,7 +19,7 @@ def scene(step, shade=60):
     pixels = np.empty((HEIGHT, WIDTH, 3), dtype=np.uint8)
     pixels[:, : WIDTH // 2] = (30, 200, shade)
     pixels[: HEIGHT // 2, WIDTH // 2 :] = (200, shade, 40)
-    pixels[HEIGHT // 2 :, WIDTH // 2 :] = (40 + 2 * step, 80, 200)
+    pixels[HEIGHT // 2 :, WIDTH // 2 :] = (40 + 2 * (step % 100), 80, 200)
     return pixels
 
 
