@@ -71,7 +71,7 @@ def measure_stages(repository: Path, files: Files, size: int, runs: int) -> Part
     Regions come from the repository's segmenter, or from the drawn masks where there is none.
     """
     engine = NetworkEngine(*networks(repository))
-    segmenter = _segmenter(repository)
+    segmenter = open_segmenter(repository)
     request = StylizeRequest(
         files.content,
         files.style,
@@ -126,7 +126,8 @@ class _Segmenter:
         return found
 
 
-def _segmenter(repository: Path) -> _Segmenter | None:
+def open_segmenter(repository: Path) -> _Segmenter | None:
+    """The repository's segmenter, or None where none is exported."""
     if not is_exported(repository, SEGMENTER.name):
         return None
     return _Segmenter(repository / SEGMENTER.name)

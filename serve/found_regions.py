@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from photoreal.errors import InvalidMask, InvalidOption
 from photoreal.preprocess import Limits, Mask, decode_mask, resize_photo
 from photoreal.refine import refine_labels
 from photoreal.regions import LabelMap, Pair
+from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.request import FloatImage, Models, StylizeRequest
 
 Smooth = Callable[[FloatImage], FloatImage]
@@ -115,13 +117,15 @@ def find_regions(
     models: Models | None,
     rule: MatchRule | None,
     smooth: Smooth | None = None,
+    known: KnownRegions | None = None,
 ) -> FoundRegions:
     """Label maps at the photos' working sizes, and the pairs of regions.
 
     `originals` are the photos as they came, `photos` at working size, by role: "content", then
     the styles. Masks come first, then the segmenter of `models`; without either each photo is
     one region. `rule` None is the usual rule of matching for where the regions came from.
-    `smooth` is applied to the probabilities of the content's groups.
+    `smooth` is applied to the probabilities of the content's groups; `known` remembers the
+    label maps of styles.
     """
     sizes = {role: (photo.shape[1], photo.shape[2]) for role, photo in photos.items()}
     kinship = None
@@ -132,10 +136,12 @@ def find_regions(
         names = tuple(regions.MASK_COLORS) if masks["content"].kind == "colors" else ()
         found = FoundRegions(content, styles, "masks", rule or "published", names)
     elif models is not None and models.segment is not None:
-        content, *styles = (
-            _segment(models, originals[role], photos[role], smooth if role == "content" else None)
-            for role in sizes
-        )
+        finders = {role: partial(_segment, models, originals[role], photos[role]) for role in sizes}
+        content = finders.pop("content")(smooth)
+        styles = [
+            find() if known is None else known.get(photos[role], find)
+            for role, find in finders.items()
+        ]
         found = FoundRegions(content, styles, "segmenter", rule or "nearest", classes.GROUPS)
         kinship = classes.KINSHIP
     else:
@@ -155,7 +161,7 @@ def _segment(
     models: Models,
     original: npt.NDArray[np.uint8],
     photo: FloatImage,
-    smooth: Smooth | None,
+    smooth: Smooth | None = None,
 ) -> LabelMap:
     """Groups of classes at the photo's working size, found at that size or at a smaller one."""
     assert models.segment is not None  # noqa: S101 (tells the type checker)

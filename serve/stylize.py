@@ -29,6 +29,7 @@ from photoreal.preprocess import (
 from photoreal.regions import Pair
 from photoreal.serve.cores import available_cores
 from photoreal.serve.found_regions import decode_masks, describe, find_regions
+from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.memory import check_memory
 from photoreal.serve.request import (
     FloatImage,
@@ -63,8 +64,11 @@ def stylize(
     models: Models,
     limits: Limits,
     sequences: SteadyRegions | None = None,
+    known: KnownRegions | None = None,
 ) -> StylizeResponse:
-    """Serve one request; `sequences` remembers the regions of videos from frame to frame.
+    """Serve one request.
+
+    `sequences` remembers the regions of videos from frame to frame, `known` those of styles.
 
     Raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption) when the caller has to
     change something.
@@ -78,7 +82,7 @@ def stylize(
     if sequences is not None and asked.shot is not None:
         smooth = partial(sequences.smooth, asked.shot)
     segmenting = models if request.segment else None
-    found = find_regions(originals, photos, masks, segmenting, asked.rule, smooth)
+    found = find_regions(originals, photos, masks, segmenting, asked.rule, smooth, known)
     if asked.pairs is not None:
         found.take(asked.pairs)
     watch.lap("segment")

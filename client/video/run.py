@@ -106,6 +106,8 @@ def stylize_video(
                         progress(report.frames, source.frames)
             sink.finish()
         report.warnings = _warnings(source)
+        if sink.sounds_left_out:
+            report.warnings.append(f"{sink.sounds_left_out} tracks of sound cannot be read.")
         return report
 
 

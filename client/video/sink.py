@@ -29,6 +29,7 @@ MAX_CRF = 51
 # first of them can say where time begins.
 _MOVFLAGS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
 _SOUND_CODEC = "aac"
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels, which is all some files say
 
 
 class Kept(NamedTuple):
@@ -40,6 +41,9 @@ class Kept(NamedTuple):
 
 class VideoSink:
     """A video file that is being written.
+
+    Attributes:
+        sounds_left_out: tracks of sound that cannot be read.
 
     Raises:
         InvalidInput: the suffix names no known container.
@@ -57,7 +61,9 @@ class VideoSink:
         )
         self._container.metadata.update(source.metadata)
         self._track = self._video_track(source, crf)
-        self._sounds = {sound.index: _SoundTrack(self._container, sound) for sound in source.sounds}
+        known = [sound for sound in source.sounds if _is_known(sound)]
+        self.sounds_left_out = len(source.sounds) - len(known)
+        self._sounds = {sound.index: _SoundTrack(self._container, sound) for sound in known}
         self._closed = False
 
     @property
@@ -105,7 +111,8 @@ class VideoSink:
         Raises:
             OSError: the file cannot be written.
         """
-        self._container.mux(self._sounds[sound.stream.index].packets(sound.packet))
+        if sound.stream.index in self._sounds:
+            self._container.mux(self._sounds[sound.stream.index].packets(sound.packet))
 
     def finish(self) -> None:
         """Write what is left and give the file its name.
@@ -140,6 +147,12 @@ class VideoSink:
             self._container.close()
 
 
+def _is_known(sound: AudioStream) -> bool:
+    """Whether a track says enough of itself to be written."""
+    context = sound.codec_context
+    return context is not None and bool(context.sample_rate and context.layout.nb_channels)
+
+
 class _SoundTrack:
     """One track of sound: copied where the container takes its kind, else as AAC."""
 
@@ -151,8 +164,9 @@ class _SoundTrack:
                 self._track = container.add_stream_from_template(source)
                 return
         self._track = container.add_stream(_SOUND_CODEC, rate=context.sample_rate)
-        self._track.codec_context.layout = context.layout
-        self.resampler = AudioResampler("fltp", context.layout, context.sample_rate)
+        layout = _LAYOUTS.get(context.layout.nb_channels, "stereo")
+        self._track.codec_context.layout = layout
+        self.resampler = AudioResampler("fltp", layout, context.sample_rate)
 
     def packets(self, packet: Any) -> list[Any]:
         """What to write for a packet, or for the end (None)."""
@@ -161,7 +175,10 @@ class _SoundTrack:
                 return []
             packet.stream = self._track
             return [packet]
-        frames = packet.decode() if packet is not None else [None]
+        try:
+            frames = packet.decode() if packet is not None else [None]
+        except av.FFmpegError:  # a damaged packet is a moment of silence
+            return []
         made: list[Any] = [part for frame in frames for part in self.resampler.resample(frame)]
         if packet is None:
             made.append(None)

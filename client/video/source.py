@@ -177,7 +177,8 @@ class VideoSource:
         if turns % 2:
             tall, wide = wide, tall
         # Chroma is stored for every other pixel: both sides are even.
-        scale = min(1.0, self._size / min(tall, wide))
+        shorter = min(tall, wide)
+        scale = max(2, min(self._size, int(shorter)) // 2 * 2) / shorter
         return Geometry(_even(tall * scale), _even(wide * scale), turns)
 
     def _frame(self, frame: VideoFrame) -> Frame:

@@ -40,7 +40,11 @@ def _adapter(name: str) -> str:
     [
         (
             "import photoreal.client",
-            {"torch", "onnx", "onnxruntime", "onnxscript", "pytriton", "scipy"},
+            {"torch", "onnx", "onnxruntime", "onnxscript", "pytriton", "scipy", "av"},
+        ),
+        (
+            "import photoreal.client.video.command",
+            {"torch", "onnx", "onnxruntime", "pytriton", "scipy"},
         ),
         ("import photoreal.cli", {"torch", "onnx", "onnxruntime", "tritonclient", "numpy"}),
         (
@@ -59,6 +63,7 @@ def _adapter(name: str) -> str:
     ],
     ids=[
         "client",
+        "video command",
         "cli",
         "stylize command",
         "web command",

@@ -11,6 +11,7 @@ import pytest
 
 from photoreal.client.command import stylize
 from photoreal.client.upload_command import upload
+from photoreal.client.video.command import video
 from photoreal.client.warm_command import warm
 from photoreal.client.web.command import web
 from photoreal.contract import DEFAULT_BLEND, DEFAULT_SIZE, MAX_BLEND, STYLIZE, TensorSpec
@@ -28,6 +29,7 @@ COMMANDS: dict[str, click.Command] = {
     "warm": warm,
     "web": web,
     "upload": upload,
+    "video": video,
 }
 
 
@@ -85,7 +87,7 @@ def test_tables_list_every_tensor_of_stylize() -> None:
 
 
 def _in_words(spec: TensorSpec) -> str:
-    dims = ", ".join(map(str, spec.dims))
+    dims = ", ".join("n" if size == -1 else str(size) for size in spec.dims)
     return f"{spec.dtype} [{dims}]" + (", optional" if spec.optional else "")
 
 

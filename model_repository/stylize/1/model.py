@@ -17,6 +17,7 @@ from photoreal.serve.adapter import (
     segmenter_classes,
     text,
 )
+from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.request import Models, StylizeRequest, Transferred
 from photoreal.serve.sequences import SteadyRegions
@@ -29,7 +30,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self._classes = segmenter_classes(Path(args["model_repository"]).parent)
         self._guard = Guard()
-        self._sequences = SteadyRegions()
+        self._memories = SteadyRegions(), KnownRegions()
         self._metrics = RequestMetrics(triton, STYLIZE.name)
         self._stages = StageMetrics(triton)
 
@@ -57,7 +58,7 @@ class TritonPythonModel:
         with self._guard.watch(request) as watch:
             models = self._models(request, watch)
             limits = self._guard.limits
-            response = stylize(StylizeRequest(**given), models, limits, self._sequences)
+            response = stylize(StylizeRequest(**given), models, limits, *self._memories)
         self._stages.observe(response.seconds)
         return {name: bytes_tensor(getattr(response, name.lower())) for name in wanted}
 
