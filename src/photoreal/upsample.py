@@ -4,9 +4,9 @@ Around every pixel the result is taken as an affine function of the photo's colo
 is fitted where both are known, at the transfer's working size, and applied to the photo's own
 pixels: detail comes from the photo, light and color from the result. The fit is a guided filter
 (`photoreal.local_linear`) of the smallest windows that there are, 3x3. So few pixels say little
-where a photo is nearly flat; there a fit over wide windows takes over, which knows how the
-result treats contrast in that part of the photo, so that grain and faint detail stay. Where the
-wide windows are flat, too, the whole picture's fit takes over.
+where a photo is nearly flat. There a fit over wider windows takes over, which knows how the result
+treats contrast in that part of the photo, and where these are flat, too, colors are shifted and
+contrast stays as it was: grain and faint detail neither vanish nor grow.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ STRIP_PIXELS = 500_000
 
 _SIDE, _RIDGE = 3, 3e-4
 _WIDE_SIDE, _WIDE_RIDGE = 33, 1e-3
-_WHOLE_RIDGE = 1e-6
 
 
 class ColorModel(NamedTuple):
@@ -42,20 +41,12 @@ class ColorModel(NamedTuple):
 
 def fit_colors(content: FloatArray, result: FloatArray) -> ColorModel:
     """The model by which a content (3, H, W) in 0..1 became the result (3, H, W)."""
-    whole = np.broadcast_to(_whole_slopes(content, result)[..., None, None], (3, *content.shape))
-    wide, _ = fit_local_linear(result, content, _WIDE_SIDE, _WIDE_RIDGE, whole)
-    return ColorModel(*fit_local_linear(result, content, _SIDE, _RIDGE, wide))
-
-
-def _whole_slopes(content: FloatArray, result: FloatArray) -> FloatArray:
-    """Slopes (3, 3) of one affine function for the whole picture."""
-    colors, wanted = (
-        picture.reshape(3, -1) - picture.reshape(3, -1).mean(axis=1, keepdims=True)
-        for picture in (content, result)
-    )
-    covariance = colors @ colors.T / colors.shape[1] + _WHOLE_RIDGE * np.eye(3)
-    slopes = np.linalg.solve(covariance, colors @ wanted.T / colors.shape[1]).T
-    return slopes.astype(np.float32)
+    change = result - content
+    wide, _ = fit_local_linear(change, content, _WIDE_SIDE, _WIDE_RIDGE)
+    slopes, offsets = fit_local_linear(change, content, _SIDE, _RIDGE, wide)
+    for channel in range(3):
+        slopes[channel, channel] += 1
+    return ColorModel(slopes, offsets)
 
 
 def apply_colors(

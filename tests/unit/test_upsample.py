@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import ndimage
 
 from photoreal.local_linear import fit_local_linear
 from photoreal.preprocess import resize_photo
@@ -59,7 +60,7 @@ def test_one_change_of_color_reaches_every_pixel(photo: Pixels, small: Floats) -
 
     result = apply_colors(fit_colors(small, change(small)), photo)
     wanted = _pixels(change(_floats(photo)))
-    assert np.abs(result.astype(int) - wanted.astype(int)).max() <= 2
+    assert _psnr(result, wanted) > 40  # all but some of the grain's strength where it is flat
 
 
 def test_nothing_changed_is_nothing_changed(photo: Pixels, small: Floats) -> None:
@@ -83,14 +84,19 @@ def test_regions_change_by_themselves_and_detail_stays(photo: Pixels, small: Flo
         / np.float32(255)
     )
     result = apply_colors(fit_colors(small, change(small)), photo)
-    assert _psnr(result, wanted) > 30
+    assert _psnr(result, wanted) > 38
     assert _psnr(result, wanted) > _psnr(enlarged, wanted) + 4
-    away = np.s_[:60]  # the sky, whose grain the small picture does not have
-    grain, kept = (one[away].astype(float) for one in (wanted, result))
-    grain, kept = (one - one.mean((0, 1)) for one in (grain, kept))
-    strength = (grain * kept).sum() / (grain * grain).sum()
-    assert 0.8 < strength < 1.4  # of the two changes, 0.5 and 0.8, where it is flat
-    assert np.corrcoef(grain.ravel(), kept.ravel())[0, 1] > 0.98
+    # The sky's grain, which the small picture does not have.
+    grain, kept, lost = (_grain(one[:60]) for one in (wanted, result, enlarged))
+    assert 0.9 * grain.std() < kept.std() < 1.1 * _grain(photo[:60]).std()
+    assert np.corrcoef(grain.ravel(), kept.ravel())[0, 1] > 0.9
+    assert np.corrcoef(grain.ravel(), lost.ravel())[0, 1] < 0.5
+
+
+def _grain(picture: Pixels) -> npt.NDArray[np.float64]:
+    values = picture.astype(np.float64)
+    grain: npt.NDArray[np.float64] = values - ndimage.uniform_filter(values, (9, 9, 0))
+    return grain
 
 
 def test_flat_photo_takes_the_results_color() -> None:
@@ -104,7 +110,7 @@ def test_values_beyond_the_range_are_clipped(photo: Pixels, small: Floats) -> No
     wanted = _pixels(_floats(photo) * 3 - 1)
     assert wanted.min() == 0
     assert wanted.max() == 255
-    assert np.abs(result.astype(int) - wanted.astype(int)).max() <= 4
+    assert _psnr(result, wanted) > 30
 
 
 @pytest.mark.parametrize("shape", [(37, 53), (240, 352), (16, 400)])

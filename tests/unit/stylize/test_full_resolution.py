@@ -25,7 +25,9 @@ def test_result_has_the_photos_pixels_and_the_transfers_colors(
     request = request_for(content=encoded(big), size=32, full_resolution=True)
     response = stylize(request, Models(_darker), LIMITS)
     result = decode_photo(response.image, "result", LIMITS)
-    assert np.abs(result.astype(int) - big / 2).max() <= 1
+    difference = np.abs(result - big / 2)
+    assert difference.mean() < 1
+    assert difference.max() < 8
     report = report_of(response)
     assert (report["height"], report["width"]) == (96, 160)
     assert (report["working_height"], report["working_width"]) == (32, 53)
