@@ -15,6 +15,7 @@ from photoreal.client.errors import InvalidInput, ServiceError
 from photoreal.client.inputs import ImageInput
 from photoreal.client.request import build_inputs
 from photoreal.client.result import StylizeResult, parse_outputs
+from photoreal.client.retry import DEFAULT_RETRIES, RetryPolicy
 from photoreal.client.transport import AsyncTransport, Transport
 from photoreal.contract import STYLIZE, MatchRule, Place
 
@@ -38,10 +39,13 @@ class StyleTransferClient:
             localhost:8000 for HTTP, localhost:8001 for gRPC.
         protocol: "http" or "grpc".
         timeout: seconds that a call may take from its start to the last byte of its answer.
+        retries: how often a call is made again, with growing waits, when the connection was
+            refused or dropped or the server said that it is not available for the moment.
+            ``timeout`` holds for all tries together.
         transport: what carries the calls instead of the network, for tests.
 
     Raises:
-        InvalidInput: the address, the protocol or the timeout makes no sense.
+        InvalidInput: the address, the protocol, the timeout or the retries make no sense.
     """
 
     def __init__(
@@ -50,9 +54,11 @@ class StyleTransferClient:
         *,
         protocol: Protocol = "http",
         timeout: float = DEFAULT_TIMEOUT,
+        retries: int = DEFAULT_RETRIES,
         transport: Transport | None = None,
     ) -> None:
         self._timeout = _seconds(timeout)
+        self._retry = RetryPolicy(retries)
         self._closed = False
         self._transport = transport or _transport(url, protocol)
 
@@ -118,7 +124,10 @@ class StyleTransferClient:
             match=match,
             blend=blend,
         )
-        outputs = self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
+        outputs = self._retry.run(
+            lambda left: self._transport.infer(inputs, STYLIZE.output_names(), request_id, left),
+            seconds,
+        )
         return parse_outputs(outputs, request_id)
 
     def ready(self, timeout: float = READY_TIMEOUT) -> bool:
@@ -168,9 +177,11 @@ class AsyncStyleTransferClient:
         *,
         protocol: Protocol = "http",
         timeout: float = DEFAULT_TIMEOUT,
+        retries: int = DEFAULT_RETRIES,
         transport: AsyncTransport | None = None,
     ) -> None:
         self._timeout = _seconds(timeout)
+        self._retry = RetryPolicy(retries)
         self._closed = False
         self._transport = transport or _async_transport(url, protocol)
 
@@ -207,7 +218,10 @@ class AsyncStyleTransferClient:
             match=match,
             blend=blend,
         )
-        outputs = await self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
+        outputs = await self._retry.run_async(
+            lambda left: self._transport.infer(inputs, STYLIZE.output_names(), request_id, left),
+            seconds,
+        )
         return parse_outputs(outputs, request_id)
 
     async def ready(self, timeout: float = READY_TIMEOUT) -> bool:

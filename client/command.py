@@ -14,6 +14,7 @@ from photoreal.client.client import DEFAULT_TIMEOUT, StyleTransferClient
 from photoreal.client.errors import RequestTimeout, ServerFailed, ServerUnavailable
 from photoreal.client.inputs import encode_image
 from photoreal.client.result import StylizeResult
+from photoreal.client.retry import DEFAULT_RETRIES
 from photoreal.client.terminal import (
     Say,
     check_output,
@@ -125,6 +126,14 @@ Exit codes: 0 done; 1 the server, the network or the disk failed;
     help="How long to wait for the picture.",
 )
 @click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=DEFAULT_RETRIES,
+    show_default=True,
+    metavar="TIMES",
+    help="How often to try again while the server is not available.",
+)
+@click.option(
     "--embedded",
     is_flag=True,
     help="If no server is ready at the address, start one for this call.",
@@ -153,6 +162,7 @@ def stylize(
     url: str | None,
     protocol: Protocol,
     timeout: float,
+    retries: int,
     **options: Any,
 ) -> None:
     """Give the photo CONTENT the colors, light and mood of the photo STYLE.
@@ -167,7 +177,7 @@ def stylize(
     open_client: Callable[..., StyleTransferClient] = context.obj or StyleTransferClient
 
     def connect(address: str | None) -> StyleTransferClient:
-        return open_client(address, protocol=protocol, timeout=timeout)
+        return open_client(address, protocol=protocol, timeout=timeout, retries=retries)
 
     try:
         # Whatever can be found out at once is, before a server is started or waited for.

@@ -8,6 +8,7 @@ connection behind that would hold up a server's shutdown.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -88,8 +89,15 @@ def output_arrays(result: Any, outputs: Sequence[str]) -> Tensors:
 
 
 _REJECTED = {"400", "StatusCode.INVALID_ARGUMENT"}
-_UNAVAILABLE = {"404", "503", "StatusCode.NOT_FOUND", "StatusCode.UNAVAILABLE"}
+_TRANSIENT = {"503", "StatusCode.UNAVAILABLE"}
+_UNAVAILABLE = {"404", "StatusCode.NOT_FOUND"} | _TRANSIENT
 _TIMED_OUT = {"408", "504", "StatusCode.DEADLINE_EXCEEDED"}
+
+_REFUSED = "connection refused"
+_NOT_GRPC = "what answers there does not speak gRPC"
+_RESTRICTED = "This protocol is restricted"  # gRPC's UNAVAILABLE for a key that is missing
+# A server that is starting, stopping or gone for the moment.
+_DROPPED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 
 
 @dataclass(frozen=True)
@@ -111,24 +119,32 @@ class Exchange:
         if status in _TIMED_OUT:
             return self.timed_out()
         if status in _UNAVAILABLE:
-            return self.unreachable(message)
+            return self.unreachable(message, transient=status in _TRANSIENT)
         return ServerFailed(_first_line(message), request_id=self.request_id)
 
     def timed_out(self) -> RequestTimeout:
         """Make the error for no answer in time."""
         return RequestTimeout(
-            f"The server at {self.address} did not answer within {self.timeout:g} seconds.",
+            f"The server at {self.address} did not answer within {round(self.timeout, 2):g}"
+            " seconds.",
             request_id=self.request_id,
         )
 
-    def unreachable(self, reason: str | OSError) -> ServerUnavailable:
-        """Make the error for a failed connection, or a server that says it is not ready."""
+    def unreachable(self, reason: str | OSError, *, transient: bool = False) -> ServerUnavailable:
+        """Make the error for a failed connection, or a server that says it is not ready.
+
+        Connections that were refused or dropped are transient without being called so.
+        """
         if isinstance(reason, OSError):
+            transient = transient or reason.errno in _DROPPED
             reason = reason.strerror or str(reason)
         detail = _plain(reason).rstrip(".")
+        transient = transient or detail == _REFUSED
+        lasting = detail == _NOT_GRPC or _RESTRICTED in detail
         return ServerUnavailable(
             f"No server is ready at {self.address}" + (f" ({detail})." if detail else "."),
             request_id=self.request_id,
+            transient=transient and not lasting,
         )
 
     def garbled(self, detail: str = "") -> ServerFailed:
@@ -142,9 +158,9 @@ class Exchange:
 def _plain(reason: str) -> str:
     """Pick the reason of a failed connection out of the many words of gRPC and asyncio."""
     if "Connection refused" in reason or "Connect call failed" in reason:
-        return "connection refused"
+        return _REFUSED
     if "Failed parsing HTTP/2" in reason:
-        return "what answers there does not speak gRPC"
+        return _NOT_GRPC
     return _first_line(reason.rpartition("last error: ")[2]) if reason else ""
 
 

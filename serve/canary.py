@@ -14,7 +14,7 @@ _SIDE = 32
 def canary(http_url: str, timeout_s: float) -> bool:
     """Whether a small request through every stage is answered with a picture in time."""
     try:
-        with StyleTransferClient(http_url, timeout=max(timeout_s, 0.1)) as client:
+        with StyleTransferClient(http_url, timeout=max(timeout_s, 0.1), retries=0) as client:
             photo = _photo()
             return client.ready() and client.stylize(photo, photo, size=_SIDE).png != b""
     except ClientError:
