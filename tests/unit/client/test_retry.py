@@ -54,8 +54,8 @@ def call(request):
             client = StyleTransferClient(transport=run.transport, **options)
             return client.stylize(PHOTO, PHOTO, request_id="7")
         run.transport = AsyncFlaky(*errors)
-        client = AsyncStyleTransferClient(transport=run.transport, **options)
-        return asyncio.run(client.stylize(PHOTO, PHOTO, request_id="7"))
+        other = AsyncStyleTransferClient(transport=run.transport, **options)
+        return asyncio.run(other.stylize(PHOTO, PHOTO, request_id="7"))
 
     return run
 
