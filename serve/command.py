@@ -44,6 +44,14 @@ from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_V
     help="Folder of style photos to measure at the start, so that their first use is fast. A"
     " NAME_mask.png beside NAME.jpg is its mask.",
 )
+@click.option(
+    "--exit-timeout",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="SECONDS",
+    help="When told to stop, wait so long for requests in flight and for open connections.",
+)
 @click.option("--verbose", is_flag=True, help="Show all of the server's log.")
 def serve(
     repository: Path,
@@ -54,6 +62,7 @@ def serve(
     metrics_port: int,
     style_cache: int,
     presets: Path | None,
+    exit_timeout: int,
     verbose: bool,
 ) -> None:
     """Run a Triton server with the style transfer models until Ctrl-C.
@@ -68,7 +77,15 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     settings = ServeSettings(
-        repository, engine, host, http_port, grpc_port, metrics_port, verbose, style_cache
+        repository,
+        engine,
+        host,
+        http_port,
+        grpc_port,
+        metrics_port,
+        verbose,
+        style_cache,
+        exit_timeout,
     )
     styles = find_presets(presets) if presets is not None else []
     server = Server(settings)

@@ -30,7 +30,8 @@ from photoreal.serve.repository import models_to_load
 
 BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
-_EXIT_TIMEOUT_S = 20
+DEFAULT_EXIT_TIMEOUT_S = 20
+_END_S = 10.0
 _GROUP_END_S = 5.0
 _READY_TIMEOUT_S = 180.0
 _MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
@@ -40,7 +41,9 @@ _MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
 class ServeSettings:
     """How to serve; `engine` None leaves the choice to the repository's config.
 
-    `style_cache` is how many bytes known styles may take; 0 keeps none.
+    `style_cache` is how many bytes known styles may take; 0 keeps none. `exit_timeout_s` is how
+    long a server that is told to stop waits for requests in flight; for as long, a client's idle
+    connection holds it up.
     """
 
     repository: Path = DEFAULT_REPOSITORY
@@ -51,6 +54,7 @@ class ServeSettings:
     metrics_port: int = 8002
     verbose: bool = False
     style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
+    exit_timeout_s: int = DEFAULT_EXIT_TIMEOUT_S
     admin_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
 
@@ -83,7 +87,7 @@ def command_line(
         f"--http-restricted-api={','.join(_MANAGEMENT)}:{key}",
         f"--grpc-restricted-protocol={','.join(_MANAGEMENT)}:{key}",
         f"--backend-config=python,shm-region-prefix-name={settings.shm_prefix}",
-        f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
+        f"--exit-timeout-secs={settings.exit_timeout_s}",
     ]
     return arguments if settings.verbose else [*arguments, "--log-info=false"]
 
@@ -172,7 +176,7 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_EXIT_TIMEOUT_S + 10)
+                process.wait(self.settings.exit_timeout_s + _END_S)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # helpers that outlived the server
             process.wait()

@@ -8,20 +8,31 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from hardening import seeds
 from photoreal.client import ClientError, StyleTransferClient
-from photoreal.client.address import PROTOCOLS, Protocol
-from photoreal.serve.launcher import Server
+from photoreal.client.address import PROTOCOLS
 
 TIMEOUT_S = 60.0
 
 Job = dict[str, Any]
 """Arguments of ``stylize``."""
+
+
+class Addresses(Protocol):
+    """Where a server listens; a `Server` itself will do."""
+
+    @property
+    def http_url(self) -> str:
+        """Address of the HTTP endpoint."""
+
+    @property
+    def grpc_url(self) -> str:
+        """Address of the gRPC endpoint."""
 
 
 def make_jobs(count: int, side: int = 48) -> list[Job]:
@@ -41,14 +52,14 @@ def make_jobs(count: int, side: int = 48) -> list[Job]:
     ]
 
 
-def connect(server: Server, number: int, retries: int) -> StyleTransferClient:
+def connect(server: Addresses, number: int, retries: int) -> StyleTransferClient:
     """A client; HTTP for even numbers and gRPC for odd ones."""
-    protocol: Protocol = PROTOCOLS[number % 2]
+    protocol = PROTOCOLS[number % 2]
     url = server.grpc_url if protocol == "grpc" else server.http_url
     return StyleTransferClient(url, protocol=protocol, timeout=TIMEOUT_S, retries=retries)
 
 
-def solo(server: Server, jobs: Sequence[Job]) -> list[bytes]:
+def solo(server: Addresses, jobs: Sequence[Job]) -> list[bytes]:
     """The pictures of the jobs, one after the other with nothing else going on."""
     with connect(server, 0, 0) as client:
         return [client.stylize(**job).png for job in jobs]
@@ -82,7 +93,7 @@ class Load:
 
     def __init__(
         self,
-        server: Server,
+        server: Addresses,
         jobs: Sequence[Job],
         expected: Sequence[bytes],
         *,
@@ -153,7 +164,9 @@ def running(load: Load) -> Iterator[Load]:
         load.stop()
 
 
-def at_once(server: Server, jobs: Sequence[Job], expected: Sequence[bytes], rounds: int) -> Tally:
+def at_once(
+    server: Addresses, jobs: Sequence[Job], expected: Sequence[bytes], rounds: int
+) -> Tally:
     """All jobs at once, `rounds` times over, each client in step with nobody."""
     load = Load(server, jobs, expected, retries=0)
     with running(load):
