@@ -2,6 +2,7 @@
 # make test   set everything up and run every test
 # make check  format, lint and types
 # make bench  measure speed and memory in ten minutes; make bench QUICK=1 takes two
+# make soak   bad inputs, faults and load on a real server for ten minutes; make soak MINUTES=3
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ INSTALLED := $(VENV)/.installed-$(FILES)
 EXPORTED := $(VENV)/.exported
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench check format clean
+.PHONY: help install demo test bench soak check format clean
 
 help:
 	@sed -n 's/^# make/make/p' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ test: check $(EXPORTED)
 
 bench: $(EXPORTED)
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+
+soak: $(EXPORTED)
+	$(BIN)/python benchmarks/soak.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

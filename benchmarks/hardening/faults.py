@@ -19,7 +19,7 @@ from memory import proportional_bytes, session_processes
 
 from hardening import seeds
 from hardening.garbage import throw_garbage
-from hardening.load import Job, Load, Tally, running
+from hardening.load import Job, Load, running
 from hardening.slow import slow_clients
 from hardening.wire import PICTURE, Wires, tensors
 from photoreal.client import ServerUnavailable
@@ -94,7 +94,7 @@ def slow(server: Server, jobs: Sequence[Job], expected: Sequence[bytes], count: 
         f" sent, {count} answers not read and {count} gRPC connections silent; then"
         f" {served} slow pictures"
     )
-    fault.complaints += _complaints(load)
+    fault.complaints += load.complaints()
     if len(pictures) != 1:
         fault.complaints.append(f"{len(pictures)} different pictures for one slow request")
     return fault
@@ -122,7 +122,7 @@ def restart(
         f" got their picture, {tally.pictures - before} of them after it; {gone_s:.1f} s until"
         " ready again"
     )
-    fault.complaints += _complaints(load)
+    fault.complaints += load.complaints()
     return fault
 
 
@@ -146,7 +146,7 @@ def stop_under_load(repository: Path, jobs: Sequence[Job], expected: Sequence[by
     fault.complaints += [f"unclear error: {one}" for one in unclear]
     if code != 0:
         fault.complaints.append(f"exit code {code}")
-    fault.complaints += _complaints(load, errors=False)
+    fault.complaints += load.complaints(errors=False)
     return fault
 
 
@@ -199,18 +199,6 @@ def serve_command(repository: Path, *options: str) -> Iterator[Command]:
             finally:
                 process.terminate()
                 process.wait(60)
-
-
-def _complaints(load: Load, *, errors: bool = True) -> list[str]:
-    tally: Tally = load.tally
-    found = [f"{type(one).__name__}: {one}" for one in tally.unexpected]
-    if errors:
-        found += [f"{type(one).__name__}: {one}" for one in tally.errors]
-    if tally.wrong:
-        found.append(f"{tally.wrong} pictures differ from those made alone")
-    if load.hanging:
-        found.append(f"{load.hanging} calls hang")
-    return found
 
 
 def _connections(server: Server) -> int:

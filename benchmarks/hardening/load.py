@@ -132,6 +132,17 @@ class Load:
         """Clients that are still within a call after `stop`."""
         return sum(thread.is_alive() for thread in self._threads)
 
+    def complaints(self, *, errors: bool = True) -> list[str]:
+        """What went wrong, with or without the errors that clients got."""
+        tally = self.tally
+        failed = [*tally.unexpected, *(tally.errors if errors else ())]
+        found = [f"{type(one).__name__}: {one}" for one in failed]
+        if tally.wrong:
+            found.append(f"{tally.wrong} pictures differ from those made alone")
+        if self.hanging:
+            found.append(f"{self.hanging} calls hang")
+        return found
+
     def _work(self, number: int, job: Job, picture: bytes) -> None:
         try:
             with connect(self._server, number, self._retries) as client:
@@ -162,16 +173,6 @@ def running(load: Load) -> Iterator[Load]:
         yield load
     finally:
         load.stop()
-
-
-def at_once(
-    server: Addresses, jobs: Sequence[Job], expected: Sequence[bytes], rounds: int
-) -> Tally:
-    """All jobs at once, `rounds` times over, each client in step with nobody."""
-    load = Load(server, jobs, expected, retries=0)
-    with running(load):
-        load.await_pictures(rounds * len(jobs))
-    return load.tally
 
 
 def _photo(seed: int, height: int, width: int) -> bytes:

@@ -15,12 +15,11 @@ ROUNDS = 3
 
 
 def _check(server: Server, jobs: Sequence[load.Job], expected: list[bytes]) -> None:
-    tally = load.at_once(server, jobs, expected, ROUNDS)
-    print(f"{tally.pictures} pictures for {len(jobs)} clients at once, {tally.wrong} differ")
-    assert tally.unexpected == []
-    assert tally.errors == []
-    assert tally.pictures >= ROUNDS * len(jobs)
-    assert tally.wrong == 0
+    clients = load.Load(server, jobs, expected, retries=0)
+    with load.running(clients):
+        clients.await_pictures(ROUNDS * len(jobs))
+    print(f"{clients.tally.pictures} pictures for {len(jobs)} clients at once")
+    assert clients.complaints() == []
 
 
 def test_with_a_cache_whose_styles_push_each_other_out(
