@@ -89,12 +89,14 @@ def output_arrays(result: Any, outputs: Sequence[str]) -> Tensors:
 
 
 _REJECTED = {"400", "StatusCode.INVALID_ARGUMENT"}
-_TRANSIENT = {"503", "StatusCode.UNAVAILABLE"}
+_CANCELLED = "StatusCode.CANCELLED"  # what a server does that stops; clients' own never end here
+_TRANSIENT = {"503", "StatusCode.UNAVAILABLE", _CANCELLED}
 _UNAVAILABLE = {"404", "StatusCode.NOT_FOUND"} | _TRANSIENT
 _TIMED_OUT = {"408", "504", "StatusCode.DEADLINE_EXCEEDED"}
 
 _REFUSED = "connection refused"
 _NOT_GRPC = "what answers there does not speak gRPC"
+_UNLOADED = "has no available versions"  # of a model that was there, or will be
 _RESTRICTED = "This protocol is restricted"  # gRPC's UNAVAILABLE for a key that is missing
 # A server that is starting, stopping or gone for the moment.
 _DROPPED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
@@ -119,7 +121,10 @@ class Exchange:
         if status in _TIMED_OUT:
             return self.timed_out()
         if status in _UNAVAILABLE:
-            return self.unreachable(message, transient=status in _TRANSIENT)
+            if status == _CANCELLED:
+                message = "the server cancelled the call"
+            transient = status in _TRANSIENT or _UNLOADED in message
+            return self.unreachable(message, transient=transient)
         return ServerFailed(_first_line(message), request_id=self.request_id)
 
     def timed_out(self) -> RequestTimeout:

@@ -26,13 +26,22 @@ class ModelFailed(ServeError):
     """A model that was called inside the server did not answer with a result."""
 
 
+class ModelUnavailable(ModelFailed):
+    """The models are not there for the moment: the server is starting or stopping."""
+
+
+_AWAY = "The server is stopping or not yet ready; the same request may succeed later."
+# How Triton says so inside the server, where its error codes are lost.
+_AWAY_MARKS = ("Server not ready", "has no available versions", _AWAY)
+
+
 def answer(
     triton: Any, model: ModelSpec, requests: Sequence[Any], serve: Callable[[Any], dict[str, Array]]
 ) -> list[Any]:
     """Answer each request by itself: one bad request gives one error.
 
-    InvalidRequest becomes INVALID_ARGUMENT with its sentence. Anything else becomes INTERNAL
-    with a sentence that tells nothing of the server; the traceback goes to the server's log
+    InvalidRequest becomes INVALID_ARGUMENT with its sentence, ModelUnavailable becomes
+    UNAVAILABLE, which tells a client that it may try again. Anything else becomes INTERNAL with a sentence that tells nothing of the server; the traceback goes to the server's log
     with the request's id.
     """
     return [_answer_one(triton, model, request, serve) for request in requests]
@@ -47,6 +56,8 @@ def _answer_one(
         return triton.InferenceResponse(output_tensors=tensors)
     except InvalidRequest as error:
         failure = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)
+    except ModelUnavailable:
+        failure = triton.TritonError(_AWAY, triton.TritonError.UNAVAILABLE)
     except Exception:  # noqa: BLE001 (the boundary: nothing may leave but a response)
         name = request.request_id() or "without id"
         triton.Logger.log_error(f"{model.name}: request {name}: {traceback.format_exc()}")
@@ -120,7 +131,7 @@ def call_model(
 ) -> dict[str, Array]:
     """Call another model of this server and return the outputs that are named, or else all.
 
-    Raises ModelFailed.
+    Raises ModelFailed, ModelUnavailable.
     """
     wanted = list(outputs) or model.output_names()
     request = triton.InferenceRequest(
@@ -131,5 +142,7 @@ def call_model(
     )
     response = request.exec()
     if response.has_error():
-        raise ModelFailed(f"{model.name}: {response.error().message()}")
+        message = response.error().message()
+        away = any(mark in message for mark in _AWAY_MARKS)
+        raise (ModelUnavailable if away else ModelFailed)(f"{model.name}: {message}")
     return {name: triton.get_output_tensor_by_name(response, name).as_numpy() for name in wanted}

@@ -19,6 +19,8 @@ from photoreal.client.address import PROTOCOLS
 
 TIMEOUT_S = 60.0
 
+_MOST_KINDS = 5
+
 Job = dict[str, Any]
 """Arguments of ``stylize``."""
 
@@ -37,14 +39,14 @@ class Addresses(Protocol):
 
 def make_jobs(count: int, side: int = 48) -> list[Job]:
     """Different pairs, with and without masks, at different sizes and places."""
-    places = ("encoder", "encoder,skip,decoder", "skip", "decoder")
+    places = ("encoder", "encoder", "encoder,skip,decoder", "encoder")
     return [
         {
             "content": _photo(2 * number, side, side + 8 * number),
             "style": _photo(2 * number + 1, side + 8, side),
-            "size": 24 + 4 * (number % 4),
+            "size": 16 + 4 * (number % 4),
             "transfer_at": places[number % len(places)],
-            "segment": number % 3 == 0,
+            "segment": number % 4 == 0,
             "alpha": 1.0 - 0.1 * (number % 3),
         }
         | (_masks(number, side) if number % 2 else {})
@@ -136,7 +138,8 @@ class Load:
         """What went wrong, with or without the errors that clients got."""
         tally = self.tally
         failed = [*tally.unexpected, *(tally.errors if errors else ())]
-        found = [f"{type(one).__name__}: {one}" for one in failed]
+        words = Counter(f"{type(one).__name__}: {one}" for one in failed)
+        found = [f"{count} times {one}" for one, count in words.most_common(_MOST_KINDS)]
         if tally.wrong:
             found.append(f"{tally.wrong} pictures differ from those made alone")
         if self.hanging:

@@ -23,11 +23,10 @@ _SIZE = st.sampled_from(SIZES) | _INT32.filter(lambda size: not 16 <= size <= 20
 _PLACES = st.lists(st.sampled_from((*PLACES, " encoder ", "")), max_size=4).map(",".join)
 
 OPTIONS = st.fixed_dictionaries(
-    {"size": _SIZE},
+    {"size": _SIZE, "transfer_at": st.just("encoder") | _PLACES | _WORDS},
     optional={
         "alpha": st.floats(0, 1, width=32) | _FLOAT32,
         "blend": st.integers(0, MAX_BLEND) | _INT32,
-        "transfer_at": st.just("encoder") | _PLACES | _WORDS,
         "match": st.sampled_from(MATCH_RULES) | _WORDS,
         "segment": st.just(False),
     },
@@ -38,7 +37,7 @@ def in_range(options: dict[str, Any]) -> bool:
     """Whether the README's table of inputs allows these options."""
     alpha, blend = options.get("alpha", 1.0), options.get("blend", 0)
     places, match = (
-        _text(options.get("transfer_at", "skip")),
+        _text(options["transfer_at"]),
         _text(options.get("match", "nearest")),
     )
     return (

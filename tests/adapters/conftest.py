@@ -40,7 +40,7 @@ class Tensor:
 class TritonError:
     """A message with one of Triton's codes."""
 
-    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG = range(4)
+    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG, UNAVAILABLE = range(5)
 
     def __init__(self, message: str, code: int = UNKNOWN) -> None:
         self._message, self._code = message, code
@@ -122,6 +122,7 @@ class FakeTriton(ModuleType):
         self.calls: list[tuple[str, dict[str, Array], str]] = []
         self.asked: list[list[str]] = []
         self.errors: list[str] = []
+        self.refusal = ""
         server = self
 
         class InferenceRequest:
@@ -141,6 +142,8 @@ class FakeTriton(ModuleType):
             def exec(self) -> InferenceResponse:
                 server.calls.append((self._model, self._inputs, self._id))
                 server.asked.append(self._wanted)
+                if server.refusal:
+                    return InferenceResponse(error=TritonError(server.refusal))
                 if self._model not in server.models:
                     return InferenceResponse(error=TritonError(f"no model {self._model} at /srv"))
                 outputs = server.models[self._model](self._inputs)

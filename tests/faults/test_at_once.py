@@ -11,7 +11,7 @@ from photoreal.serve.launcher import Server
 
 pytestmark = pytest.mark.server
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def _check(server: Server, jobs: Sequence[load.Job], expected: list[bytes]) -> None:

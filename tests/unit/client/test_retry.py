@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from tritonclient.utils import InferenceServerException
 
 from photoreal.client import (
     DEFAULT_RETRIES,
@@ -16,6 +17,8 @@ from photoreal.client import (
     StyleTransferClient,
     retry,
 )
+from photoreal.client.address import Address
+from photoreal.client.transport import Exchange
 
 from .conftest import PHOTO, AsyncFakeTransport, FakeTransport, answer, png
 from .test_transport import WAYS, http_answer, http_error
@@ -148,6 +151,26 @@ def test_senseless_retries(retries):
     for client in (StyleTransferClient, AsyncStyleTransferClient):
         with pytest.raises(InvalidInput, match="retries"):
             client(retries=retries)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "transient"),
+    [
+        ("503", "The server is stopping.", True),
+        ("StatusCode.UNAVAILABLE", "Socket closed", True),
+        ("StatusCode.UNAVAILABLE", "This protocol is restricted, expecting header 'x'", False),
+        ("StatusCode.UNAVAILABLE", "last error: Failed parsing HTTP/2 (frame)", False),
+        ("StatusCode.CANCELLED", "CANCELLED", True),
+        ("StatusCode.NOT_FOUND", "Request for unknown model: 'x' is not found", False),
+        ("StatusCode.NOT_FOUND", "unknown model: 'x' has no available versions", True),
+        ("404", "unknown model: 'x' has no available versions", True),
+    ],
+)
+def test_what_passes(status, message, transient):
+    exchange = Exchange(Address("host:1"), timeout=9.0)
+    error = exchange.answered(InferenceServerException(message, status))
+    assert isinstance(error, ServerUnavailable)
+    assert error.transient is transient
 
 
 def over(kind, protocol, url):
