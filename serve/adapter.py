@@ -41,7 +41,8 @@ def answer(
     """Answer each request by itself: one bad request gives one error.
 
     InvalidRequest becomes INVALID_ARGUMENT with its sentence, ModelUnavailable becomes
-    UNAVAILABLE, which tells a client that it may try again. Anything else becomes INTERNAL with a sentence that tells nothing of the server; the traceback goes to the server's log
+    UNAVAILABLE, which tells a client that it may try again. Anything else becomes INTERNAL
+    with a sentence that tells nothing of the server; the traceback goes to the server's log
     with the request's id.
     """
     return [_answer_one(triton, model, request, serve) for request in requests]
