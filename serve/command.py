@@ -8,7 +8,12 @@ from types import FrameType
 
 import click
 
-from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_VARIABLE
+from photoreal.contract import (
+    DEFAULT_EXIT_TIMEOUT_S,
+    DEFAULT_STYLE_CACHE_BYTES,
+    ENGINES,
+    STYLE_CACHE_VARIABLE,
+)
 
 
 @click.command()
@@ -47,7 +52,7 @@ from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_V
 @click.option(
     "--exit-timeout",
     type=click.IntRange(min=0),
-    default=20,
+    default=DEFAULT_EXIT_TIMEOUT_S,
     show_default=True,
     metavar="SECONDS",
     help="When told to stop, wait so long for requests in flight and for open connections.",

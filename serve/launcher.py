@@ -30,7 +30,6 @@ from photoreal.serve.repository import models_to_load
 
 BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
-DEFAULT_EXIT_TIMEOUT_S = 20
 _END_S = 10.0
 _GROUP_END_S = 5.0
 _READY_TIMEOUT_S = 180.0
@@ -54,7 +53,7 @@ class ServeSettings:
     metrics_port: int = 8002
     verbose: bool = False
     style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
-    exit_timeout_s: int = DEFAULT_EXIT_TIMEOUT_S
+    exit_timeout_s: int = contract.DEFAULT_EXIT_TIMEOUT_S
     admin_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
 

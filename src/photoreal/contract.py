@@ -39,6 +39,9 @@ STYLE_CACHE_VARIABLE = "PHOTOREAL_STYLE_CACHE_BYTES"
 """Environment variable with the bytes that known styles may take; 0 keeps none."""
 DEFAULT_STYLE_CACHE_BYTES = 256 << 20
 
+DEFAULT_EXIT_TIMEOUT_S = 20
+"""Seconds that a server which is told to stop waits for what is open."""
+
 LEVELS = (1, 2, 3, 4)
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512}
 """Feature channels at each VGG level."""

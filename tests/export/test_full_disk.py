@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(sys.executable).with_name("photoreal")
-# Configs and adapters fit, the first network does not.
-ROOM = 100_000
+# Configs and adapters fit in a file of this size, the first network does not.
+FILE_BYTES = 100_000
+# A disk that is full while the configs are written.
+DISK_BYTES = 6 * os.sysconf("SC_PAGE_SIZE")
 OLD = {"wct2/1/model.py": "old adapter", "wct2_encoder_1/1/model.onnx": "old model"}
 
 # Exports to each folder with room for files of so many bytes.
@@ -55,7 +58,7 @@ def _check_errors(done: subprocess.CompletedProcess[str], words: str, count: int
 def test_files_that_may_not_grow_leave_no_half_model(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     _fill(old)
-    done = _run(sys.executable, "-c", _LIMITED, old, ROOM, new, 100)
+    done = _run(sys.executable, "-c", _LIMITED, old, FILE_BYTES, new, 100)
     _check_errors(done, "File too large", 2)
     assert _files(old) == OLD
     assert [path.name for path in old.iterdir() if path.name.startswith(".")] == []
@@ -65,7 +68,7 @@ def test_files_that_may_not_grow_leave_no_half_model(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_no_half_model(tmp_path: Path) -> None:
     """On a real file system of its own, in a mount namespace that ends with the command."""
     enter = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    mount = f"mount -t tmpfs -o size={ROOM} tmpfs {tmp_path}"
+    mount = f"mount -t tmpfs -o size={DISK_BYTES} tmpfs {tmp_path}"
     if shutil.which("unshare") is None or _run(*enter, mount).returncode:
         pytest.skip("no file system can be mounted here")
     folder = tmp_path / "repository"
