@@ -18,7 +18,7 @@ SMALL_CACHE = 8 << 20
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    return Path(__file__).parents[2] / DEFAULT_REPOSITORY
+    return Path(__file__).parents[3] / DEFAULT_REPOSITORY
 
 
 @pytest.fixture(scope="session")
