@@ -5,6 +5,7 @@
 # make lock   resolve the versions anew (UPGRADE=1: the newest) and record their hashes
 # make audit  look the locked versions up in the database of known vulnerabilities
 # make bench  measure speed and memory in ten minutes; make bench QUICK=1 takes two
+# make soak   bad inputs, faults and load on a real server for ten minutes; make soak MINUTES=3
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +17,7 @@ INSTALLED := $(VENV)/.installed-$(FILES)
 EXPORTED := $(VENV)/.exported
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test browser bench check format lock audit clean
+.PHONY: help install demo test browser bench soak check format lock audit clean
 
 help:
 	@sed -n 's/^# make/make/p' $(MAKEFILE_LIST)
@@ -51,6 +52,9 @@ browser:
 
 bench: $(EXPORTED)
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+
+soak: $(EXPORTED)
+	$(BIN)/python benchmarks/soak.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

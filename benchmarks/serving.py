@@ -175,8 +175,13 @@ def server_tunables() -> dict[str, str]:
 
 
 @contextmanager
-def running_server(repository: Path, *, keep_styles: bool) -> Iterator[Server]:
-    """A server on free ports, with the default cache of styles or with none.
+def running_server(
+    repository: Path,
+    *,
+    keep_styles: bool = True,
+    style_cache: int = DEFAULT_STYLE_CACHE_BYTES,
+) -> Iterator[Server]:
+    """A server on free ports, with a cache of styles or with none.
 
     Raises ServeError when it cannot start; the end of its log is then on standard error.
     """
@@ -186,7 +191,7 @@ def running_server(repository: Path, *, keep_styles: bool) -> Iterator[Server]:
         http_port=http,
         grpc_port=grpc,
         metrics_port=metrics,
-        style_cache=DEFAULT_STYLE_CACHE_BYTES if keep_styles else 0,
+        style_cache=style_cache if keep_styles else 0,
     )
     with tempfile.TemporaryFile() as log, ExitStack() as stack:
         try:

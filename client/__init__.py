@@ -21,9 +21,11 @@ from photoreal.client.errors import (
 )
 from photoreal.client.inputs import ImageInput
 from photoreal.client.result import FoundRegions, StylizeResult
+from photoreal.client.retry import DEFAULT_RETRIES
 from photoreal.client.transport import AsyncTransport, Transport
 
 __all__ = [
+    "DEFAULT_RETRIES",
     "DEFAULT_TIMEOUT",
     "AccessDenied",
     "AsyncStyleTransferClient",

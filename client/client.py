@@ -22,6 +22,7 @@ from photoreal.client.result import (
     parse_outputs,
     parse_regions,
 )
+from photoreal.client.retry import DEFAULT_RETRIES, RetryPolicy
 from photoreal.client.transport import AsyncTransport, Transport
 from photoreal.contract import STYLIZE, MatchRule, Place
 
@@ -45,6 +46,9 @@ class StyleTransferClient:
             localhost:8000 for HTTP, localhost:8001 for gRPC.
         protocol: "http" or "grpc".
         timeout: seconds that a call may take from its start to the last byte of its answer.
+        retries: how often a call is made again, with growing waits, when the connection was
+            refused or dropped or the server said that it is not available for the moment.
+            ``timeout`` holds for all tries together.
         transport: what carries the calls instead of the network, for tests.
         api_key: the key that the server asks for, if it was started with one.
         ca_certificate: PEM file with the authority that signed the server's certificate, if
@@ -53,7 +57,7 @@ class StyleTransferClient:
         client_key: PEM file with that certificate's key.
 
     Raises:
-        InvalidInput: the address, the protocol or the timeout makes no sense, or a
+        InvalidInput: the address, the protocol, the timeout or the retries make no sense, or a
             certificate cannot be used.
     """
 
@@ -63,6 +67,7 @@ class StyleTransferClient:
         *,
         protocol: Protocol = "http",
         timeout: float = DEFAULT_TIMEOUT,
+        retries: int = DEFAULT_RETRIES,
         transport: Transport | None = None,
         api_key: str | None = None,
         ca_certificate: FilePath | None = None,
@@ -70,6 +75,7 @@ class StyleTransferClient:
         client_key: FilePath | None = None,
     ) -> None:
         self._timeout = _seconds(timeout)
+        self._retry = RetryPolicy(retries)
         self._closed = False
         credentials = Credentials(api_key, ca_certificate, client_certificate, client_key)
         self._transport = transport or _transport(url, protocol, credentials)
@@ -158,7 +164,10 @@ class StyleTransferClient:
             full_resolution=full_resolution,
             pairs=pairs,
         )
-        outputs = self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
+        outputs = self._retry.run(
+            lambda left: self._transport.infer(inputs, STYLIZE.output_names(), request_id, left),
+            seconds,
+        )
         return parse_outputs(outputs, request_id)
 
     def find_regions(
@@ -191,7 +200,9 @@ class StyleTransferClient:
             segment=segment,
             match=match,
         )
-        outputs = self._transport.infer(inputs, REGION_OUTPUTS, request_id, seconds)
+        outputs = self._retry.run(
+            lambda left: self._transport.infer(inputs, REGION_OUTPUTS, request_id, left), seconds
+        )
         return parse_regions(outputs, request_id)
 
     def ready(self, timeout: float = READY_TIMEOUT) -> bool:
@@ -241,6 +252,7 @@ class AsyncStyleTransferClient:
         *,
         protocol: Protocol = "http",
         timeout: float = DEFAULT_TIMEOUT,
+        retries: int = DEFAULT_RETRIES,
         transport: AsyncTransport | None = None,
         api_key: str | None = None,
         ca_certificate: FilePath | None = None,
@@ -248,6 +260,7 @@ class AsyncStyleTransferClient:
         client_key: FilePath | None = None,
     ) -> None:
         self._timeout = _seconds(timeout)
+        self._retry = RetryPolicy(retries)
         self._closed = False
         credentials = Credentials(api_key, ca_certificate, client_certificate, client_key)
         self._transport = transport or _async_transport(url, protocol, credentials)
@@ -295,7 +308,10 @@ class AsyncStyleTransferClient:
             full_resolution=full_resolution,
             pairs=pairs,
         )
-        outputs = await self._transport.infer(inputs, STYLIZE.output_names(), request_id, seconds)
+        outputs = await self._retry.run_async(
+            lambda left: self._transport.infer(inputs, STYLIZE.output_names(), request_id, left),
+            seconds,
+        )
         return parse_outputs(outputs, request_id)
 
     async def find_regions(
@@ -325,7 +341,9 @@ class AsyncStyleTransferClient:
             segment=segment,
             match=match,
         )
-        outputs = await self._transport.infer(inputs, REGION_OUTPUTS, request_id, seconds)
+        outputs = await self._retry.run_async(
+            lambda left: self._transport.infer(inputs, REGION_OUTPUTS, request_id, left), seconds
+        )
         return parse_regions(outputs, request_id)
 
     async def ready(self, timeout: float = READY_TIMEOUT) -> bool:

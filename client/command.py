@@ -18,6 +18,7 @@ from photoreal.client.errors import AccessDenied, RequestTimeout, ServerFailed, 
 from photoreal.client.folder_command import FolderCall, folder_options, run_folder
 from photoreal.client.inputs import encode_image
 from photoreal.client.result import StylizeResult
+from photoreal.client.retry import DEFAULT_RETRIES
 from photoreal.client.style_options import NumbersCommand, read_styles, style_options
 from photoreal.client.terminal import (
     Say,
@@ -149,6 +150,14 @@ folder failed; 2 the call has to be changed.
     help="How long to wait for the picture.",
 )
 @click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=DEFAULT_RETRIES,
+    show_default=True,
+    metavar="TIMES",
+    help="How often to try again while the server is not available.",
+)
+@click.option(
     "--embedded",
     is_flag=True,
     help="If no server is ready at the address, start one for this call.",
@@ -185,6 +194,7 @@ def stylize(
     url: str | None,
     protocol: Protocol,
     timeout: float,
+    retries: int,
     credentials: dict[str, Any],
     **options: Any,
 ) -> None:
@@ -212,7 +222,7 @@ def stylize(
 
     def connect(address: str | None) -> StyleTransferClient:
         shown = credentials if address == url else {}  # an embedded server asks for none
-        return open_client(address, protocol=protocol, timeout=timeout, **shown)
+        return open_client(address, protocol=protocol, timeout=timeout, retries=retries, **shown)
 
     def explain(error: PhotorealError) -> str:
         return _failure(error, embedded).message

@@ -47,11 +47,26 @@ class AccessDenied(CallerError):
 
 
 class ServiceError(ClientError):
-    """The server or the network failed; the same call may succeed later."""
+    """The server or the network failed; the same call may succeed later.
+
+    ``tries`` is how often the call was made before this error was raised.
+    """
+
+    tries = 1
 
 
 class ServerUnavailable(ServiceError):
-    """No connection, a connection that was dropped, or a server that is not ready."""
+    """No connection, a connection that was dropped, or a server that is not ready.
+
+    ``transient`` says whether a moment's waiting may help, as it does not for a host that
+    does not exist.
+    """
+
+    def __init__(
+        self, message: str, *, request_id: str | None = None, transient: bool = False
+    ) -> None:
+        super().__init__(message, request_id=request_id)
+        self.transient = transient
 
 
 class RequestTimeout(ServiceError):

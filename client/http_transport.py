@@ -36,6 +36,9 @@ from photoreal.contract import STYLIZE
 
 # What tritonclient's parser meets in an answer that is not Triton's.
 _GARBLED = (ValueError, KeyError, TypeError, struct.error)
+# How geventhttpclient's parser calls an end that comes too early.
+_CUT_SHORT = ("Incomplete response.", "Invalid EOF state")
+_BROKE_OFF = "the answer broke off"
 
 
 class HttpTransport:
@@ -98,8 +101,13 @@ class HttpTransport:
         except OSError as error:
             raise exchange.unreachable(error) from None
         except HTTPConnectionClosed:
-            raise exchange.unreachable("connection closed without an answer") from None
-        except (HTTPParseError, *_GARBLED):
+            closed = "connection closed without an answer"
+            raise exchange.unreachable(closed, transient=True) from None
+        except HTTPParseError as error:
+            if error.args[0] in _CUT_SHORT:
+                raise exchange.unreachable(_BROKE_OFF, transient=True) from None
+            raise exchange.garbled() from None
+        except _GARBLED:
             raise exchange.garbled() from None
         finally:
             if hub_is_ours:
@@ -184,7 +192,9 @@ class AsyncHttpTransport:
         except aiohttp.ClientResponseError:
             raise exchange.garbled() from None
         except aiohttp.ClientPayloadError:
-            raise exchange.unreachable("the answer broke off") from None
+            raise exchange.unreachable(_BROKE_OFF, transient=True) from None
+        except aiohttp.ServerDisconnectedError as error:
+            raise exchange.unreachable(str(error), transient=True) from None
         except OSError as error:  # before ClientError: aiohttp's failures to connect are both
             raise exchange.unreachable(error) from None
         except aiohttp.ClientError as error:

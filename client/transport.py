@@ -8,6 +8,7 @@ connection behind that would hold up a server's shutdown.
 
 from __future__ import annotations
 
+import errno
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,8 +124,16 @@ _REJECTED = {"400", "StatusCode.INVALID_ARGUMENT"}
 _DENIED = {"401", "403", "StatusCode.UNAUTHENTICATED", "StatusCode.PERMISSION_DENIED"}
 _RESTRICTED = "This protocol is restricted"
 """Triton's words over gRPC, under the status UNAVAILABLE, where a key is missing."""
-_UNAVAILABLE = {"404", "503", "StatusCode.NOT_FOUND", "StatusCode.UNAVAILABLE"}
+_CANCELLED = "StatusCode.CANCELLED"  # what a server does that stops; clients' own never end here
+_TRANSIENT = {"503", "StatusCode.UNAVAILABLE", _CANCELLED}
+_UNAVAILABLE = {"404", "StatusCode.NOT_FOUND"} | _TRANSIENT
 _TIMED_OUT = {"408", "504", "StatusCode.DEADLINE_EXCEEDED"}
+
+_REFUSED = "connection refused"
+_NOT_GRPC = "what answers there does not speak gRPC"
+_UNLOADED = "has no available versions"  # of a model that was there, or will be
+# A server that is starting, stopping or gone for the moment.
+_DROPPED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 
 
 @dataclass(frozen=True)
@@ -148,10 +157,13 @@ class Exchange:
         if status in _TIMED_OUT:
             return self.timed_out()
         if status in _UNAVAILABLE:
-            return self._refused(message)
+            if status == _CANCELLED:
+                message = "the server cancelled the call"
+            transient = status in _TRANSIENT or _UNLOADED in message
+            return self._refused(message, transient=transient)
         return ServerFailed(_first_line(message), request_id=self.request_id)
 
-    def _refused(self, message: str) -> ServiceError:
+    def _refused(self, message: str, *, transient: bool) -> ServiceError:
         """Make the error for a server that will not serve the request, or not any longer."""
         stopped, waited = TIME_IS_UP
         if waited in message:
@@ -167,8 +179,9 @@ class Exchange:
                 f"The server at {self.address} has as many requests waiting as it allows; try"
                 " again later.",
                 request_id=self.request_id,
+                transient=True,
             )
-        return self.unreachable(message)
+        return self.unreachable(message, transient=transient)
 
     def denied(self) -> AccessDenied:
         """Make the error for a server, or a proxy before it, that wants to know the caller."""
@@ -180,18 +193,26 @@ class Exchange:
     def timed_out(self) -> RequestTimeout:
         """Make the error for no answer in time."""
         return RequestTimeout(
-            f"The server at {self.address} did not answer within {self.timeout:g} seconds.",
+            f"The server at {self.address} did not answer within {round(self.timeout, 2):g}"
+            " seconds.",
             request_id=self.request_id,
         )
 
-    def unreachable(self, reason: str | OSError) -> ServerUnavailable:
-        """Make the error for a failed connection, or a server that says it is not ready."""
+    def unreachable(self, reason: str | OSError, *, transient: bool = False) -> ServerUnavailable:
+        """Make the error for a failed connection, or a server that says it is not ready.
+
+        Connections that were refused or dropped are transient without being called so.
+        """
         if isinstance(reason, OSError):
+            transient = transient or reason.errno in _DROPPED
             reason = reason.strerror or str(reason)
         detail = _plain(reason).rstrip(".")
+        transient = transient or detail == _REFUSED
+        lasting = detail == _NOT_GRPC or _RESTRICTED in detail
         return ServerUnavailable(
             f"No server is ready at {self.address}" + (f" ({detail})." if detail else "."),
             request_id=self.request_id,
+            transient=transient and not lasting,
         )
 
     def garbled(self, detail: str = "") -> ServerFailed:
@@ -205,11 +226,11 @@ class Exchange:
 def _plain(reason: str) -> str:
     """Pick the reason of a failed connection out of the many words of gRPC and asyncio."""
     if "Connection refused" in reason or "Connect call failed" in reason:
-        return "connection refused"
+        return _REFUSED
     if "certificate verify failed" in reason.lower().replace("_", " "):
         return "its certificate is for another name or signed by nobody who is trusted here"
     if "Failed parsing HTTP/2" in reason:
-        return "what answers there does not speak gRPC"
+        return _NOT_GRPC
     return _first_line(reason.rpartition("last error: ")[2]) if reason else ""
 
 

@@ -121,7 +121,7 @@ def _detail(body: bytes) -> str | None:
 def _failure(url: str, status: int, detail: str | None) -> ClientError:
     if detail is None:
         return ServerFailed(f"What answers at {url} is no gateway (HTTP status {status}).")
-    kinds = {503: ServerUnavailable, 504: RequestTimeout}
+    kinds: dict[int, type[ClientError]] = {503: ServerUnavailable, 504: RequestTimeout}
     if 400 <= status < 500:
         return RequestRejected(detail)
     return kinds.get(status, ServerFailed)(detail)

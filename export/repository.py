@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,9 +82,7 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
     if settings.segmenter is not None:
         segmenter, class_names = load_segmenter(settings.segmenter)
         networks.insert(0, (contract.SEGMENTER, Labels(segmenter)))
-    settings.repository.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.repository, prefix=".export-") as name:
-        staged = Path(name)
+    with _staging(settings.repository) as staged:
         _stage_configs(staged, settings.unpool, target)
         for spec, module in networks:
             report(_stage_network(staged, spec, module.eval(), settings))
@@ -91,10 +92,41 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
         bundle = Path(contract.WCT2.name) / "1" / contract.WEIGHTS_FILE
         if settings.weights != BUILTIN:
             save_bundle(staged / bundle, encoder, decoder)
+        _secure(staged)
         _move_into_place(staged, settings.repository)
         if settings.weights == BUILTIN:
             (settings.repository / bundle).unlink(missing_ok=True)
     _drop_stale_models(settings)
+
+
+@contextmanager
+def _staging(repository: Path) -> Iterator[Path]:
+    """A folder beside the models to make files in; gone afterwards, with a repository made for it.
+
+    Raises ExportError for a disk that is full or that may not be written.
+    """
+    made = not repository.exists()
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=repository, prefix=".export-") as name:
+            yield Path(name)
+    except OSError as error:
+        raise ExportError(
+            f"The models cannot be written to {repository} ({error.strerror or error}); what was"
+            " there is unchanged."
+        ) from error
+    finally:
+        if made:
+            with contextlib.suppress(OSError):  # it holds an export, or was never made
+                repository.rmdir()
+
+
+def _secure(staged: Path) -> None:
+    """Have every file on the disk itself: some systems tell only now that it is full."""
+    for file in staged.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
 
 
 def _network_levels(encoder: Encoder, decoder: Decoder) -> Iterator[tuple[ModelSpec, nn.Module]]:
@@ -133,11 +165,13 @@ def _stage_network(
 
 
 def _move_into_place(staged: Path, repository: Path) -> None:
-    for file in sorted(path for path in staged.rglob("*") if path.is_file()):
+    files = sorted(path for path in staged.rglob("*") if path.is_file())
+    for file in files:  # first what needs room on the disk, as moving does not
+        (repository / file.relative_to(staged)).parent.mkdir(parents=True, exist_ok=True)
+    for file in files:
         target = repository / file.relative_to(staged)
         if target.exists() and target.read_bytes() == file.read_bytes():
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             file.replace(target)
         except OSError as error:

@@ -39,6 +39,15 @@ class ModelFailed(ServeError):
     """A model that was called inside the server did not answer with a result."""
 
 
+class ModelUnavailable(ModelFailed):
+    """The models are not there for the moment: the server is starting or stopping."""
+
+
+_AWAY = "The server is stopping or not yet ready; the same request may succeed later."
+# How Triton says so inside the server, where its error codes are lost.
+_AWAY_MARKS = ("Server not ready", "has no available versions", _AWAY)
+
+
 def answer(
     triton: Any,
     model: ModelSpec,
@@ -49,7 +58,8 @@ def answer(
     """Answer each request by itself: one bad request gives one error.
 
     InvalidRequest becomes INVALID_ARGUMENT with its sentence, DeadlineExceeded UNAVAILABLE and
-    Canceled CANCELLED. Anything else becomes INTERNAL
+    Canceled CANCELLED; ModelUnavailable becomes UNAVAILABLE, which tells a client that it may
+    try again. Anything else becomes INTERNAL
     with a sentence that tells nothing of the server; the traceback goes to the server's log
     with the request's id.
     """
@@ -87,6 +97,10 @@ def _answer_one(
         metrics.ended_in(error)
         triton.Logger.log_info(line(f"stopped: {error}"))
         failure = triton.TritonError(str(error), triton.TritonError.CANCELLED)
+    except ModelUnavailable as error:
+        metrics.ended_in(error)
+        triton.Logger.log_info(line(f"unavailable: {error}"))
+        failure = triton.TritonError(_AWAY, triton.TritonError.UNAVAILABLE)
     except Exception as error:  # noqa: BLE001 (the boundary: nothing may leave but a response)
         metrics.ended_in(error)
         triton.Logger.log_error(line(traceback.format_exc()))
@@ -181,7 +195,7 @@ def call_model(
 
     The call carries the id of the request `parent`, for whose sake it is made, and belongs to
     its trace. With a `watch` the model learns how much time is left and that the caller is gone.
-    Raises ModelFailed; DeadlineExceeded, Canceled.
+    Raises ModelFailed, ModelUnavailable; DeadlineExceeded, Canceled.
     """
     origin = {}
     if parent is not None:
@@ -201,7 +215,9 @@ def call_model(
     if response.has_error():
         if watch is not None:
             watch.check()  # Triton drops an error's code between models: stopped, or failed?
-        raise ModelFailed(f"{model.name}: {response.error().message()}")
+        message = response.error().message()
+        away = any(mark in message for mark in _AWAY_MARKS)
+        raise (ModelUnavailable if away else ModelFailed)(f"{model.name}: {message}")
     return {name: triton.get_output_tensor_by_name(response, name).as_numpy() for name in wanted}
 
 

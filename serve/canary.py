@@ -15,7 +15,7 @@ def canary(http_url: str, timeout_s: float, api_key: str | None = None) -> bool:
     """Whether a small request through every stage is answered with a picture in time."""
     try:
         timeout_s = max(timeout_s, 0.1)
-        with StyleTransferClient(http_url, timeout=timeout_s, api_key=api_key) as client:
+        with StyleTransferClient(http_url, timeout=timeout_s, retries=0, api_key=api_key) as client:
             photo = _photo()
             return client.ready() and client.stylize(photo, photo, size=_SIDE).png != b""
     except ClientError:

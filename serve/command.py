@@ -10,7 +10,12 @@ from types import FrameType
 
 import click
 
-from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_VARIABLE
+from photoreal.contract import (
+    DEFAULT_EXIT_TIMEOUT_S,
+    DEFAULT_STYLE_CACHE_BYTES,
+    ENGINES,
+    STYLE_CACHE_VARIABLE,
+)
 from photoreal.serve.insight import Insight
 from photoreal.serve.insight_options import insight_options, narrators
 from photoreal.serve.installation import TRITON_VARIABLE
@@ -55,6 +60,14 @@ from photoreal.serve.security_options import security_options
 )
 @limit_options
 @click.option(
+    "--exit-timeout",
+    type=click.IntRange(min=0),
+    default=DEFAULT_EXIT_TIMEOUT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="When told to stop, wait so long for requests in flight and for open connections.",
+)
+@click.option(
     "--start-timeout",
     type=click.FloatRange(min=1),
     default=READY_TIMEOUT_S,
@@ -84,6 +97,7 @@ def serve(
     metrics_port: int,
     style_cache: int,
     presets: Path | None,
+    exit_timeout: int,
     start_timeout: float,
     triton: Path | None,
     verbose: bool,
@@ -118,6 +132,7 @@ def serve(
         security=security,
         insight=insight,
         triton=triton,
+        exit_timeout_s=exit_timeout,
         start_timeout_s=start_timeout,
     )
     if print_command:

@@ -40,7 +40,7 @@ from photoreal.serve.security import Security, admin_key
 
 BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
-_EXIT_TIMEOUT_S = 20
+_END_S = 10.0
 _GROUP_END_S = 5.0
 READY_TIMEOUT_S = 180.0
 
@@ -52,7 +52,9 @@ class ServeSettings:
     `style_cache` is how many bytes known styles may take; 0 keeps none. `limits` are environment
     variables as `photoreal.serve.limits` lists them, in place of this process's own. `triton` is
     the folder of an installed Triton, such as a container's; None takes the wheel's.
-    `start_timeout_s` is how long models may take to load.
+    `start_timeout_s` is how long models may take to load, `exit_timeout_s` how long a server that
+    is told to stop waits for requests in flight; for as long, a client's idle connection holds it
+    up.
     """
 
     repository: Path = DEFAULT_REPOSITORY
@@ -63,6 +65,7 @@ class ServeSettings:
     metrics_port: int = 8002
     verbose: bool = False
     style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
+    exit_timeout_s: int = contract.DEFAULT_EXIT_TIMEOUT_S
     limits: Mapping[str, str] = field(default_factory=dict)
     admin_key: str = field(default_factory=admin_key, repr=False)
     security: Security = field(default_factory=Security)
@@ -100,7 +103,7 @@ def command_line(
         *settings.security.arguments(settings.admin_key),
         *settings.insight.arguments(),
         f"--backend-config=python,shm-region-prefix-name={settings.shm_prefix}",
-        f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
+        f"--exit-timeout-secs={settings.exit_timeout_s}",
     ]
     return arguments if settings.verbose else [*arguments, "--log-info=false"]
 
@@ -224,7 +227,7 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_EXIT_TIMEOUT_S + 10)
+                process.wait(self.settings.exit_timeout_s + _END_S)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # helpers that outlived the server
             process.wait()

@@ -65,6 +65,8 @@ API_KEY_VARIABLE = "PHOTOREAL_API_KEY"
 """Environment variable with the key that requests for inference need, or show."""
 API_KEY_HEADERS = {"http": "api-key", "grpc": "triton-grpc-protocol-api-key"}
 """Header with that key; Triton puts the prefix before the name in gRPC's metadata."""
+DEFAULT_EXIT_TIMEOUT_S = 20
+"""Seconds that a server which is told to stop waits for what is open."""
 
 LEVELS = (1, 2, 3, 4)
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512}

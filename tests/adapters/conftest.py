@@ -168,6 +168,7 @@ class FakeTriton(ModuleType):
         self.traces: list[object] = []
         self.errors: list[str] = []
         self.infos: list[str] = []
+        self.refusal = ""
         server = self
 
         class InferenceRequest:
@@ -192,6 +193,8 @@ class FakeTriton(ModuleType):
             def exec(self) -> InferenceResponse:
                 server.calls.append((self._model, self._inputs, self._id))
                 server.asked.append(self._wanted)
+                if server.refusal:
+                    return InferenceResponse(error=TritonError(server.refusal))
                 if self._model not in server.models:
                     return InferenceResponse(error=TritonError(f"no model {self._model} at /srv"))
                 try:

@@ -271,6 +271,35 @@ def test_a_level_that_does_not_answer_fails_the_request_alone(
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "Model wct2_encoder_1 - Error when running inference: Server not ready",
+        "Request for unknown model: 'wct2_encoder_1' has no available versions",
+    ],
+    ids=["stopping", "unloaded"],
+)
+def test_levels_that_are_away_for_the_moment_make_the_model_unavailable(
+    words: str,
+    load_adapter: Callable[[str], Any],
+    arguments: Callable[..., dict[str, str]],
+    pictures: dict[str, Array],
+    triton: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    check_sentence: Callable[[object], None],
+) -> None:
+    monkeypatch.setenv("PHOTOREAL_ENGINE", "bls")
+    triton.refusal = words
+    model = load_adapter(ADAPTER)
+    model.initialize(arguments("wct2"))
+    for _ in range(2):
+        (response,) = model.execute([triton.Request(pictures)])
+        assert response.error().code() == triton.TritonError.UNAVAILABLE
+        check_sentence(response.error().message())
+        assert triton.errors == []
+        triton.refusal = response.error().message()  # as another model above would meet it
+
+
+@pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ('"local"', '"remote"', "engine 'remote' is not known; expected local or bls"),

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from photoreal.contract import DEFAULT_EXIT_TIMEOUT_S
 from photoreal.export.acceleration import ACCELERATORS, DEVICES, ENGINE_CACHE
-from photoreal.serve import launcher
 
 PROFILES = {"gpu": {"gpu"}, "cpu": {"cpu"}, "monitoring": {"prometheus", "grafana"}}
 
@@ -83,7 +83,7 @@ def test_a_server_has_no_more_rights_than_it_needs(device: str, services: dict[s
     assert server["init"] is True
     assert "privileged" not in server
     # Its own time to finish, and the grace before it is killed.
-    assert int(server["stop_grace_period"].removesuffix("s")) > launcher._EXIT_TIMEOUT_S + 10
+    assert int(server["stop_grace_period"].removesuffix("s")) > DEFAULT_EXIT_TIMEOUT_S + 10
 
 
 def test_nothing_is_reachable_from_outside_unless_asked_for(services: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from photoreal.cli import SUBCOMMANDS
+from photoreal.contract import DEFAULT_EXIT_TIMEOUT_S
 from photoreal.export.acceleration import ENGINE_CACHE
 from photoreal.serve import launcher
 
@@ -168,7 +169,7 @@ def test_a_pod_has_no_more_rights_than_it_needs(
 def test_requests_in_flight_have_time_to_finish(manifests: dict[str, Manifest]) -> None:
     pod = manifests["deployment.yaml"]["spec"]["template"]["spec"]
     pause = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert pod["terminationGracePeriodSeconds"] > pause + launcher._EXIT_TIMEOUT_S + 10
+    assert pod["terminationGracePeriodSeconds"] > pause + DEFAULT_EXIT_TIMEOUT_S + 10
 
 
 def test_kserve_runs_the_same(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def save_bundle(path: Path, encoder: Encoder, decoder: Decoder) -> None:
     """Write both networks' parameters into one file for `load_bundle`."""
     bundle = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     bundle |= {f"decoder.{name}": value for name, value in decoder.state_dict().items()}
-    torch.save(bundle, path)
+    stream = io.BytesIO()
+    torch.save(bundle, stream)
+    path.write_bytes(stream.getbuffer())  # whose errors, unlike torch's, tell of a full disk
 
 
 def load_bundle(path: Path) -> tuple[Encoder, Decoder]:

@@ -111,12 +111,15 @@ def silent_url() -> Iterator[str]:
 
 @pytest.fixture
 def serve_bytes():
-    """Makes a server that reads each request, answers with fixed bytes and hangs up."""
+    """Makes a server that reads each request, answers with fixed bytes and hangs up.
+
+    Of several answers each is given once, and the last one from then on.
+    """
     listeners, threads, requests = [], [], []
 
-    def serve(reply: bytes) -> str:
+    def serve(*replies: bytes) -> str:
         listener = socket.create_server(("127.0.0.1", 0))
-        thread = threading.Thread(target=_answer_all, args=(listener, reply, requests))
+        thread = threading.Thread(target=_answer_all, args=(listener, list(replies), requests))
         thread.start()
         listeners.append(listener)
         threads.append(thread)
@@ -131,7 +134,7 @@ def serve_bytes():
         thread.join(5)
 
 
-def _answer_all(listener, reply, requests):
+def _answer_all(listener, replies, requests):
     while True:
         try:
             connection, _ = listener.accept()
@@ -140,7 +143,7 @@ def _answer_all(listener, reply, requests):
         with connection:
             connection.settimeout(5)
             requests.append(read_request(connection))
-            connection.sendall(reply)
+            connection.sendall(replies.pop(0) if len(replies) > 1 else replies[0])
 
 
 def read_request(connection):

@@ -27,8 +27,9 @@ def run(photo_file, tmp_path, transport):
     """Runs the command over a transport without a network; tells the addresses it asked for."""
 
     def invoke(*options, transport=transport, content=photo_file, output=tmp_path / "out.png"):
-        def connect(url, *, protocol, timeout, **credentials):
+        def connect(url, *, protocol, timeout, retries, **credentials):
             invoke.addresses.append((url, protocol, timeout))
+            invoke.retries = retries
             invoke.credentials = credentials
             chosen = transport[url] if isinstance(transport, dict) else transport
             return StyleTransferClient(transport=chosen, timeout=timeout)
@@ -58,7 +59,7 @@ class TestDone:
             *("--alpha", "0.5", "--size", "256", "--match", "nearest", "--no-segment"),
             *("--blend", "5"),
             *("--transfer-at", "encoder,skip", "--content-mask", mask, "--style-mask", mask),
-            *("--timeout", "7", "--url", "there:1", "--protocol", "grpc"),
+            *("--timeout", "7", "--retries", "5", "--url", "there:1", "--protocol", "grpc"),
         )
         assert outcome.exit_code == 0, outcome.output
         data = photo_file.read_bytes()
@@ -75,6 +76,7 @@ class TestDone:
             "TRANSFER_AT": b"encoder,skip",
         }
         assert run.addresses == [("there:1", "grpc", 7.0)]
+        assert run.retries == 5
 
     def test_other_format(self, run, tmp_path):
         assert run(output=tmp_path / "out.jpg").exit_code == 0

@@ -31,11 +31,13 @@ HTTP_WAYS = ["sync", "async"]
 
 def stylize(kind, protocol, url, timeout=5.0):
     if kind == "sync":
-        with StyleTransferClient(url, protocol=protocol, timeout=timeout) as client:
+        with StyleTransferClient(url, protocol=protocol, timeout=timeout, retries=0) as client:
             return client.stylize(b"content", b"style", request_id="7")
 
     async def call():
-        async with AsyncStyleTransferClient(url, protocol=protocol, timeout=timeout) as client:
+        async with AsyncStyleTransferClient(
+            url, protocol=protocol, timeout=timeout, retries=0
+        ) as client:
             return await client.stylize(b"content", b"style", request_id="7")
 
     return asyncio.run(call())

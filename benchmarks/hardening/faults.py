@@ -1,0 +1,207 @@
+"""Faults from outside a server, each with what it did and what it must not have done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from memory import proportional_bytes, session_processes
+
+from hardening import seeds
+from hardening.garbage import throw_garbage
+from hardening.load import Job, Load, running
+from hardening.slow import slow_clients
+from hardening.wire import PICTURE, Wires, tensors
+from photoreal.client import ServerUnavailable
+from photoreal.serve.environment import free_ports
+from photoreal.serve.launcher import Server
+
+RETRIES = 12
+"""Tries of clients that have to live through a restart."""
+
+_PROGRAM = Path(sys.executable).with_name("photoreal")
+_ENDING_S = 10.0
+_MB = 1e6
+
+
+@dataclass
+class Fault:
+    """One fault: what was done and counted, and what went wrong, which should be nothing."""
+
+    name: str
+    figures: str = ""
+    complaints: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.name}: {self.figures}", *self.complaints])
+
+
+@dataclass(frozen=True)
+class Command:
+    """A running `photoreal serve`."""
+
+    process: subprocess.Popen[bytes]
+    http_url: str
+    grpc_url: str
+
+
+def garbage(server: Server, seed: int, count: int) -> Fault:
+    """Nonsense on both ports: the same processes go on, and no connection stays open."""
+    processes, connections = session_processes(server.pid), _connections(server)
+    before = proportional_bytes(processes)
+    kinds = throw_garbage(server, seed, count)
+    deadline = time.monotonic() + _ENDING_S
+    while _connections(server) > connections and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = _connections(server) - connections
+    grown = (proportional_bytes(processes) - before) / _MB
+    fault = Fault(
+        "garbage on both ports",
+        f"{kinds.total()} connections of {len(kinds)} kinds, seed {seed}; {max(left, 0)} left"
+        f" open, {grown:+.1f} MB",
+    )
+    if left > 0:
+        fault.complaints.append(f"{left} connections stayed open")
+    if session_processes(server.pid) != processes:
+        fault.complaints.append("a process died")
+    fault.complaints += check_alive(server)
+    return fault
+
+
+def slow(server: Server, jobs: Sequence[Job], expected: Sequence[bytes], count: int) -> Fault:
+    """Clients at a trickle: others get all their pictures meanwhile, and they theirs at last."""
+    photo = seeds.photos()["png"]
+    request = tensors(content=photo, style=photo, size=24, transfer_at="encoder", segment=False)
+    fault = Fault("slow clients")
+    with slow_clients(server, request, count) as clients:
+        load = Load(server, jobs, expected, retries=0)
+        with running(load):
+            load.await_pictures(3 * len(jobs))
+        pictures = {client.finish()["IMAGE"] for client in clients}
+        served = len(clients)
+    fault.figures = (
+        f"{load.tally.pictures} pictures for {len(jobs)} others while {count} requests were half"
+        f" sent, {count} answers not read and {count} gRPC connections silent; then"
+        f" {served} slow pictures"
+    )
+    fault.complaints += load.complaints()
+    if len(pictures) != 1:
+        fault.complaints.append(f"{len(pictures)} different pictures for one slow request")
+    return fault
+
+
+def restart(
+    server: Server, jobs: Sequence[Job], expected: Sequence[bytes], *, abruptly: bool
+) -> Fault:
+    """The server goes and comes back under load: with retries nothing is lost."""
+    fault = Fault(f"restart under load, {'killed' if abruptly else 'told to stop'}")
+    load = Load(server, jobs, expected, retries=RETRIES)
+    with running(load):
+        load.await_pictures(len(jobs))
+        before, started = load.tally.pictures, time.monotonic()
+        if abruptly:
+            os.killpg(server.pid, signal.SIGKILL)
+        server.stop()
+        server.start()
+        server.wait_ready()
+        gone_s = time.monotonic() - started
+        load.await_pictures(2 * len(jobs))
+    tally = load.tally
+    fault.figures = (
+        f"{tally.pictures} of {tally.pictures + len(tally.errors)} calls of {len(jobs)} clients"
+        f" got their picture, {tally.pictures - before} of them after it; {gone_s:.1f} s until"
+        " ready again"
+    )
+    fault.complaints += load.complaints()
+    return fault
+
+
+def stop_under_load(repository: Path, jobs: Sequence[Job], expected: Sequence[bytes]) -> Fault:
+    """SIGTERM under load: a picture or a clear error for every call, and a timely end."""
+    fault = Fault("SIGTERM under load")
+    with serve_command(repository) as command:
+        load = Load(command, jobs, expected, retries=0, until_error=True)
+        with running(load):
+            load.await_pictures(len(jobs))
+            before, started = load.tally.pictures, time.monotonic()
+            command.process.terminate()
+            code = command.process.wait(60)
+            seconds = time.monotonic() - started
+    tally = load.tally
+    fault.figures = (
+        f"{tally.pictures - before} more pictures after the signal, then"
+        f" {dict(tally.kinds)}; ended after {seconds:.1f} s"
+    )
+    unclear = [str(one) for one in tally.errors if not isinstance(one, ServerUnavailable)]
+    fault.complaints += [f"unclear error: {one}" for one in unclear]
+    if code != 0:
+        fault.complaints.append(f"exit code {code}")
+    fault.complaints += load.complaints(errors=False)
+    return fault
+
+
+def stop_with_idle_connection(repository: Path, exit_timeout_s: int = 2) -> Fault:
+    """A client's idle connection holds up the end for no longer than it is allowed to."""
+    fault = Fault("SIGTERM with an idle connection")
+    with serve_command(repository, f"--exit-timeout={exit_timeout_s}") as command:
+        host, _, port = command.http_url.partition(":")
+        with socket.create_connection((host, int(port)), 10) as idle:
+            idle.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            if b"200" not in idle.recv(4096):
+                fault.complaints.append("no answer before the signal")
+            started = time.monotonic()
+            command.process.terminate()
+            code = command.process.wait(60)
+            seconds = time.monotonic() - started
+    fault.figures = f"allowed {exit_timeout_s} s, ended after {seconds:.1f} s"
+    if code != 0 or seconds > exit_timeout_s + _ENDING_S:
+        fault.complaints.append(f"exit code {code} after {seconds:.1f} s")
+    return fault
+
+
+def check_alive(server: Server) -> list[str]:
+    """What is wrong with the answers to a small good request over both protocols."""
+    photo = seeds.photos()["png"]
+    good = tensors(content=photo, style=photo, size=16, transfer_at="encoder", segment=False)
+    with Wires(server) as wires:
+        answers = {one: one.send(good) for one in (wires.http, wires.grpc)}
+    return [
+        f"{type(wire).__name__} answers {answer.status}: {answer.message}"
+        for wire, answer in answers.items()
+        if answer.status != PICTURE
+    ]
+
+
+@contextmanager
+def serve_command(repository: Path, *options: str) -> Iterator[Command]:
+    """Run `photoreal serve` on free ports; it is ended at the latest with the context."""
+    http, grpc, metrics = free_ports("127.0.0.1", 3)
+    ports = [f"--http-port={http}", f"--grpc-port={grpc}", f"--metrics-port={metrics}"]
+    with tempfile.TemporaryFile() as log:
+        arguments = [_PROGRAM, "serve", "--repository", repository, *ports, *options]
+        process = subprocess.Popen(list(map(str, arguments)), stdout=subprocess.PIPE, stderr=log)
+        assert process.stdout is not None  # noqa: S101 (tells the type checker)
+        with process.stdout:
+            try:
+                while process.stdout.readline() not in (b"Ctrl-C stops the server.\n", b""):
+                    pass
+                yield Command(process, f"127.0.0.1:{http}", f"127.0.0.1:{grpc}")
+            finally:
+                process.terminate()
+                process.wait(60)
+
+
+def _connections(server: Server) -> int:
+    """Open connections of the server to anybody."""
+    found = psutil.Process(server.pid).net_connections(kind="tcp")
+    return sum(one.status != psutil.CONN_LISTEN for one in found)

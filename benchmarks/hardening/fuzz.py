@@ -1,0 +1,123 @@
+"""Trying inputs on a server: every answer is a picture of the right size or one sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from memory import session_processes
+from PIL import Image
+
+from hardening.cases import Case, make_case
+from hardening.wire import PICTURE, REFUSED, Answer, Wires
+from photoreal.preprocess import working_size
+from photoreal.serve.launcher import Server
+
+LONGEST_SENTENCE = 400
+_UNREADABLE = "Unable to parse"
+"""How Triton's HTTP endpoint begins its answer to JSON that it cannot read, with status 500."""
+
+_LEAKS = ("Traceback", ".py", "site-packages", "object at 0x", sys.prefix)
+
+
+@dataclass
+class Outcome:
+    """What a run of inputs ended in; a complaint is an answer that must not be."""
+
+    pictures: int = 0
+    refused: int = 0
+    complaints: list[str] = field(default_factory=list)
+    slowest_s: float = 0.0
+
+    @property
+    def tried(self) -> int:
+        """How many inputs were sent."""
+        return self.pictures + self.refused + len(self.complaints)
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(
+            self.pictures + other.pictures,
+            self.refused + other.refused,
+            self.complaints + other.complaints,
+            max(self.slowest_s, other.slowest_s),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tried} inputs: {self.pictures} pictures, {self.refused} refused,"
+            f" {len(self.complaints)} complaints; the slowest took {self.slowest_s:.1f} s"
+        )
+
+
+def try_inputs(server: Server, seed: int, numbers: Iterable[int]) -> Outcome:
+    """Send the inputs of these numbers, over HTTP and gRPC in turn.
+
+    Args:
+        server: it must go on with the same processes.
+        seed: of the inputs.
+        numbers: which of the seed's inputs.
+    """
+    outcome = Outcome()
+    processes = session_processes(server.pid)
+    with Wires(server) as wires:
+        for number in numbers:
+            case = make_case(seed, number)
+            wire = wires.grpc if number % 2 else wires.http
+            started = time.monotonic()
+            try:
+                answer = wire.send(case.tensors)
+                complaint = judge(case, answer)
+            except (OSError, ValueError) as error:
+                answer, complaint = Answer("none"), str(error)
+            outcome.slowest_s = max(outcome.slowest_s, time.monotonic() - started)
+            if complaint:
+                outcome.complaints.append(
+                    f"input {number} of seed {seed} ({case.name}): {complaint}"
+                )
+            elif answer.status == PICTURE:
+                outcome.pictures += 1
+            else:
+                outcome.refused += 1
+    if session_processes(server.pid) != processes:
+        outcome.complaints.append(f"a process died among the inputs of seed {seed}")
+    return outcome
+
+
+def judge(case: Case, answer: Answer) -> str:
+    """What is wrong with an answer; nothing when it is a picture or a sentence."""
+    if answer.status == PICTURE:
+        return _judge_picture(case.size, answer)
+    if answer.status == REFUSED:
+        return judge_sentence(answer.message, ours=case.ours)
+    if not case.ours and answer.message.startswith(_UNREADABLE):
+        return judge_sentence(answer.message, ours=False)
+    return f"{answer.status}: {answer.message[:LONGEST_SENTENCE]}"
+
+
+def judge_sentence(message: str, *, ours: bool) -> str:
+    """What is wrong with the sentence of a refusal."""
+    if not message or len(message) > LONGEST_SENTENCE or "\n" in message:
+        return f"not one sentence: {message[:LONGEST_SENTENCE]!r}"
+    if any(leak in message for leak in _LEAKS):
+        return f"tells of the server's inside: {message!r}"
+    if ours and not message.endswith("."):
+        return f"not in our words: {message!r}"
+    return ""
+
+
+def _judge_picture(size: int, answer: Answer) -> str:
+    with Image.open(io.BytesIO(answer.outputs["CONTENT_LABELS"])) as labels:
+        width, height = labels.size
+    tall, wide = working_size(height, width, size)
+    with Image.open(io.BytesIO(answer.outputs["IMAGE"])) as image:
+        image.load()
+        if (image.format, image.mode, image.size) != ("PNG", "RGB", (wide, tall)):
+            return f"a {image.format} {image.mode} of {image.size}; expected {(wide, tall)}"
+    report = json.loads(answer.outputs["REPORT"])
+    if (report["height"], report["width"]) != (tall, wide):
+        return f"the report says {report['width']}x{report['height']}"
+    return ""

@@ -1,0 +1,189 @@
+"""Requests as they are on the wire: any name, type, shape and bytes, over HTTP and gRPC.
+
+A client library refuses to send most of what a server has to withstand.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol
+
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from photoreal.contract import STYLIZE
+from photoreal.serve.launcher import Server
+
+TIMEOUT_S = 60.0
+"""No answer to a tiny request may take longer, whatever it is."""
+
+PICTURE = "OK"
+REFUSED = "INVALID_ARGUMENT"
+
+_HEADER_LENGTH = "Inference-Header-Content-Length"
+_STATUS = {200: PICTURE, 400: REFUSED}
+_GRPC_BYTES = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input as it is announced, and its bytes, which need not agree."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: ``status`` is OK, INVALID_ARGUMENT or another word or number."""
+
+    status: str
+    message: str = ""
+    outputs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+class Wire(Protocol):
+    """A connection that stays open; one call at a time."""
+
+    def send(self, tensors: Sequence[Tensor], model: str = STYLIZE.name) -> Answer:
+        """Send inputs to a model; raises OSError when no answer comes."""
+
+
+def element(data: bytes) -> bytes:
+    """One element of a BYTES tensor."""
+    return struct.pack("<I", len(data)) + data
+
+
+def tensors(**values: Any) -> list[Tensor]:
+    """Inputs of `stylize` from Python values, by names in lower case; None is left out."""
+    numbers = {"FP32": np.float32, "INT32": np.int32, "BOOL": np.bool_}
+    made = []
+    for spec in STYLIZE.inputs:
+        value = values.get(spec.name.lower())
+        if value is None:
+            continue
+        if spec.dtype == "BYTES":
+            data = element(value.encode() if isinstance(value, str) else value)
+        else:
+            with np.errstate(over="ignore"):
+                data = np.array([value], dtype=numbers[spec.dtype]).tobytes()
+        made.append(Tensor(spec.name, spec.dtype, spec.dims, data))
+    return made
+
+
+def http_request(tensors: Sequence[Tensor]) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a request in Triton's binary extension of HTTP."""
+    described = [
+        {
+            "name": one.name,
+            "datatype": one.dtype,
+            "shape": list(one.shape),
+            "parameters": {"binary_data_size": len(one.data)},
+        }
+        for one in tensors
+    ]
+    header = json.dumps({"inputs": described, "parameters": {"binary_data_output": True}}).encode()
+    return header + b"".join(one.data for one in tensors), {_HEADER_LENGTH: str(len(header))}
+
+
+def http_outputs(content: bytes, headers: http.client.HTTPMessage) -> dict[str, bytes]:
+    """Outputs of a binary answer, without the length that stands before each element."""
+    found, at = {}, int(headers[_HEADER_LENGTH])
+    for one in json.loads(content[:at])["outputs"]:
+        size = one["parameters"]["binary_data_size"]
+        found[one["name"]] = content[at + 4 : at + size]
+        at += size
+    return found
+
+
+class HttpWire:
+    """HTTP with Triton's binary extension."""
+
+    def __init__(self, server: Server) -> None:
+        self._connection = http.client.HTTPConnection(server.http_url, timeout=TIMEOUT_S)
+
+    def send(self, tensors: Sequence[Tensor], model: str = STYLIZE.name) -> Answer:
+        """See :class:`Wire`."""
+        body, headers = http_request(tensors)
+        try:
+            self._connection.request("POST", f"/v2/models/{model}/infer", body, headers)
+            response = self._connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise OSError(f"no answer over HTTP: {error!r}") from error
+        status = _STATUS.get(response.status, str(response.status))
+        if status == PICTURE:
+            return Answer(status, outputs=http_outputs(content, response.headers))
+        return Answer(status, _error(content))
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+
+class GrpcWire:
+    """gRPC with raw contents."""
+
+    def __init__(self, server: Server) -> None:
+        self._channel = grpc.insecure_channel(server.grpc_url, options=_GRPC_BYTES)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    def send(self, tensors: Sequence[Tensor], model: str = STYLIZE.name) -> Answer:
+        """See :class:`Wire`."""
+        request = service_pb2.ModelInferRequest(model_name=model)
+        for one in tensors:
+            request.inputs.add(name=one.name, datatype=one.dtype, shape=list(one.shape))
+            request.raw_input_contents.append(one.data)
+        try:
+            response = self._stub.ModelInfer(request, timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            code, words = error.code().name, str(error.details())
+            if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+                raise OSError(f"no answer over gRPC: {code}, {words}") from error
+            return Answer(code, words)
+        raw = response.raw_output_contents
+        outputs = {one.name: data[4:] for one, data in zip(response.outputs, raw, strict=True)}
+        return Answer(PICTURE, outputs=outputs)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._channel.close()
+
+
+class Wires:
+    """Both connections to a server, to be used in turn."""
+
+    def __init__(self, server: Server) -> None:
+        self.http = HttpWire(server)
+        self.grpc = GrpcWire(server)
+
+    def __enter__(self) -> Wires:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.http.close()
+        self.grpc.close()
+
+
+def _error(content: bytes) -> str:
+    try:
+        return str(json.loads(content)["error"])
+    except (ValueError, KeyError, TypeError):
+        return content.decode(errors="replace")

@@ -1,0 +1,200 @@
+"""Hours of a hard life in minutes: bad inputs, faults and load on one real server.
+
+``make soak`` takes about ten minutes, ``make soak MINUTES=3`` three. It prints one table and
+writes ``soak.json`` and ``soak.md``. Everything but the timing repeats with the same ``SEED``.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+from hardening import faults, fuzz, growth, load, options
+from machine import machine
+from serving import running_server, server_version
+from tables import Column, Part
+
+from photoreal.cli import FAILED, run_command
+from photoreal.errors import PhotorealError
+from photoreal.serve.launcher import DEFAULT_REPOSITORY, Server
+
+OUTPUT = Path(__file__).parent / "results" / "latest"
+STYLE_CACHE = 8 << 20
+"""Bytes that hold one or two styles: full at once, so that it is no growth later."""
+
+CLIENTS = 8
+WARM_UP = 50
+INPUTS_A_MINUTE = 200
+OPTIONS_A_MINUTE = 30
+GARBAGE_A_MINUTE = 30
+_INPUTS_SHARE, _LOAD_SHARE = 0.5, 0.15
+
+_COLUMNS = {
+    "what": Column("what"),
+    "figures": Column("figures"),
+    "wrong": Column("wrong", 0),
+}
+
+
+@dataclass
+class Soak:
+    """What was done so far, and all that went wrong."""
+
+    tell: Callable[[str], None]
+    rows: list[dict[str, str | float]] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def add(self, what: str, figures: object, complaints: Iterable[str]) -> None:
+        """Keep a row of the table, and tell of what went wrong."""
+        found = list(complaints)
+        self.rows.append({"what": what, "figures": str(figures), "wrong": float(len(found))})
+        self.complaints += found
+        self.tell(f"{what}: {figures}")
+        for one in found:
+            self.tell(f"  wrong: {one}")
+
+    def part(self, seed: int) -> Part:
+        """The table."""
+        verdict = "Nothing was lost." if not self.complaints else "Something was lost."
+        notes = [f"Seed {seed}. {verdict}", *self.complaints]
+        return Part("Soak", _COLUMNS, self.rows, notes)
+
+
+def soak(repository: Path, minutes: float, seed: int, tell: Callable[[str], None]) -> Soak:
+    """Do everything for about so many minutes; raises ServeError when no server starts."""
+    report, seconds = Soak(tell), 60 * minutes
+    started = time.monotonic()
+    jobs = load.make_jobs(CLIENTS)
+    with running_server(repository, style_cache=STYLE_CACHE) as server:
+        tell(f"tritonserver {server_version(server)}")
+        expected = load.solo(server, jobs)
+        _inputs(report, server, seed, minutes, started + _INPUTS_SHARE * seconds)
+        outcome = options.try_options(server, seed, int(OPTIONS_A_MINUTE * minutes))
+        report.add("options", outcome, outcome.complaints)
+        _load(report, server, jobs, expected, _LOAD_SHARE * seconds)
+        for fault in (
+            faults.garbage(server, seed, int(GARBAGE_A_MINUTE * minutes)),
+            faults.slow(server, jobs[:2], expected[:2], 24),
+        ):
+            report.add(fault.name, fault.figures, fault.complaints)
+        for abruptly in (False, True) * max(1, int(minutes // 5)):
+            fault = faults.restart(server, jobs, expected, abruptly=abruptly)
+            report.add(fault.name, fault.figures, fault.complaints)
+    for fault in (
+        faults.stop_under_load(repository, jobs, expected),
+        faults.stop_with_idle_connection(repository),
+    ):
+        report.add(fault.name, fault.figures, fault.complaints)
+    return report
+
+
+def _inputs(report: Soak, server: Server, seed: int, minutes: float, end: float) -> None:
+    """Bad inputs until `end`, and no fewer than belong to so many minutes."""
+    warm_up = fuzz.try_inputs(server, seed, range(WARM_UP))
+    before = growth.measure(server)
+    least = WARM_UP + int(INPUTS_A_MINUTE * minutes)
+    outcome = fuzz.try_inputs(server, seed, range(WARM_UP, least))
+    at = least
+    while time.monotonic() < end:
+        outcome += fuzz.try_inputs(server, seed, range(at, at + WARM_UP))
+        at += WARM_UP
+    after = growth.measure(server)
+    report.add("bad inputs", outcome, warm_up.complaints + outcome.complaints)
+    report.add(
+        f"memory after {WARM_UP} inputs and after {at}",
+        growth.compare(before, after),
+        growth.complaints(before, after),
+    )
+
+
+def _load(
+    report: Soak,
+    server: Server,
+    jobs: Sequence[load.Job],
+    expected: Sequence[bytes],
+    seconds: float,
+) -> None:
+    """All clients at once, for so long."""
+    clients = load.Load(server, jobs, expected, retries=0)
+    with load.running(clients):
+        time.sleep(seconds)
+    tally = clients.tally
+    report.add(
+        "load held",
+        f"{tally.pictures} pictures for {len(jobs)} clients at once,"
+        f" {60 * tally.pictures / seconds:.0f} a minute, each compared with the one made alone",
+        clients.complaints(),
+    )
+
+
+def write(report: Soak, seed: int, minutes: float, folder: Path) -> str:
+    """Write ``soak.json`` and ``soak.md``; returns the latter."""
+    part, facts = report.part(seed), machine()
+    found = {"seed": seed, "minutes": minutes, "machine": facts, **part.as_json()}
+    words = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
+    text = "\n".join([*part.as_markdown(), f"Machine and versions: {words}.", ""])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "soak.json").write_text(f"{json.dumps(found, indent=1)}\n", encoding="utf-8")
+    (folder / "soak.md").write_text(text, encoding="utf-8")
+    return text
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0.5),
+    default=10.0,
+    show_default=True,
+    help="About how long; the faults alone take one.",
+)
+@click.option("--seed", type=int, help="Seed of the inputs; another one every time unless given.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=OUTPUT,
+    metavar="FOLDER",
+    help="Folder for soak.json and soak.md.  [default: benchmarks/results/latest]",
+)
+@click.option(
+    "--repository",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_REPOSITORY,
+    show_default=True,
+    help="Model repository, as `photoreal export` fills it.",
+)
+def command(minutes: float, seed: int | None, output: Path, repository: Path) -> None:
+    """Try bad inputs, faults and load on a real server, and tell whether anything was lost.
+
+    Exit code 1 says that something was.
+    """
+    started = time.monotonic()
+    seed = random.SystemRandom().randrange(2**31) if seed is None else seed
+
+    def tell(words: str) -> None:
+        click.echo(f"{time.monotonic() - started:6.0f} s  {words}", err=True)
+
+    tell(f"seed {seed}, about {minutes:g} minutes")
+    report = soak(repository, minutes, seed, tell)
+    click.echo(write(report, seed, minutes, output))
+    if report.complaints:
+        raise PhotorealError(f"{len(report.complaints)} things went wrong; the table tells what.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 1 a failure, 2 a call to change."""
+    try:
+        return run_command(command, "soak.py", argv)
+    except OSError as error:
+        click.echo(f"Error: a file cannot be written or read ({error.strerror}).", err=True)
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
