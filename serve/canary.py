@@ -1,27 +1,44 @@
-"""A small real request, which tells whether a server works better than its own word does."""
+"""Canaries for a server that runs on this machine."""
 
 from __future__ import annotations
 
-import io
+import threading
+import time
 
-from PIL import Image
+from photoreal.client import ClientError, ServerUnavailable, StyleTransferClient
+from photoreal.client.canary import send_canary
+from photoreal.serve.watch import Outcome
 
-from photoreal.client import ClientError, StyleTransferClient
-
-_SIDE = 32
+_QUEUE_FULL = "maximum queue size"
 
 
 def canary(http_url: str, timeout_s: float) -> bool:
     """Whether a small request through every stage is answered with a picture in time."""
     try:
         with StyleTransferClient(http_url, timeout=max(timeout_s, 0.1)) as client:
-            photo = _photo()
-            return client.ready() and client.stylize(photo, photo, size=_SIDE).png != b""
+            return client.ready() and send_canary(client) > 0
     except ClientError:
         return False
 
 
-def _photo() -> bytes:
-    stream = io.BytesIO()
-    Image.linear_gradient("L").resize((_SIDE, _SIDE)).save(stream, format="PNG")
-    return stream.getvalue()
+class Canary:
+    """A canary on its way, in a thread of its own."""
+
+    def __init__(self, http_url: str, timeout_s: float) -> None:
+        self._outcome: Outcome | None = None
+        threading.Thread(
+            target=self._send, args=(http_url, timeout_s), name="canary", daemon=True
+        ).start()
+
+    def poll(self) -> Outcome | None:
+        """How it ended, None as long as it has not."""
+        return self._outcome
+
+    def _send(self, http_url: str, timeout_s: float) -> None:
+        start = time.monotonic()
+        try:
+            with StyleTransferClient(http_url, timeout=timeout_s) as client:
+                self._outcome = Outcome(send_canary(client))
+        except ClientError as error:
+            busy = isinstance(error, ServerUnavailable) and _QUEUE_FULL in str(error)
+            self._outcome = Outcome(time.monotonic() - start, str(error), busy)

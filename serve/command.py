@@ -30,6 +30,36 @@ from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_V
 @click.option("--grpc-port", default=8001, show_default=True, type=int)
 @click.option("--metrics-port", default=8002, show_default=True, type=int)
 @click.option(
+    "--health-port",
+    default=8003,
+    show_default=True,
+    type=int,
+    help="Where /live, /ready and the supervisor's /metrics are; 0 turns it off.",
+)
+@click.option(
+    "--canary-interval",
+    type=click.FloatRange(min=0.5),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often a server without work is tried with a small request.",
+)
+@click.option(
+    "--hang-timeout",
+    type=click.FloatRange(min=1.0),
+    default=4.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long models may do nothing while an answer is owed.",
+)
+@click.option(
+    "--restart-limit",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Failures within five minutes that are put right; at the next one the command ends.",
+)
+@click.option(
     "--style-cache",
     type=click.IntRange(min=0),
     envvar=STYLE_CACHE_VARIABLE,
@@ -52,18 +82,31 @@ def serve(
     http_port: int,
     grpc_port: int,
     metrics_port: int,
+    health_port: int,
+    canary_interval: float,
+    hang_timeout: float,
+    restart_limit: int,
     style_cache: int,
     presets: Path | None,
     verbose: bool,
 ) -> None:
     """Run a Triton server with the style transfer models until Ctrl-C.
 
-    It is reachable from this machine only unless --host says otherwise.
+    It is reachable from this machine only unless --host says otherwise. Models that die or
+    hang are brought back, and failing that the server is restarted. Exit code 1: it could not
+    start, or failed too often.
     """
+    import logging
+    from contextlib import ExitStack
+
     from photoreal.client import StyleTransferClient
     from photoreal.client.warm import find_presets, warm_styles
-    from photoreal.errors import ServeError
+    from photoreal.serve.environment import check_ports
+    from photoreal.serve.health import HealthServer, Status
     from photoreal.serve.launcher import Server, ServeSettings
+    from photoreal.serve.restarts import RestartLimits
+    from photoreal.serve.supervisor import Supervisor, SupervisorSettings
+    from photoreal.serve.watch import WatchSettings
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -71,17 +114,31 @@ def serve(
         repository, engine, host, http_port, grpc_port, metrics_port, verbose, style_cache
     )
     styles = find_presets(presets) if presets is not None else []
-    server = Server(settings)
+    supervision = SupervisorSettings(
+        WatchSettings(canary_interval_s=canary_interval, hang_timeout_s=hang_timeout),
+        RestartLimits(restart_limit),
+    )
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    server, status = Server(settings), Status()
     try:
-        click.echo("Starting Triton ...", err=True)
-        with server:
+        with ExitStack() as stack:
+            if health_port:
+                check_ports(host, {**settings.ports(), "health": health_port})
+                stack.enter_context(HealthServer(host, health_port, status))
+            click.echo("Starting Triton ...", err=True)
+            stack.enter_context(server)
+            stack.callback(status.stopping)
             click.echo(f"Ready.\n  HTTP     {server.http_url}\n  gRPC     {server.grpc_url}")
-            click.echo(f"  metrics  {server.metrics_url}\nCtrl-C stops the server.")
+            click.echo(f"  metrics  {server.metrics_url}")
+            if health_port:
+                click.echo(f"  health   {server.address(health_port)}")
+            click.echo("Ctrl-C stops the server.")
             if styles:
                 with StyleTransferClient(server.http_url) as client:
                     warm_styles(client, styles, click.echo)
-            code = server.wait()
-            raise ServeError(f"The server stopped by itself (exit code {code}).")
+            Supervisor(server, supervision, status).run()
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
 

@@ -18,6 +18,7 @@ from typing import IO
 
 from photoreal import contract
 from photoreal.errors import ServeError
+from photoreal.serve import guard
 from photoreal.serve.canary import canary
 from photoreal.serve.environment import (
     Wheel,
@@ -32,6 +33,7 @@ BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
 _EXIT_TIMEOUT_S = 20
 _GROUP_END_S = 5.0
+_HELD_UP_S = 2.0
 _READY_TIMEOUT_S = 180.0
 _MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
 
@@ -52,7 +54,7 @@ class ServeSettings:
     verbose: bool = False
     style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
     admin_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
-    shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
+    shm_prefix: str = field(default_factory=lambda: f"{guard.PREFIX}{secrets.token_hex(6)}_")
 
     def ports(self) -> dict[str, int]:
         """The three ports by name."""
@@ -64,7 +66,10 @@ def command_line(
 ) -> list[str]:
     """The tritonserver command for these settings.
 
-    Only what is needed is loaded, and management needs a key: a load call may carry code.
+    Only what is needed is loaded, and management needs a key: a load call may carry code. Triton
+    takes the key from its command line alone, so other users of this machine may read it in the
+    list of processes, unless /proc is mounted with hidepid=2 or the server has a container of
+    its own. It is made anew at every start and opens nothing else.
     """
     host, key = settings.host, f"admin-key={settings.admin_key}"
     arguments = [
@@ -99,21 +104,26 @@ class Server:
         self._log = log
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: guard.Guard | None = None
 
     @property
     def http_url(self) -> str:
         """Address of the HTTP endpoint, host:port."""
-        return f"{_reachable(self.settings.host)}:{self.settings.http_port}"
+        return self.address(self.settings.http_port)
 
     @property
     def grpc_url(self) -> str:
         """Address of the gRPC endpoint, host:port."""
-        return f"{_reachable(self.settings.host)}:{self.settings.grpc_port}"
+        return self.address(self.settings.grpc_port)
 
     @property
     def metrics_url(self) -> str:
         """Address of the Prometheus metrics."""
-        return f"http://{_reachable(self.settings.host)}:{self.settings.metrics_port}/metrics"
+        return f"http://{self.address(self.settings.metrics_port)}/metrics"
+
+    def address(self, port: int) -> str:
+        """Where this machine reaches a port of the server's host, host:port."""
+        return f"{_reachable(self.settings.host)}:{port}"
 
     @property
     def pid(self) -> int:
@@ -128,7 +138,9 @@ class Server:
         wheel = check_environment()
         models = models_to_load(settings.repository, settings.engine)
         check_ports(settings.host, settings.ports())
+        guard.remove_stale()
         self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
+        self._guard = guard.Guard(settings.shm_prefix, Path(self._folder.name))
         backends = assemble_backends(wheel, Path(self._folder.name))
         extra = {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache)}
         if settings.engine:
@@ -171,17 +183,47 @@ class Server:
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_EXIT_TIMEOUT_S + 10)
+            self._await_exit(process)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # helpers that outlived the server
             process.wait()
             _await_end_of_group(process.pid)
-            for leftover in Path("/dev/shm").glob(f"{self.settings.shm_prefix}*"):  # noqa: S108
-                leftover.unlink(missing_ok=True)
+        if self._guard is not None:
+            self._guard.release()
+            self._guard = None
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+    def restart(self) -> None:
+        """End the server without ado, start it anew and wait until it answers; raises ServeError.
+
+        The settings, and so addresses and key, stay the same.
+        """
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self.stop()
+        self.start()
+        self.wait_ready()
+
+    def _await_exit(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until the server has drained and ended, or can answer nothing any more.
+
+        A model that died while it had requests is never unloaded. It would hold up the end for
+        the whole exit timeout after all that lives has been drained and unloaded.
+        """
+        deadline = time.monotonic() + _EXIT_TIMEOUT_S + 10
+        held_up_since = None
+        while process.poll() is None and (now := time.monotonic()) < deadline:
+            models = set(guard.processes_of(self.settings.shm_prefix)) - {process.pid}
+            if models or not guard.has_dead_models(process.pid):
+                held_up_since = None
+            elif held_up_since is None:
+                held_up_since = now
+            elif now - held_up_since > _HELD_UP_S:
+                return
+            time.sleep(0.05)
 
     def __enter__(self) -> Server:
         try:
