@@ -26,14 +26,24 @@ class ModelFailed(ServeError):
     """A model that was called inside the server did not answer with a result."""
 
 
+class ModelGone(ModelFailed):
+    """A model that was called inside the server has no process to answer; it may come back."""
+
+
+# What Triton says of a model whose process died or is being replaced, and what we make of it:
+# through another model only the words arrive.
+_BACK = "is not running; it is brought back within seconds, send the request again."
+_GONE = ("is not healthy", "exited unexpectedly", "is not ready", "unknown model", _BACK)
+
+
 def answer(
     triton: Any, model: ModelSpec, requests: Sequence[Any], serve: Callable[[Any], dict[str, Array]]
 ) -> list[Any]:
     """Answer each request by itself: one bad request gives one error.
 
-    InvalidRequest becomes INVALID_ARGUMENT with its sentence. Anything else becomes INTERNAL
-    with a sentence that tells nothing of the server; the traceback goes to the server's log
-    with the request's id.
+    InvalidRequest becomes INVALID_ARGUMENT with its sentence, ModelGone UNAVAILABLE. Anything
+    else becomes INTERNAL with a sentence that tells nothing of the server; the traceback goes to
+    the server's log with the request's id.
     """
     return [_answer_one(triton, model, request, serve) for request in requests]
 
@@ -47,6 +57,9 @@ def _answer_one(
         return triton.InferenceResponse(output_tensors=tensors)
     except InvalidRequest as error:
         failure = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)
+    except ModelGone as error:
+        triton.Logger.log_error(f"{model.name}: request {request.request_id()}: {error}")
+        failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
     except Exception:  # noqa: BLE001 (the boundary: nothing may leave but a response)
         name = request.request_id() or "without id"
         triton.Logger.log_error(f"{model.name}: request {name}: {traceback.format_exc()}")
@@ -120,7 +133,7 @@ def call_model(
 ) -> dict[str, Array]:
     """Call another model of this server and return the outputs that are named, or else all.
 
-    Raises ModelFailed.
+    Raises ModelFailed, or ModelGone when the model has lost its process.
     """
     wanted = list(outputs) or model.output_names()
     request = triton.InferenceRequest(
@@ -131,5 +144,8 @@ def call_model(
     )
     response = request.exec()
     if response.has_error():
-        raise ModelFailed(f"{model.name}: {response.error().message()}")
+        message = response.error().message()
+        if any(words in message for words in _GONE):
+            raise ModelGone(f"The model {model.name} {_BACK}")
+        raise ModelFailed(f"{model.name}: {message}")
     return {name: triton.get_output_tensor_by_name(response, name).as_numpy() for name in wanted}

@@ -60,6 +60,14 @@ from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, ENGINES, STYLE_CACHE_V
     help="Failures within five minutes that are put right; at the next one the command ends.",
 )
 @click.option(
+    "--restart-delay",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest wait before a restart; waits double from 1 s.",
+)
+@click.option(
     "--style-cache",
     type=click.IntRange(min=0),
     envvar=STYLE_CACHE_VARIABLE,
@@ -86,6 +94,7 @@ def serve(
     canary_interval: float,
     hang_timeout: float,
     restart_limit: int,
+    restart_delay: float,
     style_cache: int,
     presets: Path | None,
     verbose: bool,
@@ -116,7 +125,7 @@ def serve(
     styles = find_presets(presets) if presets is not None else []
     supervision = SupervisorSettings(
         WatchSettings(canary_interval_s=canary_interval, hang_timeout_s=hang_timeout),
-        RestartLimits(restart_limit),
+        RestartLimits(restart_limit, longest_delay_s=restart_delay),
     )
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True

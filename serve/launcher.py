@@ -183,6 +183,7 @@ class Server:
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGCONT)  # should somebody have stopped it
             self._await_exit(process)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # helpers that outlived the server

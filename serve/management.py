@@ -15,7 +15,7 @@ from photoreal import contract
 from photoreal.contract import CANARY_ID, ModelSpec, TensorSpec
 from photoreal.errors import ServeError
 
-_ASK_S = 2.0
+_ASK_S = 1.0
 _LOAD_S = 120.0
 _SIDE = 16
 _SUCCESSES = re.compile(rf'^nv_inference_request_success{{model="{contract.STYLIZE.name}".*}} (.+)')

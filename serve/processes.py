@@ -14,6 +14,9 @@ import psutil
 
 State = Literal["alive", "disk", "stopped", "dead"]
 
+SERVER = "tritonserver"
+"""What stands for a model's name where the process is the server's own."""
+
 _STUB = "triton_python_backend_stub"
 _INSTANCE = 8
 """Place of the instance's name, MODEL_GROUP_NUMBER, among a helper's arguments."""
@@ -46,13 +49,18 @@ class ProcessTable:
         self._known: dict[int, tuple[str, psutil.Process]] = {}
 
     def look(self) -> list[ModelProcess]:
-        """The state of every model process; a dead one is told until it is forgotten."""
+        """The state of the server and of every model process.
+
+        A dead one is told until it is forgotten. Processor time is the models' alone: the
+        server's own goes into answering probes as well.
+        """
         with contextlib.suppress(psutil.Error):
             for child in self._server.children():
                 model = None if child.pid in self._known else _model_of(child)
                 if model is not None:
                     self._known[child.pid] = (model, child)
-        return [_state_of(model, process) for model, process in self._known.values()]
+        server = ModelProcess(SERVER, self._server.pid, _state_of(SERVER, self._server).state)
+        return [server, *(_state_of(model, process) for model, process in self._known.values())]
 
     def forget(self, model: str) -> None:
         """Leave out the processes of a model that is about to get others.

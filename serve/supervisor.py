@@ -15,7 +15,7 @@ from photoreal.serve.canary import Canary
 from photoreal.serve.health import Status
 from photoreal.serve.launcher import Server
 from photoreal.serve.management import TIMED_OUT, Management
-from photoreal.serve.processes import ProcessTable
+from photoreal.serve.processes import SERVER, ProcessTable
 from photoreal.serve.restarts import RestartBudget, RestartLimits
 from photoreal.serve.watch import Fault, Outcome, Watch, WatchSettings
 
@@ -110,11 +110,15 @@ class Supervisor:
 
     def _suspects(self, fault: Fault) -> list[str]:
         """The models to load anew; none when the server itself has to be restarted."""
-        if fault.model is not None:
+        if fault.model not in (None, SERVER):
             return [fault.model]
-        if self._server.poll() is not None or not self._management.is_alive():
+        if (
+            fault.model == SERVER
+            or self._server.poll() is not None
+            or not self._management.is_alive()
+        ):
             return []
-        loaded = sorted({process.model for process in self._table.look()})
+        loaded = sorted({process.model for process in self._table.look()} - {SERVER})
         failing = self._management.failing(loaded, _DIAGNOSIS_S)
         if fault.reason == "failing":  # then one that does not answer may just be busy
             failing = {model: why for model, why in failing.items() if why != TIMED_OUT}
