@@ -142,7 +142,7 @@ def serve(
             click.echo(f"Ready.\n  HTTP     {server.http_url}\n  gRPC     {server.grpc_url}")
             click.echo(f"  metrics  {server.metrics_url}")
             if health_port:
-                click.echo(f"  health   {server.address(health_port)}")
+                click.echo(f"  health   http://{server.address(health_port)}/ready")
             click.echo("Ctrl-C stops the server.")
             if styles:
                 with StyleTransferClient(server.http_url) as client:
