@@ -171,7 +171,9 @@ def main() -> None:
     """Be the watchdog: wait until the owner says it is done, or until it is no more."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a container's stop reaches every process
-    task = json.loads(sys.stdin.buffer.readline() or b"{}")
+    # Unbuffered: what follows the task must stay where select sees it.
+    with open(0, "rb", buffering=0, closefd=False) as pipe:  # noqa: PTH123
+        task = json.loads(pipe.readline() or b"{}")
     if not task or _is_done(task["owner"]):
         return
     end_processes(task["prefix"])
@@ -181,14 +183,14 @@ def main() -> None:
 
 def _is_done(owner: int) -> bool:
     """Wait; whether the owner has dismissed the watchdog, rather than ended."""
-    watched = [sys.stdin.fileno()]
+    pipe = sys.stdin.fileno()
+    watched = [pipe]
     # A process forked by the owner may hold the pipe open beyond the owner's end.
     with contextlib.suppress(OSError, AttributeError):
         watched.append(os.pidfd_open(owner))
-    if os.getppid() != owner:
-        return False
     ready, _, _ = select.select(watched, [], [])
-    return sys.stdin.fileno() in ready and os.read(sys.stdin.fileno(), len(_DONE)) == _DONE
+    # The pipe first: an owner that has ended in good order said so before.
+    return pipe in ready and os.read(pipe, len(_DONE)) == _DONE
 
 
 if __name__ == "__main__":

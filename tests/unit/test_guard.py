@@ -80,10 +80,12 @@ def test_other_programs_that_name_the_memory_are_nobody_s_business() -> None:
 
 
 def test_release_removes_the_regions(memory: Path, tmp_path: Path) -> None:
-    held = Guard(MINE, tmp_path)
-    held.release()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    held = Guard(MINE, folder)
+    held.release()  # at once, when the watchdog has hardly begun
     assert _names(memory) == {f"{OTHER}one", "triton_region", "photoreal_plain"}
-    assert tmp_path.exists()
+    assert folder.exists()  # it is its owner's to remove
 
 
 def test_watchdog_clears_up_when_its_owner_is_killed(tmp_path: Path) -> None:
