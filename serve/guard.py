@@ -172,7 +172,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a container's stop reaches every process
     # Unbuffered: what follows the task must stay where select sees it.
-    with open(0, "rb", buffering=0, closefd=False) as pipe:  # noqa: PTH123
+    with open(0, "rb", buffering=0, closefd=False) as pipe:
         task = json.loads(pipe.readline() or b"{}")
     if not task or _is_done(task["owner"]):
         return
