@@ -10,6 +10,7 @@ import click
 import pytest
 
 from photoreal.client.command import stylize
+from photoreal.client.health_command import health
 from photoreal.client.warm_command import warm
 from photoreal.contract import DEFAULT_BLEND, DEFAULT_SIZE, MAX_BLEND, STYLIZE, TensorSpec
 from photoreal.export.command import export
@@ -24,6 +25,7 @@ COMMANDS: dict[str, click.Command] = {
     "serve": serve,
     "export": export,
     "warm": warm,
+    "health": health,
 }
 
 
