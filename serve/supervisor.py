@@ -92,6 +92,7 @@ class Supervisor:
     def _recover(self, fault: Fault) -> None:
         if self._failed_at is None:
             self._failed_at = time.monotonic()
+        self._status.problem = fault.sentence
         models = self._suspects(fault)
         who = " and ".join(models) or "The server"
         sentence = f"{who} failed ({fault.reason}): {fault.sentence}"
