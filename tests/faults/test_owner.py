@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -87,15 +88,18 @@ def test_command_killed(
 def test_owner_of_an_embedded_server_killed(
     repository: Path, wait: Callable[..., float], shown: Callable[[str], None], tmp_path: Path
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", EMBEDDED, str(repository)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"TMPDIR": str(tmp_path)},
-    ) as owner:
-        assert owner.stdout is not None
-        url = owner.stdout.readline().strip()
+    printed = tmp_path / "printed"
+    with (
+        printed.open("w") as output,
+        subprocess.Popen(
+            [sys.executable, "-c", EMBEDDED, str(repository)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        ) as owner,
+    ):
+        wait("the embedded server is ready", lambda: printed.read_text().endswith("\n"))
+        url = printed.read_text().strip()
         process = psutil.Process(owner.pid)
         family = [process, *process.children(recursive=True)]
         time.sleep(0.5)
