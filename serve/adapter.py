@@ -58,7 +58,8 @@ def _answer_one(
     except InvalidRequest as error:
         failure = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)
     except ModelGone as error:
-        triton.Logger.log_error(f"{model.name}: request {request.request_id()}: {error}")
+        name = request.request_id() or "without id"
+        triton.Logger.log_error(f"{model.name}: request {name}: {error}")
         failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
     except Exception:  # noqa: BLE001 (the boundary: nothing may leave but a response)
         name = request.request_id() or "without id"

@@ -40,7 +40,7 @@ class Tensor:
 class TritonError:
     """A message with one of Triton's codes."""
 
-    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG = range(4)
+    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG, UNAVAILABLE = range(5)
 
     def __init__(self, message: str, code: int = UNKNOWN) -> None:
         self._message, self._code = message, code
@@ -118,6 +118,7 @@ class FakeTriton(ModuleType):
         self.Tensor, self.Request = Tensor, Request
         self.TritonError, self.InferenceResponse = TritonError, InferenceResponse
         self.models: dict[str, Model] = {}
+        self.dead: set[str] = set()
         self.MetricFamily = MetricFamily
         self.calls: list[tuple[str, dict[str, Array], str]] = []
         self.asked: list[list[str]] = []
@@ -141,6 +142,9 @@ class FakeTriton(ModuleType):
             def exec(self) -> InferenceResponse:
                 server.calls.append((self._model, self._inputs, self._id))
                 server.asked.append(self._wanted)
+                if self._model in server.dead:
+                    words = f"Stub process '{self._model}_0_0' is not healthy."
+                    return InferenceResponse(error=TritonError(words))
                 if self._model not in server.models:
                     return InferenceResponse(error=TritonError(f"no model {self._model} at /srv"))
                 outputs = server.models[self._model](self._inputs)
