@@ -7,7 +7,7 @@ import time
 
 from photoreal.client import ClientError, ServerUnavailable, StyleTransferClient
 from photoreal.client.canary import send_canary
-from photoreal.serve.watch import Outcome
+from photoreal.serve.vital_signs import Outcome
 
 _QUEUE_FULL = "maximum queue size"
 

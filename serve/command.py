@@ -115,7 +115,7 @@ def serve(
     from photoreal.serve.launcher import Server, ServeSettings
     from photoreal.serve.restarts import RestartLimits
     from photoreal.serve.supervisor import Supervisor, SupervisorSettings
-    from photoreal.serve.watch import WatchSettings
+    from photoreal.serve.vital_signs import WatchSettings
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)

@@ -17,7 +17,7 @@ from photoreal.serve.launcher import Server
 from photoreal.serve.management import TIMED_OUT, Management
 from photoreal.serve.processes import SERVER, ProcessTable
 from photoreal.serve.restarts import RestartBudget, RestartLimits
-from photoreal.serve.watch import Fault, Outcome, Watch, WatchSettings
+from photoreal.serve.vital_signs import Fault, Outcome, Watch, WatchSettings
 
 _TICK_S = 0.5
 _DIAGNOSIS_S = 3.0

@@ -19,7 +19,7 @@ from photoreal.serve.management import TIMED_OUT
 from photoreal.serve.processes import ModelProcess, ProcessTable, State
 from photoreal.serve.restarts import RestartLimits
 from photoreal.serve.supervisor import Supervisor, SupervisorSettings
-from photoreal.serve.watch import Outcome
+from photoreal.serve.vital_signs import Outcome
 
 PIDS = {"stylize": 10, "wct2": 11, "segmenter": 12}
 

@@ -9,7 +9,7 @@ import pytest
 from photoreal.errors import ServeError
 from photoreal.serve.processes import ModelProcess, State
 from photoreal.serve.restarts import RestartBudget, RestartLimits
-from photoreal.serve.watch import Fault, Outcome, Watch, WatchSettings
+from photoreal.serve.vital_signs import Fault, Outcome, Watch, WatchSettings
 
 SETTINGS = WatchSettings(canary_interval_s=5, hang_timeout_s=4, stopped_s=2, longest_request_s=900)
 
