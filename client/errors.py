@@ -69,6 +69,10 @@ class ServerUnavailable(ServiceError):
         self.transient = transient
 
 
+class ServerBusy(ServerUnavailable):
+    """As many requests wait as the server allows."""
+
+
 class RequestTimeout(ServiceError):
     """The server did not answer within the time allowed."""
 

@@ -23,6 +23,7 @@ from photoreal.client.errors import (
     ClientError,
     RequestRejected,
     RequestTimeout,
+    ServerBusy,
     ServerFailed,
     ServerUnavailable,
     ServiceError,
@@ -175,7 +176,7 @@ class Exchange:
         if stopped in message:
             return RequestTimeout(_first_line(message), request_id=self.request_id)
         if QUEUE_IS_FULL in message:
-            return ServerUnavailable(
+            return ServerBusy(
                 f"The server at {self.address} has as many requests waiting as it allows; try"
                 " again later.",
                 request_id=self.request_id,

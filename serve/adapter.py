@@ -40,12 +40,19 @@ class ModelFailed(ServeError):
 
 
 class ModelUnavailable(ModelFailed):
-    """The models are not there for the moment: the server is starting or stopping."""
+    """A model that was called inside the server is not there for the moment.
+
+    Its process died and is brought back, or the server is starting or stopping. The message is
+    a sentence for the caller.
+    """
 
 
+# How Triton says so inside the server, where its error codes are lost, and what we make of it:
+# through another model only the words arrive.
 _AWAY = "The server is stopping or not yet ready; the same request may succeed later."
-# How Triton says so inside the server, where its error codes are lost.
 _AWAY_MARKS = ("Server not ready", "has no available versions", _AWAY)
+_BACK = "is not running; it is brought back within seconds, send the request again."
+_GONE_MARKS = ("is not healthy", "exited unexpectedly", "is not ready", "unknown model", _BACK)
 
 
 def answer(
@@ -57,11 +64,10 @@ def answer(
 ) -> list[Any]:
     """Answer each request by itself: one bad request gives one error.
 
-    InvalidRequest becomes INVALID_ARGUMENT with its sentence, DeadlineExceeded UNAVAILABLE and
-    Canceled CANCELLED; ModelUnavailable becomes UNAVAILABLE, which tells a client that it may
-    try again. Anything else becomes INTERNAL
-    with a sentence that tells nothing of the server; the traceback goes to the server's log
-    with the request's id.
+    InvalidRequest becomes INVALID_ARGUMENT with its sentence, Canceled CANCELLED; DeadlineExceeded
+    and ModelUnavailable become UNAVAILABLE, the latter telling a client that it may try again.
+    Anything else becomes INTERNAL with a sentence that tells nothing of the server; the traceback
+    goes to the server's log with the request's id.
     """
     return [_answer_one(triton, model, request, serve, metrics) for request in requests]
 
@@ -99,8 +105,8 @@ def _answer_one(
         failure = triton.TritonError(str(error), triton.TritonError.CANCELLED)
     except ModelUnavailable as error:
         metrics.ended_in(error)
-        triton.Logger.log_info(line(f"unavailable: {error}"))
-        failure = triton.TritonError(_AWAY, triton.TritonError.UNAVAILABLE)
+        triton.Logger.log_error(line(str(error)))
+        failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
     except Exception as error:  # noqa: BLE001 (the boundary: nothing may leave but a response)
         metrics.ended_in(error)
         triton.Logger.log_error(line(traceback.format_exc()))
@@ -216,8 +222,11 @@ def call_model(
         if watch is not None:
             watch.check()  # Triton drops an error's code between models: stopped, or failed?
         message = response.error().message()
-        away = any(mark in message for mark in _AWAY_MARKS)
-        raise (ModelUnavailable if away else ModelFailed)(f"{model.name}: {message}")
+        if any(mark in message for mark in _AWAY_MARKS):
+            raise ModelUnavailable(_AWAY)
+        if any(mark in message for mark in _GONE_MARKS):
+            raise ModelUnavailable(f"The model {model.name} {_BACK}")
+        raise ModelFailed(f"{model.name}: {message}")
     return {name: triton.get_output_tensor_by_name(response, name).as_numpy() for name in wanted}
 
 

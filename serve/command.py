@@ -17,7 +17,7 @@ from photoreal.contract import (
     STYLE_CACHE_VARIABLE,
 )
 from photoreal.serve.insight import Insight
-from photoreal.serve.insight_options import insight_options, narrators
+from photoreal.serve.insight_options import insight_options, log_to, narrators
 from photoreal.serve.installation import TRITON_VARIABLE
 from photoreal.serve.launcher import READY_TIMEOUT_S
 from photoreal.serve.limit_options import limit_options
@@ -43,6 +43,44 @@ from photoreal.serve.security_options import security_options
 @click.option("--http-port", default=8000, show_default=True, type=int)
 @click.option("--grpc-port", default=8001, show_default=True, type=int)
 @click.option("--metrics-port", default=8002, show_default=True, type=int)
+@click.option(
+    "--health-port",
+    default=8003,
+    show_default=True,
+    type=int,
+    help="Where /live, /ready and the supervisor's /metrics are; 0 turns it off.",
+)
+@click.option(
+    "--canary-interval",
+    type=click.FloatRange(min=0.5),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often a server without work is tried with a small request.",
+)
+@click.option(
+    "--hang-timeout",
+    type=click.FloatRange(min=1.0),
+    default=4.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long models may do nothing while an answer is owed.",
+)
+@click.option(
+    "--restart-limit",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Failures within five minutes that are put right; at the next one the command ends.",
+)
+@click.option(
+    "--restart-delay",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest wait before a restart; waits double from 1 s.",
+)
 @click.option(
     "--style-cache",
     type=click.IntRange(min=0),
@@ -95,6 +133,11 @@ def serve(
     http_port: int,
     grpc_port: int,
     metrics_port: int,
+    health_port: int,
+    canary_interval: float,
+    hang_timeout: float,
+    restart_limit: int,
+    restart_delay: float,
     style_cache: int,
     presets: Path | None,
     exit_timeout: int,
@@ -110,12 +153,19 @@ def serve(
 
     It is reachable from this machine only unless --host says otherwise. With PHOTOREAL_API_KEY in
     the environment, inference asks for that key; PHOTOREAL_ADMIN_KEY is the key of the management
-    endpoints, which is made up unless given.
+    endpoints, which is made up unless given. Models that die or hang are brought back, and failing
+    that the server is restarted. Exit code 1: it could not start, or failed too often.
     """
+    from contextlib import ExitStack
+
     from photoreal.client import StyleTransferClient
     from photoreal.client.warm import find_presets, warm_styles
-    from photoreal.errors import ServeError
+    from photoreal.serve.environment import check_ports
+    from photoreal.serve.health import HealthServer, Status
     from photoreal.serve.launcher import Server, ServeSettings
+    from photoreal.serve.restarts import RestartLimits
+    from photoreal.serve.supervisor import Supervisor, SupervisorSettings
+    from photoreal.serve.vital_signs import WatchSettings
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -140,19 +190,31 @@ def serve(
         return
     tell, show = narrators(insight)
     styles = find_presets(presets) if presets is not None else []
-    server = Server(settings)
+    supervision = SupervisorSettings(
+        WatchSettings(canary_interval_s=canary_interval, hang_timeout_s=hang_timeout),
+        RestartLimits(restart_limit, longest_delay_s=restart_delay),
+    )
+    log_to(insight)
+    server, status = Server(settings), Status()
     try:
-        if warning := security.warning(host):
-            tell(warning)
-        tell("Starting Triton ...")
-        with server:
+        with ExitStack() as stack:
+            if health_port:
+                check_ports(host, {**settings.ports(), "health": health_port})
+                stack.enter_context(HealthServer(host, health_port, status))
+            if warning := security.warning(host):
+                tell(warning)
+            tell("Starting Triton ...")
+            stack.enter_context(server)
+            stack.callback(status.stopping)
             show(f"Ready.\n  HTTP     {server.http_url}\n  gRPC     {server.grpc_url}")
-            show(f"  metrics  {server.metrics_url}\nCtrl-C stops the server.")
+            show(f"  metrics  {server.metrics_url}")
+            if health_port:
+                show(f"  health   http://{server.address(health_port)}/ready")
+            show("Ctrl-C stops the server.")
             if styles:
                 with StyleTransferClient(server.http_url, api_key=security.api_key) as client:
                     warm_styles(client, styles, show)
-            code = server.wait()
-            raise ServeError(f"The server stopped by itself (exit code {code}).")
+            Supervisor(server, supervision, status).run()
     except KeyboardInterrupt:
         tell("Stopped.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -55,6 +56,23 @@ def insight_options(command: Callable[..., Any]) -> Callable[..., Any]:
             raise SystemExit(2 if isinstance(error, InvalidRequest) else 1) from None
 
     return with_insight
+
+
+class _Lines(logging.Handler):
+    """Writes what the supervisor logs as lines of the log in JSON."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        write_json({"level": record.levelname.lower(), "message": record.getMessage()}, sys.stderr)
+
+
+def log_to(insight: Insight) -> None:
+    """Have what this process logs written in the form that was asked for."""
+    if insight.log_format == "json":
+        logging.basicConfig(level=logging.INFO, handlers=[_Lines()], force=True)
+    else:
+        form = "%(asctime)s %(levelname)s %(message)s"
+        logging.basicConfig(level=logging.INFO, format=form, force=True)
 
 
 def narrators(insight: Insight) -> tuple[Callable[[str], None], Callable[[str], None]]:

@@ -20,6 +20,7 @@ from typing import IO
 
 from photoreal import contract
 from photoreal.errors import ServeError
+from photoreal.serve import guard
 from photoreal.serve.canary import canary
 from photoreal.serve.driver import check_gpu
 from photoreal.serve.environment import (
@@ -42,6 +43,7 @@ BACKENDS = Path(__file__).parent / "backends"
 DEFAULT_REPOSITORY = Path("model_repository")
 _END_S = 10.0
 _GROUP_END_S = 5.0
+_HELD_UP_S = 2.0
 READY_TIMEOUT_S = 180.0
 
 
@@ -70,7 +72,7 @@ class ServeSettings:
     admin_key: str = field(default_factory=admin_key, repr=False)
     security: Security = field(default_factory=Security)
     insight: Insight = field(default_factory=Insight)
-    shm_prefix: str = field(default_factory=lambda: f"photoreal_{secrets.token_hex(6)}_")
+    shm_prefix: str = field(default_factory=lambda: f"{guard.PREFIX}{secrets.token_hex(6)}_")
     triton: Path | None = None
     start_timeout_s: float = READY_TIMEOUT_S
 
@@ -84,7 +86,10 @@ def command_line(
 ) -> list[str]:
     """The tritonserver command for these settings.
 
-    Only what is needed is loaded, and management needs a key: a load call may carry code.
+    Only what is needed is loaded, and management needs a key: a load call may carry code. Triton
+    takes the key from its command line alone, so other users of this machine may read it in the
+    list of processes, unless /proc is mounted with hidepid=2 or the server has a container of
+    its own. It is made anew at every start and opens nothing else.
     """
     host = settings.host
     arguments = [
@@ -125,21 +130,26 @@ class Server:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._rewriter: threading.Thread | None = None
+        self._guard: guard.Guard | None = None
 
     @property
     def http_url(self) -> str:
         """Address of the HTTP endpoint, host:port."""
-        return f"{_reachable(self.settings.host)}:{self.settings.http_port}"
+        return self.address(self.settings.http_port)
 
     @property
     def grpc_url(self) -> str:
         """Address of the gRPC endpoint, host:port."""
-        return f"{_reachable(self.settings.host)}:{self.settings.grpc_port}"
+        return self.address(self.settings.grpc_port)
 
     @property
     def metrics_url(self) -> str:
         """Address of the Prometheus metrics."""
-        return f"http://{_reachable(self.settings.host)}:{self.settings.metrics_port}/metrics"
+        return f"http://{self.address(self.settings.metrics_port)}/metrics"
+
+    def address(self, port: int) -> str:
+        """Where this machine reaches a port of the server's host, host:port."""
+        return f"{_reachable(self.settings.host)}:{port}"
 
     @property
     def pid(self) -> int:
@@ -156,7 +166,9 @@ class Server:
         models = models_to_load(settings.repository, settings.engine)
         check_gpu(models_on_gpu(settings.repository, models))
         check_ports(settings.host, settings.ports())
+        guard.remove_stale()
         self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
+        self._guard = guard.Guard(settings.shm_prefix, Path(self._folder.name))
         triton = self._find_triton(models, Path(self._folder.name))
         limits = settled({**os.environ, **settings.limits})
         served = with_queue(settings.repository, Path(self._folder.name), limits)
@@ -226,20 +238,51 @@ class Server:
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(self.settings.exit_timeout_s + _END_S)
+                process.send_signal(signal.SIGCONT)  # should somebody have stopped it
+            self._await_exit(process)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # helpers that outlived the server
             process.wait()
             _await_end_of_group(process.pid)
-            for leftover in Path("/dev/shm").glob(f"{self.settings.shm_prefix}*"):  # noqa: S108
-                leftover.unlink(missing_ok=True)
+        if self._guard is not None:
+            self._guard.release()
+            self._guard = None
         if self._rewriter is not None:
             self._rewriter.join(_GROUP_END_S)  # the last lines
             self._rewriter = None
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+    def restart(self) -> None:
+        """End the server without ado, start it anew and wait until it answers; raises ServeError.
+
+        The settings, and so addresses and key, stay the same.
+        """
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self.stop()
+        self.start()
+        self.wait_ready()
+
+    def _await_exit(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until the server has drained and ended, or can answer nothing any more.
+
+        A model that died while it had requests is never unloaded. It would hold up the end for
+        the whole exit timeout after all that lives has been drained and unloaded.
+        """
+        deadline = time.monotonic() + self.settings.exit_timeout_s + _END_S
+        held_up_since = None
+        while process.poll() is None and (now := time.monotonic()) < deadline:
+            models = set(guard.processes_of(self.settings.shm_prefix)) - {process.pid}
+            if models or not guard.has_dead_models(process.pid):
+                held_up_since = None
+            elif held_up_since is None:
+                held_up_since = now
+            elif now - held_up_since > _HELD_UP_S:
+                return
+            time.sleep(0.05)
 
     def __enter__(self) -> Server:
         try:

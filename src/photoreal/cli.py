@@ -62,6 +62,11 @@ SUBCOMMANDS = {
         "Measure a segmenter on labeled photos.",
         extra="train",
     ),
+    "health": Subcommand(
+        "photoreal.client.health_command",
+        "health",
+        "Tell whether a server answers real requests.",
+    ),
     "warm": Subcommand(
         "photoreal.client.warm_command",
         "warm",

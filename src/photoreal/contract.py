@@ -187,6 +187,9 @@ SEGMENTER = ModelSpec(
     ),
     max_batch_size=4,
 )
+CANARY_ID = "canary"
+"""Id of a small request that only asks whether the server works: no style of it is kept."""
+
 UNPOOL_PARAMETER = "unpool"
 WEIGHTS_FILE = "weights.pt"
 """File beside wct2's `model.py`: parameters of the local engine; without it the built-in ones."""

@@ -160,6 +160,7 @@ class FakeTriton(ModuleType):
         self.Tensor, self.Request, self.Refused = Tensor, Request, Refused
         self.TritonError, self.InferenceResponse = TritonError, InferenceResponse
         self.models: dict[str, Model] = {}
+        self.dead: set[str] = set()
         self.MetricFamily = MetricFamily
         MetricFamily.made.clear()
         self.calls: list[tuple[str, dict[str, Array], str]] = []
@@ -195,6 +196,9 @@ class FakeTriton(ModuleType):
                 server.asked.append(self._wanted)
                 if server.refusal:
                     return InferenceResponse(error=TritonError(server.refusal))
+                if self._model in server.dead:
+                    words = f"Stub process '{self._model}_0_0' is not healthy."
+                    return InferenceResponse(error=TritonError(words))
                 if self._model not in server.models:
                     return InferenceResponse(error=TritonError(f"no model {self._model} at /srv"))
                 try:

@@ -248,6 +248,20 @@ def test_a_failure_inside_tells_the_log_and_not_the_caller(
     assert "/srv" in triton.errors[0]
 
 
+def test_a_model_that_lost_its_process_asks_to_come_again(
+    adapter: Any,
+    photos: dict[str, Array],
+    triton: Any,
+    check_sentence: Callable[[object], None],
+) -> None:
+    triton.dead.add("wct2")
+    (response,) = adapter.execute([triton.Request(photos, "id-17")])
+    assert response.error().code() == triton.TritonError.UNAVAILABLE
+    check_sentence(response.error().message())
+    assert "model wct2 is not running" in response.error().message()
+    assert "id-17" in triton.errors[0]
+
+
 def test_a_request_without_an_id_is_logged_as_such(
     adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:

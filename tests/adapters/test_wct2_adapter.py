@@ -270,6 +270,16 @@ def test_a_level_that_does_not_answer_fails_the_request_alone(
     assert "id-3" in triton.errors[0]
 
 
+def test_a_canary_leaves_no_trace(adapter: Any, pictures: dict[str, Array], triton: Any) -> None:
+    for name in (contract.CANARY_ID, contract.CANARY_ID):
+        (response,) = adapter.execute([triton.Request(pictures, name)])
+        _image(response)
+    assert adapter._cache.bytes == 0
+    assert [count.value() for count in adapter._counts.values()] == [0, 0]
+    adapter.execute([triton.Request(pictures)])
+    assert adapter._cache.bytes > 0
+
+
 @pytest.mark.parametrize(
     "words",
     [

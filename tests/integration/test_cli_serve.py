@@ -27,12 +27,12 @@ PREFIX = "shm-region-prefix-name="
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts the command on three free ports; its errors and the server's log go to a file."""
+    """Starts the command on four free ports; its errors and the server's log go to a file."""
     running: list[subprocess.Popen[str]] = []
 
     def command(*arguments: object, ports: list[int] | None = None) -> subprocess.Popen[str]:
-        numbers = ports or free_ports("127.0.0.1", 3)
-        names = ("--http-port", "--grpc-port", "--metrics-port")
+        numbers = ports or free_ports("127.0.0.1", 4)
+        names = ("--http-port", "--grpc-port", "--metrics-port", "--health-port")
         options = [f"{name}={port}" for name, port in zip(names, numbers, strict=True)]
         with (tmp_path / "log").open("wb") as log:
             running.append(
@@ -77,16 +77,17 @@ def test_serves_until_told_to_stop(
     session_processes: Callable[[int], set[int]],
     number: signal.Signals,
 ) -> None:
-    ports = free_ports("127.0.0.1", 3)
+    ports = free_ports("127.0.0.1", 4)
     process = start("--repository", bare_repository, ports=ports)
     assert process.stdout is not None
-    printed = [process.stdout.readline() for _ in range(5)]
-    http, grpc, metrics = (f"127.0.0.1:{port}" for port in ports)
+    printed = [process.stdout.readline() for _ in range(6)]
+    http, grpc, metrics, health = (f"127.0.0.1:{port}" for port in ports)
     assert [line.split() for line in printed] == [
         ["Ready."],
         ["HTTP", http],
         ["gRPC", grpc],
         ["metrics", f"http://{metrics}/metrics"],
+        ["health", f"http://{health}/ready"],
         ["Ctrl-C", "stops", "the", "server."],
     ]
     addresses: dict[Protocol, str] = {"http": http, "grpc": grpc}
@@ -123,30 +124,31 @@ def test_told_to_stop_while_it_starts(
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_server_that_dies_ends_the_command(
+def test_server_that_dies_ends_the_command_that_may_not_restart_it(
     start: Start,
     bare_repository: Path,
     tmp_path: Path,
     session_processes: Callable[[int], set[int]],
 ) -> None:
-    process = start("--repository", bare_repository)
+    process = start("--repository", bare_repository, "--restart-limit", 0)
     assert process.stdout is not None
     assert process.stdout.readline() == "Ready.\n"
     server, prefix = _server_of(process)
     subprocess.run(["kill", "-KILL", str(server)], check=True)
     assert process.wait(30) == 1
-    assert "The server stopped by itself (exit code -9)." in (tmp_path / "log").read_text()
+    assert "It stopped by itself (exit code -9)." in (tmp_path / "log").read_text()
     assert session_processes(server) == set()
     assert list(SHARED_MEMORY.glob(f"{prefix}*")) == []
 
 
-@pytest.mark.parametrize("taken", ["http", "grpc", "metrics"])
+@pytest.mark.parametrize("taken", ["http", "grpc", "metrics", "health"])
 def test_port_that_is_taken(
     start: Start, bare_repository: Path, tmp_path: Path, taken: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        ports = dict(zip(("http", "grpc", "metrics"), free_ports("127.0.0.1", 3), strict=True))
+        names = ("http", "grpc", "metrics", "health")
+        ports = dict(zip(names, free_ports("127.0.0.1", 4), strict=True))
         ports[taken] = port
         process = start("--repository", bare_repository, ports=list(ports.values()))
         assert process.wait(60) == 1

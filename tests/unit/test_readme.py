@@ -10,6 +10,7 @@ import click
 import pytest
 
 from photoreal.client.command import stylize
+from photoreal.client.health_command import health
 from photoreal.client.upload_command import upload
 from photoreal.client.video.command import video
 from photoreal.client.warm_command import warm
@@ -30,6 +31,7 @@ COMMANDS: dict[str, click.Command] = {
     "web": web,
     "upload": upload,
     "video": video,
+    "health": health,
 }
 
 
