@@ -102,7 +102,7 @@ class StyleTransferClient:
             sequence: an id of your own making for a shot of a video. Frames that come one after
                 the other under one id get regions and colors that do not flicker; begin a new
                 id at a cut.
-            steady: share of the frames before in that, 0 to 0.99; 0.8 unless given.
+            steady: share of the frames before in that, 0 to 0.99; 0.5 unless given.
             timeout: seconds that this call may take, in place of the client's.
             request_id: the id under which the server logs the request; made up unless given.
 
