@@ -49,7 +49,7 @@ def test_commands_parse(line: str) -> None:
 
 def _parse(line: str) -> None:
     _, verb, *arguments = shlex.split(line, comments=True)
-    if not arguments and verb == "stylize":
+    if not arguments and verb in ("stylize", "video"):
         return  # named, not shown
     COMMANDS[verb].make_context(verb, arguments)
 
