@@ -23,7 +23,6 @@ from stages import open_segmenter
 from tables import Cell, Column, Part
 
 from photoreal.cli import run_command
-from photoreal.contract import DEFAULT_STEADY
 from photoreal.preprocess import decode_photo
 from photoreal.regions import LabelMap
 from photoreal.serve.known_regions import KnownRegions
@@ -44,7 +43,7 @@ from photoreal.steady import SteadyMoments
 from photoreal.transfer import NetworkEngine
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-STEADY = (0.0, 0.5, DEFAULT_STEADY, 0.95)
+STEADY = (0.0, 0.5, 0.8, 0.95)
 
 _COLUMNS = {
     "clip": Column("clip"),

@@ -129,7 +129,7 @@ class StyleTransferClient:
             sequence: an id of your own making for a shot of a video. Frames that come one after
                 the other under one id get regions and colors that do not flicker; begin a new
                 id at a cut.
-            steady: share of the frames before in that, 0 to 0.99; 0.8 unless given.
+            steady: share of the frames before in that, 0 to 0.99; 0.5 unless given.
             full_resolution: True carries the result over to the content photo's own pixels.
             pairs: which content label takes which style label, None for the whole style photo,
                 instead of ``match``; content regions that are not named stay as they are.

@@ -56,7 +56,7 @@ WHOLE_PHOTO = -1
 NO_PARTNER = -2
 """In PAIRS: this style has nothing for the content label."""
 
-DEFAULT_STEADY = 0.8
+DEFAULT_STEADY = 0.5
 """Share that the frames before have in a frame's regions and statistics."""
 MAX_STEADY = 0.99
 MAX_SEQUENCE_ID = 64

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from photoreal.client import RequestRejected, ServerUnavailable, StyleTransferClient
 from photoreal.client.video.command import video
 from photoreal.client.video.run import VideoStopped, stylize_video
+from photoreal.contract import DEFAULT_STEADY
 
 from .conftest import PHOTO, png
 from .video import HEIGHT, WIDTH, Mirror, film, scene, times
@@ -57,7 +58,7 @@ class TestShots:
         assert report.shots == 2
         assert len(set(names[:5])) == len(set(names[5:])) == 1
         assert names[4] != names[5]
-        assert mirror.sent("STEADY") == pytest.approx([0.8] * 9)
+        assert mirror.sent("STEADY") == pytest.approx([DEFAULT_STEADY] * 9)
 
     def test_without_steadying_no_frame_knows_of_another(self, tmp_path):
         mirror = Mirror()

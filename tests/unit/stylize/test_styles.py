@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from photoreal.contract import DEFAULT_STEADY, MAX_STYLES
+from photoreal.contract import MAX_STYLES
 from photoreal.errors import InvalidRequest
 from photoreal.preprocess import decode_mask
 from photoreal.regions import Pair
@@ -102,11 +102,11 @@ def test_the_regions_of_a_shot_are_steadied(
     seen: list[set[int]] = []
     for sequence in (b"a", b"a", b"b"):
         fake = FakeModels(labels=[both if not seen else sky, style])
-        request = request_for(**gray, sequence=sequence)
+        request = request_for(**gray, sequence=sequence, steady=0.8)
         # The fake is sure of as many classes as it is given labels.
         models = replace(models_of(fake, CLASSES), segment=_of_two(fake.segment))
         stylize(request, models, LIMITS, sequences)
-        assert fake.called["shot"] == Shot(sequence, DEFAULT_STEADY)
+        assert fake.called["shot"] == Shot(sequence, 0.8)
         seen.append(set(np.unique(fake.called["content_labels"]).tolist()))
     assert seen == [{1, 2}, {1, 2}, {1}]
 
