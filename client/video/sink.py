@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 
 from photoreal.client.errors import InvalidInput
 from photoreal.client.video.colors import FULL_RANGE
+from photoreal.client.video.fragments import keep_whole_fragments
 from photoreal.client.video.source import Pixels, Sound, VideoSource
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -127,6 +128,9 @@ class VideoSink:
         """End the file early, under a name that says so; None when there is no frame in it."""
         with suppress(OSError, av.FFmpegError):  # on a full disk it stays as far as it came
             self._end()
+        if self._path.suffix.lower() != ".mkv":
+            with suppress(OSError):
+                keep_whole_fragments(self._aside)
         frames = _count_frames(self._aside)
         if not frames:
             self._aside.unlink(missing_ok=True)
@@ -203,6 +207,6 @@ def _count_frames(path: Path) -> int:
     """Frames of a file that may be broken."""
     count = 0
     with suppress(OSError, av.FFmpegError, IndexError), av.open(str(path)) as container:
-        for packet in container.demux(container.streams.video[0]):
-            count += packet.size > 0
+        for _ in container.decode(container.streams.video[0]):
+            count += 1
     return count
