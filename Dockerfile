@@ -19,6 +19,8 @@ COPY preprocess preprocess
 COPY export export
 COPY serve serve
 COPY client client
+COPY examples/photos examples/photos
+COPY examples/rendered examples/rendered
 COPY train train
 COPY model_repository model_repository
 RUN --mount=type=cache,target=/root/.cache/pip \

@@ -269,7 +269,9 @@ def test_a_repository_for_a_gpu_is_exported_without_one(folder: Path) -> None:
     expected = model_configs(target=Target(gpu=True, acceleration=Acceleration("fp16", "/engines")))
     for name, text in expected.items():
         assert (folder / name / "config.pbtxt").read_text() == text
-    assert models_on_gpu(folder, expected) == [name for name in expected if name != "stylize"]
+    assert models_on_gpu(folder, expected) == [
+        name for name in expected if name not in ("stylize", "cancel")
+    ]
     export_repository(ExportSettings(folder), _ignore)
     assert models_on_gpu(folder, expected) == []
 

@@ -147,7 +147,8 @@ def test_on_a_gpu_the_networks_are_models_there_and_wct2_calls_them(tensorrt: bo
         config = _parsed(text)
         (group,) = config.instance_group
         # Photos are decoded on the CPU.
-        assert group.kind == (kinds.KIND_CPU if name == "stylize" else kinds.KIND_GPU)
+        on_cpu = name in ("stylize", "cancel")
+        assert group.kind == (kinds.KIND_CPU if on_cpu else kinds.KIND_GPU)
         assert group.count == 1
         found = {key: value.string_value for key, value in config.parameters.items()}
         expected = {"engine": "bls", "unpool": "cat5", "FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
