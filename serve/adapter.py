@@ -105,7 +105,7 @@ def _answer_one(
         failure = triton.TritonError(str(error), triton.TritonError.CANCELLED)
     except ModelUnavailable as error:
         metrics.ended_in(error)
-        triton.Logger.log_error(line(str(error)))
+        triton.Logger.log_warn(line(str(error)))
         failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
     except Exception as error:  # noqa: BLE001 (the boundary: nothing may leave but a response)
         metrics.ended_in(error)

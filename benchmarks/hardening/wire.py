@@ -78,7 +78,8 @@ def tensors(**values: Any) -> list[Tensor]:
         else:
             with np.errstate(over="ignore"):
                 data = np.array([value], dtype=numbers[spec.dtype]).tobytes()
-        made.append(Tensor(spec.name, spec.dtype, spec.dims, data))
+        shape = tuple(abs(size) for size in spec.dims)  # one of what there may be several
+        made.append(Tensor(spec.name, spec.dtype, shape, data))
     return made
 
 

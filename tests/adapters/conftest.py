@@ -168,6 +168,7 @@ class FakeTriton(ModuleType):
         self.passed_on: list[tuple[int, dict[str, object] | None]] = []
         self.traces: list[object] = []
         self.errors: list[str] = []
+        self.warnings: list[str] = []
         self.infos: list[str] = []
         self.refusal = ""
         server = self
@@ -213,6 +214,10 @@ class FakeTriton(ModuleType):
             @staticmethod
             def log_info(message: str) -> None:
                 server.infos.append(message)
+
+            @staticmethod
+            def log_warn(message: str) -> None:
+                server.warnings.append(message)
 
             @staticmethod
             def log_error(message: str) -> None:

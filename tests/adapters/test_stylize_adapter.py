@@ -259,7 +259,7 @@ def test_a_model_that_lost_its_process_asks_to_come_again(
     assert response.error().code() == triton.TritonError.UNAVAILABLE
     check_sentence(response.error().message())
     assert "model wct2 is not running" in response.error().message()
-    assert "id-17" in triton.errors[0]
+    assert "id-17" in triton.warnings[0]
 
 
 def test_a_request_without_an_id_is_logged_as_such(
