@@ -164,13 +164,13 @@ def _read_photos(
     size = request.size
     if request.full_resolution:  # no photo gets more detail by being enlarged for the transfer
         size = max(limits.min_size, min(size, *sizes["content"]))
+    for role, (height, width) in sizes.items():
+        check_working_size(height, width, size, f"{role} photo", limits)
     check_memory(sizes, size, limits)
     originals = {role: decode_photo(file, f"{role} photo", limits) for role, file in files.items()}
     photos = {}
     for role, photo in originals.items():
-        height, width = photo.shape[:2]
-        check_working_size(height, width, size, f"{role} photo", limits)
-        photos[role] = resize_photo(photo, *working_size(height, width, size))
+        photos[role] = resize_photo(photo, *working_size(*photo.shape[:2], size))
     return originals, photos
 
 

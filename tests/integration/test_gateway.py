@@ -183,7 +183,9 @@ def test_starts_and_ends_a_server_of_its_own(
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"Ready.\n"
-        servers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        names = {one: Path(f"/proc/{one}/comm").read_text().strip() for one in children}
+        servers = [one for one, name in names.items() if name == "tritonserver"]
         assert len(servers) == 1
         assert httpx2.get(f"http://127.0.0.1:{port}/health").json() == {"ready": True}
     finally:

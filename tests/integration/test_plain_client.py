@@ -68,12 +68,16 @@ def test_metadata_names_the_tensors(local: Server, protocol: str) -> None:
         "STYLE": "BYTES",
         "CONTENT_MASK": "BYTES",
         "STYLE_MASK": "BYTES",
+        "STYLE_WEIGHTS": "FP32",
         "ALPHA": "FP32",
         "SIZE": "INT32",
         "TRANSFER_AT": "BYTES",
         "SEGMENT": "BOOL",
         "MATCH": "BYTES",
         "BLEND": "INT32",
+        "SEQUENCE": "BYTES",
+        "STEADY": "FP32",
+        "FULL_RESOLUTION": "BOOL",
         "PAIRS": "INT32",
     }
     outputs = {one["name"]: one["datatype"] for one in metadata["outputs"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,9 @@ def test_what_a_live_process_names_is_kept(memory: Path, tmp_path: Path) -> None
     stub = tmp_path / "triton_python_backend_stub"
     stub.symlink_to("/bin/cat")
     with subprocess.Popen([stub, "-", f"{MINE}region"], stdin=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 5
+        while not processes_of(MINE) and time.monotonic() < deadline:
+            time.sleep(0.01)  # a program's arguments show a moment after it has begun
         assert processes_of(MINE) == {process.pid: "triton_python_backend_stub"}
         assert remove_stale() == [OTHER]
         guard.end_processes(MINE)

@@ -44,7 +44,7 @@ def test_an_address_that_is_none_is_a_sentence(url: str) -> None:
 def test_an_error_is_a_line_of_a_json_log(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["serve", "--log-format", "json", *arguments]) == 1
+    assert main(["serve", "--log-format", "json", "--health-port", "0", *arguments]) == 1
     captured = capsys.readouterr()
     last = json.loads(captured.err.splitlines()[-1])
     assert last["level"] == "error"

@@ -189,9 +189,8 @@ class TestCommand:
         monkeypatch.setenv("PHOTOREAL_API_KEY", "a-key")
         options = ["--ca-cert", "a", "--client-cert", "b", "--client-key", "c"]
         assert CliRunner().invoke(stylize, arguments + options, obj=connect).exit_code == 0
-        shown = {
-            name: str(value) for name, value in seen.items() if name not in ("protocol", "timeout")
-        }
+        others = ("protocol", "timeout", "retries")
+        shown = {name: str(value) for name, value in seen.items() if name not in others}
         assert shown == {
             "api_key": "a-key",
             "ca_certificate": "a",

@@ -68,7 +68,7 @@ def folder(tmp_path):
 @pytest.fixture
 def run(folder, tmp_path, transport):
     def invoke(*options, style=("--style", tmp_path / "style.png"), output=tmp_path / "out"):
-        def connect(url, *, protocol, timeout):
+        def connect(url, *, protocol, timeout, retries):
             return StyleTransferClient(transport=transport, timeout=timeout)
 
         transport.calls.clear()

@@ -158,7 +158,6 @@ def test_senseless_retries(retries):
     [
         ("503", "The server is stopping.", True),
         ("StatusCode.UNAVAILABLE", "Socket closed", True),
-        ("StatusCode.UNAVAILABLE", "This protocol is restricted, expecting header 'x'", False),
         ("StatusCode.UNAVAILABLE", "last error: Failed parsing HTTP/2 (frame)", False),
         ("StatusCode.CANCELLED", "CANCELLED", True),
         ("StatusCode.NOT_FOUND", "Request for unknown model: 'x' is not found", False),

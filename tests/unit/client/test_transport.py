@@ -20,6 +20,7 @@ from photoreal.client import (
     StyleTransferClient,
 )
 from photoreal.client.address import Address
+from photoreal.client.errors import ServerBusy
 from photoreal.client.transport import Exchange
 from photoreal.contract import STYLIZE
 
@@ -256,7 +257,7 @@ def test_address_is_read_at_once():
         (
             "StatusCode.UNAVAILABLE",
             "[request id: 7] Exceeds maximum queue size",
-            ServerUnavailable,
+            ServerBusy,
             "as many requests waiting as it allows; try again later.",
         ),
         (
