@@ -46,6 +46,7 @@ class Guard:
             [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
+            env={},  # it needs nothing, least of all the keys
             start_new_session=True,  # Ctrl-C must not end it before the server has ended
         )
         task = {"owner": os.getpid(), "prefix": prefix, "folder": str(folder)}

@@ -79,7 +79,7 @@ def test_command_killed(
 ) -> None:
     with serving() as service:
         family = service.family()
-        assert len(family) == 6  # the command, its watchdog, the server and three models
+        assert len(family) == 7  # the command, its watchdog, the server and four models
         seconds = _check_all_gone(family, _backend_folders(family), wait)
         assert service.process.wait(5) == -9
         shown(f"photoreal serve killed: everything has ended after {seconds:.1f} s")

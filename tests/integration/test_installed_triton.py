@@ -49,7 +49,8 @@ def command(repository: Path) -> list[str]:
     instructions = DockerfileParser(str(ROOT / "Dockerfile")).structure
     (line,) = [one["value"] for one in instructions if one["instruction"] == "CMD"]
     program, *arguments = json.loads(line)
-    ports = zip(("http", "grpc", "metrics"), free_ports("127.0.0.1", 3), strict=True)
+    names = ("http", "grpc", "metrics", "health")
+    ports = zip(names, free_ports("127.0.0.1", len(names)), strict=True)
     paths = {"/models": str(repository)}
     return [
         str(Path(sys.executable).with_name(program)),

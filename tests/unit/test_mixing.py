@@ -33,7 +33,7 @@ def _features(seed: int) -> Tensor:
 def _measures(seed: int, *labels: int | None) -> StyleMeasures:
     return {
         PLACE: {
-            label: style_statistics(moments(_features(seed + i) * (i + 1)))
+            label: style_statistics(moments([_features(seed + i) * (i + 1)]))
             for i, label in enumerate(labels)
         }
     }
@@ -45,7 +45,7 @@ def test_a_mix_does_the_weighted_sum_of_what_its_styles_do() -> None:
     parts = zip((first, second, third), (pairs,) * 3, weights, strict=True)
     mixed, own = mix_styles([Ingredient(*part) for part in parts])
     assert own == [Pair(3, 3)]
-    content = moments(_features(1))
+    content = moments([_features(1)])
     found = affine_map(content, mixed[PLACE][3])
     alone = [affine_map(content, measures[PLACE][0]) for measures in (first, second, third)]
     for name in ("matrix", "offset"):

@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 
 def _moments(seed: int) -> Moments:
-    return moments(torch.randn((3, 50), generator=torch.Generator().manual_seed(seed)))
+    return moments([torch.randn((3, 50), generator=torch.Generator().manual_seed(seed))])
 
 
 class TestMoments:

@@ -18,6 +18,7 @@ from photoreal.serve.health import Status
 from photoreal.serve.management import TIMED_OUT
 from photoreal.serve.processes import ModelProcess, ProcessTable, State
 from photoreal.serve.restarts import RestartLimits
+from photoreal.serve.security import Security
 from photoreal.serve.supervisor import Supervisor, SupervisorSettings
 from photoreal.serve.vital_signs import Outcome
 
@@ -48,7 +49,7 @@ class World:
     # The server
     pid = 1
     http_url = metrics_url = "nowhere"
-    settings = SimpleNamespace(admin_key="key")
+    settings = SimpleNamespace(admin_key="key", security=Security())
 
     def poll(self) -> int | None:
         return self.exit_code

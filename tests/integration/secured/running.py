@@ -209,7 +209,8 @@ def serving(folder: Path, repository: Path) -> Iterator[Secured]:
                 *(PROGRAM, "serve", "--repository", repository, "--engine", "bls", "--verbose"),
                 *("--host", "0.0.0.0"),  # noqa: S104 (what the keys are for)
                 *("--http-port", str(http), "--grpc-port", str(grpc)),
-                *("--metrics-port", str(metrics), "--log-format", "json"),
+                *("--metrics-port", str(metrics), "--health-port", "0"),
+                *("--log-format", "json"),
                 *("--trace-otlp", collector.url, "--trace-rate", "1"),
                 *(
                     "--grpc-tls-cert",
