@@ -21,7 +21,7 @@ from photoreal.serve.launcher import embedded_server
 EXAMPLES = Path(__file__).parent
 OUTPUT = EXAMPLES.parent / "docs" / "gallery"
 PAGODA, ROCKET = EXAMPLES / "photos/china.jpg", EXAMPLES / "photos/rocket.jpg"
-NOON, DUSK = EXAMPLES / "rendered/noon.jpg", EXAMPLES / "rendered/dusk.jpg"
+DUSK = EXAMPLES / "rendered/dusk.jpg"
 SIZE = 320
 HEIGHT = 280
 QUALITY = 88
@@ -29,19 +29,20 @@ QUALITY = 88
 Stylize = Callable[..., StylizeResult]
 
 
-def lake_at_dusk(stylize: Stylize) -> list[Image.Image]:
-    """A rendered scene takes the light of another one."""
-    return [_open(NOON), _open(DUSK), stylize(NOON, DUSK, **_masks(NOON, DUSK)).image]
-
-
-def pagoda_at_noon(stylize: Stylize) -> list[Image.Image]:
-    """A photo takes the light of a rendered scene, regions found by the server."""
-    return [_open(PAGODA), _open(NOON), stylize(PAGODA, NOON).image]
+def pagoda_at_night(stylize: Stylize) -> list[Image.Image]:
+    """A photo by day takes the light of one at night."""
+    result = stylize(PAGODA, ROCKET, **_masks(PAGODA, ROCKET))
+    return [_open(PAGODA), _open(ROCKET), result.image]
 
 
 def rocket_at_dusk(stylize: Stylize) -> list[Image.Image]:
     """A photo at night takes the light of the evening."""
     return [_open(ROCKET), _open(DUSK), stylize(ROCKET, DUSK, **_masks(ROCKET, DUSK)).image]
+
+
+def lake_by_day(stylize: Stylize) -> list[Image.Image]:
+    """A rendered scene takes the light of a photo, both taken whole."""
+    return [_open(DUSK), _open(PAGODA), stylize(DUSK, PAGODA, segment=False).image]
 
 
 def strength(stylize: Stylize) -> list[Image.Image]:
@@ -52,9 +53,9 @@ def strength(stylize: Stylize) -> list[Image.Image]:
 
 def mix(stylize: Stylize) -> list[Image.Image]:
     """Two styles, from the first alone to the second alone."""
-    masks = {"content_mask": _mask(PAGODA), "style_mask": [_mask(NOON), _mask(DUSK)]}
+    masks = {"content_mask": _mask(PAGODA), "style_mask": [_mask(DUSK), _mask(ROCKET)]}
     return [
-        stylize(PAGODA, [NOON, DUSK], weights=[1 - share, share], **masks).image
+        stylize(PAGODA, [DUSK, ROCKET], weights=[1 - share, share], **masks).image
         for share in (0, 0.35, 0.7, 1)
     ]
 
@@ -66,7 +67,7 @@ def regions(stylize: Stylize) -> list[Image.Image]:
     return [whole.image, found.image, color_regions(found.content_labels)]
 
 
-PICTURES = (lake_at_dusk, pagoda_at_noon, rocket_at_dusk, strength, mix, regions)
+PICTURES = (pagoda_at_night, rocket_at_dusk, lake_by_day, strength, mix, regions)
 
 
 def main() -> int:
