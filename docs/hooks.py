@@ -52,3 +52,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         return f"{image}[{words}]({posixpath.relpath(page_of, posixpath.dirname(here))}{anchor})"
 
     return _LINK.sub(link, markdown)
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Take away what docstrings say in reStructuredText, which is Markdown here."""
+    return html.replace("<p>::</p>", "").replace(":meth:<code>", "<code>")

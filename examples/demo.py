@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from panels import side_by_side
 from PIL import Image
 
+from panels import side_by_side
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.client.address import Protocol
 from photoreal.errors import PhotorealError

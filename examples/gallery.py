@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from panels import side_by_side
 from PIL import Image
 
+from panels import side_by_side
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.client.labels import color_regions
 from photoreal.errors import PhotorealError
@@ -79,14 +80,16 @@ def main() -> int:
     try:
         with embedded_server() as server, StyleTransferClient(server.http_url) as client:
 
-            def stylize(content: Path, style: Path | list[Path], **options: object) -> StylizeResult:
+            def stylize(
+                content: Path, style: Path | list[Path], **options: object
+            ) -> StylizeResult:
                 return client.stylize(content, style, size=SIZE, **options)  # type: ignore[arg-type]
 
             for make in PICTURES:
                 if only and make.__name__ not in only:
                     continue
                 file = OUTPUT / f"{make.__name__.replace('_', '-')}.jpg"
-                pictures = make(stylize)
+                pictures = make(partial(client.stylize, size=SIZE))
                 height = HEIGHT if len(pictures) == 3 else HEIGHT * 3 // 4
                 side_by_side(pictures, height).save(file, quality=QUALITY, optimize=True)
                 print(f"{file.name}: {file.stat().st_size // 1000} kB")

@@ -1,0 +1,154 @@
+"""The documentation's pages, their commands and programs, and a server to try them on.
+
+A test that takes `command_line` is run for every call of `photoreal` that a page shows, one that
+takes `shell_line` for every line of a block marked ``bash``, `program` for every block of Python,
+and `link` for every link to a file.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+from photoreal.cli import SUBCOMMANDS
+from photoreal.serve.environment import free_ports
+
+ROOT = Path(__file__).parents[3]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+NAMED_ALONE = {"stylize", "video", "upload", "warm"}
+"""Commands that need arguments, which a sentence may name without them."""
+
+
+def _blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def _shell_lines(text: str) -> list[str]:
+    lines = "\n".join(_blocks(text, "bash")).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _calls(text: str) -> list[str]:
+    """The calls of `photoreal` in blocks and in sentences."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`(photoreal [a-z][^`]*)`", re.sub(r"\s+", " ", prose))
+    return [line for line in _shell_lines(text) if line.startswith("photoreal ")] + [
+        call for call in named if shlex.split(call)[1:] not in [[one] for one in NAMED_ALONE]
+    ]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each page's pieces to the tests that ask for them."""
+    finders: dict[str, Callable[[str], list[str]]] = {
+        "command_line": _calls,
+        "shell_line": _shell_lines,
+        "program": lambda text: _blocks(text, "python"),
+        "link": lambda text: re.findall(r"\]\(([^)\s]+)\)", text),
+    }
+    for name, find in finders.items():
+        if name in metafunc.fixturenames:
+            cases = [
+                pytest.param(page, piece, id=f"{page}-{piece[:60]}")
+                for page, text in PAGES.items()
+                for piece in dict.fromkeys(find(text))
+            ]
+            metafunc.parametrize(("page", name), cases)
+
+
+@pytest.fixture(scope="session")
+def pages() -> dict[str, str]:
+    """The text of every page, by its path in the project."""
+    return PAGES
+
+
+@pytest.fixture
+def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], click.Context]:
+    """Parses a call as the program itself does, in the project's folder."""
+    monkeypatch.chdir(ROOT)
+
+    def one(line: str) -> click.Context:
+        _, verb, *arguments = shlex.split(line, comments=True)
+        subcommand = SUBCOMMANDS[verb]
+        command: click.Command = getattr(import_module(subcommand.module), subcommand.attribute)
+        return command.make_context(verb, arguments)
+
+    return one
+
+
+class Addresses(NamedTuple):
+    """Where the ports that the documentation names are in the tests, as HOST:PORT."""
+
+    http: str
+    grpc: str
+    health: str
+    web: str
+
+    def put_in(self, text: str) -> str:
+        """Replace the documentation's addresses by those of the tests."""
+        for host in ("localhost", "127.0.0.1"):
+            for port, address in zip((8000, 8001, 8003, 8080), self, strict=True):
+                text = text.replace(f"{host}:{port}", address)
+        return text
+
+
+@pytest.fixture(scope="session")
+def addresses(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
+    """A `photoreal serve` and a `photoreal web` before it, as the documentation starts them."""
+    program = Path(sys.executable).with_name("photoreal")
+    http, grpc, metrics, health, web = free_ports("127.0.0.1", 5)
+    serve = ["serve", "--repository", str(repository), f"--http-port={http}"]
+    serve += [f"--grpc-port={grpc}", f"--metrics-port={metrics}", f"--health-port={health}"]
+    calls = serve, ["web", "--url", f"127.0.0.1:{http}", f"--port={web}"]
+    running: list[subprocess.Popen[str]] = []
+    try:
+        for call in calls:
+            log = tmp_path_factory.mktemp("documentation") / "log"
+            with log.open("w") as errors:
+                process = subprocess.Popen(
+                    [program, *call], stdout=subprocess.PIPE, stderr=errors, text=True
+                )
+            running.append(process)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "Ready.\n", log.read_text()
+        yield Addresses(*(f"127.0.0.1:{port}" for port in (http, grpc, health, web)))
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.communicate(timeout=60)
+    assert [process.returncode for process in running] == [0, 0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the examples and, tiny, every photo that the pages speak of."""
+    (tmp_path / "examples").mkdir()
+    for kind in ("photos", "rendered"):
+        (tmp_path / "examples" / kind).symlink_to(ROOT / "examples" / kind)
+    photo = Image.open(ROOT / "examples" / "photos" / "china.jpg").resize((48, 32))
+    names = ["street.jpg", "sunset.jpg", "rain.jpg", "dusk.jpg", "content.png", "style.png"]
+    for name in (*names, "content.jpg", "style.jpg", "holiday/lake.jpg", "looks/lake.jpg"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        photo.save(file)
+    with av.open(str(tmp_path / "holiday.mp4"), "w") as film:
+        stream = film.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for _ in range(2):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(photo), format="rgb24")))
+        film.mux(stream.encode())
+    return tmp_path
