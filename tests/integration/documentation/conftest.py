@@ -1,16 +1,14 @@
 """The documentation's pages, their commands and programs, and a server to try them on.
 
 A test that takes `command_line` is run for every call of `photoreal` that a page shows, one that
-takes `shell_line` for every line of a block marked ``bash``, `program` for every block of Python,
-and `link` for every link to a file.
+takes `shell_line` for every line of a block marked ``bash``, `running_line` for those of them that
+can be run here, `program` for every block of Python, and `link` for every link to a file.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -23,13 +21,20 @@ import pytest
 from PIL import Image
 
 from photoreal.cli import SUBCOMMANDS
+from photoreal.client import StyleTransferClient
+from photoreal.client.canary import send_canary
 from photoreal.serve.environment import free_ports
+from photoreal.serve.health import HealthServer, Status
+from photoreal.serve.launcher import Server
 
 ROOT = Path(__file__).parents[3]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")))
 }
+RUNNING = re.compile(r"(curl|photoreal (health|stylize|upload|video|warm)) ")
+"""Calls that end by themselves; those of `export`, `serve` and `web` have tests of their own."""
+ELSEWHERE = "photos.example"
 NAMED_ALONE = {"stylize", "video", "upload", "warm"}
 """Commands that need arguments, which a sentence may name without them."""
 
@@ -52,6 +57,16 @@ def _calls(text: str) -> list[str]:
     ]
 
 
+def _running_lines() -> list[str]:
+    """What can be run here, each call once, whichever pages show it."""
+    lines = [
+        line.partition(" #")[0].strip() for text in PAGES.values() for line in _shell_lines(text)
+    ]
+    return [
+        line for line in dict.fromkeys(lines) if RUNNING.match(f"{line} ") and ELSEWHERE not in line
+    ]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each page's pieces to the tests that ask for them."""
     finders: dict[str, Callable[[str], list[str]]] = {
@@ -68,6 +83,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                 for piece in dict.fromkeys(find(text))
             ]
             metafunc.parametrize(("page", name), cases)
+    if "running_line" in metafunc.fixturenames:
+        metafunc.parametrize("running_line", _running_lines(), ids=lambda line: str(line)[:70])
 
 
 @pytest.fixture(scope="session")
@@ -107,30 +124,17 @@ class Addresses(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def addresses(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
-    """A `photoreal serve` and a `photoreal web` before it, as the documentation starts them."""
-    program = Path(sys.executable).with_name("photoreal")
-    http, grpc, metrics, health, web = free_ports("127.0.0.1", 5)
-    serve = ["serve", "--repository", str(repository), f"--http-port={http}"]
-    serve += [f"--grpc-port={grpc}", f"--metrics-port={metrics}", f"--health-port={health}"]
-    calls = serve, ["web", "--url", f"127.0.0.1:{http}", f"--port={web}"]
-    running: list[subprocess.Popen[str]] = []
-    try:
-        for call in calls:
-            log = tmp_path_factory.mktemp("documentation") / "log"
-            with log.open("w") as errors:
-                process = subprocess.Popen(
-                    [program, *call], stdout=subprocess.PIPE, stderr=errors, text=True
-                )
-            running.append(process)
-            assert process.stdout is not None
-            assert process.stdout.readline() == "Ready.\n", log.read_text()
-        yield Addresses(*(f"127.0.0.1:{port}" for port in (http, grpc, health, web)))
-    finally:
-        for process in reversed(running):
-            process.terminate()
-            process.communicate(timeout=60)
-    assert [process.returncode for process in running] == [0, 0]
+def addresses(local: Server, gateway: str) -> Iterator[Addresses]:
+    """A server, a `photoreal web` before it, and the word of a canary on its health."""
+    (port,) = free_ports("127.0.0.1", 1)
+    status = Status()
+    with StyleTransferClient(local.http_url) as client:
+        send_canary(client)
+    status.problem = None
+    with HealthServer("127.0.0.1", port, status):
+        yield Addresses(
+            local.http_url, local.grpc_url, f"127.0.0.1:{port}", gateway.removeprefix("http://")
+        )
 
 
 @pytest.fixture
