@@ -56,4 +56,4 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Take away what docstrings say in reStructuredText, which is Markdown here."""
-    return html.replace("<p>::</p>", "").replace(":meth:<code>", "<code>")
+    return re.sub(r":\w+:<code>", "<code>", html.replace("<p>::</p>", ""))
