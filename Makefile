@@ -1,6 +1,7 @@
 # make demo   set everything up and stylize the example photos through a real server
 # make test   set everything up and run every test
 # make check  format, lint and types
+# make docs   build the documentation's site into site/, every link checked
 # make browser  install Chromium for the tests of the web page, on Debian as root
 # make lock   resolve the versions anew (UPGRADE=1: the newest) and record their hashes
 # make audit  look the locked versions up in the database of known vulnerabilities
@@ -17,7 +18,7 @@ INSTALLED := $(VENV)/.installed-$(FILES)
 EXPORTED := $(VENV)/.exported
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test browser bench soak check format lock audit clean
+.PHONY: help install demo test docs browser bench soak check format lock audit clean
 
 help:
 	@sed -n 's/^# make/make/p' $(MAKEFILE_LIST)
@@ -33,7 +34,7 @@ $(VENV)/bin/python:
 # With LOCKED=1 every package comes with the recorded hash, but for PyTorch, whose builds differ.
 $(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
 	$(if $(LOCKED),$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock)
-	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[serve,export,video,web,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[serve,export,video,web,dev,docs]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
 $(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/weights/*.py src/photoreal/weights/segmenter/* export/*.py)
@@ -50,6 +51,9 @@ test: check browser $(EXPORTED)
 browser:
 	@tests/integration/install-chromium || true
 
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict --clean
+
 bench: $(EXPORTED)
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
@@ -60,7 +64,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p photoreal
-	$(BIN)/mypy tests examples benchmarks
+	$(BIN)/mypy tests examples benchmarks docs
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .
@@ -70,7 +74,7 @@ MAINTAIN := $(BIN)/python -m pip install --quiet -c constraints.txt --config-set
 
 lock: $(INSTALLED)
 	$(MAINTAIN)
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra serve --extra export --extra video --extra web --extra dev \
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra serve --extra export --extra video --extra web --extra dev --extra docs \
 		--python-version 3.11 --python-platform x86_64-manylinux_2_35 --generate-hashes \
 		--no-emit-package torch --no-annotate --custom-compile-command 'make lock' \
 		$(if $(UPGRADE),--upgrade) --output-file requirements.lock
@@ -85,5 +89,5 @@ audit: $(INSTALLED)
 	$(BIN)/pip-audit --strict --vulnerability-service osv --disable-pip --no-deps --progress-spinner off -r constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist demo site *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	rm -rf model_repository/segmenter/labels.txt model_repository/*/1/model.onnx model_repository/*/1/model.plan model_repository/*/1/*.pt

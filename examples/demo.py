@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from panels import side_by_side
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.client.address import Protocol
 from photoreal.errors import PhotorealError
@@ -75,15 +76,8 @@ def _stylize(server: Server, pair: dict[str, str]) -> bool:
 
 def _side_by_side(pair: dict[str, str], result: StylizeResult) -> Image.Image:
     """Content, style and result at the result's height."""
-    pictures = [*(Image.open(EXAMPLES / pair[role]) for role in ("content", "style")), result.image]
-    height = result.image.height
-    scaled = [one.resize((round(one.width * height / one.height), height)) for one in pictures]
-    canvas = Image.new("RGB", (sum(one.width for one in scaled), height))
-    left = 0
-    for one in scaled:
-        canvas.paste(one, (left, 0))
-        left += one.width
-    return canvas
+    photos = [Image.open(EXAMPLES / pair[role]) for role in ("content", "style")]
+    return side_by_side([*photos, result.image], result.image.height)
 
 
 if __name__ == "__main__":

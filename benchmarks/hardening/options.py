@@ -34,7 +34,7 @@ OPTIONS = st.fixed_dictionaries(
 
 
 def in_range(options: dict[str, Any]) -> bool:
-    """Whether the README's table of inputs allows these options."""
+    """Whether the table of inputs in docs/api.md allows these options."""
     alpha, blend = options.get("alpha", 1.0), options.get("blend", 0)
     places, match = (
         _text(options["transfer_at"]),

@@ -70,7 +70,9 @@ def recovers(
         if request is not None:
             line += f"; the request got: {request.outcome()}"
         shown(line)
-        assert problem is None or " failed (" in problem
+        # Of the supervisor, or of the real request that it had on its way.
+        told = (" failed (", "is not running; it is brought back")
+        assert problem is None or any(words in problem for words in told)
         assert np.array_equal(service.picture(), expected)
 
     wait("the server is ready", service.is_ready)

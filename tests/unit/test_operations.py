@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from photoreal import client
+from photoreal.serve import supervisor
 from photoreal.serve.command import serve
+from photoreal.serve.health import Status
 from photoreal.serve.metrics import ERROR_KINDS, OUTCOMES, STAGES
 from photoreal.serve.security import ADMIN_KEY_VARIABLE, MANAGEMENT
+from photoreal.serve.vital_signs import Reason
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
@@ -19,34 +23,13 @@ SECURITY = (ROOT / "SECURITY.md").read_text()
 PAGES = {"docs/operations.md": OPERATIONS, "SECURITY.md": SECURITY}
 
 
-def test_commands_parse() -> None:
-    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", OPERATIONS, re.S)).replace("\\\n", " ")
-    lines = [line for line in blocks.splitlines() if line.startswith("photoreal ")]
-    assert lines
-    for line in lines:
-        _, verb, *arguments = shlex.split(line, comments=True)
-        assert verb == "serve"
-        # The files of the example are not there: parsing alone is tried.
-        serve.make_context(verb, arguments)
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_options_exist(page: str) -> None:
     options = {one for option in serve.params for one in option.opts}
-    others = {"--help", "--ca-cert", "--client-cert", "--client-key", "--timeout"}
+    others = {"--ca-cert", "--client-cert", "--client-key", "--timeout", "--quick", "--retries"}
     named = set(re.findall(r"(?<![\w|-])--[a-z][a-z-]+", PAGES[page]))
     assert named
     assert named <= options | others
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    for path, place in re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", PAGES[page]):
-        target = (ROOT / page).parent / path
-        assert target.exists()
-        if place:
-            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
-            assert place[1:] in [heading.lower().replace(" ", "-") for heading in headings]
 
 
 def test_the_tables_list_what_the_models_count() -> None:
@@ -57,6 +40,24 @@ def test_the_tables_list_what_the_models_count() -> None:
         "photoreal_stage_seconds": STAGES,
     }.items():
         assert set(words) <= set(re.findall(r"`(\w+)`", rows[name]))
+
+
+def test_the_supervisor_is_described() -> None:
+    metrics = {
+        metric.name + ("_total" if metric.type == "counter" else "")
+        for metric in Status().registry.collect()
+    }
+    assert metrics <= set(re.findall(r"^\| `(photoreal_\w+)` \|", OPERATIONS, re.M))
+    reasons = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", OPERATIONS, re.M)
+    assert set(get_args(Reason)) <= set(reasons)
+
+
+def test_what_the_supervisor_logs_is_described() -> None:
+    lines = re.findall(r'log\.(?:info|warning)\(\s*"([^"]+)"', inspect.getsource(supervisor))
+    assert len(lines) > 5
+    for line in set(lines) - {"%s"}:
+        words = max(re.split(r"%[.\d]*\w", line), key=len).strip(" .")
+        assert words in OPERATIONS, line
 
 
 def test_errors_of_the_client_are_all_explained() -> None:

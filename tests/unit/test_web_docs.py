@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
-
-import pytest
 
 from photoreal.client import AsyncStyleTransferClient
 from photoreal.client.client import DEFAULT_TIMEOUT
@@ -18,12 +15,6 @@ from photoreal.client.web.settings import GatewaySettings
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "web.md").read_text()
 COMMANDS = {"web": web, "upload": upload}
-
-
-@pytest.mark.parametrize("line", re.findall(r"^(?:photoreal .*)$", TEXT, re.MULTILINE))
-def test_commands_parse(line: str) -> None:
-    _, verb, *arguments = shlex.split(line, comments=True)
-    COMMANDS[verb].make_context(verb, arguments)
 
 
 def test_every_option_in_the_text_exists() -> None:
@@ -50,8 +41,3 @@ def test_bounds_are_those_of_the_program() -> None:
     assert f"`--timeout` ({DEFAULT_TIMEOUT:g} seconds)" in TEXT
     assert "three times" in TEXT
     assert settings.max_body_bytes // settings.max_file_bytes == 3
-
-
-@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)", TEXT))
-def test_links_lead_somewhere(path: str) -> None:
-    assert (ROOT / "docs" / path).exists()
