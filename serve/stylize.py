@@ -170,7 +170,8 @@ def _read_photos(
     originals = {role: decode_photo(file, f"{role} photo", limits) for role, file in files.items()}
     photos = {}
     for role, photo in originals.items():
-        photos[role] = resize_photo(photo, *working_size(*photo.shape[:2], size))
+        height, width = photo.shape[:2]
+        photos[role] = resize_photo(photo, *working_size(height, width, size))
     return originals, photos
 
 
