@@ -60,6 +60,7 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
         kernels.prepare()  # here rather than in the first request
     else:
         require_cuda()
+        torch.backends.cudnn.allow_tf32 = False  # else fp32 would be half precision by stealth
     bundle = version_folder / WEIGHTS_FILE
     networks = load_bundle(bundle) if bundle.exists() else load_wct2(unpool=way)
     return NetworkEngine(

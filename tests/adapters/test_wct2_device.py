@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,7 +164,7 @@ def test_too_little_memory_refuses_the_request_alone(
     assert "too little memory for a content of 64x40 pixels; a size of 28" in error.message()
     check_sentence(error.message())
     triton.refusal = f"in ensemble: {error.message()}"  # as the model above meets it
-    with pytest.raises(InvalidOption, match="^The GPU has too little memory"):
+    with pytest.raises(InvalidOption, match=r"^The GPU has too little memory"):
         call_model(triton, contract.WCT2, _pictures())
     (response,) = model.execute([triton.Request(_pictures())])
     assert not response.has_error()

@@ -35,7 +35,7 @@ def _covariance(channels: int, largest: float, *, seed: int = 0) -> Tensor:
     vectors, _ = torch.linalg.qr(torch.randn(channels, channels, generator=generator))
     values = torch.logspace(-1, np.log10(largest), channels)
     values[: channels // 3] = 0.0
-    covariance = (vectors * values) @ vectors.T
+    covariance: Tensor = (vectors * values) @ vectors.T
     return (covariance + covariance.T) / 2
 
 
