@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from serving import Inputs
+from pictures import Inputs
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -53,15 +53,17 @@ class Baseline:
             raise ValueError('The baseline knows the way of unpooling "cat5" alone.')
         self._encoder = _parameters(encoder)
         self._decoder = _parameters(decoder)
+        self._device = next(encoder.parameters()).device
         rows = {"L": torch.tensor(_LOW), "H": torch.tensor(_HIGH)}
         names = ("LL", "LH", "HL", "HH")
-        self._haar = torch.stack([torch.outer(rows[one[0]], rows[one[1]]) / 2 for one in names])
+        filters = torch.stack([torch.outer(rows[one[0]], rows[one[1]]) / 2 for one in names])
+        self._haar = filters.to(self._device)
 
     @torch.inference_mode()
     def transfer(self, inputs: Inputs) -> Tensor:
         """The stylized content (3, H, W), not clipped; strength 1, every place."""
-        content, labels = _padded(inputs.content, inputs.content_labels)
-        style, style_labels = _padded(inputs.style, inputs.style_labels)
+        content, labels = _padded(inputs.content, inputs.content_labels, self._device)
+        style, style_labels = _padded(inputs.style, inputs.style_labels, self._device)
 
         def give(features: Tensor, source: Tensor) -> Tensor:
             return transform(features, source, labels, style_labels, inputs.pairs)
@@ -131,12 +133,14 @@ def transform(
     either picture, keeps its own features.
     """
     flat, source = content[0].flatten(1), style[0].flatten(1)
-    small = torch.from_numpy(resize_labels(labels, *content.shape[2:]).ravel().copy())
-    style_small = torch.from_numpy(resize_labels(style_labels, *style.shape[2:]).ravel().copy())
+    small, style_small = (
+        torch.from_numpy(resize_labels(own, *features.shape[2:]).ravel().copy()).to(flat.device)
+        for own, features in ((labels, content), (style_labels, style))
+    )
     result = flat.clone()
     for pair in pairs:
         ours = torch.nonzero(small == pair.content)[:, 0]
-        theirs = torch.arange(source.shape[1])
+        theirs = torch.arange(source.shape[1], device=flat.device)
         if pair.style is not None:
             theirs = torch.nonzero(style_small == pair.style)[:, 0]
         if ours.numel() == 0 or theirs.numel() == 0:
@@ -158,7 +162,7 @@ def _covariance(features: Tensor, indices: Tensor, mean: Tensor) -> Tensor:
     """Covariance plus the identity, (C, C)."""
     centered = features.index_select(1, indices) - mean
     covariance = centered @ centered.T / max(indices.numel() - 1, 1)
-    return covariance + torch.eye(features.shape[0])
+    return covariance + torch.eye(features.shape[0], device=features.device)
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
@@ -179,11 +183,11 @@ def _reflected(x: Tensor) -> Tensor:
     return F.pad(x, (1, 1, 1, 1), mode="reflect")
 
 
-def _padded(picture: FloatImage, labels: LabelMap) -> tuple[Tensor, LabelMap]:
+def _padded(picture: FloatImage, labels: LabelMap, device: torch.device) -> tuple[Tensor, LabelMap]:
     """Picture (1, 3, H, W) and labels, reflected to multiples of 8."""
     height, width = labels.shape
     below, right = -height % _MULTIPLE, -width % _MULTIPLE
-    image = torch.from_numpy(np.ascontiguousarray(picture)[None])
+    image = torch.from_numpy(np.ascontiguousarray(picture)[None]).to(device)
     return (
         F.pad(image, (0, right, 0, below), mode="reflect"),
         np.pad(labels, ((0, below), (0, right)), mode="reflect"),

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from pictures import Inputs
 from quality_metrics import Floats, lab, psnr, seam_ratio, structure_kept, style_distance
 from quality_pairs import InvalidPair, PhotoPair
 from quality_report import Measures, Variant
-from serving import Inputs, in_process
+from serving import in_process
 
 from photoreal import regions
 from photoreal.errors import InvalidRequest

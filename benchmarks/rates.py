@@ -16,7 +16,8 @@ from typing import TypeVar
 import torch
 from serving import networks
 from tables import Cell, Column, Part, Spread
-from torch import Tensor, nn
+from torch import Tensor
+from work import multiply_adds
 
 from photoreal.contract import LEVELS
 from photoreal.transfer import NetworkEngine
@@ -33,21 +34,6 @@ _COLUMNS = {
     "gflops": Column("GFLOP/s", 0),
     "share": Column("share of the matrix product's rate", 2),
 }
-
-
-def multiply_adds(network: nn.Module, height: int, width: int) -> int:
-    """Multiply-adds of an encoder's or decoder's convolutions for a picture (height, width).
-
-    The digit in a layer's name is its VGG level, which works at half the size of the level
-    before. Haar pooling and unpooling, below a percent, are not counted.
-    """
-    total = 0
-    for name, layer in network.named_modules():
-        if isinstance(layer, nn.Conv2d):
-            digit = name.removeprefix("conv")[0]
-            stride = 2 ** max(int(digit) - 1, 0)
-            total += layer.weight.numel() * (height // stride) * (width // stride)
-    return total
 
 
 @torch.inference_mode()

@@ -27,9 +27,9 @@ from machine import machine
 from memory import MEGAPIXELS, measure_memory
 from perf_analyzer import PerfAnalyzer, install
 from perf_plan import SIZES, measure_loads
+from pictures import PAIR
 from rates import measure_rates
 from serving import (
-    PAIR,
     BenchmarkFailed,
     example_files,
     running_server,

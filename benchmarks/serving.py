@@ -15,11 +15,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import numpy as np
 import torch
+from pictures import EXAMPLES, PAIR, Inputs
 from PIL import Image
 
 from photoreal import regions
@@ -27,7 +27,7 @@ from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, WCT2, WEIGHTS_FILE, Place
 from photoreal.errors import PhotorealError, ServeError
 from photoreal.preprocess import Limits
-from photoreal.regions import LabelMap, Pair
+from photoreal.regions import LabelMap
 from photoreal.serve.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launcher import Server, ServeSettings
 from photoreal.serve.request import (
@@ -47,11 +47,9 @@ from photoreal.weights.networks import load_bundle, load_wct2
 KEPT_STYLE = "cached"
 """What a report says under "style" when the request's style was known."""
 
-PAIR = "pagoda-dusk"
 TIMEOUT_S = 900.0
 LIMITS = Limits()
 
-_EXAMPLES = Path(__file__).parents[1] / "examples"
 _REGIONS = {"blue": 0, "green": 1}
 _REST = 2
 _LOG_LINES = 20
@@ -60,16 +58,6 @@ _TUNABLES = ("GLIBC_TUNABLES", "GOMP_SPINCOUNT")
 
 class BenchmarkFailed(PhotorealError):
     """A part cannot be measured, or what it measured cannot be trusted."""
-
-
-class Inputs(NamedTuple):
-    """What the transfer is given: pictures (3, H, W) in 0..1 at working size, label maps."""
-
-    content: FloatImage
-    style: FloatImage
-    content_labels: LabelMap
-    style_labels: LabelMap
-    pairs: Sequence[Pair]
 
 
 @dataclass(frozen=True)
@@ -84,9 +72,9 @@ class Files:
 
 def example_files(name: str = PAIR) -> Files:
     """Photos of an example pair and gray masks of its three regions."""
-    pairs = {one["name"]: one for one in json.loads((_EXAMPLES / "pairs.json").read_text())}
+    pairs = {one["name"]: one for one in json.loads((EXAMPLES / "pairs.json").read_text())}
     read = {
-        role: (_EXAMPLES / pairs[name][role]).read_bytes()
+        role: (EXAMPLES / pairs[name][role]).read_bytes()
         for role in ("content", "style", "content_mask", "style_mask")
     }
     for role in ("content_mask", "style_mask"):

@@ -27,7 +27,13 @@ from photoreal.contract import (
     SEGMENTER_CLASSES_FILE,
     ModelSpec,
 )
-from photoreal.errors import Canceled, DeadlineExceeded, InvalidRequest, ServeError
+from photoreal.errors import (
+    Canceled,
+    DeadlineExceeded,
+    InvalidOption,
+    InvalidRequest,
+    ServeError,
+)
 from photoreal.serve.log_lines import request_line, shown_id
 from photoreal.serve.metrics import RequestMetrics
 from photoreal.serve.watch import Watch
@@ -46,6 +52,9 @@ class ModelUnavailable(ModelFailed):
     a sentence for the caller.
     """
 
+
+NO_ROOM_ON_GPU = "The GPU has too little memory for"
+"""How the refusal begins that says so; between models only its words arrive."""
 
 # How Triton says so inside the server, where its error codes are lost, and what we make of it:
 # through another model only the words arrive.
@@ -201,8 +210,27 @@ def call_model(
 
     The call carries the id of the request `parent`, for whose sake it is made, and belongs to
     its trace. With a `watch` the model learns how much time is left and that the caller is gone.
-    Raises ModelFailed, ModelUnavailable; DeadlineExceeded, Canceled.
+    A model on a GPU brings its outputs to the CPU.
+    Raises ModelFailed, ModelUnavailable, InvalidOption; DeadlineExceeded, Canceled.
     """
+    tensors = [triton.Tensor(name, value) for name, value in inputs.items()]
+    on_cpu = triton.PreferredMemory(triton.TRITONSERVER_MEMORY_CPU, 0)
+    found = call_with_tensors(
+        triton, model, tensors, parent, outputs, watch, preferred_memory=on_cpu
+    )
+    return {name: tensor.as_numpy() for name, tensor in found.items()}
+
+
+def call_with_tensors(
+    triton: Any,
+    model: ModelSpec,
+    inputs: Sequence[Any],
+    parent: Any = None,
+    outputs: Sequence[str] = (),
+    watch: Watch | None = None,
+    **how: Any,
+) -> dict[str, Any]:
+    """`call_model` with Triton's own tensors, which may be on a GPU, in and out."""
     origin = {}
     if parent is not None:
         origin = {"request_id": parent.request_id(), "trace": parent.trace()}
@@ -212,9 +240,10 @@ def call_model(
     request = triton.InferenceRequest(
         model_name=model.name,
         requested_output_names=wanted,
-        inputs=[triton.Tensor(name, value) for name, value in inputs.items()],
+        inputs=list(inputs),
         **origin,
         **_passed_on(watch),
+        **how,
     )
     with watch.passed_on() if watch is not None else nullcontext():
         response = request.exec()
@@ -226,8 +255,10 @@ def call_model(
             raise ModelUnavailable(_AWAY)
         if any(mark in message for mark in _GONE_MARKS):
             raise ModelUnavailable(f"The model {model.name} {_BACK}")
+        if NO_ROOM_ON_GPU in message:
+            raise InvalidOption(message[message.index(NO_ROOM_ON_GPU) :])
         raise ModelFailed(f"{model.name}: {message}")
-    return {name: triton.get_output_tensor_by_name(response, name).as_numpy() for name in wanted}
+    return {name: triton.get_output_tensor_by_name(response, name) for name in wanted}
 
 
 def _passed_on(watch: Watch | None) -> dict[str, Any]:

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from photoreal.contract import BANDS, ORIGINAL, ModelSpec, Unpool, decoder, encoder
-from photoreal.serve.adapter import Array, call_model
+from photoreal.serve.adapter import call_with_tensors
 from photoreal.vgg import Encoded, Skips
 
 
 class BlsEngine:
     """Runs each level of the networks as a request to `wct2_encoder_N` or `wct2_decoder_N`.
 
+    Tensors stay where the models have them: those of a GPU go from one to the next by DLPack.
     `parent` is the request for whose sake the levels are called.
     """
 
@@ -30,8 +32,7 @@ class BlsEngine:
 
     def encode(self, level: int, x: Tensor) -> Encoded:
         """Run encoder level 1..4 on (1, C, H, W)."""
-        outputs = self._call(encoder(level, self._unpool), {"INPUT": _array(x)})
-        tensors = {name: torch.from_numpy(value) for name, value in outputs.items()}
+        tensors = self._call(encoder(level, self._unpool), {"INPUT": x})
         features = tensors.pop("FEATURES")
         if not tensors:
             return Encoded(features, None)
@@ -40,17 +41,29 @@ class BlsEngine:
 
     def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:
         """Run decoder level 4..1 on (1, C, H, W)."""
-        inputs = {"FEATURES": _array(x)}
+        inputs = {"FEATURES": x}
         if skips is not None:
-            inputs |= {name: _array(getattr(skips, name)) for name in BANDS}
+            inputs |= {name: getattr(skips, name) for name in BANDS}
             if skips.original is not None:
-                inputs[ORIGINAL] = _array(skips.original)
-        outputs = self._call(decoder(level, self._unpool), inputs)
-        return torch.from_numpy(outputs["OUTPUT"])
+                inputs[ORIGINAL] = skips.original
+        return self._call(decoder(level, self._unpool), inputs)["OUTPUT"]
 
-    def _call(self, level: ModelSpec, inputs: dict[str, Array]) -> dict[str, Array]:
-        return call_model(self._triton, level, inputs, self._parent)
+    def _call(self, level: ModelSpec, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        tensors = [self._to_triton(name, x) for name, x in inputs.items()]
+        outputs = call_with_tensors(self._triton, level, tensors, self._parent)
+        return {name: _from_triton(tensor) for name, tensor in outputs.items()}
+
+    def _to_triton(self, name: str, x: Tensor) -> Any:
+        if _is_here(x):
+            return self._triton.Tensor(name, np.ascontiguousarray(x.numpy()))
+        return self._triton.Tensor.from_dlpack(name, x.contiguous())
 
 
-def _array(x: Tensor) -> Array:
-    return np.ascontiguousarray(x.numpy())
+def _is_here(x: Tensor) -> bool:
+    return x.device.type == "cpu"
+
+
+def _from_triton(tensor: Any) -> Tensor:
+    if tensor.is_cpu():
+        return torch.from_numpy(tensor.as_numpy())
+    return from_dlpack(tensor)

@@ -13,7 +13,11 @@ import click
 from photoreal.contract import (
     DEFAULT_EXIT_TIMEOUT_S,
     DEFAULT_STYLE_CACHE_BYTES,
+    DEVICE_VARIABLE,
+    DEVICES,
     ENGINES,
+    PRECISION_VARIABLE,
+    PRECISIONS,
     STYLE_CACHE_VARIABLE,
 )
 from photoreal.serve.insight import Insight
@@ -38,6 +42,20 @@ from photoreal.serve.security_options import security_options
     type=click.Choice(ENGINES),
     help="Run WCT2's networks in one process (local) or as models of the server (bls)."
     " Default: as the repository's config says.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    envvar=DEVICE_VARIABLE,
+    help="Where the local engine runs its networks. Default: as the repository's config says, or"
+    " cpu.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    envvar=PRECISION_VARIABLE,
+    help="Of the networks there; statistics are always in fp32. Default: fp16 on cuda, fp32 on"
+    " the cpu.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
 @click.option("--http-port", default=8000, show_default=True, type=int)
@@ -129,6 +147,8 @@ from photoreal.serve.security_options import security_options
 def serve(
     repository: Path,
     engine: str | None,
+    device: str | None,
+    precision: str | None,
     host: str,
     http_port: int,
     grpc_port: int,
@@ -184,6 +204,8 @@ def serve(
         triton=triton,
         exit_timeout_s=exit_timeout,
         start_timeout_s=start_timeout,
+        device=device,
+        precision=precision,
     )
     if print_command:
         click.echo(shlex.join(Server(settings).command()))

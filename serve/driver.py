@@ -23,31 +23,36 @@ def check_gpu(models: Sequence[str]) -> None:
         return
     instead = "give it a GPU, or export for the CPU with: photoreal export --device cpu."
     wanted = f"{models[0]} and {len(models) - 1} more" if len(models) > 1 else models[0]
+    asked = f"The repository has models for a GPU ({wanted})"
+    check_driver(asked, instead, os.environ.get(CUDA_VARIABLE), "this image")
+
+
+def check_driver(asked: str, instead: str, version: str | None, made_for: str) -> None:
+    """Raise ServeError unless there is a GPU, and a driver for a version of CUDA if one is named.
+
+    `asked` begins the sentence and `instead` ends it; `made_for` is what needs that version, such
+    as "13.2".
+    """
     try:
         cuda = ctypes.CDLL(_LIBRARY)
     except OSError as error:
-        raise ServeError(
-            f"The repository has models for a GPU ({wanted}) and there is no NVIDIA driver here;"
-            f" {instead}"
-        ) from error
-    version = ctypes.c_int(0)
-    cuda.cuDriverGetVersion(ctypes.byref(version))
-    _check_version(version.value)
+        raise ServeError(f"{asked} and there is no NVIDIA driver here; {instead}") from error
+    found = ctypes.c_int(0)
+    cuda.cuDriverGetVersion(ctypes.byref(found))
+    _check_version(found.value, version or "", made_for)
     count = ctypes.c_int(0)
     if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0 or not count.value:
-        raise ServeError(
-            f"The repository has models for a GPU ({wanted}) and none can be used here; {instead}"
-        )
+        raise ServeError(f"{asked} and none can be used here; {instead}")
 
 
-def _check_version(version: int) -> None:
-    """Compare the driver's CUDA, 1000 times major plus 10 times minor, with this image's.
+def _check_version(version: int, wanted: str, made_for: str) -> None:
+    """Compare the driver's CUDA, 1000 times major plus 10 times minor, with what is wanted.
 
     Minor versions of one major version work with each other.
     """
-    ours = os.environ.get(CUDA_VARIABLE, "").split(".")[0]
+    ours = wanted.split(".")[0]
     if ours.isdigit() and version // 1000 < int(ours):
         raise ServeError(
             f"The NVIDIA driver is too old: it knows CUDA {version // 1000}.{version % 1000 // 10}"
-            f" and this image is made for CUDA {ours}; install a newer driver on the machine."
+            f" and {made_for} is made for CUDA {ours}; install a newer driver on the machine."
         )

@@ -31,11 +31,17 @@ from photoreal.serve.environment import (
     free_ports,
     server_environment,
 )
+from photoreal.serve.gpu_memory import pool_bytes
 from photoreal.serve.insight import Insight
 from photoreal.serve.installation import check_backends, find_installation
-from photoreal.serve.limits import settled
+from photoreal.serve.limits import request_limits, settled
 from photoreal.serve.log_lines import rewrite_in_background
-from photoreal.serve.repository import configured_backends, models_on_gpu, models_to_load
+from photoreal.serve.repository import (
+    configured_backends,
+    configured_engine,
+    models_on_gpu,
+    models_to_load,
+)
 from photoreal.serve.request_queue import with_queue
 from photoreal.serve.security import Security, admin_key
 
@@ -51,6 +57,7 @@ READY_TIMEOUT_S = 180.0
 class ServeSettings:
     """How to serve; `engine` None leaves the choice to the repository's config.
 
+    So do `device` and `precision`, where and how the local engine runs its networks.
     `style_cache` is how many bytes known styles may take; 0 keeps none. `limits` are environment
     variables as `photoreal.serve.limits` lists them, in place of this process's own. `triton` is
     the folder of an installed Triton, such as a container's; None takes the wheel's.
@@ -75,6 +82,8 @@ class ServeSettings:
     shm_prefix: str = field(default_factory=lambda: f"{guard.PREFIX}{secrets.token_hex(6)}_")
     triton: Path | None = None
     start_timeout_s: float = READY_TIMEOUT_S
+    device: str | None = None
+    precision: str | None = None
 
     def ports(self) -> dict[str, int]:
         """The three ports by name."""
@@ -82,7 +91,7 @@ class ServeSettings:
 
 
 def command_line(
-    settings: ServeSettings, binary: Path, backends: Path, models: list[str]
+    settings: ServeSettings, binary: Path, backends: Path, models: list[str], gpu_pool: int = 0
 ) -> list[str]:
     """The tritonserver command for these settings.
 
@@ -90,6 +99,9 @@ def command_line(
     takes the key from its command line alone, so other users of this machine may read it in the
     list of processes, unless /proc is mounted with hidepid=2 or the server has a container of
     its own. It is made anew at every start and opens nothing else.
+
+    `gpu_pool` is how many bytes of the first GPU are for what models hand each other; 0 is for
+    models that have nothing there.
     """
     host = settings.host
     arguments = [
@@ -109,6 +121,7 @@ def command_line(
         *settings.insight.arguments(),
         f"--backend-config=python,shm-region-prefix-name={settings.shm_prefix}",
         f"--exit-timeout-secs={settings.exit_timeout_s}",
+        *([f"--cuda-memory-pool-byte-size=0:{gpu_pool}"] if gpu_pool else []),
     ]
     return arguments if settings.verbose else [*arguments, "--log-info=false"]
 
@@ -165,6 +178,7 @@ class Server:
         settings.insight.check()
         models = models_to_load(settings.repository, settings.engine)
         check_gpu(models_on_gpu(settings.repository, models))
+        extra = self._chosen_engine()
         check_ports(settings.host, settings.ports())
         guard.remove_stale()
         self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
@@ -172,13 +186,15 @@ class Server:
         triton = self._find_triton(models, Path(self._folder.name))
         limits = settled({**os.environ, **settings.limits})
         served = with_queue(settings.repository, Path(self._folder.name), limits)
-        extra = {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache), **limits}
-        if settings.engine:
-            extra[contract.ENGINE_VARIABLE] = settings.engine
+        extra |= {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache), **limits}
         as_json = settings.insight.log_format == "json"
         self._process = subprocess.Popen(
             command_line(
-                replace(settings, repository=served), triton.binary, triton.backends, models
+                replace(settings, repository=served),
+                triton.binary,
+                triton.backends,
+                models,
+                self._gpu_pool(models),
             ),
             env=server_environment(triton, extra),
             stdin=subprocess.DEVNULL,
@@ -188,6 +204,31 @@ class Server:
         )
         if self._process.stdout is not None:
             self._rewriter = rewrite_in_background(self._process.stdout, self._log)
+
+    def _chosen_engine(self) -> dict[str, str]:
+        """Variables that tell `wct2` of engine, device and precision; raises ServeError."""
+        settings = self.settings
+        given = {
+            contract.ENGINE_VARIABLE: settings.engine,
+            contract.DEVICE_VARIABLE: settings.device,
+            contract.PRECISION_VARIABLE: settings.precision,
+        }
+        if (settings.device or os.environ.get(contract.DEVICE_VARIABLE)) == "cuda":
+            if (settings.engine or configured_engine(settings.repository)) == "bls":
+                raise ServeError(
+                    "The device cuda is for the local engine; what the bls engine calls runs where"
+                    " it was exported for: photoreal export --device gpu."
+                )
+            from photoreal.serve.device import require_cuda  # takes seconds, as torch does
+
+            require_cuda()
+        return {name: value for name, value in given.items() if value}
+
+    def _gpu_pool(self, models: list[str]) -> int:
+        if not set(models_on_gpu(self.settings.repository, models)) - {contract.SEGMENTER.name}:
+            return 0
+        limits = request_limits({**os.environ, **self.settings.limits})
+        return pool_bytes(limits.max_working_pixels)
 
     def _find_triton(self, models: list[str], folder: Path) -> Installation:
         """The Triton that the settings name, or else the wheel's, laid out in `folder`."""
@@ -205,7 +246,8 @@ class Server:
         models = models_to_load(settings.repository, settings.engine)
         with tempfile.TemporaryDirectory(prefix="photoreal-") as folder:
             triton = self._find_triton(models, Path(folder))
-            return hide_keys(command_line(settings, triton.binary, triton.backends, models))
+            pool = self._gpu_pool(models)
+            return hide_keys(command_line(settings, triton.binary, triton.backends, models, pool))
 
     def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until a real request through every stage has been answered; raises ServeError."""

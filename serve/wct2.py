@@ -27,6 +27,7 @@ from photoreal.regions import Pair
 from photoreal.serve.adapter import Array, blob, engine_name, parameter, text
 from photoreal.serve.bls import BlsEngine
 from photoreal.serve.cores import available_cores
+from photoreal.serve.device import chosen_placement, require_cuda, within_gpu_memory
 from photoreal.serve.heap import keep_freed_memory
 from photoreal.serve.sequences import SequenceStore
 from photoreal.serve.style_cache import StyleCache
@@ -53,11 +54,21 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
     torch.set_num_threads(available_cores())
     if engine_name(model_config) == "bls":
         return BlsEngine(triton, way)
-    keep_freed_memory()
-    kernels.prepare()  # here rather than in the first request
+    placement = chosen_placement(model_config)
+    if placement.device == "cpu":
+        keep_freed_memory()
+        kernels.prepare()  # here rather than in the first request
+    else:
+        require_cuda()
+        torch.backends.cudnn.allow_tf32 = False  # else fp32 would be half precision by stealth
     bundle = version_folder / WEIGHTS_FILE
     networks = load_bundle(bundle) if bundle.exists() else load_wct2(unpool=way)
-    return NetworkEngine(*networks)
+    return NetworkEngine(
+        *networks,
+        placement.device,
+        dtype=torch.float16 if placement.half else torch.float32,
+        channels_last=placement.half,
+    )
 
 
 def engine_for(engine: Engine, request: Any) -> Engine:
@@ -65,6 +76,7 @@ def engine_for(engine: Engine, request: Any) -> Engine:
     return engine.serving(request) if isinstance(engine, BlsEngine) else engine
 
 
+@within_gpu_memory
 def serve_wct2(
     inputs: dict[str, Array],
     engine: Engine,
@@ -108,9 +120,17 @@ def serve_wct2(
         result = apply(steady=_steady(memory, pairs, steadiness))
         sequences.keep(sequence, fits, memory)
     return {
-        "IMAGE": np.ascontiguousarray(result[0].numpy()),
+        "IMAGE": _array(result),
         "STYLE_CACHED": np.array([cached for _, cached in known]),
     }
+
+
+def _array(result: torch.Tensor) -> Array:
+    """A picture (1, 3, H, W) as an array (3, H, W) in float32; raises ServeError."""
+    image = np.ascontiguousarray(result[0].float().cpu().numpy())
+    if result.dtype == torch.float16 and not np.isfinite(image).all():
+        raise ServeError("The features left the range of half precision; serve with fp32.")
+    return image
 
 
 def _steady(memory: SteadyMoments, pairs: Sequence[Sequence[Pair]], share: float) -> Steady:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,47 +14,18 @@ import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
+from reference_cases import seeded_entry, seeded_wct2
 from torch import Tensor, nn
 
 from photoreal.contract import Unpool
 from photoreal.transfer import LabelledImage, NetworkEngine
 from photoreal.vgg import Decoder, Encoder
-from photoreal.wavelet import FILTERS
-from photoreal.weights.checkpoint import load_parameters
 from photoreal.weights.networks import load_wct2
 
 Array = npt.NDArray[Any]
 State = dict[str, Tensor]
 
 DATA = Path(__file__).parent / "data"
-SEED = 7
-
-
-def seeded_parameter(name: str, shape: Sequence[int]) -> Array:
-    """The value of a state-dict entry in the reference computations."""
-    generator = np.random.default_rng([SEED, zlib.crc32(name.encode())])
-    if name.endswith("num_batches_tracked"):
-        return np.array(1000, dtype=np.int64)
-    if name.endswith("running_var"):
-        value = 0.5 + generator.random(shape)
-    elif name.endswith("running_mean"):
-        value = 0.05 * generator.standard_normal(shape)
-    elif len(shape) == 1 and name.endswith("weight"):  # the scale of a batch normalisation
-        value = 0.8 + 0.4 * generator.random(shape)
-    elif len(shape) == 1:
-        value = 0.02 * generator.standard_normal(shape)
-    else:
-        gain = 20.0 if name == "conv0.weight" else 1.0
-        fan_in = int(np.prod(shape[1:]))
-        value = gain * generator.standard_normal(shape) * np.sqrt(2.0 / fan_in)
-    return value.astype(np.float32)
-
-
-def _entry(name: str, shape: Sequence[int]) -> Tensor:
-    band = name.split(".")[1] if name.count(".") == 2 else ""
-    if band in FILTERS:
-        return torch.tensor(FILTERS[band]).view(1, 1, 2, 2).expand(tuple(shape)).clone()
-    return torch.from_numpy(seeded_parameter(name, shape))
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +56,7 @@ def seeded_state(
     """Gives the seeded content of a published checkpoint file."""
 
     def state(file: str) -> State:
-        return {name: _entry(name, shape) for name, shape in published_shapes[file].items()}
+        return {name: seeded_entry(name, shape) for name, shape in published_shapes[file].items()}
 
     return state
 
@@ -96,7 +66,9 @@ def seeded_module() -> Callable[[nn.Module], nn.Module]:
     """Gives every entry of a module its seeded value, and the module back for inference."""
 
     def fill(module: nn.Module) -> nn.Module:
-        state = {name: _entry(name, value.shape) for name, value in module.state_dict().items()}
+        state = {
+            name: seeded_entry(name, value.shape) for name, value in module.state_dict().items()
+        }
         module.load_state_dict(state)
         return module.eval().requires_grad_(False)
 
@@ -104,19 +76,10 @@ def seeded_module() -> Callable[[nn.Module], nn.Module]:
 
 
 @pytest.fixture(scope="session")
-def seeded_networks(
-    seeded_state: Callable[[str], State],
-) -> Callable[[Unpool], tuple[Encoder, Decoder]]:
+def seeded_networks() -> Callable[[Unpool], tuple[Encoder, Decoder]]:
     """Gives WCT2's networks with seeded parameters, which nobody may change."""
 
-    @cache
-    def networks(unpool: Unpool) -> tuple[Encoder, Decoder]:
-        encoder, decoder = Encoder(unpool), Decoder(unpool)
-        load_parameters(encoder, seeded_state(f"wave_encoder_{unpool}_l4.pth"), "encoder")
-        load_parameters(decoder, seeded_state(f"wave_decoder_{unpool}_l4.pth"), "decoder")
-        return encoder.eval().requires_grad_(False), decoder.eval().requires_grad_(False)
-
-    return networks
+    return cache(seeded_wct2)
 
 
 @pytest.fixture(scope="session")

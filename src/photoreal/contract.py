@@ -28,6 +28,15 @@ ENGINE_PARAMETER = "engine"
 ENGINE_VARIABLE = "PHOTOREAL_ENGINE"
 """Environment variable that takes precedence over the config's ``engine`` parameter."""
 
+DEVICES = ("cpu", "cuda")
+DEVICE_PARAMETER = "device"
+DEVICE_VARIABLE = "PHOTOREAL_DEVICE"
+"""Environment variable: where the local engine runs; precedes the config's ``device``."""
+PRECISIONS = ("fp32", "fp16")
+PRECISION_PARAMETER = "precision"
+PRECISION_VARIABLE = "PHOTOREAL_PRECISION"
+"""Environment variable: of the local engine's networks on a GPU; precedes the config's."""
+
 DEFAULT_ALPHA = 1.0
 DEFAULT_SIZE = 512
 DEFAULT_TRANSFER_AT = ",".join(PLACES)

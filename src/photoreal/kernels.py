@@ -45,7 +45,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool = Fal
     Raises ServeError when the environment variable asks for what is not there.
     """
     if not uses_winograd(x, weight):
-        out = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias)
+        out = F.conv2d(pad(x, reflect=True), weight, bias)
         return F.relu(out) if relu else out
     n, channels, height, width = x.shape
     if min(height, width) < 2:
@@ -57,6 +57,37 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool = Fal
             block = winograd(rows, weight, bias)
             store(block, out[item, None, :, first:last], relu=relu)
     return out
+
+
+def pad(x: Tensor, *, reflect: bool) -> Tensor:
+    """Pad (N, C, H, W) by a pixel all round, the border reflected or else repeated.
+
+    Features that lie pixel by pixel in memory stay so: PyTorch's own padding would have a GPU
+    copy them to its other layout and back around each convolution.
+    """
+    if type(x) is not Tensor or x.device.type == "cpu" or not _is_channels_last(x):
+        return F.pad(x, (1, 1, 1, 1), mode="reflect" if reflect else "replicate")
+    return pad_channels_last(x, reflect=reflect)
+
+
+def pad_channels_last(x: Tensor, *, reflect: bool) -> Tensor:
+    """`pad` into a tensor whose features lie pixel by pixel."""
+    n, channels, height, width = x.shape
+    out = torch.empty(
+        (n, channels, height + 2, width + 2),
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=torch.channels_last,
+    )
+    edge = 1 if reflect else 0
+    out[:, :, 1:-1, 1:-1] = x
+    out[:, :, 0, 1:-1], out[:, :, -1, 1:-1] = x[:, :, edge], x[:, :, -1 - edge]
+    out[..., 0], out[..., -1] = out[..., 1 + edge], out[..., -2 - edge]
+    return out
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def uses_winograd(x: Tensor, weight: Tensor) -> bool:

@@ -15,10 +15,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from photoreal import devices
 from photoreal.regions import LabelMap, resize_labels
 
 BLOCK = 1 << 12
-"""Columns of a block on a CPU; other devices take a region at once."""
+"""Columns of a block on a CPU."""
+QUEUED_BLOCK = 1 << 20
+"""Columns of a block elsewhere: whole regions, but for pictures whose copies would fill a GPU."""
 _SHORT_RUN = 16  # pixels on average, below which indices are faster than slices
 
 _Runs = list[tuple[int, int]]
@@ -35,8 +38,10 @@ class RegionPixels:
         self._parts: list[_Runs] | list[Tensor]
         cuts = np.flatnonzero(np.diff(indices) != 1) + 1
         fragmented = indices.size < _SHORT_RUN * (cuts.size + 1)
-        if device.type != "cpu":
-            self._parts = [torch.from_numpy(indices).to(device)]
+        if devices.is_queued(device):
+            self._parts = list(
+                torch.split(devices.send(torch.from_numpy(indices), device), QUEUED_BLOCK)
+            )
         elif fragmented and cuts.size:
             self._parts = list(torch.split(torch.from_numpy(indices), BLOCK))
         else:

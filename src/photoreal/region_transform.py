@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from photoreal import devices
 from photoreal.region_pixels import RegionLayout
 from photoreal.regions import LabelMap, Pair
 from photoreal.whitening import (
     AffineMap,
     Moments,
     StyleStatistics,
-    affine_map,
+    affine_maps,
     moments,
-    style_statistics,
+    styles_statistics,
 )
 
 
@@ -43,22 +44,31 @@ class RegionMeasure:
         A label that has vanished at the features' size has no entry.
         """
         flat = features[0].flatten(1)
-        return {
-            label: style_statistics(moments(pixels.blocks(flat)))
-            for label, pixels in self._layout.at(features).items()
-        }
+        regions = self._layout.at(features)
+        found = styles_statistics([moments(pixels.blocks(flat)) for pixels in regions.values()])
+        return dict(zip(regions, found, strict=True))
+
+
+class _Share(NamedTuple):
+    """What the border pixels get of one region.
+
+    `weights` (pixels) is for each of them, `near` lists those that get anything.
+    """
+
+    weights: Tensor
+    near: Tensor
 
 
 class _Border(NamedTuple):
     """The pixels near borders in a feature map of one size.
 
-    `pixels` lists them, `weights` (labels + own, pixels) says how much of each region they get,
-    the last row for their own features; `labels` are the rows' labels.
+    `pixels` lists them, `own` (pixels) says how much of their own features they keep, `shares`
+    how much of each region they get, by label.
     """
 
     pixels: Tensor
-    weights: Tensor
-    labels: list[int]
+    own: Tensor
+    shares: dict[int, _Share]
 
 
 class RegionTransform:
@@ -96,17 +106,18 @@ class RegionTransform:
         regions = self._layout.at(features)
         border = self._border(features, list(regions)) if self._soften and regions else None
         before = None if border is None else flat.index_select(1, border.pixels)
-        maps: dict[int, AffineMap] = {}
+        found: dict[int, tuple[Moments, StyleStatistics]] = {}
         for label, pixels in regions.items():
             style = statistics.get(self._styles[label])
             if style is not None:
-                found = moments(pixels.blocks(flat))
-                if steady is not None:
-                    found = steady(label, found)
-                maps[label] = affine_map(found, style, self._alpha)
-                pixels.map_(flat, maps[label])
+                own = moments(pixels.blocks(flat))
+                found[label] = (own if steady is None else steady(label, own), style)
+        maps = dict(zip(found, affine_maps(list(found.values()), self._alpha), strict=True))
+        for label, function in maps.items():
+            regions[label].map_(flat, function)
         if border is not None and before is not None:
-            flat.index_copy_(1, border.pixels, _mix(before, border, maps))
+            mixed = _mix(before, border, maps).to(flat.dtype)
+            flat.index_copy_(1, border.pixels, mixed)
         return flat.view_as(features)
 
     def _border(self, features: Tensor, found: list[int]) -> _Border:
@@ -114,8 +125,18 @@ class RegionTransform:
         if size not in self._borders:
             soft = self._soft_weights(found, *size)
             near = torch.nonzero(soft.amax(dim=0) < 1.0 - 1e-3).squeeze(1)
+            *rows, own = soft[:, near]
             device = features.device
-            self._borders[size] = _Border(near.to(device), soft[:, near].to(device), found)
+            shares = {
+                label: _Share(
+                    devices.send(row, device),
+                    devices.send(torch.nonzero(row).squeeze(1), device),
+                )
+                for label, row in zip(found, rows, strict=True)
+            }
+            self._borders[size] = _Border(
+                devices.send(near, device), devices.send(own, device), shares
+            )
         return self._borders[size]
 
     def _soft_weights(self, found: Sequence[int], height: int, width: int) -> Tensor:
@@ -137,12 +158,11 @@ class RegionTransform:
 
 def _mix(features: Tensor, border: _Border, maps: Mapping[int, AffineMap]) -> Tensor:
     """Border pixels' features (C, N) as the weighted sum of the regions' results."""
-    mixed = features * border.weights[-1]
-    for row, label in zip(border.weights, border.labels, strict=False):  # the last row is done
+    mixed = features * border.own
+    for label, (weights, near) in border.shares.items():
         if label not in maps:
-            mixed += features * row
+            mixed += features * weights
             continue
-        near = torch.nonzero(row).squeeze(1)
-        result = maps[label](features.index_select(1, near)) * row[near]
+        result = maps[label](features.index_select(1, near)) * weights[near]
         mixed.index_add_(1, near, result)
     return mixed

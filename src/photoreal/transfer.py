@@ -12,8 +12,9 @@ so its feature maps are dropped as soon as those are known.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from copy import deepcopy
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ from photoreal.whitening import Moments, StyleStatistics
 MIN_SIDE = 16
 """Below this the deepest feature map is a single pixel wide and has no border to reflect."""
 
+_Network = TypeVar("_Network", Encoder, Decoder)
 _Place = tuple[str, int]  # ("encoder", 2), ("LH", 1), ("decoder", 4) ...
 
 
@@ -45,14 +47,36 @@ class Engine(Protocol):
 
 
 class NetworkEngine:
-    """The networks in this process."""
+    """The networks in this process, on one device; elsewhere than here they are copied.
 
-    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
-        self._encoder = encoder.eval()
-        self._decoder = decoder.eval()
+    Pictures may come from anywhere, level 1 takes them there; features and the result stay there,
+    in `dtype`. With `channels_last` features lie pixel by pixel in memory, as a GPU's kernels for
+    half precision want them.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        device: torch.device | str = "cpu",
+        *,
+        dtype: torch.dtype = torch.float32,
+        channels_last: bool = False,
+    ) -> None:
+        self._device, self._dtype = torch.device(device), dtype
+        self._format = torch.channels_last if channels_last else torch.preserve_format
+        self._encoder, self._decoder = encoder.eval(), decoder.eval()
+        if self._device.type != "cpu" or dtype != torch.float32 or channels_last:
+            self._encoder, self._decoder = self._moved(encoder), self._moved(decoder)
+
+    def _moved(self, network: _Network) -> _Network:
+        moved = deepcopy(network).to(self._device, self._dtype)
+        return moved.to(memory_format=self._format)  # type: ignore[call-overload,no-any-return]
 
     def encode(self, level: int, x: Tensor) -> Encoded:
         """Run encoder level 1..4."""
+        if level == 1:
+            x = x.to(self._device, self._dtype, memory_format=self._format)
         return self._encoder.level(level, x)
 
     def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:

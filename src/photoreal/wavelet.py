@@ -94,7 +94,7 @@ def convolve_unpooled(bands: Bands, kernel: Tensor) -> Tensor:
     Returns (N, O, 2H, 2W).
     """
     height, width = bands.LL.shape[-2:]
-    stacked = F.pad(torch.cat(bands, dim=1), (1, 1, 1, 1), mode="replicate")
+    stacked = kernels.pad(torch.cat(bands, dim=1), reflect=False)
     phases = F.conv2d(stacked, kernel)
     windows = [
         phases[:, 2 * a + b :: 4, a : a + height, b : b + width] for a in range(2) for b in range(2)

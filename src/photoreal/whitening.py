@@ -2,18 +2,26 @@
 
 Li et al., "Universal Style Transfer via Feature Transforms", NIPS 2017, section 3.2, with the
 identity added to each covariance and the result clamped, as WCT2 publishes it. Columns are
-the pixels of a region, rows the channels. Everything is computed in the dtype of its input;
-float32 is safe because every eigenvalue is at least 1.
+the pixels of a region, rows the channels. Everything is computed in the dtype of its input, in
+float32 where that is half precision; float32 is safe because every eigenvalue is at least 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from photoreal import devices
+from photoreal.roots import inverse_roots, roots
+
+_HALVES = (torch.float16, torch.bfloat16)
+
+Bound = float | Tensor
+"""A single number; a tensor of no dimension where reading it would have to wait for a device."""
 
 
 class Moments(NamedTuple):
@@ -25,8 +33,8 @@ class Moments(NamedTuple):
 
     mean: Tensor
     covariance: Tensor
-    low: float
-    high: float
+    low: Bound
+    high: Bound
 
 
 class StyleStatistics(NamedTuple):
@@ -45,23 +53,27 @@ class AffineMap:
     """The transform of one region: y = matrix (x - center) + offset, clamped to low..high.
 
     `matrix` is (C, C), `center` and `offset` are (C, 1), the bounds single numbers for all
-    channels. `alpha` in 0..1 is the share of y in the result; the rest is x.
+    channels. `alpha` in 0..1 is the share of y in the result; the rest is x. Features in half
+    precision are transformed in the matrix's dtype and come back in their own.
     """
 
     matrix: Tensor
     center: Tensor
     offset: Tensor
-    low: float
-    high: float
+    low: Bound
+    high: Bound
     alpha: float
 
     def __call__(self, features: Tensor) -> Tensor:
         """Transform features (C, N), also of pixels outside the region."""
         result = torch.addmm(self.offset, self.matrix, features - self.center)
-        result.clamp_(self.low, self.high)
-        if self.alpha == 1.0:
-            return result
-        return result.mul_(self.alpha).add_(features, alpha=1.0 - self.alpha)
+        if isinstance(self.low, Tensor) and isinstance(self.high, Tensor):
+            result.clamp_(self.low, self.high)
+        else:
+            result.clamp_(float(self.low), float(self.high))
+        if self.alpha != 1.0:
+            result.mul_(self.alpha).add_(features, alpha=1.0 - self.alpha)
+        return result.to(features.dtype)
 
 
 def moments(parts: Iterable[Tensor]) -> Moments:
@@ -77,6 +89,8 @@ def moments(parts: Iterable[Tensor]) -> Moments:
     mean = scatter = None
     ranges = []
     for part in parts:
+        if part.dtype in _HALVES:
+            part = part.float()
         added = part.shape[1]
         part_mean = part.mean(dim=1, keepdim=True)
         centered = part - part_mean
@@ -92,22 +106,25 @@ def moments(parts: Iterable[Tensor]) -> Moments:
     if mean is None or scatter is None:
         raise ValueError("A region without pixels has no moments.")
     lows, highs = torch.stack(ranges).T
-    return Moments(mean, scatter / max(count - 1, 1), float(lows.min()), float(highs.max()))
-
-
-def _eigen(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues (at least 1) and eigenvectors of a covariance plus the identity."""
-    values, vectors = torch.linalg.eigh(
-        covariance + torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
-    )
-    # Rounding may leave an eigenvalue of a flat region just below the 1 that it is.
-    return values.clamp_(min=1.0), vectors
+    low, high = lows.min(), highs.max()
+    covariance = scatter / max(count - 1, 1)
+    if devices.is_queued(mean.device):
+        return Moments(mean, covariance, low, high)
+    return Moments(mean, covariance, float(low), float(high))
 
 
 def style_statistics(region: Moments) -> StyleStatistics:
     """Mean and coloring matrix of a style region."""
-    values, vectors = _eigen(region.covariance)
-    return StyleStatistics(region.mean, (vectors * values.sqrt()) @ vectors.T)
+    (found,) = styles_statistics([region])
+    return found
+
+
+def styles_statistics(regions: Sequence[Moments]) -> list[StyleStatistics]:
+    """`style_statistics` of several regions, whose features have the same channels, at once."""
+    coloring = roots([region.covariance for region in regions])
+    return [
+        StyleStatistics(region.mean, root) for region, root in zip(regions, coloring, strict=True)
+    ]
 
 
 def affine_map(content: Moments, style: StyleStatistics, alpha: float = 1.0) -> AffineMap:
@@ -116,10 +133,19 @@ def affine_map(content: Moments, style: StyleStatistics, alpha: float = 1.0) -> 
     Whitening and coloring are one matrix. The bounds are the range of the content's own
     features. `alpha` 1 is the whole effect, 0 the content.
     """
-    values, vectors = _eigen(content.covariance)
-    whitening = (vectors * values.rsqrt()) @ vectors.T
-    matrix = style.root @ whitening
-    return AffineMap(matrix, content.mean, style.mean, content.low, content.high, alpha)
+    (found,) = affine_maps([(content, style)], alpha)
+    return found
+
+
+def affine_maps(
+    regions: Sequence[tuple[Moments, StyleStatistics]], alpha: float = 1.0
+) -> list[AffineMap]:
+    """`affine_map` for several regions, whose features have the same channels, at once."""
+    whitening = inverse_roots([content.covariance for content, _ in regions])
+    return [
+        AffineMap(style.root @ own, content.mean, style.mean, content.low, content.high, alpha)
+        for (content, style), own in zip(regions, whitening, strict=True)
+    ]
 
 
 def whiten_and_color(content: Tensor, style: StyleStatistics, alpha: float = 1.0) -> Tensor:

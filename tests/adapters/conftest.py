@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
@@ -26,16 +27,53 @@ ROOT = Path(__file__).parents[2]
 
 
 class Tensor:
-    """A named array."""
+    """A named array, or what another framework handed over as being on a GPU."""
 
-    def __init__(self, name: str, array: Array) -> None:
-        self._name, self._array = name, array
+    def __init__(self, name: str, array: Array, gpu: torch.Tensor | None = None) -> None:
+        self._name, self._array, self._gpu = name, array, gpu
 
     def name(self) -> str:
         return self._name
 
+    def is_cpu(self) -> bool:
+        return self._gpu is None
+
     def as_numpy(self) -> Array:
+        if self._gpu is not None:
+            raise RuntimeError("Tensor is stored in GPU and cannot be converted to NumPy.")
         return self._array
+
+    @classmethod
+    def from_dlpack(cls, name: str, tensor: torch.Tensor) -> Tensor:
+        """Takes the numbers where they are; Triton knows no strides."""
+        if not tensor.is_contiguous():
+            raise RuntimeError("DLPack tensor is not contiguous.")
+        taken = torch.utils.dlpack.from_dlpack(tensor)
+        return cls(name, np.empty(0), taken)
+
+    @classmethod
+    def on_gpu(cls, name: str, array: Array) -> Tensor:
+        """As a model on a GPU answers."""
+        return cls(name, np.empty(0), torch.from_numpy(array))
+
+    def numbers(self) -> Array:
+        """What the server itself sees."""
+        return self._array if self._gpu is None else self._gpu.numpy()
+
+    def __dlpack__(self, **how: Any) -> Any:
+        assert self._gpu is not None
+        return self._gpu.__dlpack__(**how)
+
+    def __dlpack_device__(self) -> Any:
+        assert self._gpu is not None
+        return self._gpu.__dlpack_device__()
+
+
+class PreferredMemory:
+    """Where the caller wants the outputs of another model."""
+
+    def __init__(self, kind: int, device: int = 0) -> None:
+        self.kind, self.device = kind, device
 
 
 class TritonError:
@@ -153,13 +191,20 @@ class MetricFamily:
 
 
 class FakeTriton(ModuleType):
-    """The module `triton_python_backend_utils` over a server whose models are functions."""
+    """The module `triton_python_backend_utils` over a server whose models are functions.
+
+    `on_gpu` names models whose outputs are there unless the caller prefers the CPU.
+    """
+
+    TRITONSERVER_MEMORY_CPU, TRITONSERVER_MEMORY_GPU = 0, 2
 
     def __init__(self) -> None:
         super().__init__("triton_python_backend_utils")
         self.Tensor, self.Request, self.Refused = Tensor, Request, Refused
         self.TritonError, self.InferenceResponse = TritonError, InferenceResponse
+        self.PreferredMemory = PreferredMemory
         self.models: dict[str, Model] = {}
+        self.on_gpu: set[str] = set()
         self.dead: set[str] = set()
         self.MetricFamily = MetricFamily
         MetricFamily.made.clear()
@@ -186,11 +231,14 @@ class FakeTriton(ModuleType):
                 trace: object = None,
                 timeout: int = 0,
                 parameters: dict[str, object] | None = None,
+                preferred_memory: PreferredMemory | None = None,
             ) -> None:
+                wants_cpu = preferred_memory is not None and preferred_memory.kind == 0
+                self._to_gpu = model_name in server.on_gpu and not wants_cpu
                 server.passed_on.append((timeout, parameters))
                 server.traces.append(trace)
                 self._model, self._id, self._wanted = model_name, request_id, requested_output_names
-                self._inputs = {tensor.name(): tensor.as_numpy() for tensor in inputs}
+                self._inputs = {tensor.name(): tensor.numbers() for tensor in inputs}
 
             def exec(self) -> InferenceResponse:
                 server.calls.append((self._model, self._inputs, self._id))
@@ -206,7 +254,8 @@ class FakeTriton(ModuleType):
                     outputs = server.models[self._model](self._inputs)
                 except Refused as error:  # codes are lost between models
                     return InferenceResponse(error=TritonError(str(error), TritonError.INTERNAL))
-                return InferenceResponse([Tensor(name, outputs[name]) for name in self._wanted])
+                make = Tensor.on_gpu if self._to_gpu else Tensor
+                return InferenceResponse([make(name, outputs[name]) for name in self._wanted])
 
         class Logger:
             """Notes what it is told."""

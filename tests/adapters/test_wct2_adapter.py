@@ -18,7 +18,8 @@ from photoreal.errors import ServeError
 from photoreal.export.configs import model_configs
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.regions import Pair, match_published
-from photoreal.serve.adapter import ModelFailed
+from photoreal.serve import bls
+from photoreal.serve.adapter import ModelFailed, call_model
 from photoreal.serve.bls import BlsEngine
 from photoreal.transfer import LabelledImage, NetworkEngine, transfer
 from photoreal.vgg import Decoder, Encoder
@@ -224,6 +225,33 @@ def test_both_engines_give_the_same_numbers(
     assert torch.equal(*results)
     levels = {spec.name for spec in contract.network_levels(unpool)}
     assert {name for name, _, _ in triton.calls} == levels
+
+
+def test_tensors_of_a_gpu_go_from_model_to_model_as_they_are(
+    pictures: dict[str, Array],
+    builtin_networks: Networks,
+    triton: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The stand-in's GPU is memory of this process that nobody may read as an array."""
+    networks = builtin_networks("cat5")
+    _serve_levels(triton, *networks)
+    triton.on_gpu |= set(triton.models)
+    engine = BlsEngine(triton, "cat5")
+    monkeypatch.setattr(bls, "_is_here", lambda x: x.shape[1] == 3)
+    content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
+    found = transfer(content, style, [Pair(0, None)], engine)
+    expected = transfer(content, style, [Pair(0, None)], NetworkEngine(*networks))
+    assert torch.equal(found, expected)
+
+
+def test_a_model_on_a_gpu_brings_arrays_to_the_cpu(triton: Any) -> None:
+    array = np.ones((1, 512, 2, 2), dtype=np.float32)
+    level = contract.decoder(1)
+    triton.models[level.name] = lambda inputs: {"OUTPUT": inputs["FEATURES"] + 1}
+    triton.on_gpu.add(level.name)
+    found = call_model(triton, level, {"FEATURES": array})
+    np.testing.assert_array_equal(found["OUTPUT"], array + 1)
 
 
 @pytest.mark.parametrize("by", ["environment", "config"])

@@ -13,10 +13,12 @@ import serving
 import stages
 import torch
 from baseline import Baseline, transform
-from rates import measure_rates, multiply_adds
-from serving import BenchmarkFailed, Inputs
+from pictures import Inputs
+from rates import measure_rates
+from serving import BenchmarkFailed
 from tables import Spread
 from torch import Tensor
+from work import multiply_adds
 
 from photoreal.preprocess import encode_photo
 from photoreal.regions import LabelMap, Pair

@@ -349,3 +349,11 @@ def test_what_is_counted(choose: Callable[[str], None], count_work: CountWork) -
         assert work.convolutions == 1
         assert work.products == products * 16 * 32
         assert work.allocated >= 4 * (32 * 13 * 12 + 16 * 15 * 14)
+
+
+@pytest.mark.parametrize("reflect", [True, False])
+def test_padding_may_keep_features_pixel_by_pixel(reflect: bool) -> None:
+    x = torch.rand(1, 5, 4, 6).to(memory_format=torch.channels_last)
+    found = kernels.pad_channels_last(x, reflect=reflect)
+    assert torch.equal(found, kernels.pad(x, reflect=reflect))
+    assert found.is_contiguous(memory_format=torch.channels_last)

@@ -101,6 +101,61 @@ def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
         models_to_load(tmp_path, None)
 
 
+# --- the device ----------------------------------------------------------------------------
+
+
+def _environment(settings: ServeSettings) -> dict[str, str]:
+    return Server(settings)._chosen_engine()
+
+
+def test_engine_device_and_precision_reach_the_model(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photoreal.serve.device.require_cuda", lambda: None)
+    assert _environment(ServeSettings(repository)) == {}
+    settings = ServeSettings(repository, engine="local", device="cuda", precision="fp32")
+    assert _environment(settings) == {
+        "PHOTOREAL_ENGINE": "local",
+        "PHOTOREAL_DEVICE": "cuda",
+        "PHOTOREAL_PRECISION": "fp32",
+    }
+
+
+@pytest.mark.parametrize("by", ["setting", "environment"])
+def test_a_device_that_is_not_there_is_told_before_the_start(
+    by: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def require() -> None:
+        raise ServeError("none here")
+
+    monkeypatch.setattr("photoreal.serve.device.require_cuda", require)
+    if by == "environment":
+        monkeypatch.setenv(contract.DEVICE_VARIABLE, "cuda")
+    with pytest.raises(ServeError, match="none here"):
+        _environment(ServeSettings(repository, device="cuda" if by == "setting" else None))
+
+
+def test_the_device_is_the_local_engine_s(repository: Path) -> None:
+    with pytest.raises(ServeError, match=r"for the local engine; .*export --device gpu"):
+        _environment(ServeSettings(repository, engine="bls", device="cuda"))
+
+
+def test_models_on_a_gpu_get_a_pool_for_the_largest_request(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Server(ServeSettings(repository))._gpu_pool(["wct2"]) == 0
+    for name, text in model_configs("cat5", Target(gpu=True)).items():
+        (repository / name / "config.pbtxt").write_text(text)
+    settings = ServeSettings(repository, limits={"PHOTOREAL_MAX_WORKING_PIXELS": "1000000"})
+    pool = Server(settings)._gpu_pool(["wct2", *LEVELS])
+    # Kept: 64 + 32 + 16 channels of features, 3 (16 + 8 + 4) of bands. The largest call undoes
+    # the first pooling: 64 + 3 * 16 channels and 32 go in, 64 come out.
+    assert pool == 4 * 1_000_000 * (112 + 84 + 64 + 3 * 16 + 32 + 64)
+    command = command_line(settings, BINARY, BACKENDS, ["wct2"], pool)
+    assert f"--cuda-memory-pool-byte-size=0:{pool}" in command
+    assert not any("cuda" in one for one in command_line(settings, BINARY, BACKENDS, ["wct2"]))
+
+
 # --- the command ---------------------------------------------------------------------------
 
 

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from reference_cases import TOLERANCE, case_arrays, case_error, cases
 from torch import Tensor
 
-from photoreal import regions
 from photoreal.contract import UNPOOLS, Unpool
-from photoreal.transfer import Engine, LabelledImage, NetworkEngine, transfer
+from photoreal.transfer import Engine, NetworkEngine
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_wct2
 
-FOLDER = Path(__file__).parents[1] / "data" / "wct2"
-CASES: list[dict[str, Any]] = json.loads((FOLDER / "cases.json").read_text())["cases"]
+CASES = cases()
 
 Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
 
 
 @pytest.fixture(scope="module")
 def arrays() -> dict[str, npt.NDArray[Any]]:
-    with np.load(FOLDER / "cases.npz") as archive:
-        return dict(archive)
+    return case_arrays()
 
 
 def _check(case: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], engine: Engine) -> None:
-    pictures = []
-    for role in ("content", "style"):
-        image = arrays[f"c{case['case']}_{role}"]
-        labels = arrays.get(f"c{case['case']}_{role}_mask")
-        if labels is None:
-            labels = np.zeros(image.shape[2:], dtype=np.uint8)
-        pictures.append(LabelledImage(torch.from_numpy(image), labels))
-    content, style = pictures
-    result = transfer(
-        content,
-        style,
-        regions.match_published(content.labels, style.labels),
-        engine,
-        alpha=case["alpha"],
-        places=case["transfer_at"],
-    )
-    error = np.abs(result.numpy() - arrays[f"c{case['case']}_output"]).max()
-    assert error <= 10 * case["float32_max_abs_error"]
+    assert case_error(case, arrays, engine) <= TOLERANCE
 
 
 def _name(case: dict[str, Any]) -> str:

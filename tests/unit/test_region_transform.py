@@ -124,10 +124,12 @@ def test_weights_add_up_to_one(size: tuple[int, int]) -> None:
     labels[10:17] = 9
     transform = RegionTransform(labels, [Pair(0, 4), Pair(1, 5), Pair(9, None)], 1.0, 3)
     border = transform._border(_features(*size), [0, 1, 9])
-    assert border.weights.shape == (3 + 1, border.pixels.numel())
-    assert (border.weights >= 0).all()
-    torch.testing.assert_close(border.weights.sum(dim=0), torch.ones(border.pixels.numel()))
-    assert border.weights[-1].max() > 0.5  # labels 2 and 3 have no style
+    assert list(border.shares) == [0, 1, 9]
+    weights = torch.stack([*(share.weights for share in border.shares.values()), border.own])
+    assert weights.shape == (3 + 1, border.pixels.numel())
+    assert (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(dim=0), torch.ones(border.pixels.numel()))
+    assert border.own.max() > 0.5  # labels 2 and 3 have no style
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4, 8])

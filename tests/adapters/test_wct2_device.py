@@ -1,0 +1,196 @@
+"""The device of `wct2`: how it is chosen, and what is said when it does not suffice."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from photoreal import contract
+from photoreal.errors import InvalidOption, ServeError
+from photoreal.export.configs import model_configs
+from photoreal.serve import wct2
+from photoreal.serve.adapter import call_model
+from photoreal.serve.device import ASKED, Placement, chosen_placement, require_cuda
+from photoreal.serve.style_cache import StyleCache
+from photoreal.transfer import NetworkEngine
+
+ADAPTER = "model_repository/wct2/1/model.py"
+Arguments = Callable[..., dict[str, str]]
+Sentence = Callable[[object], None]
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "expected"),
+    [
+        (None, None, Placement("cpu", half=False)),
+        ("cpu", "fp32", Placement("cpu", half=False)),
+        ("cuda", None, Placement("cuda", half=True)),
+        ("cuda", "fp32", Placement("cuda", half=False)),
+    ],
+)
+@pytest.mark.parametrize("by", ["environment", "config"])
+def test_device_and_precision_are_chosen(
+    by: str,
+    device: str | None,
+    precision: str | None,
+    expected: Placement,
+    triton: Any,
+    arguments: Arguments,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = model_configs()["wct2"]
+    given = {"device": device, "precision": precision}
+    for name, value in given.items():
+        if value and by == "environment":
+            monkeypatch.setenv(f"PHOTOREAL_{name.upper()}", value)
+        elif value:
+            config += f'parameters {{ key: "{name}" value: {{ string_value: "{value}" }} }}\n'
+    assert chosen_placement(arguments("wct2", config)["model_config"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"DEVICE": "tpu"}, "device 'tpu' is not known; expected cpu or cuda"),
+        ({"PRECISION": "int8"}, "precision 'int8' is not known; expected fp32 or fp16"),
+        ({"PRECISION": "fp16"}, "fp16 is for the device cuda"),
+    ],
+)
+def test_what_cannot_be_chosen_is_a_sentence(
+    variables: dict[str, str],
+    words: str,
+    triton: Any,
+    arguments: Arguments,
+    monkeypatch: pytest.MonkeyPatch,
+    check_sentence: Sentence,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"PHOTOREAL_{name}", value)
+    with pytest.raises(ServeError, match=words) as no:
+        chosen_placement(arguments("wct2")["model_config"])
+    check_sentence(no.value)
+
+
+class _Driver:
+    """A driver with a GPU, of a version of CUDA (1000 times major)."""
+
+    def __init__(self, version: int) -> None:
+        self._version = version
+
+    def cuDriverGetVersion(self, answer: Any) -> int:  # noqa: N802 (the library's names)
+        answer._obj.value = self._version
+        return 0
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802
+        return 0
+
+    def cuDeviceGetCount(self, answer: Any) -> int:  # noqa: N802
+        answer._obj.value = 1
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "built_for", "usable", "words"),
+    [
+        (None, "13.0", False, "there is no NVIDIA driver here; .*--device cpu"),
+        (12080, "13.0", False, r"driver is too old: it knows CUDA 12\.8 and this PyTorch .* 13;"),
+        (13000, None, False, "this PyTorch is built without CUDA; .*--device cpu"),
+        (13000, "13.0", False, "PyTorch can use none here; .*--device cpu"),
+        (13000, "13.0", True, ""),
+    ],
+    ids=["no driver", "too old", "no CUDA in PyTorch", "unusable", "usable"],
+)
+def test_a_gpu_that_is_asked_for_has_to_be_there(
+    driver: int | None,
+    built_for: str | None,
+    usable: bool,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    check_sentence: Sentence,
+) -> None:
+    def load(name: str) -> _Driver:
+        if driver is None:
+            raise OSError("cannot open shared object file")
+        return _Driver(driver)
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr(torch.version, "cuda", built_for)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: usable)
+    if not words:
+        require_cuda()
+        return
+    with pytest.raises(ServeError, match=words) as no:
+        require_cuda()
+    check_sentence(no.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="There is a GPU here.")
+def test_the_model_does_not_load_without_the_gpu_that_it_is_to_use(
+    load_adapter: Callable[[str], Any], arguments: Arguments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(contract.DEVICE_VARIABLE, "cuda")
+    with pytest.raises(ServeError, match=ASKED):
+        load_adapter(ADAPTER).initialize(arguments("wct2"))
+
+
+def _pictures() -> dict[str, Any]:
+    picture = np.full((3, 40, 64), 0.5, dtype=np.float32)
+    return {"CONTENT": picture, "STYLE": picture}
+
+
+def test_too_little_memory_refuses_the_request_alone(
+    load_adapter: Callable[[str], Any],
+    arguments: Arguments,
+    triton: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    check_sentence: Sentence,
+) -> None:
+    model = load_adapter(ADAPTER)
+    model.initialize(arguments("wct2"))
+
+    def full(*args: object, **how: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wct2, "apply_style", full)
+        (response,) = model.execute([triton.Request(_pictures())])
+    error = response.error()
+    assert error.code() == triton.TritonError.INVALID_ARG
+    assert "too little memory for a content of 64x40 pixels; a size of 28" in error.message()
+    check_sentence(error.message())
+    triton.refusal = f"in ensemble: {error.message()}"  # as the model above meets it
+    with pytest.raises(InvalidOption, match=r"^The GPU has too little memory"):
+        call_model(triton, contract.WCT2, _pictures())
+    (response,) = model.execute([triton.Request(_pictures())])
+    assert not response.has_error()
+
+
+def test_models_without_room_refuse_as_well(
+    load_adapter: Callable[[str], Any],
+    arguments: Arguments,
+    triton: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(contract.ENGINE_VARIABLE, "bls")
+    triton.refusal = "onnx runtime error 1: Failed to allocate memory for requested buffer"
+    model = load_adapter(ADAPTER)
+    model.initialize(arguments("wct2"))
+    (response,) = model.execute([triton.Request(_pictures())])
+    assert response.error().code() == triton.TritonError.INVALID_ARG
+
+
+def test_numbers_beyond_half_precision_are_no_picture(
+    builtin_networks: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = NetworkEngine(*builtin_networks("cat5"), dtype=torch.float16)
+    image = wct2.serve_wct2(_pictures(), engine, StyleCache(0))["IMAGE"]
+    assert image.dtype == np.float32
+    nothing = torch.full((1, 3, 40, 64), torch.nan, dtype=torch.float16)
+    monkeypatch.setattr(wct2, "apply_style", lambda *args, **how: nothing)
+    with pytest.raises(ServeError, match="half precision; serve with fp32"):
+        wct2.serve_wct2(_pictures(), engine, StyleCache(0))
