@@ -99,7 +99,7 @@ def https(files):
                 connection.sendall(reply)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"https://localhost:{server.server_address[1]}"
         server.shutdown()
