@@ -1,12 +1,12 @@
 # make demo   set everything up and stylize the example photos through a real server
-# make test   set everything up and run every test
+# make test   set everything up and run every test but the few long ones
 # make check  format, lint and types
 # make docs   build the documentation's site into site/, every link checked
 # make browser  install Chromium for the tests of the web page, on Debian as root
 # make lock   resolve the versions anew (UPGRADE=1: the newest) and record their hashes
 # make audit  look the locked versions up in the database of known vulnerabilities
 # make bench  measure speed and memory in ten minutes; make bench QUICK=1 takes two
-# make soak   bad inputs, faults and load on a real server for ten minutes; make soak MINUTES=3
+# make soak   the long tests; then bad inputs, faults and load for ten minutes; make soak MINUTES=3
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +58,7 @@ bench: $(EXPORTED)
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
 soak: $(EXPORTED)
+	$(BIN)/python -m pytest -m long
 	$(BIN)/python benchmarks/soak.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 check: $(INSTALLED)

@@ -141,6 +141,7 @@ def test_server_killed(service: Any, recovers: Callable[..., None]) -> None:
     assert service.metric("photoreal_server_restarts_total", reason="died") == 1
 
 
+@pytest.mark.long
 def test_server_stopped(service: Any, recovers: Callable[..., None]) -> None:
     before = service.server()
     os.kill(before, signal.SIGSTOP)
@@ -148,6 +149,7 @@ def test_server_stopped(service: Any, recovers: Callable[..., None]) -> None:
     assert service.server() != before
 
 
+@pytest.mark.long
 def test_busy_server_is_left_alone(service: Any, wait: Callable[..., float]) -> None:
     """Requests that take longer than any of the watch's times are work, not a fault."""
     restarts = service.log.count(" failed (")

@@ -22,6 +22,7 @@ Networks = Callable[[str], tuple[Encoder, Decoder]]
 CPU = torch.device("cpu")
 
 
+@pytest.mark.long
 def test_one_command_checks_times_and_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

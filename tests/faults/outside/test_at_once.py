@@ -29,6 +29,7 @@ def test_with_a_cache_whose_styles_push_each_other_out(
     _check(server, jobs, expected)
 
 
+@pytest.mark.long
 def test_without_a_cache(
     start: Callable[[int], Server], jobs: Sequence[load.Job], expected: list[bytes]
 ) -> None:

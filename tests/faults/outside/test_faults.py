@@ -28,6 +28,7 @@ def test_slow_clients_hold_up_nobody(
     _check(faults.slow(server, jobs[:2], expected[:2], count=12))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("abruptly", [False, True], ids=["told to stop", "killed"])
 def test_a_restart_under_load_loses_nothing(
     server: Server, jobs: Sequence[load.Job], expected: list[bytes], abruptly: bool
