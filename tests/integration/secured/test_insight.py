@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client import generate_latest
 from tritonclient.utils import InferenceServerException
 
 from photoreal.client import RequestRejected
 from photoreal.contract import LEVELS, network_levels
+from photoreal.serve.health import Status
 
 from .running import ADMIN_KEY, API_KEY, SIZE, Secured, Way, attributes
 
@@ -89,8 +91,11 @@ def test_every_metric_that_the_documentation_names_is_there(
     lines = server.metric_lines()
     counted = {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
     families = {line.split()[2] for line in lines if line.startswith("# TYPE")}
+    # The supervisor has its own endpoint.
+    text = generate_latest(Status().registry).decode()
+    supervisors = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     assert len(named) > 10
-    assert named <= counted | families
+    assert named <= counted | families | supervisors
 
 
 def test_one_trace_holds_a_request_and_all_that_was_called_for_it(
