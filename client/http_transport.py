@@ -20,6 +20,7 @@ from gevent._hub_local import get_hub_if_exists
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from tritonclient.utils import InferenceServerException
 
+from photoreal.cancel_key import new_key
 from photoreal.client.address import Address
 from photoreal.client.credentials import Credentials
 from photoreal.client.errors import ClientError, RequestTimeout
@@ -29,7 +30,6 @@ from photoreal.client.transport import (
     Exchange,
     cancel_arguments,
     infer_arguments,
-    new_key,
     output_arrays,
 )
 from photoreal.contract import STYLIZE

@@ -9,7 +9,6 @@ connection behind that would hold up a server's shutdown.
 from __future__ import annotations
 
 import errno
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -98,11 +97,6 @@ def infer_arguments(
         "timeout": max(int(timeout * 1e6), 1),  # Triton counts microseconds
         "parameters": {CANCEL_PARAMETER: key} if key else None,
     }
-
-
-def new_key() -> str:
-    """Make a key for a request that nobody can guess."""
-    return uuid.uuid4().hex
 
 
 def cancel_arguments(binding: Any, key: str) -> dict[str, Any]:

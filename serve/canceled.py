@@ -8,29 +8,17 @@ keys of canceled requests lie as empty files in a folder that the server's proce
 from __future__ import annotations
 
 import os
-import re
 import stat
 import tempfile
 import time
-import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from photoreal.cancel_key import is_key
 from photoreal.errors import InvalidOption, ServeError
 
 _FORGET_S = 3600.0
 _MOST_KEYS = 1000
-_KEY = re.compile("[0-9a-f]{32}")
-
-
-def new_key() -> str:
-    """A key that nobody can guess."""
-    return uuid.uuid4().hex
-
-
-def is_key(value: object) -> bool:
-    """Whether something may be a key."""
-    return isinstance(value, str) and _KEY.fullmatch(value) is not None
 
 
 class CanceledKeys:

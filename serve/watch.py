@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from photoreal.cancel_key import is_key, new_key
 from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
 from photoreal.errors import Canceled, DeadlineExceeded, Stopped
-from photoreal.serve.canceled import CanceledKeys, is_key, new_key
+from photoreal.serve.canceled import CanceledKeys
 from photoreal.serve.limits import max_seconds, request_limits
 
 POLL_S = 0.1

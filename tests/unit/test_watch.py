@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from photoreal.cancel_key import is_key, new_key
 from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
 from photoreal.errors import Canceled, DeadlineExceeded, InvalidOption, ServeError
-from photoreal.serve.canceled import CanceledKeys, is_key, new_key
+from photoreal.serve.canceled import CanceledKeys
 from photoreal.serve.watch import Watch
 
 KEY = "0123456789abcdef" * 2
