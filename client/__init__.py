@@ -3,11 +3,9 @@
 It needs numpy, Pillow and tritonclient, and none of the networks.
 """
 
-from photoreal.client.client import (
-    DEFAULT_TIMEOUT,
-    AsyncStyleTransferClient,
-    StyleTransferClient,
-)
+from photoreal.client.async_client import AsyncStyleTransferClient
+from photoreal.client.call import DEFAULT_TIMEOUT
+from photoreal.client.client import StyleTransferClient
 from photoreal.client.errors import (
     AccessDenied,
     CallerError,

@@ -1,20 +1,23 @@
-"""The clients: one synchronous, one asynchronous, over HTTP or gRPC."""
+"""The synchronous client, over HTTP or gRPC."""
 
 from __future__ import annotations
 
-import asyncio
-import math
-import numbers
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from photoreal.client.address import Protocol, parse_address
+from photoreal.client.call import (
+    DEFAULT_TIMEOUT,
+    READY_TIMEOUT,
+    begin_call,
+    check_open,
+    check_seconds,
+)
 from photoreal.client.credentials import Credentials, FilePath
-from photoreal.client.errors import InvalidInput, ServiceError
+from photoreal.client.errors import ServiceError
 from photoreal.client.inputs import ImageInput
-from photoreal.client.request import build_inputs
+from photoreal.client.request import Tensors, build_inputs
 from photoreal.client.result import (
     REGION_OUTPUTS,
     FoundRegions,
@@ -23,13 +26,10 @@ from photoreal.client.result import (
     parse_regions,
 )
 from photoreal.client.retry import DEFAULT_RETRIES, RetryPolicy
-from photoreal.client.transport import AsyncTransport, Transport
+from photoreal.client.transport import Transport
 from photoreal.contract import STYLIZE, MatchRule, Place
 
-DEFAULT_TIMEOUT = 300.0
-"""Seconds that one call may take: a large photo takes minutes on a CPU."""
-READY_TIMEOUT = 5.0
-"""Seconds that asking a server whether it is ready may take."""
+Answer = TypeVar("Answer", bound=FoundRegions)
 
 
 class StyleTransferClient:
@@ -74,7 +74,7 @@ class StyleTransferClient:
         client_certificate: FilePath | None = None,
         client_key: FilePath | None = None,
     ) -> None:
-        self._timeout = _seconds(timeout)
+        self._timeout = check_seconds(timeout)
         self._retry = RetryPolicy(retries)
         self._closed = False
         credentials = Credentials(api_key, ca_certificate, client_certificate, client_key)
@@ -140,14 +140,16 @@ class StyleTransferClient:
             InvalidInput: a file is missing or an argument has the wrong type.
             RequestRejected: the server found something wrong with a photo or an option.
             AccessDenied: the server wants an API key, and none or a wrong one was shown.
-            ServerUnavailable: nothing answers at the address, or it is not ready.
+            ServerUnavailable: nothing answers at the address, or it is not ready; ServerBusy when
+                as many requests wait as it allows.
             RequestTimeout: no answer in time.
             ServerFailed: the server failed, or its answer makes no sense.
         """
-        _check_open(self._closed)
-        seconds = self._timeout if timeout is None else _seconds(timeout)
-        request_id = _request_id(request_id)
-        inputs = build_inputs(
+        return self._call(
+            STYLIZE.output_names(),
+            parse_outputs,
+            timeout,
+            request_id,
             content=content,
             style=style,
             content_mask=content_mask,
@@ -164,11 +166,6 @@ class StyleTransferClient:
             full_resolution=full_resolution,
             pairs=pairs,
         )
-        outputs = self._retry.run(
-            lambda left: self._transport.infer(inputs, STYLIZE.output_names(), request_id, left),
-            seconds,
-        )
-        return parse_outputs(outputs, request_id)
 
     def find_regions(
         self,
@@ -188,10 +185,11 @@ class StyleTransferClient:
         The label maps and the pairs can be changed and given to ``stylize`` as masks and
         ``pairs``. Arguments and errors are those of :meth:`stylize`.
         """
-        _check_open(self._closed)
-        seconds = self._timeout if timeout is None else _seconds(timeout)
-        request_id = _request_id(request_id)
-        inputs = build_inputs(
+        return self._call(
+            REGION_OUTPUTS,
+            parse_regions,
+            timeout,
+            request_id,
             content=content,
             style=style,
             content_mask=content_mask,
@@ -200,10 +198,22 @@ class StyleTransferClient:
             segment=segment,
             match=match,
         )
+
+    def _call(
+        self,
+        wanted: Sequence[str],
+        parse: Callable[[Tensors, str], Answer],
+        timeout: float | None,
+        request_id: str | None,
+        **arguments: Any,
+    ) -> Answer:
+        """Send the arguments as tensors, and parse the wanted outputs."""
+        call = begin_call(self._closed, timeout, self._timeout, request_id)
+        inputs = build_inputs(**arguments)
         outputs = self._retry.run(
-            lambda left: self._transport.infer(inputs, REGION_OUTPUTS, request_id, left), seconds
+            lambda left: self._transport.infer(inputs, wanted, call.request_id, left), call.seconds
         )
-        return parse_regions(outputs, request_id)
+        return parse(outputs, call.request_id)
 
     def ready(self, timeout: float = READY_TIMEOUT) -> bool:
         """Whether the server can stylize now; False as well when nothing answers.
@@ -211,9 +221,9 @@ class StyleTransferClient:
         Args:
             timeout: seconds to wait for the answer.
         """
-        _check_open(self._closed)
+        check_open(self._closed)
         try:
-            return self._transport.ready(_seconds(timeout))
+            return self._transport.ready(check_seconds(timeout))
         except ServiceError:
             return False
 
@@ -235,150 +245,10 @@ class StyleTransferClient:
         self.close()
 
 
-class AsyncStyleTransferClient:
-    """The asynchronous twin of :class:`StyleTransferClient`; same arguments, same errors.
-
-    ::
-
-        async with AsyncStyleTransferClient("localhost:8000") as client:
-            result = await client.stylize("street.jpg", "sunset.jpg")
-
-    It may be made outside an event loop. Files are read and pictures encoded in a thread.
-    """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        protocol: Protocol = "http",
-        timeout: float = DEFAULT_TIMEOUT,
-        retries: int = DEFAULT_RETRIES,
-        transport: AsyncTransport | None = None,
-        api_key: str | None = None,
-        ca_certificate: FilePath | None = None,
-        client_certificate: FilePath | None = None,
-        client_key: FilePath | None = None,
-    ) -> None:
-        self._timeout = _seconds(timeout)
-        self._retry = RetryPolicy(retries)
-        self._closed = False
-        credentials = Credentials(api_key, ca_certificate, client_certificate, client_key)
-        self._transport = transport or _async_transport(url, protocol, credentials)
-
-    async def stylize(
-        self,
-        content: ImageInput,
-        style: ImageInput | Sequence[ImageInput],
-        *,
-        alpha: float | None = None,
-        size: int | None = None,
-        content_mask: ImageInput | None = None,
-        style_mask: ImageInput | Sequence[ImageInput] | None = None,
-        weights: Sequence[float] | None = None,
-        transfer_at: str | Iterable[Place] | None = None,
-        segment: bool | None = None,
-        match: MatchRule | None = None,
-        blend: int | None = None,
-        sequence: str | None = None,
-        steady: float | None = None,
-        full_resolution: bool | None = None,
-        pairs: Iterable[tuple[int, int | None]] | None = None,
-        timeout: float | None = None,
-        request_id: str | None = None,
-    ) -> StylizeResult:
-        """See :meth:`StyleTransferClient.stylize`."""
-        _check_open(self._closed)
-        seconds = self._timeout if timeout is None else _seconds(timeout)
-        request_id = _request_id(request_id)
-        inputs = await asyncio.to_thread(
-            build_inputs,
-            content=content,
-            style=style,
-            content_mask=content_mask,
-            style_mask=style_mask,
-            alpha=alpha,
-            size=size,
-            transfer_at=transfer_at,
-            segment=segment,
-            match=match,
-            blend=blend,
-            weights=weights,
-            sequence=sequence,
-            steady=steady,
-            full_resolution=full_resolution,
-            pairs=pairs,
-        )
-        outputs = await self._retry.run_async(
-            lambda left: self._transport.infer(inputs, STYLIZE.output_names(), request_id, left),
-            seconds,
-        )
-        return parse_outputs(outputs, request_id)
-
-    async def find_regions(
-        self,
-        content: ImageInput,
-        style: ImageInput,
-        *,
-        size: int | None = None,
-        content_mask: ImageInput | None = None,
-        style_mask: ImageInput | None = None,
-        segment: bool | None = None,
-        match: MatchRule | None = None,
-        timeout: float | None = None,
-        request_id: str | None = None,
-    ) -> FoundRegions:
-        """See :meth:`StyleTransferClient.find_regions`."""
-        _check_open(self._closed)
-        seconds = self._timeout if timeout is None else _seconds(timeout)
-        request_id = _request_id(request_id)
-        inputs = await asyncio.to_thread(
-            build_inputs,
-            content=content,
-            style=style,
-            content_mask=content_mask,
-            style_mask=style_mask,
-            size=size,
-            segment=segment,
-            match=match,
-        )
-        outputs = await self._retry.run_async(
-            lambda left: self._transport.infer(inputs, REGION_OUTPUTS, request_id, left), seconds
-        )
-        return parse_regions(outputs, request_id)
-
-    async def ready(self, timeout: float = READY_TIMEOUT) -> bool:
-        """See :meth:`StyleTransferClient.ready`."""
-        _check_open(self._closed)
-        try:
-            return await self._transport.ready(_seconds(timeout))
-        except ServiceError:
-            return False
-
-    async def close(self) -> None:
-        """See :meth:`StyleTransferClient.close`."""
-        if not self._closed:
-            self._closed = True
-            await self._transport.close()
-
-    async def __aenter__(self) -> AsyncStyleTransferClient:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-
-# The transports are imported when a client is made: gevent, aiohttp and gRPC take a while,
-# and nobody needs more than one of them.
-
-
 def _transport(url: str | None, protocol: Protocol, credentials: Credentials) -> Transport:
     address = parse_address(url, protocol)
     credentials.check(address)
+    # Imported only now: gevent, aiohttp and gRPC take a while, and nobody needs them all.
     if protocol == "grpc":
         from photoreal.client.grpc_transport import GrpcTransport
 
@@ -386,37 +256,3 @@ def _transport(url: str | None, protocol: Protocol, credentials: Credentials) ->
     from photoreal.client.http_transport import HttpTransport
 
     return HttpTransport(address, credentials)
-
-
-def _async_transport(
-    url: str | None, protocol: Protocol, credentials: Credentials
-) -> AsyncTransport:
-    address = parse_address(url, protocol)
-    credentials.check(address)
-    if protocol == "grpc":
-        from photoreal.client.grpc_transport import AsyncGrpcTransport
-
-        return AsyncGrpcTransport(address, credentials)
-    from photoreal.client.http_transport import AsyncHttpTransport
-
-    return AsyncHttpTransport(address, credentials)
-
-
-def _check_open(closed: bool) -> None:
-    if closed:
-        raise InvalidInput("This client is closed; make a new one.")
-
-
-def _seconds(timeout: Any) -> float:
-    number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
-    if not number or not math.isfinite(timeout) or timeout <= 0:
-        raise InvalidInput(f"timeout is {timeout!r}; expected seconds above 0.")
-    return float(timeout)
-
-
-def _request_id(given: str | None) -> str:
-    if given is None:
-        return uuid.uuid4().hex
-    if not isinstance(given, str):
-        raise InvalidInput(f"request_id is {given!r}; expected a str.")
-    return given

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from photoreal.client.address import DEFAULT_HOST, DEFAULT_PORTS, PROTOCOLS, Protocol
-from photoreal.client.client import DEFAULT_TIMEOUT, StyleTransferClient
+from photoreal.client.call import DEFAULT_TIMEOUT
+from photoreal.client.client import StyleTransferClient
 from photoreal.client.credential_options import credential_options
 from photoreal.client.embedded import own_server
 from photoreal.client.errors import AccessDenied, RequestTimeout, ServerFailed, ServerUnavailable

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from photoreal.client.client import DEFAULT_TIMEOUT
+from photoreal.client.call import DEFAULT_TIMEOUT
 from photoreal.client.errors import (
     ClientError,
     InvalidInput,

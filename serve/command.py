@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import signal
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -20,6 +18,7 @@ from photoreal.contract import (
     PRECISIONS,
     STYLE_CACHE_VARIABLE,
 )
+from photoreal.interrupt import interrupt_on_signals
 from photoreal.serve.insight import Insight
 from photoreal.serve.insight_options import insight_options, log_to, narrators
 from photoreal.serve.installation import TRITON_VARIABLE
@@ -187,8 +186,7 @@ def serve(
     from photoreal.serve.supervisor import Supervisor, SupervisorSettings
     from photoreal.serve.vital_signs import WatchSettings
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    interrupt_on_signals()
     settings = ServeSettings(
         repository,
         engine,
@@ -239,10 +237,3 @@ def serve(
             Supervisor(server, supervision, status).run()
     except KeyboardInterrupt:
         tell("Stopped.")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Let SIGTERM end the server as Ctrl-C does; further signals must not disturb that."""
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.SIG_IGN)
-    raise KeyboardInterrupt

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from photoreal.client.address import DEFAULT_HOST, DEFAULT_PORTS, PROTOCOLS, Protocol
-from photoreal.client.client import DEFAULT_TIMEOUT, StyleTransferClient
+from photoreal.client.call import DEFAULT_TIMEOUT
+from photoreal.client.client import StyleTransferClient
 from photoreal.client.command import _client as open_server
 from photoreal.client.command import _failure as failure
 from photoreal.client.errors import ClientError

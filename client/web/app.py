@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from photoreal import __version__
-from photoreal.client.client import AsyncStyleTransferClient
+from photoreal.client.async_client import AsyncStyleTransferClient
 from photoreal.client.result import FoundRegions
 from photoreal.client.web import forms
 from photoreal.client.web.errors import RETRY_LATER, install_handlers, sentence_response

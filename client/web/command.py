@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 import click
 import uvicorn
 
 from photoreal.client.address import PROTOCOLS, Protocol, parse_address
-from photoreal.client.client import (
-    DEFAULT_TIMEOUT,
-    AsyncStyleTransferClient,
-    StyleTransferClient,
-)
+from photoreal.client.async_client import AsyncStyleTransferClient
+from photoreal.client.call import DEFAULT_TIMEOUT
+from photoreal.client.client import StyleTransferClient
 from photoreal.client.embedded import own_server
 from photoreal.client.web.app import make_app
 from photoreal.client.web.settings import GatewaySettings
+from photoreal.interrupt import interrupt_on_signals
 
 
 @click.command()
@@ -83,8 +80,7 @@ def web(
             listener = stack.enter_context(_listen(host, port))
             # Whatever is wrong with the options shows before a server is started.
             AsyncStyleTransferClient(url, protocol=protocol, timeout=timeout)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, _interrupt)
+            interrupt_on_signals()
             if url is None or embedded:
                 url = _server(stack, url, protocol, repository)
             client = AsyncStyleTransferClient(url, protocol=protocol, timeout=timeout)
@@ -125,10 +121,3 @@ def _server(
             return url
     click.echo("Starting Triton ...", err=True)
     return stack.enter_context(own_server(repository, protocol))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Let SIGTERM end the gateway as Ctrl-C does; further signals must not disturb that."""
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.SIG_IGN)
-    raise KeyboardInterrupt

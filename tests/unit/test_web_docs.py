@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from photoreal.client import AsyncStyleTransferClient
-from photoreal.client.client import DEFAULT_TIMEOUT
+from photoreal.client import DEFAULT_TIMEOUT, AsyncStyleTransferClient
 from photoreal.client.upload_command import upload
 from photoreal.client.web.app import ERRORS, make_app
 from photoreal.client.web.command import web

@@ -1,0 +1,192 @@
+"""The asynchronous client, over HTTP or gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+from photoreal.client.address import Protocol, parse_address
+from photoreal.client.call import (
+    DEFAULT_TIMEOUT,
+    READY_TIMEOUT,
+    begin_call,
+    check_open,
+    check_seconds,
+)
+from photoreal.client.credentials import Credentials, FilePath
+from photoreal.client.errors import ServiceError
+from photoreal.client.inputs import ImageInput
+from photoreal.client.request import Tensors, build_inputs
+from photoreal.client.result import (
+    REGION_OUTPUTS,
+    FoundRegions,
+    StylizeResult,
+    parse_outputs,
+    parse_regions,
+)
+from photoreal.client.retry import DEFAULT_RETRIES, RetryPolicy
+from photoreal.client.transport import AsyncTransport
+from photoreal.contract import STYLIZE, MatchRule, Place
+
+Answer = TypeVar("Answer", bound=FoundRegions)
+
+
+class AsyncStyleTransferClient:
+    """The asynchronous twin of :class:`StyleTransferClient`; same arguments, same errors.
+
+    ::
+
+        async with AsyncStyleTransferClient("localhost:8000") as client:
+            result = await client.stylize("street.jpg", "sunset.jpg")
+
+    It may be made outside an event loop. Files are read and pictures encoded in a thread.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        protocol: Protocol = "http",
+        timeout: float = DEFAULT_TIMEOUT,
+        retries: int = DEFAULT_RETRIES,
+        transport: AsyncTransport | None = None,
+        api_key: str | None = None,
+        ca_certificate: FilePath | None = None,
+        client_certificate: FilePath | None = None,
+        client_key: FilePath | None = None,
+    ) -> None:
+        self._timeout = check_seconds(timeout)
+        self._retry = RetryPolicy(retries)
+        self._closed = False
+        credentials = Credentials(api_key, ca_certificate, client_certificate, client_key)
+        self._transport = transport or _async_transport(url, protocol, credentials)
+
+    async def stylize(
+        self,
+        content: ImageInput,
+        style: ImageInput | Sequence[ImageInput],
+        *,
+        alpha: float | None = None,
+        size: int | None = None,
+        content_mask: ImageInput | None = None,
+        style_mask: ImageInput | Sequence[ImageInput] | None = None,
+        weights: Sequence[float] | None = None,
+        transfer_at: str | Iterable[Place] | None = None,
+        segment: bool | None = None,
+        match: MatchRule | None = None,
+        blend: int | None = None,
+        sequence: str | None = None,
+        steady: float | None = None,
+        full_resolution: bool | None = None,
+        pairs: Iterable[tuple[int, int | None]] | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> StylizeResult:
+        """See :meth:`StyleTransferClient.stylize`."""
+        return await self._call(
+            STYLIZE.output_names(),
+            parse_outputs,
+            timeout,
+            request_id,
+            content=content,
+            style=style,
+            content_mask=content_mask,
+            style_mask=style_mask,
+            alpha=alpha,
+            size=size,
+            transfer_at=transfer_at,
+            segment=segment,
+            match=match,
+            blend=blend,
+            weights=weights,
+            sequence=sequence,
+            steady=steady,
+            full_resolution=full_resolution,
+            pairs=pairs,
+        )
+
+    async def find_regions(
+        self,
+        content: ImageInput,
+        style: ImageInput,
+        *,
+        size: int | None = None,
+        content_mask: ImageInput | None = None,
+        style_mask: ImageInput | None = None,
+        segment: bool | None = None,
+        match: MatchRule | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> FoundRegions:
+        """See :meth:`StyleTransferClient.find_regions`."""
+        return await self._call(
+            REGION_OUTPUTS,
+            parse_regions,
+            timeout,
+            request_id,
+            content=content,
+            style=style,
+            content_mask=content_mask,
+            style_mask=style_mask,
+            size=size,
+            segment=segment,
+            match=match,
+        )
+
+    async def _call(
+        self,
+        wanted: Sequence[str],
+        parse: Callable[[Tensors, str], Answer],
+        timeout: float | None,
+        request_id: str | None,
+        **arguments: Any,
+    ) -> Answer:
+        """Send the arguments as tensors, and parse the wanted outputs."""
+        call = begin_call(self._closed, timeout, self._timeout, request_id)
+        inputs = await asyncio.to_thread(build_inputs, **arguments)
+        outputs = await self._retry.run_async(
+            lambda left: self._transport.infer(inputs, wanted, call.request_id, left), call.seconds
+        )
+        return parse(outputs, call.request_id)
+
+    async def ready(self, timeout: float = READY_TIMEOUT) -> bool:
+        """See :meth:`StyleTransferClient.ready`."""
+        check_open(self._closed)
+        try:
+            return await self._transport.ready(check_seconds(timeout))
+        except ServiceError:
+            return False
+
+    async def close(self) -> None:
+        """See :meth:`StyleTransferClient.close`."""
+        if not self._closed:
+            self._closed = True
+            await self._transport.close()
+
+    async def __aenter__(self) -> AsyncStyleTransferClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _async_transport(
+    url: str | None, protocol: Protocol, credentials: Credentials
+) -> AsyncTransport:
+    address = parse_address(url, protocol)
+    credentials.check(address)
+    # Imported only now: gevent, aiohttp and gRPC take a while, and nobody needs them all.
+    if protocol == "grpc":
+        from photoreal.client.grpc_transport import AsyncGrpcTransport
+
+        return AsyncGrpcTransport(address, credentials)
+    from photoreal.client.http_transport import AsyncHttpTransport
+
+    return AsyncHttpTransport(address, credentials)
