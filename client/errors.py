@@ -7,6 +7,7 @@
     │   └── AccessDenied        the API key is missing or wrong (HTTP 401, 403)
     └── ServiceError            the call may be right; the server or the network failed
         ├── ServerUnavailable   nothing answers at the address, or it is not ready
+        │   └── ServerBusy      as many requests wait as it allows
         ├── RequestTimeout      no answer within the time allowed
         └── ServerFailed        the server answered with an error, or with nonsense
 
@@ -70,7 +71,7 @@ class ServerUnavailable(ServiceError):
 
 
 class ServerBusy(ServerUnavailable):
-    """As many requests wait as the server allows."""
+    """The server is there, but as many requests wait as it allows; always transient."""
 
 
 class RequestTimeout(ServiceError):
