@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -19,8 +19,8 @@ from starlette.exceptions import HTTPException
 from photoreal import __version__
 from photoreal.client.async_client import AsyncStyleTransferClient
 from photoreal.client.result import FoundRegions
-from photoreal.client.web import forms
 from photoreal.client.web.errors import RETRY_LATER, install_handlers, sentence_response
+from photoreal.client.web.forms import RegionsForm, StylizeForm
 from photoreal.client.web.gallery import GALLERY, picture_file
 from photoreal.client.web.gate import SecureHeaders, UploadGate
 from photoreal.client.web.settings import GatewaySettings
@@ -80,38 +80,9 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
         response_class=Response,
         responses={200: {"description": "The picture.", "content": {"image/png": {}}}, **errors},
     )
-    async def upload_images(
-        request: Request,
-        content_image: forms.Photo,
-        style_image: forms.Photo,
-        alpha: forms.Alpha = None,
-        size: forms.Size = None,
-        content_mask: forms.ContentMask = None,
-        style_mask: forms.StyleMask = None,
-        transfer_at: forms.TransferAt = None,
-        segment: forms.Segment = None,
-        match: forms.Match = None,
-        blend: forms.Blend = None,
-        pairs: forms.Pairs = None,
-    ) -> Response:
+    async def upload_images(request: Request, form: Annotated[StylizeForm, Depends()]) -> Response:
         """Answer a PNG; the header Server-Timing has the milliseconds of each stage."""
-        files = await forms.read_files(
-            bounds,
-            content_image=content_image,
-            style_image=style_image,
-            content_mask=content_mask,
-            style_mask=style_mask,
-        )
-        call = client.stylize(
-            **_arguments(files),
-            alpha=alpha,
-            size=size,
-            transfer_at=transfer_at,
-            segment=segment,
-            match=match,  # type: ignore[arg-type]  # the server checks the word
-            blend=blend,
-            pairs=forms.parse_pairs(pairs),
-        )
+        call = client.stylize(**await form.arguments(bounds))
         result = await _while_present(request, call)
         headers = {
             "Content-Disposition": 'inline; filename="stylized.png"',
@@ -121,34 +92,13 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
         return Response(result.png, media_type="image/png", headers=headers)
 
     @app.post("/regions/", summary="Find the regions of two photos", responses=errors)
-    async def regions(
-        request: Request,
-        content_image: forms.Photo,
-        style_image: forms.Photo,
-        size: forms.Size = None,
-        content_mask: forms.ContentMask = None,
-        style_mask: forms.StyleMask = None,
-        segment: forms.Segment = None,
-        match: forms.Match = None,
-    ) -> JSONResponse:
+    async def regions(request: Request, form: Annotated[RegionsForm, Depends()]) -> JSONResponse:
         """Answer both label maps, the regions' names and which region takes which.
 
         The label maps (PNG, base64) and the pairs can be changed and sent with the photos to
         /upload_images/ as content_mask, style_mask and pairs.
         """
-        files = await forms.read_files(
-            bounds,
-            content_image=content_image,
-            style_image=style_image,
-            content_mask=content_mask,
-            style_mask=style_mask,
-        )
-        call = client.find_regions(
-            **_arguments(files),
-            size=size,
-            segment=segment,
-            match=match,  # type: ignore[arg-type]  # the server checks the word
-        )
+        call = client.find_regions(**await form.arguments(bounds))
         found = await _while_present(request, call)
         return JSONResponse(_regions_json(found), headers=_timing(found))
 
@@ -206,14 +156,10 @@ _DETAIL = {
 ERRORS = {
     400: "A field or a photo has to be changed.",
     413: "A file is too large.",
-    502: "The server failed on this request.",
+    502: "The server failed on this request, or denies the gateway access.",
     503: "The server is not ready, or too many requests are waiting.",
     504: "The picture was not ready in time.",
 }
-
-
-def _arguments(files: dict[str, bytes | None]) -> dict[str, Any]:
-    return {name.removesuffix("_image"): data for name, data in files.items()}
 
 
 def _timing(found: FoundRegions) -> dict[str, str]:

@@ -12,11 +12,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from photoreal.client.errors import (
+    AccessDenied,
     CallerError,
     ClientError,
     RequestTimeout,
+    ServerBusy,
     ServerUnavailable,
 )
+from photoreal.contract import API_KEY_VARIABLE
 
 RETRY_LATER = {"Retry-After": "10"}
 """Header of answers to requests that may succeed later, in seconds."""
@@ -57,8 +60,16 @@ def install_handlers(app: FastAPI) -> None:
 
 async def _client_error(request: Request, error: ClientError) -> JSONResponse:
     sentence = str(error)
+    if isinstance(error, AccessDenied):  # the key is the gateway's to show, not its caller's
+        _log.error("%s The environment variable %s holds it.", sentence, API_KEY_VARIABLE)
+        return sentence_response(502, "The server that makes the pictures denies access.")
     if isinstance(error, CallerError):
         return sentence_response(400, sentence)
+    if isinstance(error, ServerBusy):
+        _log.warning("%s", sentence)
+        return sentence_response(
+            503, "As many requests wait as the server allows; try again later.", RETRY_LATER
+        )
     if isinstance(error, ServerUnavailable):
         _log.warning("%s", sentence)
         return sentence_response(
@@ -84,6 +95,8 @@ def _sentence(error: Mapping[str, Any]) -> str:
     expected = _EXPECTED.get(error["type"])
     if expected == "an image file":
         return f"{field} is not a file; expected an image file."
+    if error["type"] == "literal_error":
+        expected = str(error["ctx"]["expected"]).replace("'", "")
     value = str(error.get("input"))
     shown = repr(value if len(value) <= 40 else f"{value[:40]}...")
     return f"{field} is {shown}; expected {expected or 'another value'}."

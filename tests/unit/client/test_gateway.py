@@ -11,9 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
 from photoreal.client import (
+    AccessDenied,
     AsyncStyleTransferClient,
     RequestRejected,
     RequestTimeout,
+    ServerBusy,
     ServerFailed,
     ServerUnavailable,
 )
@@ -135,6 +137,7 @@ class TestRefused:
             (FILES, {"alpha": "much"}, "alpha is 'much'; expected a number."),
             (FILES, {"size": "4.5"}, "size is '4.5'; expected a whole number."),
             (FILES, {"segment": "perhaps"}, "segment is 'perhaps'; expected true or false."),
+            (FILES, {"match": "closest"}, "match is 'closest'; expected published or nearest."),
             (FILES, {"pairs": "sky to sky"}, "pairs cannot be read"),
             (FILES, {"pairs": "[1, 2]"}, "pairs cannot be read"),
             (FILES, {"pairs": '[["a", 1]]'}, "expected pairs of labels"),
@@ -158,6 +161,8 @@ class TestRefused:
         [
             (RequestRejected("alpha is 2; expected less."), 400, "alpha is 2"),
             (ServerUnavailable("Nobody at 10.0.0.1."), 503, "is not ready"),
+            (ServerBusy("16 wait at 10.0.0.1."), 503, "As many requests wait"),
+            (AccessDenied("10.0.0.1 wants an API key."), 502, "denies access"),
             (RequestTimeout("Too slow."), 504, "not ready in time"),
             (ServerFailed("It broke.", request_id="abc"), 502, "It broke (request abc)."),
         ],
