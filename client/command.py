@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
-from photoreal.client.address import DEFAULT_HOST, DEFAULT_PORTS, PROTOCOLS, Protocol
-from photoreal.client.call import DEFAULT_TIMEOUT
-from photoreal.client.client import StyleTransferClient
-from photoreal.client.credential_options import credential_options
-from photoreal.client.embedded import own_server
-from photoreal.client.errors import AccessDenied, RequestTimeout, ServerFailed, ServerUnavailable
+from photoreal.client.failures import Failed, failure
 from photoreal.client.folder_command import FolderCall, folder_options, run_folder
 from photoreal.client.inputs import encode_image
 from photoreal.client.result import StylizeResult
-from photoreal.client.retry import DEFAULT_RETRIES
+from photoreal.client.server_options import ServerOptions, server_options
 from photoreal.client.style_options import NumbersCommand, read_styles, style_options
-from photoreal.client.terminal import (
-    Say,
-    check_output,
-    make_folder,
-    progress,
-    summary,
-    write_labels,
-)
-from photoreal.contract import (
-    API_KEY_VARIABLE,
-    DEFAULT_ALPHA,
-    DEFAULT_SIZE,
-    DEFAULT_TRANSFER_AT,
-    MATCH_RULES,
-)
-from photoreal.errors import InvalidRequest, PhotorealError
+from photoreal.client.terminal import check_output, make_folder, progress, summary, write_labels
+from photoreal.contract import DEFAULT_ALPHA, DEFAULT_SIZE, DEFAULT_TRANSFER_AT, MATCH_RULES
+from photoreal.errors import PhotorealError
 
 _PATH = click.Path(path_type=Path)
-_URLS = {protocol: f"{DEFAULT_HOST}:{port}" for protocol, port in DEFAULT_PORTS.items()}
 _EPILOG = """\b
 Examples:
   photoreal stylize street.jpg sunset.jpg -o out.png
@@ -69,18 +48,6 @@ folder failed; 2 the call has to be changed.
     metavar="OUT",
     help="Where to write the picture; the suffix says the format (.png, .jpg, .webp, .tif)."
     " With --content-dir the folder of the pictures.",
-)
-@click.option(
-    "--url",
-    metavar="HOST:PORT",
-    help=f"Where the server is.  [default: {_URLS['http']}, {_URLS['grpc']} for grpc]",
-)
-@click.option(
-    "--protocol",
-    type=click.Choice(PROTOCOLS),
-    default="http",
-    show_default=True,
-    help="How to talk to the server.",
 )
 @click.option(
     "--alpha",
@@ -142,35 +109,8 @@ folder failed; 2 the call has to be changed.
     metavar="FOLDER",
     help="Write the regions there too, as label maps (usable as masks) and in colors.",
 )
-@click.option(
-    "--timeout",
-    type=float,
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the picture.",
-)
-@click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    default=DEFAULT_RETRIES,
-    show_default=True,
-    metavar="TIMES",
-    help="How often to try again while the server is not available.",
-)
-@click.option(
-    "--embedded",
-    is_flag=True,
-    help="If no server is ready at the address, start one for this call.",
-)
-@click.option(
-    "--repository",
-    type=_PATH,
-    metavar="FOLDER",
-    help="Model repository of the embedded server.",
-)
+@server_options(waits_for="the picture")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-@credential_options
 @click.pass_context
 def stylize(
     context: click.Context,
@@ -187,16 +127,10 @@ def stylize(
     content_mask: Path | None,
     style_masks: tuple[Path, ...],
     save_labels: Path | None,
-    embedded: bool,
-    repository: Path | None,
+    server: ServerOptions,
     quiet: bool,
     no_segment: bool,
     full_resolution: bool,
-    url: str | None,
-    protocol: Protocol,
-    timeout: float,
-    retries: int,
-    credentials: dict[str, Any],
     **options: Any,
 ) -> None:
     """Give the photo CONTENT the colors, light and mood of the photo STYLE.
@@ -215,27 +149,13 @@ def stylize(
         saves_labels=save_labels is not None,
         weighted=options["weights"] is not None,
     )
-    if repository is not None and not embedded:
-        raise click.UsageError("--repository needs --embedded.")
-
-    # Tests hand over a function that opens a client without a network.
-    open_client: Callable[..., StyleTransferClient] = context.obj or StyleTransferClient
-
-    def connect(address: str | None) -> StyleTransferClient:
-        shown = credentials if address == url else {}  # an embedded server asks for none
-        return open_client(address, protocol=protocol, timeout=timeout, retries=retries, **shown)
-
-    def explain(error: PhotorealError) -> str:
-        return _failure(error, embedded).message
-
-    server = partial(_client, connect, url, protocol, embedded, repository)
     if no_segment:
         options["segment"] = False
     if full_resolution:
         options["full_resolution"] = True
     try:
         if folder.is_wanted:
-            context.exit(run_folder(folder, options, server, explain, quiet=quiet))
+            context.exit(run_folder(folder, options, server, quiet=quiet))
         # Whatever can be found out at once is, before a server is started or waited for.
         check_output(output)
         if save_labels is not None:
@@ -247,33 +167,14 @@ def stylize(
                 options[name] = encode_image(path, name.replace("_", " "))
         with ExitStack() as stack:
             say = stack.enter_context(progress(quiet))
-            client = stack.enter_context(server(say))
+            client = stack.enter_context(server.client(say))
             say("Stylizing")
             result = client.stylize(**options)
         _write(result, output, save_labels, options["content"])
     except PhotorealError as error:
-        raise _failure(error, embedded) from None
+        raise failure(error, embedded=server.embedded) from None
     if not quiet:
         click.echo(summary(result, output, save_labels))
-
-
-@contextmanager
-def _client(
-    connect: Callable[[str | None], StyleTransferClient],
-    url: str | None,
-    protocol: Protocol,
-    embedded: bool,
-    repository: Path | None,
-    say: Say,
-) -> Iterator[StyleTransferClient]:
-    """Open a client of the server at ``url``, or of an embedded one if none is ready there."""
-    with ExitStack() as stack:
-        client = stack.enter_context(connect(url))
-        if embedded and not client.ready():
-            say("Starting a server")
-            own_url = stack.enter_context(own_server(repository, protocol))
-            client = stack.enter_context(connect(own_url))
-        yield client
 
 
 def _write(result: StylizeResult, output: Path, labels_folder: Path | None, content: bytes) -> None:
@@ -282,26 +183,4 @@ def _write(result: StylizeResult, output: Path, labels_folder: Path | None, cont
         if labels_folder is not None:
             write_labels(result, labels_folder)
     except OSError as error:
-        raise _Failed(f"{str(output)!r} cannot be written: {error.strerror or error}.") from None
-
-
-def _failure(error: PhotorealError, embedded: bool) -> click.ClickException:
-    """Find the sentence to print and the exit code for an error."""
-    sentence = str(error)
-    if isinstance(error, ServerUnavailable) and not embedded:
-        sentence += " Start one with `photoreal serve`, or add --embedded."
-    elif isinstance(error, AccessDenied):
-        sentence += f" The environment variable {API_KEY_VARIABLE} holds it."
-    elif isinstance(error, RequestTimeout):
-        sentence += " --timeout allows more."
-    elif isinstance(error, ServerFailed) and (error.request_id or "") not in sentence:
-        sentence = f"{sentence.rstrip('.')}. The server's log has more: request {error.request_id}."
-    return _CallerError(sentence) if isinstance(error, InvalidRequest) else _Failed(sentence)
-
-
-class _Failed(click.ClickException):
-    exit_code = 1
-
-
-class _CallerError(click.ClickException):
-    exit_code = 2
+        raise Failed(f"{str(output)!r} cannot be written: {error.strerror or error}.") from None

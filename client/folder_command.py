@@ -12,13 +12,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from photoreal.client.client import StyleTransferClient
 from photoreal.client.errors import InvalidInput
+from photoreal.client.failures import failure
 from photoreal.client.folder import Job, Plan, plan_folder
 from photoreal.client.folder_run import IN_FLIGHT, FolderRun, Outcome, recipe
 from photoreal.client.manifest import Manifest
-from photoreal.client.terminal import Say, make_folder
-from photoreal.errors import PhotorealError
+from photoreal.client.server_options import ServerOptions
+from photoreal.client.terminal import make_folder
 
 FORMATS = ("png", "jpg", "webp")
 _ESTIMATE_S = 600.0  # a photo may take a minute, and the time left needs several of them
@@ -139,8 +139,7 @@ class FolderCall:
 def run_folder(
     call: FolderCall,
     options: Mapping[str, Any],
-    connect: Callable[[Say], AbstractContextManager[StyleTransferClient]],
-    explain: Callable[[PhotorealError], str],
+    server: ServerOptions,
     *,
     quiet: bool,
 ) -> int:
@@ -149,8 +148,7 @@ def run_folder(
     Args:
         call: the folder's options.
         options: arguments of ``stylize`` but the photos.
-        connect: opens the client, once it is clear that there is something to do.
-        explain: the sentence for an error.
+        server: where the server is; it is asked once it is clear that there is something to do.
         quiet: whether only failures are told.
 
     Raises:
@@ -165,7 +163,7 @@ def run_folder(
     jobs = [job for job in plan.jobs if call.overwrite or not _finished(job, options, manifest)]
     outcome, interrupted = Outcome(), False
     if jobs:
-        with connect(lambda words: None) as client, _progress(quiet) as bar:
+        with server.client(lambda words: None) as client, _progress(quiet) as bar:
             task = bar.add_task("", total=len(jobs))
             run = FolderRun(
                 client,
@@ -182,10 +180,10 @@ def run_folder(
                 bar.update(task, description="Finishing what was begun; Ctrl-C again drops it")
                 outcome = run.finish_early()
     left = len(jobs) - outcome.done - len(outcome.failed)
-    for name, failure in sorted(outcome.failed.items()):
-        click.echo(f"Failed: {name}: {explain(failure)}", err=True)
+    for name, reason in sorted(outcome.failed.items()):
+        click.echo(f"Failed: {name}: {failure(reason, embedded=server.embedded)}", err=True)
     if outcome.stopped is not None:
-        click.echo(f"Error: {explain(outcome.stopped)}", err=True)
+        failure(outcome.stopped, embedded=server.embedded).show()
     if not quiet:
         click.echo(_summary(call, plan, outcome, len(plan.jobs) - len(jobs), left))
     if interrupted:

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import Any
 
 import click
 
-from photoreal.client.address import PROTOCOLS, Protocol, parse_address
+from photoreal.client.address import parse_address
 from photoreal.client.canary import send_canary
-from photoreal.client.client import StyleTransferClient
-from photoreal.client.credential_options import credential_options
 from photoreal.client.errors import ServerUnavailable
+from photoreal.client.server_options import ServerOptions, server_options
 
 DEFAULT_SUPERVISOR = "localhost:8003"
 
 
 @click.command()
-@click.option("--url", metavar="HOST:PORT", help="Address of the server.")
-@click.option("--protocol", type=click.Choice(PROTOCOLS), default="http", show_default=True)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the answer; on a busy server it queues like any other.",
+@server_options(
+    waits_for="the answer; on a busy server it queues like any other",
+    timeout=30.0,
+    retries=0,
+    embedding="never",
 )
 @click.option(
     "--quick",
@@ -41,25 +35,15 @@ DEFAULT_SUPERVISOR = "localhost:8003"
     show_default=True,
     help="Where --quick asks: the --health-port of `photoreal serve`.",
 )
-@credential_options
-def health(
-    url: str | None,
-    protocol: Protocol,
-    timeout: float,
-    quick: bool,
-    supervisor: str,
-    credentials: dict[str, Any],
-) -> None:
+def health(server: ServerOptions, quick: bool, supervisor: str) -> None:
     """Tell whether a server answers real requests, by one line and the exit code.
 
     A tiny photo goes through every stage. Exit codes: 0 it works, 1 it does not.
     """
     if quick:
-        click.echo(ask_supervisor(supervisor, timeout))
+        click.echo(ask_supervisor(supervisor, server.timeout))
         return
-    with StyleTransferClient(
-        url, protocol=protocol, timeout=timeout, retries=0, **credentials
-    ) as client:
+    with server.connect() as client:
         seconds = send_canary(client)
     click.echo(f"Ready: a tiny photo came back in {seconds:.2f} s.")
 

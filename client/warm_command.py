@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from photoreal.client.address import PROTOCOLS, Protocol
-from photoreal.client.client import StyleTransferClient
-from photoreal.client.credential_options import credential_options
-from photoreal.client.errors import ServerUnavailable
+from photoreal.client.failures import failure
+from photoreal.client.server_options import ServerOptions, server_options
 from photoreal.client.warm import Preset, warm_styles
 from photoreal.contract import DEFAULT_SIZE
+from photoreal.errors import PhotorealError
 
 
 @click.command()
@@ -26,16 +24,9 @@ from photoreal.contract import DEFAULT_SIZE
     metavar="PIXELS",
     help=f"Shorter side of the pictures to come.  [server's default: {DEFAULT_SIZE}]",
 )
-@click.option("--url", metavar="HOST:PORT", help="Address of the server.")
-@click.option("--protocol", type=click.Choice(PROTOCOLS), default="http", show_default=True)
-@credential_options
+@server_options(waits_for="one style", embedding="never")
 def warm(
-    styles: tuple[Path, ...],
-    mask: Path | None,
-    size: int | None,
-    url: str | None,
-    protocol: Protocol,
-    credentials: dict[str, Any],
+    styles: tuple[Path, ...], mask: Path | None, size: int | None, server: ServerOptions
 ) -> None:
     """Let a running server measure the photos STYLE ahead of their first use.
 
@@ -46,7 +37,7 @@ def warm(
         raise click.UsageError("--mask goes with one STYLE.")
     presets = [Preset(style, mask) for style in styles]
     try:
-        with StyleTransferClient(url, protocol=protocol, **credentials) as client:
+        with server.connect() as client:
             warm_styles(client, presets, click.echo, size=size)
-    except ServerUnavailable as error:
-        raise click.ClickException(f"{error} Start one with `photoreal serve`.") from None
+    except PhotorealError as error:
+        raise failure(error) from None

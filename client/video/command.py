@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from photoreal.client.address import DEFAULT_HOST, DEFAULT_PORTS, PROTOCOLS, Protocol
-from photoreal.client.call import DEFAULT_TIMEOUT
-from photoreal.client.client import StyleTransferClient
-from photoreal.client.command import _client as open_server
-from photoreal.client.command import _failure as failure
-from photoreal.client.errors import ClientError
+from photoreal.client.failures import Failed, failure
+from photoreal.client.server_options import ServerOptions, server_options
 from photoreal.client.style_options import NumbersCommand, read_styles, style_options
 from photoreal.client.terminal import check_folder, progress
 from photoreal.client.video.run import (
@@ -36,7 +32,6 @@ from photoreal.contract import (
 from photoreal.errors import PhotorealError
 
 _PATH = click.Path(path_type=Path)
-_URLS = {protocol: f"{DEFAULT_HOST}:{port}" for protocol, port in DEFAULT_PORTS.items()}
 
 
 @click.command(cls=NumbersCommand)
@@ -50,10 +45,6 @@ _URLS = {protocol: f"{DEFAULT_HOST}:{port}" for protocol, port in DEFAULT_PORTS.
     metavar="OUT",
     help="The file to write: .mp4, .mov or .mkv, with H.264.",
 )
-@click.option(
-    "--url", metavar="HOST:PORT", help=f"Where the server is.  [default: {_URLS['http']}]"
-)
-@click.option("--protocol", type=click.Choice(PROTOCOLS), default="http", show_default=True)
 @click.option(
     "--size",
     type=int,
@@ -96,31 +87,15 @@ _URLS = {protocol: f"{DEFAULT_HOST}:{port}" for protocol, port in DEFAULT_PORTS.
     metavar="PLACES",
     help=f"Where the features are transformed.  [server's default: {DEFAULT_TRANSFER_AT}]",
 )
-@click.option(
-    "--timeout",
-    type=float,
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for a frame.",
-)
-@click.option("--embedded", is_flag=True, help="If no server is ready, start one for this call.")
-@click.option("--repository", type=_PATH, metavar="FOLDER", help="Repository of the embedded one.")
+@server_options(waits_for="a frame")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-@click.pass_context
 def video(
-    context: click.Context,
-    /,
     video: Path,
     style: Path | None,
     styles: tuple[Path, ...],
     output: Path,
-    url: str | None,
-    protocol: Protocol,
+    server: ServerOptions,
     no_segment: bool,
-    timeout: float,
-    embedded: bool,
-    repository: Path | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -129,13 +104,6 @@ def video(
     Frame by frame, with regions and statistics steadied from one to the next; a cut begins
     anew. Sound and timing stay. When a run stops early, what was finished is kept beside OUT.
     """
-    if repository is not None and not embedded:
-        raise click.UsageError("--repository needs --embedded.")
-    make: Callable[..., StyleTransferClient] = context.obj or StyleTransferClient
-
-    def connect(address: str | None) -> StyleTransferClient:
-        return make(address, protocol=protocol, timeout=timeout)
-
     if no_segment:
         options["segment"] = False
     try:
@@ -144,8 +112,7 @@ def video(
         looks = read_styles(style, styles)
         with ExitStack() as stack:
             with progress(quiet) as say:
-                server = open_server(connect, url, protocol, embedded, repository, say)
-                client = stack.enter_context(server)
+                client = stack.enter_context(server.client(say))
             shown = stack.enter_context(_frames(quiet))
             report = stylize_video(client, video, looks, output, progress=shown, **options)
     except KeyboardInterrupt as stop:
@@ -154,12 +121,9 @@ def video(
             click.echo(kept_sentence(kept), err=True)
         raise
     except PhotorealError as error:
-        raise failure(error, embedded) from None
+        raise failure(error, embedded=server.embedded) from None
     except OSError as error:
-        reason = error.strerror or error
-        raise failure(
-            ClientError(f"{str(output)!r} cannot be written: {reason}."), embedded
-        ) from None
+        raise Failed(f"{str(output)!r} cannot be written: {error.strerror or error}.") from None
     for warning in report.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if not quiet:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import os
 import queue
+import subprocess
 import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import av
+import httpx2
 import numpy as np
 import psutil
 import pytest
 import tritonclient.grpc
+from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from photoreal.cli import main
@@ -25,7 +31,7 @@ from photoreal.serve.environment import free_ports
 from photoreal.serve.launcher import Server, ServeSettings
 from photoreal.serve.security import GrpcTls, Security
 
-from .running import ADMIN_KEY, API_KEY, SIZE, Certificates, Secured, Way
+from .running import ADMIN_KEY, API_KEY, PROGRAM, SIZE, Certificates, Secured, Way
 
 pytestmark = pytest.mark.server
 
@@ -157,24 +163,76 @@ def test_no_process_of_the_server_has_the_keys_in_its_environment(server: Secure
         assert not {"PHOTOREAL_API_KEY", "PHOTOREAL_ADMIN_KEY"} & set(process.environ())
 
 
+def _entry(server: Secured) -> list[str]:
+    """The options by which a command is let in over gRPC, but for the key."""
+    files = server.certificates
+    return [
+        *("--url", server.grpc, "--protocol", "grpc", "--ca-cert", str(files.authority)),
+        *("--client-cert", str(files.client), "--client-key", str(files.client_key)),
+    ]
+
+
+def _film(path: Path, picture: bytes) -> Path:
+    """A film of two frames that are the picture."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libx264", rate=10)
+        stream.height, stream.width = pixels.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for _ in range(2):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        film.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(("command", "suffix"), [("stylize", ".png"), ("video", ".mp4")])
 def test_the_command_line_takes_the_key_from_the_environment(
+    command: str,
+    suffix: str,
     server: Secured,
     picture: bytes,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    photo, out = tmp_path / "photo.png", tmp_path / "out.png"
+    photo, out = tmp_path / "photo.png", tmp_path / f"out{suffix}"
     photo.write_bytes(picture)
-    files = server.certificates
-    arguments = [
-        *("stylize", str(photo), str(photo), "-o", str(out), "--size", str(SIZE)),
-        *("--url", server.grpc, "--protocol", "grpc", "--ca-cert", str(files.authority)),
-        *("--client-cert", str(files.client), "--client-key", str(files.client_key)),
-    ]
+    content = photo if command == "stylize" else _film(tmp_path / "film.mp4", picture)
+    arguments = [command, str(content), str(photo), "-o", str(out), "--size", str(SIZE)]
+    arguments += _entry(server)
     monkeypatch.delenv("PHOTOREAL_API_KEY", raising=False)
     assert main(arguments) == 2
     assert "The environment variable PHOTOREAL_API_KEY holds it." in capsys.readouterr().err
+    assert not out.exists()
     monkeypatch.setenv("PHOTOREAL_API_KEY", API_KEY)
     assert main(arguments) == 0
-    assert out.read_bytes().startswith(b"\x89PNG")
+    assert out.stat().st_size > 0
+
+
+@pytest.mark.parametrize(("key", "status"), [(API_KEY, 200), ("", 502)], ids=["key", "no key"])
+def test_the_gateway_takes_the_key_from_the_environment(
+    key: str, status: int, server: Secured, picture: bytes, tmp_path: Path
+) -> None:
+    (port,) = free_ports("127.0.0.1", 1)
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [PROGRAM, "web", "--port", str(port), *_entry(server)],
+            env={**os.environ, "PHOTOREAL_API_KEY": key},
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"Ready.\n"
+            answer = httpx2.post(
+                f"http://127.0.0.1:{port}/upload_images/",
+                files={"content_image": picture, "style_image": picture},
+                data={"size": str(SIZE)},
+                timeout=60,
+            )
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+    assert answer.status_code == status
+    assert answer.content.startswith(b"\x89PNG") == (status == 200)
+    assert API_KEY not in (tmp_path / "log").read_text()

@@ -124,7 +124,7 @@ class TestCommand:
     @pytest.fixture
     def command(self, tmp_path, photo_file):
         def invoke(*options, transport=None, source=None):
-            def connect(url, *, protocol, timeout):
+            def connect(url, *, protocol, timeout, retries):
                 return StyleTransferClient(transport=transport or Mirror(), timeout=timeout)
 
             source = source or film(tmp_path / "in.mp4", 4, sound="aac")

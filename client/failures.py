@@ -1,0 +1,48 @@
+"""What a command says, and with which exit code, when its call has failed."""
+
+from __future__ import annotations
+
+import click
+
+from photoreal.client.errors import (
+    AccessDenied,
+    RequestTimeout,
+    ServerBusy,
+    ServerFailed,
+    ServerUnavailable,
+)
+from photoreal.contract import API_KEY_VARIABLE
+from photoreal.errors import InvalidRequest, PhotorealError
+
+
+class Failed(click.ClickException):
+    """The server, the network or the disk failed; the same call may succeed later."""
+
+    exit_code = 1
+
+
+class CallRefused(click.ClickException):
+    """The call has to be changed."""
+
+    exit_code = 2
+
+
+def failure(error: PhotorealError, *, embedded: bool | None = None) -> click.ClickException:
+    """Find the sentence to print and the exit code for an error.
+
+    Args:
+        error: what the call has ended in.
+        embedded: whether --embedded was given; None for a command without that option.
+    """
+    sentence = str(error)
+    if isinstance(error, ServerUnavailable):
+        if not embedded and not isinstance(error, ServerBusy):
+            sentence += " Start one with `photoreal serve`"
+            sentence += ", or add --embedded." if embedded is False else "."
+    elif isinstance(error, AccessDenied):
+        sentence += f" The environment variable {API_KEY_VARIABLE} holds it."
+    elif isinstance(error, RequestTimeout):
+        sentence += " --timeout allows more."
+    elif isinstance(error, ServerFailed) and (error.request_id or "") not in sentence:
+        sentence = f"{sentence.rstrip('.')}. The server's log has more: request {error.request_id}."
+    return CallRefused(sentence) if isinstance(error, InvalidRequest) else Failed(sentence)
