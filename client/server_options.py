@@ -27,8 +27,7 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _URLS = {protocol: f"{DEFAULT_HOST}:{port}" for protocol, port in DEFAULT_PORTS.items()}
 _EMBEDDED_HELP: dict[Embedding, str] = {
     "on request": "If no server is ready at the address, start one for this call.",
-    "without url": "Start a server if none is ready at --url either; without --url one is started"
-    " anyway.",
+    "without url": "Start a server if none is ready at --url; without --url that is so anyway.",
 }
 
 
