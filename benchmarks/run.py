@@ -44,8 +44,8 @@ from photoreal import kernels
 from photoreal.cli import FAILED, run_command
 from photoreal.errors import PhotorealError
 from photoreal.serve.cores import available_cores
-from photoreal.serve.launcher import DEFAULT_REPOSITORY
 from photoreal.serve.repository import models_to_load
+from photoreal.serve.settings import DEFAULT_REPOSITORY
 
 OUTPUT = Path(__file__).parent / "results" / "latest"
 CHART = "stages.svg"

@@ -29,7 +29,7 @@ from photoreal.errors import PhotorealError, ServeError
 from photoreal.preprocess import Limits
 from photoreal.regions import LabelMap
 from photoreal.serve.environment import check_environment, free_ports, server_environment
-from photoreal.serve.launcher import Server, ServeSettings
+from photoreal.serve.launcher import Server
 from photoreal.serve.request import (
     FloatImage,
     Models,
@@ -39,6 +39,7 @@ from photoreal.serve.request import (
     Transfer,
     Transferred,
 )
+from photoreal.serve.settings import ServeSettings
 from photoreal.serve.stylize import stylize
 from photoreal.transfer import Engine, LabelledImage, transfer
 from photoreal.vgg import Decoder, Encoder

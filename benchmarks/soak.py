@@ -22,7 +22,8 @@ from tables import Column, Part
 
 from photoreal.cli import FAILED, run_command
 from photoreal.errors import PhotorealError
-from photoreal.serve.launcher import DEFAULT_REPOSITORY, Server
+from photoreal.serve.launcher import Server
+from photoreal.serve.settings import DEFAULT_REPOSITORY
 
 OUTPUT = Path(__file__).parent / "results" / "latest"
 STYLE_CACHE = 8 << 20

@@ -26,7 +26,6 @@ from photoreal.cli import run_command
 from photoreal.preprocess import decode_photo
 from photoreal.regions import LabelMap
 from photoreal.serve.known_regions import KnownRegions
-from photoreal.serve.launcher import DEFAULT_REPOSITORY
 from photoreal.serve.request import (
     FloatImage,
     Models,
@@ -35,6 +34,7 @@ from photoreal.serve.request import (
     Transferred,
 )
 from photoreal.serve.sequences import SequenceStore, SteadyRegions
+from photoreal.serve.settings import DEFAULT_REPOSITORY
 from photoreal.serve.style_cache import StyleCache
 from photoreal.serve.style_strip import wct2_inputs
 from photoreal.serve.stylize import stylize

@@ -17,7 +17,7 @@ from panels import side_by_side
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.client.labels import color_regions
 from photoreal.errors import PhotorealError
-from photoreal.serve.launcher import embedded_server
+from photoreal.serve.embedded import embedded_server
 
 EXAMPLES = Path(__file__).parent
 OUTPUT = EXAMPLES.parent / "docs" / "gallery"

@@ -23,17 +23,17 @@ from photoreal.contract import (
 from photoreal.serve.insight import Insight
 from photoreal.serve.insight_options import insight_options, log_to, narrators
 from photoreal.serve.installation import TRITON_VARIABLE
-from photoreal.serve.launcher import READY_TIMEOUT_S
 from photoreal.serve.limit_options import limit_options
 from photoreal.serve.security import Security
 from photoreal.serve.security_options import security_options
+from photoreal.serve.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S, ServeSettings
 
 
 @click.command()
 @click.option(
     "--repository",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("model_repository"),
+    default=DEFAULT_REPOSITORY,
     show_default=True,
     help="Model repository, as `photoreal export` fills it.",
 )
@@ -182,7 +182,7 @@ def serve(
     from photoreal.client.warm import find_presets, warm_styles
     from photoreal.serve.environment import check_ports
     from photoreal.serve.health import HealthServer, Status
-    from photoreal.serve.launcher import Server, ServeSettings
+    from photoreal.serve.launcher import Server
     from photoreal.serve.restarts import RestartLimits
     from photoreal.serve.supervisor import Supervisor, SupervisorSettings
     from photoreal.serve.vital_signs import WatchSettings
