@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from photoreal.client.address import PROTOCOLS, Protocol, parse_address
+from photoreal.client.address import DEFAULT_HOST, PROTOCOLS, Protocol, parse_address
 from photoreal.client.canary import send_canary
 from photoreal.client.client import StyleTransferClient
 from photoreal.client.credential_options import credential_options
 from photoreal.client.errors import ServerUnavailable
+from photoreal.contract import HEALTH_PORT
 
-DEFAULT_SUPERVISOR = "localhost:8003"
+DEFAULT_SUPERVISOR = f"{DEFAULT_HOST}:{HEALTH_PORT}"
 
 
 @click.command()

@@ -16,6 +16,10 @@ from photoreal.contract import (
     DEVICE_VARIABLE,
     DEVICES,
     ENGINES,
+    GRPC_PORT,
+    HEALTH_PORT,
+    HTTP_PORT,
+    METRICS_PORT,
     PRECISION_VARIABLE,
     PRECISIONS,
     STYLE_CACHE_VARIABLE,
@@ -58,12 +62,12 @@ from photoreal.serve.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S, ServeS
     " the cpu.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
-@click.option("--http-port", default=8000, show_default=True, type=int)
-@click.option("--grpc-port", default=8001, show_default=True, type=int)
-@click.option("--metrics-port", default=8002, show_default=True, type=int)
+@click.option("--http-port", default=HTTP_PORT, show_default=True, type=int)
+@click.option("--grpc-port", default=GRPC_PORT, show_default=True, type=int)
+@click.option("--metrics-port", default=METRICS_PORT, show_default=True, type=int)
 @click.option(
     "--health-port",
-    default=8003,
+    default=HEALTH_PORT,
     show_default=True,
     type=int,
     help="Where /live, /ready and the supervisor's /metrics are; 0 turns it off.",

@@ -33,9 +33,9 @@ class ServeSettings:
     repository: Path = DEFAULT_REPOSITORY
     engine: str | None = None
     host: str = "127.0.0.1"
-    http_port: int = 8000
-    grpc_port: int = 8001
-    metrics_port: int = 8002
+    http_port: int = contract.HTTP_PORT
+    grpc_port: int = contract.GRPC_PORT
+    metrics_port: int = contract.METRICS_PORT
     verbose: bool = False
     style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
     exit_timeout_s: int = contract.DEFAULT_EXIT_TIMEOUT_S
