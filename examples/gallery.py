@@ -79,12 +79,6 @@ def main() -> int:
     OUTPUT.mkdir(exist_ok=True)
     try:
         with embedded_server() as server, StyleTransferClient(server.http_url) as client:
-
-            def stylize(
-                content: Path, style: Path | list[Path], **options: object
-            ) -> StylizeResult:
-                return client.stylize(content, style, size=SIZE, **options)  # type: ignore[arg-type]
-
             for make in PICTURES:
                 if only and make.__name__ not in only:
                     continue
