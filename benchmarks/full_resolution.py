@@ -12,7 +12,6 @@ import io
 import json
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 import click
 import numpy as np
+from entry import HELP, make_main, output_option
 from PIL import Image
 from quality_metrics import psnr, structure_kept
 from quality_pairs import PhotoPair, read_pairs
@@ -28,7 +28,6 @@ from serving import in_process
 from tables import table
 from upsampling import WAYS
 
-from photoreal.cli import FAILED, run_command
 from photoreal.contract import DEFAULT_SIZE
 from photoreal.local_linear import FloatArray
 from photoreal.preprocess import Limits
@@ -146,16 +145,9 @@ def as_markdown(title: str, pairs: dict[str, dict[str, Any]]) -> list[str]:
     return [f"## {title}", "", what, "", *table(heads, lines), ""]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    metavar="OUT",
-    help="Folder for full_resolution.json and full_resolution.md.",
-)
+@output_option("full_resolution.json and full_resolution.md", required=True)
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
@@ -208,13 +200,7 @@ def _kept(keep: Path | None, name: str, stylizer: Stylizer, pair: PhotoPair) -> 
     return found
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 a failure, 2 a call to change."""
-    try:
-        return run_command(full_resolution, "full_resolution.py", argv)
-    except OSError as error:
-        click.echo(f"Error: a file cannot be written or read ({error.strerror}).", err=True)
-        return FAILED
+main = make_main(full_resolution, __file__)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,20 @@ on the same device and against the floor, and writes ``gpu.json`` and ``gpu.md``
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
+from entry import HELP, make_main
 from gpu_checks import check
 from gpu_timing import PLAIN, Clock, Timing, matrix_rates
 from machine import machine
 from tables import Cell, Column, Part
 
-from photoreal.cli import FAILED
 from photoreal.contract import DEVICES
+from photoreal.errors import PhotorealError
 from photoreal.weights.networks import load_wct2
 
 OUTPUT = Path(__file__).parent / "results" / "gpu"
@@ -41,7 +43,7 @@ _COLUMNS = {
 }
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.option("--device", type=click.Choice(DEVICES), default="cuda", show_default=True)
 @click.option("--sizes", default=SIZES, show_default=True, help="Sides in pixels, with commas.")
 @click.option("--repeats", type=click.IntRange(min=1), default=10, show_default=True)
@@ -52,7 +54,7 @@ _COLUMNS = {
     default=OUTPUT,
     help="Where to write, without .json and .md.",
 )
-def main(device: str, sizes: str, repeats: int, output: Path) -> None:
+def gpu(device: str, sizes: str, repeats: int, output: Path) -> None:
     """Check and time the transfer on a device. Exit code 1: no such device, or a check failed."""
     try:
         sides = [int(one) for one in sizes.split(",")]
@@ -61,12 +63,10 @@ def main(device: str, sizes: str, repeats: int, output: Path) -> None:
     if min(sides) < 16 or any(side % 8 for side in sides):
         raise click.BadParameter("expected multiples of 8 from 16 up", param_hint="sizes")
     if device == "cuda" and not torch.cuda.is_available():
-        click.echo(
+        raise PhotorealError(
             "There is no CUDA device that PyTorch can use here; run this where there is one, or"
-            " try the command itself with: --device cpu --sizes 64",
-            err=True,
+            " try the command itself with: --device cpu --sizes 64"
         )
-        raise SystemExit(FAILED)
     clock = Clock(torch.device(device), repeats)
     networks = load_wct2()
     parts = [check(networks, clock.device, min(max(sides), 512))]
@@ -78,8 +78,7 @@ def main(device: str, sizes: str, repeats: int, output: Path) -> None:
         _write(output, clock.device, [*parts, _times(rows, rates)])  # a run may be cut short
     click.echo("\n".join(output.with_suffix(".md").read_text().splitlines()))
     if any(row["passed"] == "NO" for row in parts[0].rows):
-        click.echo("A check failed; the times mean nothing.", err=True)
-        raise SystemExit(FAILED)
+        raise PhotorealError("A check failed; the times mean nothing.")
 
 
 def _times(rows: list[dict[str, Cell]], rates: dict[str, float]) -> Part:
@@ -120,5 +119,8 @@ def _name(device: torch.device) -> str:
     return f"{torch.cuda.get_device_name(device)}, {memory:.0f} GiB, CUDA {torch.version.cuda}"
 
 
+main = make_main(gpu, __file__)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,6 +16,7 @@ from typing import Any
 import click
 import numpy as np
 from contact_sheet import Cell, Row, contact_sheet
+from entry import HELP, make_main, output_option
 from PIL import Image
 from quality_pairs import InvalidPair, PhotoPair, read_pairs
 from quality_report import SOURCES, Measures, Outcome, Source, Variant, as_json, as_markdown
@@ -24,7 +25,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from photoreal import options
-from photoreal.cli import FAILED, run_command
 from photoreal.contract import DEFAULT_SIZE, DEFAULT_TRANSFER_AT
 from photoreal.errors import InvalidOption
 from photoreal.preprocess import Limits, check_size
@@ -97,16 +97,9 @@ def _picture(values: FloatImage) -> Image.Image:
     return Image.fromarray(np.rint(values.transpose(1, 2, 0) * 255).astype(np.uint8))
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    metavar="OUT",
-    help="Folder for quality.json, quality.md and sheet.png.",
-)
+@output_option("quality.json, quality.md and sheet.png", required=True)
 @click.option(
     "--regions",
     "sources",
@@ -219,13 +212,7 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 a failure, 2 a call to change."""
-    try:
-        return run_command(quality, "quality.py", argv)
-    except OSError as error:
-        click.echo(f"Error: the report cannot be written ({error.strerror}).", err=True)
-        return FAILED
+main = make_main(quality, __file__)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import click
 import torch
 from chart import bar_chart
 from comparison import compare
+from entry import HELP, Teller, make_main, output_option, repository_option
 from latency import measure_latency
 from machine import machine
 from memory import MEGAPIXELS, measure_memory
@@ -41,13 +42,11 @@ from stages import measure_stages
 from tables import Part, Spread
 
 from photoreal import kernels
-from photoreal.cli import FAILED, run_command
+from photoreal.cli import FAILED
 from photoreal.errors import PhotorealError
 from photoreal.serve.cores import available_cores
-from photoreal.serve.launcher import DEFAULT_REPOSITORY
 from photoreal.serve.repository import models_to_load
 
-OUTPUT = Path(__file__).parent / "results" / "latest"
 CHART = "stages.svg"
 
 _CACHE = Path(sys.prefix) / "perf_analyzer"
@@ -200,52 +199,23 @@ def _with_chart(stages: Part, folder: Path) -> Part:
     return Part(stages.title, stages.columns, stages.rows, stages.notes, CHART)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=OUTPUT,
-    metavar="FOLDER",
-    help="Folder for bench.json, bench.md and the chart.  [default: benchmarks/results/latest]",
-)
+@click.command(context_settings=HELP)
+@output_option("bench.json, bench.md and the chart")
 @click.option("--quick", is_flag=True, help="Small sizes and few repetitions.")
-@click.option(
-    "--repository",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_REPOSITORY,
-    show_default=True,
-    help="Model repository, as `photoreal export` fills it.",
-)
+@repository_option
 def bench(output: Path, quick: bool, repository: Path) -> None:
     """Measure the server's speed, memory and evenness on this machine.
 
     The machine should do nothing else meanwhile. Exit code 1 says that a part could not be
     measured or that its pictures disagree.
     """
-    tell = _Teller()
+    tell = Teller()
     report = run_all(QUICK if quick else FULL, repository, output, tell)
     click.echo(report.as_markdown())
     tell(f"wrote bench.md, bench.json and {CHART} to {output}")
 
 
-class _Teller:
-    """Says on standard error what is done, and when."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    def __call__(self, words: str) -> None:
-        click.echo(f"{time.monotonic() - self._started:6.0f} s  {words}", err=True)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 a failure, 2 a call to change."""
-    try:
-        return run_command(bench, "run.py", argv)
-    except OSError as error:
-        click.echo(f"Error: a file cannot be written or read ({error.strerror}).", err=True)
-        return FAILED
+main = make_main(bench, __file__)
 
 
 def _restart_tuned() -> None:

@@ -11,10 +11,11 @@ import json
 import tempfile
 import time
 import urllib.request
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import click
 import numpy as np
@@ -24,21 +25,22 @@ from PIL import Image
 
 from photoreal import regions
 from photoreal.client import StyleTransferClient, StylizeResult
-from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, WCT2, WEIGHTS_FILE, Place
+from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, WCT2, WEIGHTS_FILE
 from photoreal.errors import PhotorealError, ServeError
 from photoreal.preprocess import Limits
 from photoreal.regions import LabelMap
 from photoreal.serve.environment import check_environment, free_ports, server_environment
-from photoreal.serve.launcher import Server, ServeSettings
+from photoreal.serve.launcher import Server
 from photoreal.serve.request import (
     FloatImage,
     Models,
-    Shot,
     StyleInput,
     StylizeRequest,
     Transfer,
+    TransferOptions,
     Transferred,
 )
+from photoreal.serve.settings import ServeSettings
 from photoreal.serve.stylize import stylize
 from photoreal.transfer import Engine, LabelledImage, transfer
 from photoreal.vgg import Decoder, Encoder
@@ -101,11 +103,7 @@ def transfer_inputs(files: Files, size: int) -> Inputs:
         content: FloatImage,
         content_labels: LabelMap,
         styles: Sequence[StyleInput],
-        *,
-        alpha: float,
-        places: Collection[Place],
-        blend: int,
-        shot: Shot | None = None,
+        **options: Unpack[TransferOptions],
     ) -> Transferred:
         (style,) = styles
         seen.append(Inputs(content, style.image, content_labels, style.labels, style.pairs))
@@ -128,11 +126,7 @@ def in_process(engine: Engine, seen: list[Inputs] | None = None) -> Transfer:
         content: FloatImage,
         content_labels: LabelMap,
         styles: Sequence[StyleInput],
-        *,
-        alpha: float,
-        places: Collection[Place],
-        blend: int,
-        shot: Shot | None = None,
+        **options: Unpack[TransferOptions],
     ) -> Transferred:
         (style,) = styles
         if seen is not None:
@@ -140,7 +134,13 @@ def in_process(engine: Engine, seen: list[Inputs] | None = None) -> Transfer:
         pictures = ((content, content_labels), style[:2])
         ours, theirs = (LabelledImage(torch.from_numpy(one[None]), two) for one, two in pictures)
         result = transfer(
-            ours, theirs, style.pairs, engine, alpha=alpha, places=places, blend=blend
+            ours,
+            theirs,
+            style.pairs,
+            engine,
+            alpha=options["alpha"],
+            places=options["places"],
+            blend=options["blend"],
         )
         return Transferred(result[0].numpy())
 

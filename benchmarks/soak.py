@@ -15,16 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
+from entry import HELP, Teller, make_main, output_option, repository_option
 from hardening import faults, fuzz, growth, load, options
 from machine import machine
 from serving import running_server, server_version
 from tables import Column, Part
 
-from photoreal.cli import FAILED, run_command
 from photoreal.errors import PhotorealError
-from photoreal.serve.launcher import DEFAULT_REPOSITORY, Server
+from photoreal.serve.launcher import Server
 
-OUTPUT = Path(__file__).parent / "results" / "latest"
 STYLE_CACHE = 8 << 20
 """Bytes that hold one or two styles: full at once, so that it is no growth later."""
 
@@ -145,7 +144,7 @@ def write(report: Soak, seed: int, minutes: float, folder: Path) -> str:
     return text
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0.5),
@@ -154,32 +153,15 @@ def write(report: Soak, seed: int, minutes: float, folder: Path) -> str:
     help="About how long; the faults alone take one.",
 )
 @click.option("--seed", type=int, help="Seed of the inputs; another one every time unless given.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=OUTPUT,
-    metavar="FOLDER",
-    help="Folder for soak.json and soak.md.  [default: benchmarks/results/latest]",
-)
-@click.option(
-    "--repository",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_REPOSITORY,
-    show_default=True,
-    help="Model repository, as `photoreal export` fills it.",
-)
+@output_option("soak.json and soak.md")
+@repository_option
 def command(minutes: float, seed: int | None, output: Path, repository: Path) -> None:
     """Try bad inputs, faults and load on a real server, and tell whether anything was lost.
 
     Exit code 1 says that something was.
     """
-    started = time.monotonic()
     seed = random.SystemRandom().randrange(2**31) if seed is None else seed
-
-    def tell(words: str) -> None:
-        click.echo(f"{time.monotonic() - started:6.0f} s  {words}", err=True)
-
+    tell = Teller()
     tell(f"seed {seed}, about {minutes:g} minutes")
     report = soak(repository, minutes, seed, tell)
     click.echo(write(report, seed, minutes, output))
@@ -187,13 +169,7 @@ def command(minutes: float, seed: int | None, output: Path, repository: Path) ->
         raise PhotorealError(f"{len(report.complaints)} things went wrong; the table tells what.")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 a failure, 2 a call to change."""
-    try:
-        return run_command(command, "soak.py", argv)
-    except OSError as error:
-        click.echo(f"Error: a file cannot be written or read ({error.strerror}).", err=True)
-        return FAILED
+main = make_main(command, __file__)
 
 
 if __name__ == "__main__":

@@ -11,27 +11,30 @@ import io
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import click
 import numpy as np
 from clips import CLIPS, Bytes, Clip, flicker, render
+from entry import HELP, make_main, output_option, repository_option
 from machine import machine
+from pictures import EXAMPLES
 from PIL import Image
 from serving import LIMITS, networks
 from stages import open_segmenter
 from tables import Cell, Column, Part
 
-from photoreal.cli import run_command
 from photoreal.preprocess import decode_photo
 from photoreal.regions import LabelMap
 from photoreal.serve.known_regions import KnownRegions
-from photoreal.serve.launcher import DEFAULT_REPOSITORY
 from photoreal.serve.request import (
     FloatImage,
     Models,
     StyleInput,
     StylizeRequest,
+    TransferOptions,
     Transferred,
 )
 from photoreal.serve.sequences import SequenceStore, SteadyRegions
@@ -42,7 +45,6 @@ from photoreal.serve.wct2 import serve_wct2
 from photoreal.steady import SteadyMoments
 from photoreal.transfer import NetworkEngine
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 STEADY = (0.0, 0.5, 0.8, 0.95)
 
 _COLUMNS = {
@@ -71,13 +73,9 @@ class Stylist:
         """A frame (H, W, 3) stylized; `steady` 0 is a request without a sequence."""
         stream = io.BytesIO()
         Image.fromarray(frame).save(stream, format="BMP")
-        known = {"sequence": sequence.encode(), "steady": steady} if steady else {}
-        request = StylizeRequest(
-            stream.getvalue(),
-            self._style,
-            size=min(frame.shape[:2]),
-            **known,  # type: ignore[arg-type]
-        )
+        request = StylizeRequest(stream.getvalue(), self._style, size=min(frame.shape[:2]))
+        if steady:
+            request = replace(request, sequence=sequence.encode(), steady=steady)
         segmenter = self._segmenter
         models = Models(self._transfer, segmenter, segmenter.classes if segmenter else ())
         response = stylize(request, models, LIMITS, self._regions, self._known)
@@ -88,9 +86,9 @@ class Stylist:
         content: FloatImage,
         content_labels: LabelMap,
         styles: Sequence[StyleInput],
-        **how: object,
+        **options: Unpack[TransferOptions],
     ) -> Transferred:
-        inputs = wct2_inputs(content, content_labels, styles, **how)  # type: ignore[arg-type]
+        inputs = wct2_inputs(content, content_labels, styles, **options)
         outputs = serve_wct2(inputs, self._engine, self._cache, self._moments)
         return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
 
@@ -125,7 +123,7 @@ def measure_clip(
     return rows
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.option(
     "--photo",
     type=click.Path(exists=True, path_type=Path),
@@ -136,16 +134,11 @@ def measure_clip(
     type=click.Path(exists=True, path_type=Path),
     default=EXAMPLES / "rendered" / "dusk.jpg",
 )
-@click.option("--repository", type=click.Path(path_type=Path), default=DEFAULT_REPOSITORY)
+@repository_option
 @click.option("--size", type=int, default=160, show_default=True, help="Height of the frames.")
 @click.option("--count", type=int, default=16, show_default=True, help="Frames of a clip.")
 @click.option("--frames", type=click.Path(path_type=Path), help="Folder for pictures.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path(__file__).parent / "results" / "latest",
-)
+@output_option("video.md")
 def video(
     photo: Path,
     style: Path,
@@ -176,9 +169,7 @@ def video(
     click.echo(f"Wrote {output / 'video.md'}.")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    return run_command(video, "video.py", argv)
+main = make_main(video, __file__)
 
 
 if __name__ == "__main__":

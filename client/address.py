@@ -7,12 +7,12 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from photoreal.client.errors import InvalidInput
+from photoreal.contract import GRPC_PORT, HTTP_PORT
 
 Protocol = Literal["http", "grpc"]
 PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
 DEFAULT_HOST = "localhost"
-DEFAULT_PORTS: dict[Protocol, int] = {"http": 8000, "grpc": 8001}
-"""Triton's own ports."""
+DEFAULT_PORTS: dict[Protocol, int] = {"http": HTTP_PORT, "grpc": GRPC_PORT}
 TLS_PORT = 443
 
 # Whether a scheme means TLS, for each protocol. Plain http:// before a gRPC address is common.

@@ -25,7 +25,7 @@ def own_server(repository: Path | None, protocol: Protocol) -> Iterator[str]:
     """
     with ExitStack() as stack:
         try:
-            from photoreal.serve.launcher import embedded_server
+            from photoreal.serve.embedded import embedded_server
 
             server = stack.enter_context(embedded_server(repository))
         except ImportError as error:

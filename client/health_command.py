@@ -7,12 +7,13 @@ import json
 
 import click
 
-from photoreal.client.address import parse_address
+from photoreal.client.address import DEFAULT_HOST, parse_address
 from photoreal.client.canary import send_canary
 from photoreal.client.errors import ServerUnavailable
 from photoreal.client.server_options import ServerOptions, server_options
+from photoreal.contract import HEALTH_PORT
 
-DEFAULT_SUPERVISOR = "localhost:8003"
+DEFAULT_SUPERVISOR = f"{DEFAULT_HOST}:{HEALTH_PORT}"
 
 
 @click.command()

@@ -17,7 +17,7 @@ from panels import side_by_side
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.client.labels import color_regions
 from photoreal.errors import PhotorealError
-from photoreal.serve.launcher import embedded_server
+from photoreal.serve.embedded import embedded_server
 
 EXAMPLES = Path(__file__).parent
 OUTPUT = EXAMPLES.parent / "docs" / "gallery"
@@ -79,12 +79,6 @@ def main() -> int:
     OUTPUT.mkdir(exist_ok=True)
     try:
         with embedded_server() as server, StyleTransferClient(server.http_url) as client:
-
-            def stylize(
-                content: Path, style: Path | list[Path], **options: object
-            ) -> StylizeResult:
-                return client.stylize(content, style, size=SIZE, **options)  # type: ignore[arg-type]
-
             for make in PICTURES:
                 if only and make.__name__ not in only:
                     continue

@@ -14,6 +14,10 @@ from photoreal.contract import (
     DEVICE_VARIABLE,
     DEVICES,
     ENGINES,
+    GRPC_PORT,
+    HEALTH_PORT,
+    HTTP_PORT,
+    METRICS_PORT,
     PRECISION_VARIABLE,
     PRECISIONS,
     STYLE_CACHE_VARIABLE,
@@ -22,17 +26,17 @@ from photoreal.interrupt import interrupt_on_signals
 from photoreal.serve.insight import Insight
 from photoreal.serve.insight_options import insight_options, log_to, narrators
 from photoreal.serve.installation import TRITON_VARIABLE
-from photoreal.serve.launcher import READY_TIMEOUT_S
 from photoreal.serve.limit_options import limit_options
 from photoreal.serve.security import Security
 from photoreal.serve.security_options import security_options
+from photoreal.serve.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S, ServeSettings
 
 
 @click.command()
 @click.option(
     "--repository",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("model_repository"),
+    default=DEFAULT_REPOSITORY,
     show_default=True,
     help="Model repository, as `photoreal export` fills it.",
 )
@@ -57,12 +61,12 @@ from photoreal.serve.security_options import security_options
     " the cpu.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
-@click.option("--http-port", default=8000, show_default=True, type=int)
-@click.option("--grpc-port", default=8001, show_default=True, type=int)
-@click.option("--metrics-port", default=8002, show_default=True, type=int)
+@click.option("--http-port", default=HTTP_PORT, show_default=True, type=int)
+@click.option("--grpc-port", default=GRPC_PORT, show_default=True, type=int)
+@click.option("--metrics-port", default=METRICS_PORT, show_default=True, type=int)
 @click.option(
     "--health-port",
-    default=8003,
+    default=HEALTH_PORT,
     show_default=True,
     type=int,
     help="Where /live, /ready and the supervisor's /metrics are; 0 turns it off.",
@@ -181,7 +185,7 @@ def serve(
     from photoreal.client.warm import find_presets, warm_styles
     from photoreal.serve.environment import check_ports
     from photoreal.serve.health import HealthServer, Status
-    from photoreal.serve.launcher import Server, ServeSettings
+    from photoreal.serve.launcher import Server
     from photoreal.serve.restarts import RestartLimits
     from photoreal.serve.supervisor import Supervisor, SupervisorSettings
     from photoreal.serve.vital_signs import WatchSettings

@@ -1,20 +1,24 @@
-"""A Triton that is installed as a folder, as NVIDIA's container has it in /opt/tritonserver.
+"""The Triton to start: one that is installed as a folder, or one laid out from the wheel.
 
-There the backends are native ones, and the Python backend comes with one stub, built for the
-Python of the container.
+NVIDIA's container has it installed in /opt/tritonserver. There the backends are native ones, and
+the Python backend comes with one stub, built for the Python of the container. The wheel has the
+Python backend alone, with a stub for every Python; the other backends are our own.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from photoreal.errors import ServeError
-from photoreal.serve.environment import Installation, check_packages
+from photoreal.serve.environment import Installation, Wheel, check_packages
 
+BACKENDS = Path(__file__).parent / "backends"
+"""Our own backends, which run in the wheel's Python backend."""
 TRITON_VARIABLE = "PHOTOREAL_TRITON"
 """Environment variable with the folder of an installed Triton, which the container sets."""
 
@@ -59,3 +63,20 @@ def check_backends(triton: Installation, backends: Mapping[str, str]) -> None:
                 f"The model {model} needs the backend {backend}, which this Triton does not have;"
                 " NVIDIA's image has it."
             )
+
+
+def assemble_backends(wheel: Wheel, folder: Path) -> Path:
+    """Lay out a backend directory: the wheel's Python backend with its stub, and ours over it."""
+    backends = folder / "backends"
+    python = backends / "python"
+    python.mkdir(parents=True)
+    for file in wheel.python_backend.iterdir():
+        if file.is_file():
+            # A copy: Triton refuses a library that a link leads out of the directory.
+            shutil.copyfile(file, python / file.name)
+    (python / wheel.stub.name).symlink_to(wheel.stub)
+    for own in BACKENDS.iterdir():
+        if (own / "model.py").exists():
+            (backends / own.name).mkdir()
+            (backends / own.name / "model.py").symlink_to((own / "model.py").resolve())
+    return backends

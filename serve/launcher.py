@@ -1,19 +1,15 @@
-"""Starting, awaiting and stopping a real tritonserver from the wheel."""
+"""Starting, awaiting and stopping a real tritonserver."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-import secrets
-import shutil
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -25,15 +21,12 @@ from photoreal.serve.canary import canary
 from photoreal.serve.driver import check_gpu
 from photoreal.serve.environment import (
     Installation,
-    Wheel,
     check_environment,
     check_ports,
-    free_ports,
     server_environment,
 )
 from photoreal.serve.gpu_memory import pool_bytes
-from photoreal.serve.insight import Insight
-from photoreal.serve.installation import check_backends, find_installation
+from photoreal.serve.installation import assemble_backends, check_backends, find_installation
 from photoreal.serve.limits import request_limits, settled
 from photoreal.serve.log_lines import rewrite_in_background
 from photoreal.serve.repository import (
@@ -43,92 +36,11 @@ from photoreal.serve.repository import (
     models_to_load,
 )
 from photoreal.serve.request_queue import with_queue
-from photoreal.serve.security import Security, admin_key
+from photoreal.serve.settings import ServeSettings, command_line, hide_keys
 
-BACKENDS = Path(__file__).parent / "backends"
-DEFAULT_REPOSITORY = Path("model_repository")
 _END_S = 10.0
 _GROUP_END_S = 5.0
 _HELD_UP_S = 2.0
-READY_TIMEOUT_S = 180.0
-
-
-@dataclass(frozen=True)
-class ServeSettings:
-    """How to serve; `engine` None leaves the choice to the repository's config.
-
-    So do `device` and `precision`, where and how the local engine runs its networks.
-    `style_cache` is how many bytes known styles may take; 0 keeps none. `limits` are environment
-    variables as `photoreal.serve.limits` lists them, in place of this process's own. `triton` is
-    the folder of an installed Triton, such as a container's; None takes the wheel's.
-    `start_timeout_s` is how long models may take to load, `exit_timeout_s` how long a server that
-    is told to stop waits for requests in flight; for as long, a client's idle connection holds it
-    up.
-    """
-
-    repository: Path = DEFAULT_REPOSITORY
-    engine: str | None = None
-    host: str = "127.0.0.1"
-    http_port: int = 8000
-    grpc_port: int = 8001
-    metrics_port: int = 8002
-    verbose: bool = False
-    style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
-    exit_timeout_s: int = contract.DEFAULT_EXIT_TIMEOUT_S
-    limits: Mapping[str, str] = field(default_factory=dict)
-    admin_key: str = field(default_factory=admin_key, repr=False)
-    security: Security = field(default_factory=Security)
-    insight: Insight = field(default_factory=Insight)
-    shm_prefix: str = field(default_factory=lambda: f"{guard.PREFIX}{secrets.token_hex(6)}_")
-    triton: Path | None = None
-    start_timeout_s: float = READY_TIMEOUT_S
-    device: str | None = None
-    precision: str | None = None
-
-    def ports(self) -> dict[str, int]:
-        """The three ports by name."""
-        return {"http": self.http_port, "grpc": self.grpc_port, "metrics": self.metrics_port}
-
-
-def command_line(
-    settings: ServeSettings, binary: Path, backends: Path, models: list[str], gpu_pool: int = 0
-) -> list[str]:
-    """The tritonserver command for these settings.
-
-    Only what is needed is loaded, and management needs a key: a load call may carry code. Triton
-    takes the key from its command line alone, so other users of this machine may read it in the
-    list of processes, unless /proc is mounted with hidepid=2 or the server has a container of
-    its own. It is made anew at every start and opens nothing else.
-
-    `gpu_pool` is how many bytes of the first GPU are for what models hand each other; 0 is for
-    models that have nothing there.
-    """
-    host = settings.host
-    arguments = [
-        str(binary),
-        f"--model-repository={settings.repository.resolve()}",
-        f"--backend-directory={backends}",
-        "--model-control-mode=explicit",
-        *(f"--load-model={name}" for name in models),
-        "--disable-auto-complete-config",
-        f"--http-address={host}",
-        f"--grpc-address={host}",
-        f"--metrics-address={host}",
-        f"--http-port={settings.http_port}",
-        f"--grpc-port={settings.grpc_port}",
-        f"--metrics-port={settings.metrics_port}",
-        *settings.security.arguments(settings.admin_key),
-        *settings.insight.arguments(),
-        f"--backend-config=python,shm-region-prefix-name={settings.shm_prefix}",
-        f"--exit-timeout-secs={settings.exit_timeout_s}",
-        *([f"--cuda-memory-pool-byte-size=0:{gpu_pool}"] if gpu_pool else []),
-    ]
-    return arguments if settings.verbose else [*arguments, "--log-info=false"]
-
-
-def hide_keys(command: list[str]) -> list[str]:
-    """A command of `command_line` that can be shown."""
-    return [re.sub(r"^(--(?:http|grpc)-restricted-.*-key=).*", r"\1***", one) for one in command]
 
 
 class Server:
@@ -342,59 +254,6 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def assemble_backends(wheel: Wheel, folder: Path) -> Path:
-    """Lay out a backend directory: the wheel's Python backend with its stub, and ours over it."""
-    backends = folder / "backends"
-    python = backends / "python"
-    python.mkdir(parents=True)
-    for file in wheel.python_backend.iterdir():
-        if file.is_file():
-            # A copy: Triton refuses a library that a link leads out of the directory.
-            shutil.copyfile(file, python / file.name)
-    (python / wheel.stub.name).symlink_to(wheel.stub)
-    for own in BACKENDS.iterdir():
-        if (own / "model.py").exists():
-            (backends / own.name).mkdir()
-            (backends / own.name / "model.py").symlink_to((own / "model.py").resolve())
-    return backends
-
-
-@contextlib.contextmanager
-def embedded_server(
-    repository: Path | None = None, *, engine: str | None = None
-) -> Iterator[Server]:
-    """A server of one's own on free ports of this machine, for as long as the context lasts.
-
-    Its log goes to a file that is kept, and named in the error, when it cannot start.
-    """
-    http, grpc, metrics = free_ports("127.0.0.1", 3)
-    settings = ServeSettings(
-        repository=repository or DEFAULT_REPOSITORY,
-        engine=engine,
-        http_port=http,
-        grpc_port=grpc,
-        metrics_port=metrics,
-    )
-    descriptor, name = tempfile.mkstemp(prefix="photoreal-server-", suffix=".log")
-    with os.fdopen(descriptor, "wb") as log:
-        server = Server(settings, log)
-        try:
-            server.start()
-            server.wait_ready()
-        except ServeError as error:
-            server.stop()
-            raise ServeError(f"{error} The log is in {name}.") from error
-        except BaseException:
-            server.stop()
-            Path(name).unlink(missing_ok=True)
-            raise
-        try:
-            yield server
-        finally:
-            server.stop()
-            Path(name).unlink(missing_ok=True)
 
 
 def _await_end_of_group(group: int) -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from photoreal.contract import DEFAULT_ALPHA, DEFAULT_SIZE, DEFAULT_TRANSFER_AT, Place
 from photoreal.regions import LabelMap, Pair
+
+if TYPE_CHECKING:  # Python 3.10 lacks them
+    from typing import NotRequired, Unpack
 
 FloatImage = npt.NDArray[np.float32]  # (3, H, W) in 0..1
 
@@ -102,6 +105,19 @@ class Transferred(NamedTuple):
     style_cached: bool = False
 
 
+class TransferOptions(TypedDict):
+    """How to transfer.
+
+    `alpha` in 0..1 is the strength, `places` say where in the networks it happens, and `blend` is
+    the distance in pixels from a region's border up to which its neighbors mix.
+    """
+
+    alpha: float
+    places: Collection[Place]
+    blend: int
+    shot: NotRequired[Shot | None]
+
+
 class Transfer(Protocol):
     """The `wct2` model."""
 
@@ -110,11 +126,7 @@ class Transfer(Protocol):
         content: FloatImage,
         content_labels: LabelMap,
         styles: Sequence[StyleInput],
-        *,
-        alpha: float,
-        places: Collection[Place],
-        blend: int,
-        shot: Shot | None = None,
+        **options: Unpack[TransferOptions],
     ) -> Transferred:
         """Stylize the content."""
 

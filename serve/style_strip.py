@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from photoreal.contract import NO_PARTNER, WHOLE_PHOTO, Place
+from photoreal.contract import NO_PARTNER, WHOLE_PHOTO
 from photoreal.errors import InvalidOption
 from photoreal.regions import LabelMap, Pair, given_pairs
 from photoreal.serve.adapter import Array, bytes_tensor
-from photoreal.serve.request import FloatImage, Shot, StyleInput
+from photoreal.serve.request import FloatImage, StyleInput, TransferOptions
+
+if TYPE_CHECKING:  # Python 3.10 lacks it
+    from typing import Unpack
 
 
 def wct2_inputs(
     content: FloatImage,
     content_labels: LabelMap,
     styles: Sequence[StyleInput],
-    *,
-    alpha: float,
-    places: Collection[Place],
-    blend: int,
-    shot: Shot | None = None,
+    **options: Unpack[TransferOptions],
 ) -> dict[str, Array]:
     """The inputs of `wct2` for a call of the transfer."""
     images, labels, pairs, weights = zip(*styles, strict=True)
@@ -33,13 +33,14 @@ def wct2_inputs(
         "CONTENT_LABELS": content_labels,
         "STYLE_LABELS": lay_out(labels)[0],
         "PAIRS": pairs_table(pairs),
-        "ALPHA": np.array([alpha], dtype=np.float32),
-        "TRANSFER_AT": bytes_tensor(",".join(places)),
-        "BLEND": np.array([blend], dtype=np.int32),
+        "ALPHA": np.array([options["alpha"]], dtype=np.float32),
+        "TRANSFER_AT": bytes_tensor(",".join(options["places"])),
+        "BLEND": np.array([options["blend"]], dtype=np.int32),
     }
     if len(styles) > 1:
         inputs["STYLE_SIZES"] = sizes
         inputs["STYLE_WEIGHTS"] = np.array(weights, dtype=np.float32)
+    shot = options.get("shot")
     if shot is not None:
         inputs["SEQUENCE"] = bytes_tensor(shot.sequence)
         inputs["STEADY"] = np.array([shot.steady], dtype=np.float32)

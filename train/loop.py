@@ -1,4 +1,4 @@
-"""The training itself: loss, steps, running average, and what is kept on disk.
+"""The training itself: loss, steps and running average.
 
 The segmenter is trained with deep supervision as the published head was (Zhao et al.,
 "Pyramid Scene Parsing Network", CVPR 2017, section 3.3), by AdamW (Loshchilov and Hutter, ICLR
@@ -8,7 +8,6 @@ The segmenter is trained with deep supervision as the published head was (Zhao e
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,15 +20,11 @@ from torch.nn import functional as F
 from photoreal.errors import TrainingError
 from photoreal.segmenter import Segmenter
 from photoreal.train.evaluate import Score, accuracy, evaluate
+from photoreal.train.run_folder import CHECKPOINT_FILE, RunFolder
 from photoreal.train.samples import Samples, batches
 from photoreal.train.settings import Settings
 from photoreal.train.sources import CLASSES, IGNORE, NOT_SKY, SKY, LabeledPhoto, Read
 from photoreal.weights.networks import save_segmenter
-
-SETTINGS_FILE = "settings.json"
-PHOTOS_FILE = "photos.json"
-CHECKPOINT_FILE = "checkpoint.pt"
-LOG_FILE = "log.jsonl"
 
 
 class Photos(NamedTuple):
@@ -73,7 +68,7 @@ class Training:
         self, settings: Settings, folder: Path, device: str = "cpu", *, bf16: bool = False
     ) -> None:
         self.settings = settings
-        self._folder = folder
+        self._folder = RunFolder(folder)
         self._device, self._bf16 = device, bf16
         torch.manual_seed(settings.seed)
         self._network = Segmenter(settings.width, len(CLASSES))
@@ -88,36 +83,30 @@ class Training:
 
         Raises TrainingError when the folder holds a run already.
         """
-        if (self._folder / CHECKPOINT_FILE).exists() or (self._folder / SETTINGS_FILE).exists():
-            raise TrainingError(
-                f"{self._folder} holds a training already; resume it or name an empty folder."
-            )
-        self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / SETTINGS_FILE).write_text(self.settings.to_json())
-        names = [item.name for item in photos.items]
-        (self._folder / PHOTOS_FILE).write_text(json.dumps(names, indent=0) + "\n")
+        self._folder.begin(self.settings, [item.name for item in photos.items])
 
     def resume(self, photos: Photos) -> None:
-        """Go on from the folder's checkpoint.
+        """Go on from the folder's checkpoint, for as many steps as the settings say by now.
 
-        Raises TrainingError when there is none, or when it belongs to other photos.
+        Raises TrainingError when there is none or it is damaged, when it belongs to other photos
+        or settings, or when it is past the last step.
         """
+        names = [item.name for item in photos.items]
+        state = self._folder.resume(self.settings, names)
         try:
-            names = json.loads((self._folder / PHOTOS_FILE).read_text())
-            state: dict[str, Any] = torch.load(
-                self._folder / CHECKPOINT_FILE, map_location=self._device, weights_only=True
-            )
-        except OSError as error:
-            raise TrainingError(f"{self._folder} holds no training to resume.") from error
-        if names != [item.name for item in photos.items]:
+            step = int(state["step"])
+            self._network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self._optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise self._folder.damaged(CHECKPOINT_FILE) from error
+        if step > self.settings.steps:
             raise TrainingError(
-                "The photos are not those that the training began with; its list is in"
-                f" {PHOTOS_FILE}."
+                f"The training is at step {step} already; expected settings with as many steps or"
+                f" more, not {self.settings.steps}."
             )
-        self._network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.step = int(state["step"])
+        self.step = step
+        self._folder.write_settings(self.settings)  # its steps may be others
 
     def run(
         self,
@@ -143,7 +132,7 @@ class Training:
             report(Progress(self.step, self.settings.steps, loss, measured))
         if not scores:  # resumed after its last step
             scores = evaluate(self.average, *validation)
-        save_segmenter(self._folder, self.average, CLASSES)
+        save_segmenter(self._folder.path, self.average, CLASSES)
         return scores
 
     def _step(self, images: Tensor, targets: Tensor) -> float:
@@ -191,9 +180,6 @@ class Training:
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
-        aside = self._folder / f"{CHECKPOINT_FILE}.new"
-        torch.save(state, aside)
-        aside.replace(self._folder / CHECKPOINT_FILE)
         line = {
             "step": self.step,
             "loss": round(loss, 4),
@@ -201,8 +187,7 @@ class Training:
             "sources": {name: round(score.accuracy, 4) for name, score in scores.items()},
             "time": round(time.time()),
         }
-        with (self._folder / LOG_FILE).open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        self._folder.save(state, line)
 
 
 def _initialize(module: nn.Module) -> None:

@@ -63,6 +63,23 @@ class Settings:
         fall = min(1.0, (self.steps - step) / max(self.decay * self.steps, 1.0))
         return self.learning_rate * rise * fall
 
+    def differences(self, other: Settings) -> list[str]:
+        """What another run's settings have otherwise, as "name value, not value".
+
+        The stages' steps do not count: a run may be made longer or shorter on its way.
+        """
+        ours, theirs = self._lasting(), other._lasting()
+        return [
+            f"{name} {theirs[name]}, not {ours[name]}"
+            for name in ours
+            if ours[name] != theirs[name]
+        ]
+
+    def _lasting(self) -> dict[str, object]:
+        """The settings by name, of the stages crops and batches alone."""
+        stages = " then ".join(f"{stage.batch} crops of {stage.crop}" for stage in self.stages)
+        return asdict(self) | {"stages": stages}
+
     def to_json(self) -> str:
         """As text for `from_json`."""
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -93,7 +110,7 @@ class Settings:
         """Settings from a file; raises TrainingError."""
         try:
             return cls.from_json(path.read_text())
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise TrainingError(f"The settings {path.name} cannot be read.") from error
 
     def _check(self) -> None:

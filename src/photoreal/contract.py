@@ -74,6 +74,10 @@ API_KEY_VARIABLE = "PHOTOREAL_API_KEY"
 """Environment variable with the key that requests for inference need, or show."""
 API_KEY_HEADERS = {"http": "api-key", "grpc": "triton-grpc-protocol-api-key"}
 """Header with that key; Triton puts the prefix before the name in gRPC's metadata."""
+HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
+"""Where the server listens unless told otherwise: Triton's own ports."""
+HEALTH_PORT = 8003
+"""Likewise its supervisor."""
 DEFAULT_EXIT_TIMEOUT_S = 20
 """Seconds that a server which is told to stop waits for what is open."""
 

@@ -70,8 +70,12 @@ class NetworkEngine:
             self._encoder, self._decoder = self._moved(encoder), self._moved(decoder)
 
     def _moved(self, network: _Network) -> _Network:
-        moved = deepcopy(network).to(self._device, self._dtype)
-        return moved.to(memory_format=self._format)  # type: ignore[call-overload,no-any-return]
+        moved: _Network = deepcopy(network).to(self._device, self._dtype)
+        if self._format == torch.channels_last:
+            for weights in (*moved.parameters(), *moved.buffers()):
+                if weights.ndim == 4:
+                    weights.data = weights.data.contiguous(memory_format=self._format)
+        return moved
 
     def encode(self, level: int, x: Tensor) -> Encoded:
         """Run encoder level 1..4."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from photoreal.contract import DEFAULT_EXIT_TIMEOUT_S
+from photoreal.contract import DEFAULT_EXIT_TIMEOUT_S, HEALTH_PORT, METRICS_PORT
 from photoreal.export.acceleration import ACCELERATORS, DEVICES, ENGINE_CACHE
 
 PROFILES = {"gpu": {"gpu"}, "cpu": {"cpu"}, "monitoring": {"prometheus", "grafana"}}
@@ -92,7 +92,7 @@ def test_nothing_is_reachable_from_outside_unless_asked_for(services: dict[str, 
     for port in ports:
         assert port.startswith("${PHOTOREAL_BIND:-127.0.0.1}:")
     # Metrics stay inside.
-    assert not [port for port in ports if port.endswith(":8002")]
+    assert not {METRICS_PORT, HEALTH_PORT} & {int(port.rpartition(":")[2]) for port in ports}
 
 
 def test_keys_come_from_the_environment(services: dict[str, Any]) -> None:
@@ -140,10 +140,12 @@ def test_files_that_are_mounted_are_there(root: Path, services: dict[str, Any]) 
 def test_prometheus_and_grafana_find_each_other(root: Path, services: dict[str, Any]) -> None:
     monitoring = root / "deploy" / "monitoring"
     scraped = yaml.safe_load((monitoring / "prometheus.yml").read_text())["scrape_configs"]
-    (found,) = scraped[0]["dns_sd_configs"]
-    assert found["port"] == 8002
-    for device in DEVICES:
-        assert services[device]["networks"]["default"]["aliases"] == found["names"]
+    assert [one["job_name"] for one in scraped] == ["photoreal", "photoreal-supervisor"]
+    for job, port in zip(scraped, (METRICS_PORT, HEALTH_PORT), strict=True):
+        (found,) = job["dns_sd_configs"]
+        assert found["port"] == port
+        for device in DEVICES:
+            assert services[device]["networks"]["default"]["aliases"] == found["names"]
     provisioning = monitoring / "grafana" / "provisioning"
     (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())[
         "datasources"

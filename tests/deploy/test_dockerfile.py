@@ -113,6 +113,9 @@ def test_it_starts_the_server_as_a_user_without_rights(
     options = parse_command(json.loads(command)).params
     assert str(options["repository"]) == "/models"
     assert options["host"] == "0.0.0.0"  # noqa: S104 (a container's own network)
+    (exposed,) = _values(instructions, "EXPOSE")
+    ports = [options[f"{kind}_port"] for kind in ("http", "grpc", "metrics", "health")]
+    assert [int(port) for port in exposed.split()] == ports
     last = [name for name, _ in instructions].index("USER")
     assert _values(instructions[last:], "USER") == ["1000:1000"]
     assert not _values(instructions[last:], "RUN")

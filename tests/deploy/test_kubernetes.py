@@ -16,7 +16,7 @@ import yaml
 from photoreal.cli import SUBCOMMANDS
 from photoreal.contract import DEFAULT_EXIT_TIMEOUT_S
 from photoreal.export.acceleration import ENGINE_CACHE
-from photoreal.serve import launcher
+from photoreal.serve.settings import ServeSettings
 
 VERSIONS = ("1.30", "1.37")
 """Of Kubernetes: an old one that is still run, and the newest that the schemas know."""
@@ -114,7 +114,7 @@ def test_selectors_select_the_pods(manifests: dict[str, Manifest]) -> None:
 
 def test_ports_are_the_server_s(manifests: dict[str, Manifest], container: Manifest) -> None:
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    settings = launcher.ServeSettings()
+    settings = ServeSettings()
     assert {name: ports[name] for name in settings.ports()} == settings.ports()
     for port in manifests["service.yaml"]["spec"]["ports"]:
         assert port["targetPort"] in ports

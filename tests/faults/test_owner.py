@@ -23,7 +23,7 @@ EMBEDDED = """
 import sys, threading
 from contextlib import ExitStack
 from pathlib import Path
-from photoreal.serve.launcher import embedded_server
+from photoreal.serve.embedded import embedded_server
 
 stack, urls = ExitStack(), []
 def start():

@@ -27,7 +27,8 @@ from photoreal.errors import ServeError
 from photoreal.export import ExportSettings, export_repository
 from photoreal.segmenter import Segmenter
 from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server, ServeSettings
+from photoreal.serve.launcher import Server
+from photoreal.serve.settings import ServeSettings
 from photoreal.weights.manifest import SEGMENTER_FILES
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from photoreal.client import StylizeResult
+from photoreal.serve.health import Status
 from photoreal.serve.launcher import Server
 
 pytestmark = pytest.mark.server
@@ -30,13 +32,21 @@ def _queries() -> list[str]:
     return queries + [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
 
 
+def _supervisor_metrics() -> str:
+    """What a supervisor tells that has put things right once."""
+    status = Status()
+    status.model_restarts.labels("wct2", "died")
+    status.server_restarts.labels("died")
+    return generate_latest(status.registry).decode()
+
+
 def test_every_metric_and_label_that_is_asked_for_exists(
     local: Server, stylize: Callable[..., StylizeResult], pair: Callable[[str], dict[str, Any]]
 ) -> None:
     for _ in range(2):  # a style that is new, and one that is known
         stylize(local, **pair("lake-dusk"), size=32)
     with urllib.request.urlopen(local.metrics_url) as answer:  # noqa: S310 (our own server)
-        text = answer.read().decode()
+        text = answer.read().decode() + _supervisor_metrics()
     labels: dict[str, list[dict[str, str]]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -13,7 +13,8 @@ from photoreal.classes import GROUPS
 from photoreal.client import StylizeResult
 from photoreal.export import ExportSettings, export_repository, repository
 from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server, ServeSettings
+from photoreal.serve.launcher import Server
+from photoreal.serve.settings import ServeSettings
 
 pytestmark = pytest.mark.server
 

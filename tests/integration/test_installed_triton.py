@@ -21,9 +21,9 @@ import pytest
 from dockerfile_parse import DockerfileParser
 
 from photoreal.client import StyleTransferClient
-from photoreal.serve import launcher
 from photoreal.serve.environment import check_environment, free_ports
-from photoreal.serve.installation import TRITON_VARIABLE
+from photoreal.serve.installation import BACKENDS, TRITON_VARIABLE
+from photoreal.serve.settings import hide_keys
 
 pytestmark = pytest.mark.server
 
@@ -39,7 +39,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(wheel.binary, folder / "bin")
     shutil.copytree(wheel.python_backend, folder / "backends" / "python")
     shutil.copy(wheel.stub, folder / "backends" / "python")
-    shutil.copytree(launcher.BACKENDS / "onnxruntime", folder / "backends" / "onnxruntime")
+    shutil.copytree(BACKENDS / "onnxruntime", folder / "backends" / "onnxruntime")
     return folder
 
 
@@ -108,7 +108,7 @@ def test_what_runs_is_what_is_printed(
     assert shown[0] == str(triton / "bin" / "tritonserver")
     assert f"--backend-directory={triton / 'backends'}" in shown
     assert [_without_names_of_one_run(one) for one in shown] == [
-        _without_names_of_one_run(one) for one in launcher.hide_keys(running)
+        _without_names_of_one_run(one) for one in hide_keys(running)
     ]
     keys = [one for one in running if "admin-key=" in one]
     assert len(keys) == 2

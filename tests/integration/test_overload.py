@@ -29,7 +29,8 @@ from photoreal.client.address import Protocol
 from photoreal.client.request import build_inputs
 from photoreal.client.transport import infer_arguments
 from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server, ServeSettings
+from photoreal.serve.launcher import Server
+from photoreal.serve.settings import ServeSettings
 
 pytestmark = pytest.mark.server
 

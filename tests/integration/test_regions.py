@@ -15,7 +15,8 @@ from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.client.address import Protocol
 from photoreal.contract import DEFAULT_BLEND, SEGMENTER_CLASSES_FILE
 from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server, ServeSettings
+from photoreal.serve.launcher import Server
+from photoreal.serve.settings import ServeSettings
 
 pytestmark = pytest.mark.server
 

@@ -13,7 +13,8 @@ import pytest
 from photoreal.cli import main
 from photoreal.client import StylizeResult
 from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server, ServeSettings
+from photoreal.serve.launcher import Server
+from photoreal.serve.settings import ServeSettings
 
 pytestmark = pytest.mark.server
 

@@ -11,7 +11,6 @@ import gpu_checks
 import gpu_timing
 import pytest
 import torch
-from click.testing import CliRunner
 from gpu_timing import PLAIN, Clock, Timing, matrix_rates
 from reference_cases import cases
 from work import multiply_adds
@@ -24,15 +23,14 @@ CPU = torch.device("cpu")
 
 @pytest.mark.long
 def test_one_command_checks_times_and_reports(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(gpu_timing, "MATRIX_SIDES", {"cpu": 64})
     monkeypatch.setattr(gpu_timing, "WAYS", gpu_timing.WAYS[2:])  # half precision is slow here
     monkeypatch.setattr(gpu_checks, "cases", lambda: cases()[:2])
     output = tmp_path / "new" / "gpu"
     arguments = ["--device", "cpu", "--sizes", "64", "--repeats", "1", "-o", str(output)]
-    done = CliRunner().invoke(gpu.main, arguments)
-    assert done.exit_code == 0, done.output
+    assert gpu.main(arguments) == 0
     found = json.loads(output.with_suffix(".json").read_text())
     assert len(found["checks"]["rows"]) == 2 + 2
     assert all(row["passed"] == "yes" for row in found["checks"]["rows"])
@@ -47,7 +45,7 @@ def test_one_command_checks_times_and_reports(
         assert row["ratio"] == pytest.approx(rows[0]["ms"]["median"] / row["ms"]["median"], 1e-4)
     text = output.with_suffix(".md").read_text()
     assert gpu.GOALS in text
-    assert text in done.output + "\n"
+    assert text in capsys.readouterr().out + "\n"
 
 
 def test_the_floor_is_the_work_at_the_rate_of_a_product(builtin_networks: Networks) -> None:
@@ -77,25 +75,22 @@ def test_runs_are_counted_after_the_first(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="There is a GPU here.")
-def test_without_a_gpu_a_sentence_says_so(check_sentence: Callable[[object], None]) -> None:
-    done = CliRunner().invoke(gpu.main, [])
-    assert done.exit_code == 1
-    assert done.output.startswith("There is no CUDA device")
+def test_without_a_gpu_a_sentence_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu.main([]) == 1
+    assert capsys.readouterr().err.startswith("Error: There is no CUDA device")
 
 
 @pytest.mark.parametrize("sizes", ["large", "20", "8"])
 def test_sizes_are_multiples_of_8(sizes: str) -> None:
-    done = CliRunner().invoke(gpu.main, ["--device", "cpu", "--sizes", sizes])
-    assert done.exit_code == 2
+    assert gpu.main(["--device", "cpu", "--sizes", sizes]) == 2
 
 
 def test_a_check_that_fails_is_an_exit_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(gpu_checks, "cases", list)
     monkeypatch.setattr(gpu_checks, "LEAST_PSNR_DB", 500.0)
     monkeypatch.setattr(Timing, "rows", lambda self: [])
     output = tmp_path / "gpu"
-    done = CliRunner().invoke(gpu.main, ["--device", "cpu", "--sizes", "32", "-o", str(output)])
-    assert done.exit_code == 1
-    assert "A check failed" in done.output
+    assert gpu.main(["--device", "cpu", "--sizes", "32", "-o", str(output)]) == 1
+    assert "A check failed" in capsys.readouterr().err

@@ -13,8 +13,8 @@ from photoreal.cli import main
 from photoreal.errors import ServeError
 from photoreal.serve import command
 from photoreal.serve.environment import Wheel, server_environment
-from photoreal.serve.launcher import ServeSettings
 from photoreal.serve.security import GrpcTls, Security, admin_key, without_keys
+from photoreal.serve.settings import ServeSettings
 
 KEY = "a-key-of-these-tests"
 

@@ -28,8 +28,9 @@ from photoreal.client import (
     StyleTransferClient,
 )
 from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server, ServeSettings
+from photoreal.serve.launcher import Server
 from photoreal.serve.security import GrpcTls, Security
+from photoreal.serve.settings import ServeSettings
 
 from .running import ADMIN_KEY, API_KEY, PROGRAM, SIZE, Certificates, Secured, Way
 

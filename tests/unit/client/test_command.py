@@ -166,9 +166,9 @@ class TestEmbedded:
             yield types.SimpleNamespace(http_url="own:8000", grpc_url="own:8001")
             seen.stopped += 1
 
-        module = types.ModuleType("photoreal.serve.launcher")
+        module = types.ModuleType("photoreal.serve.embedded")
         module.embedded_server = embedded_server
-        monkeypatch.setitem(sys.modules, "photoreal.serve.launcher", module)
+        monkeypatch.setitem(sys.modules, "photoreal.serve.embedded", module)
         return seen
 
     @pytest.mark.parametrize(("protocol", "own"), [("http", "own:8000"), ("grpc", "own:8001")])
@@ -192,7 +192,7 @@ class TestEmbedded:
         assert (outcome.exit_code, outcome.stderr) == (1, "Error: The port is taken.\n")
 
     def test_is_not_installed(self, run, monkeypatch):
-        monkeypatch.setitem(sys.modules, "photoreal.serve.launcher", None)
+        monkeypatch.setitem(sys.modules, "photoreal.serve.embedded", None)
         outcome = run("--embedded", transport=FakeTransport(error=ServerUnavailable("Nobody.")))
         assert outcome.exit_code == 1
         assert "photoreal[serve]" in outcome.stderr

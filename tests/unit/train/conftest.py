@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from photoreal.train.loop import Photos
 from photoreal.train.settings import Settings, Stage
-from photoreal.train.sources import TABLES
+from photoreal.train.sources import TABLES, list_photos, read_all
 
 HEIGHT, WIDTH = 80, 96
 Write = Callable[..., Path]
@@ -55,6 +56,23 @@ def data(tmp_path_factory: pytest.TempPathFactory, write_photo: Write) -> Path:
         for number in numbers:
             write_photo(folder, "camvid", part, number)
     return folder
+
+
+def _photos(data: Path, part: str) -> Photos:
+    items = list_photos(data, part)
+    return Photos(items, read_all(items))
+
+
+@pytest.fixture(scope="session")
+def train(data: Path) -> Photos:
+    """The photos to train with, read."""
+    return _photos(data, "train")
+
+
+@pytest.fixture(scope="session")
+def validation(data: Path) -> Photos:
+    """Those for validation, read."""
+    return _photos(data, "val")
 
 
 @pytest.fixture

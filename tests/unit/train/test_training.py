@@ -15,7 +15,7 @@ from photoreal.errors import TrainingError
 from photoreal.train import loop
 from photoreal.train.loop import Photos, Progress, Training
 from photoreal.train.settings import Settings, Stage
-from photoreal.train.sources import CLASSES, list_photos, read_all
+from photoreal.train.sources import CLASSES
 from photoreal.weights.networks import load_segmenter
 
 MakeSettings = Callable[..., Settings]
@@ -27,21 +27,6 @@ class Stop(Exception):
 
 def _ignore(progress: Progress) -> None:
     """Take a report."""
-
-
-def _photos(data: Path, part: str) -> Photos:
-    items = list_photos(data, part)
-    return Photos(items, read_all(items))
-
-
-@pytest.fixture(scope="module")
-def train(data: Path) -> Photos:
-    return _photos(data, "train")
-
-
-@pytest.fixture(scope="module")
-def validation(data: Path) -> Photos:
-    return _photos(data, "val")
 
 
 SMALL = Settings(

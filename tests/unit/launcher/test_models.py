@@ -1,0 +1,65 @@
+"""Which of a repository's models a server loads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from photoreal import contract
+from photoreal.errors import ServeError
+from photoreal.serve.adapter import is_exported
+from photoreal.serve.repository import models_to_load
+
+Export = Callable[..., None]
+LEVELS = [spec.name for spec in contract.network_levels()]
+
+
+@pytest.mark.parametrize("engine", [None, "local"])
+def test_local_engine_needs_no_network_level(
+    engine: str | None, repository: Path, export: Export
+) -> None:
+    export(*LEVELS)
+    assert models_to_load(repository, engine) == ["stylize", "wct2", "cancel"]
+
+
+@pytest.mark.parametrize("kind", ["onnx", "plan"])
+def test_segmenter_is_loaded_where_it_is_exported(
+    kind: str, repository: Path, export: Export
+) -> None:
+    assert not is_exported(repository, "segmenter")
+    export("segmenter", kind=kind)
+    assert models_to_load(repository, "local") == ["stylize", "wct2", "cancel", "segmenter"]
+
+
+@pytest.mark.parametrize("kind", ["onnx", "plan"])
+def test_bls_engine_needs_every_level(kind: str, repository: Path, export: Export) -> None:
+    export(*LEVELS, kind=kind)
+    assert models_to_load(repository, "bls") == ["stylize", "wct2", "cancel", *LEVELS]
+
+
+@pytest.mark.parametrize("by", ["config", "environment"])
+def test_bls_engine_may_be_the_config_s_or_the_environment_s_choice(
+    by: str, repository: Path, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by == "config":
+        config = repository / "wct2" / "config.pbtxt"
+        config.write_text(config.read_text().replace('"local"', '"bls"'))
+    else:
+        monkeypatch.setenv(contract.ENGINE_VARIABLE, "bls")
+    export(*LEVELS)
+    assert models_to_load(repository, None) == ["stylize", "wct2", "cancel", *LEVELS]
+    assert models_to_load(repository, "local") == ["stylize", "wct2", "cancel"]
+
+
+def test_levels_that_the_bls_engine_lacks_are_named(repository: Path, export: Export) -> None:
+    export(*LEVELS[:-2])
+    words = rf"not exported \({LEVELS[-2]}, {LEVELS[-1]}\); .*photoreal export --repository"
+    with pytest.raises(ServeError, match=words):
+        models_to_load(repository, "bls")
+
+
+def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ServeError, match=r"no model repository in .*photoreal export"):
+        models_to_load(tmp_path, None)
