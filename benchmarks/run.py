@@ -45,6 +45,7 @@ from photoreal import kernels
 from photoreal.cli import FAILED
 from photoreal.errors import PhotorealError
 from photoreal.serve.cores import available_cores
+from photoreal.serve.heap import keep_freed_memory
 from photoreal.serve.repository import models_to_load
 
 CHART = "stages.svg"
@@ -231,4 +232,5 @@ def _restart_tuned() -> None:
 
 if __name__ == "__main__":
     _restart_tuned()
+    keep_freed_memory()  # as the server's process of the transfer does
     sys.exit(main())

@@ -51,11 +51,12 @@ KEPT_STYLE = "cached"
 
 TIMEOUT_S = 900.0
 LIMITS = Limits()
+TUNABLES = ("GLIBC_TUNABLES", "GOMP_SPINCOUNT")
+"""Environment variables of `server_tunables`."""
 
 _REGIONS = {"blue": 0, "green": 1}
 _REST = 2
 _LOG_LINES = 20
-_TUNABLES = ("GLIBC_TUNABLES", "GOMP_SPINCOUNT")
 
 
 class BenchmarkFailed(PhotorealError):
@@ -159,7 +160,7 @@ def server_tunables() -> dict[str, str]:
     They work from the start of a process: what is timed in this process needs them as well.
     """
     environment = server_environment(check_environment(), {})
-    return {name: environment[name] for name in _TUNABLES if name in environment}
+    return {name: environment[name] for name in TUNABLES if name in environment}
 
 
 @contextmanager
