@@ -220,6 +220,11 @@ def serve(
     )
     log_to(insight)
     server, status = Server(settings), Status()
+
+    def measure_presets() -> None:
+        with StyleTransferClient(server.http_url, api_key=security.api_key) as client:
+            warm_styles(client, styles, show)
+
     try:
         with ExitStack() as stack:
             if health_port:
@@ -236,8 +241,8 @@ def serve(
                 show(f"  health   http://{server.address(health_port)}/ready")
             show("Ctrl-C stops the server.")
             if styles:
-                with StyleTransferClient(server.http_url, api_key=security.api_key) as client:
-                    warm_styles(client, styles, show)
-            Supervisor(server, supervision, status).run()
+                measure_presets()
+            refill = measure_presets if styles else None
+            Supervisor(server, supervision, status, refill).run()
     except KeyboardInterrupt:
         tell("Stopped.")

@@ -6,11 +6,13 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from photoreal import contract
-from photoreal.errors import ServeError
+from photoreal.errors import PhotorealError, ServeError
 from photoreal.serve.canary import Canary
 from photoreal.serve.health import Status
 from photoreal.serve.launcher import Server
@@ -38,11 +40,20 @@ class Supervisor:
     """Watches a running server, and brings back its models or the whole of it.
 
     A model that failed is loaded anew, which takes seconds and disturbs no other. Should the
-    server then still not answer a canary, it is restarted.
+    server then still not answer a canary, it is restarted. Styles that the server kept are lost
+    with the process of `wct2`: `refill` is then called, in a thread of its own, once it answers.
     """
 
-    def __init__(self, server: Server, settings: SupervisorSettings, status: Status) -> None:
+    def __init__(
+        self,
+        server: Server,
+        settings: SupervisorSettings,
+        status: Status,
+        refill: Callable[[], None] | None = None,
+    ) -> None:
         self._server = server
+        self._refill = refill
+        self._styles_lost = False
         self._settings = settings
         self._status = status
         self._budget = RestartBudget(settings.restarts)
@@ -91,6 +102,9 @@ class Supervisor:
                 log.info("The server answers again, %.1f s after the failure was seen.", seconds)
             self._failed_at = None
             self._reloaded.clear()
+            if self._styles_lost and self._refill is not None:
+                threading.Thread(target=_try, args=(self._refill,), daemon=True).start()
+            self._styles_lost = False
 
     def _recover(self, fault: Fault) -> None:
         if self._failed_at is None:
@@ -144,6 +158,7 @@ class Supervisor:
                 return False
             log.info("%s was loaded anew in %.1f s.", model, time.monotonic() - start)
             self._reloaded.add(model)
+            self._styles_lost |= model == contract.WCT2.name
         return True
 
     def _end_processes(self, model: str) -> None:
@@ -174,6 +189,7 @@ class Supervisor:
             else:
                 log.info("The server was restarted in %.1f s.", time.monotonic() - start)
                 self._reloaded.clear()
+                self._styles_lost = True
                 return
 
     def _wait(self, sentence: str) -> None:
@@ -187,3 +203,10 @@ class Supervisor:
         url, timeout_s = self._server.http_url, settings.longest_request_s + 60
         key = self._server.settings.security.api_key
         self._watch = Watch(settings, lambda: Canary(url, timeout_s, key), time.monotonic())
+
+
+def _try(refill: Callable[[], None]) -> None:
+    try:
+        refill()
+    except PhotorealError as error:
+        log.warning("The presets could not be measured anew: %s", error)

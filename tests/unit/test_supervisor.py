@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -120,12 +122,17 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def _run(world: World, *steps: Any, limits: RestartLimits | None = None) -> list[str]:
+def _run(
+    world: World,
+    *steps: Any,
+    limits: RestartLimits | None = None,
+    refill: Callable[[], None] | None = None,
+) -> list[str]:
     """Supervise through the steps; what was done, forgetting left out."""
     world.steps = list(steps)
     settings = SupervisorSettings(restarts=limits or RestartLimits())
     with pytest.raises(EndOfTestError):
-        Supervisor(world, settings, world.status).run()  # type: ignore[arg-type]
+        Supervisor(world, settings, world.status, refill).run()  # type: ignore[arg-type]
     return [one for one in world.done if not one.startswith("forget")]
 
 
@@ -176,6 +183,42 @@ def test_what_loading_does_not_help_is_restarted(world: World) -> None:
 def test_a_server_that_died_is_restarted(world: World) -> None:
     assert _run(world, lambda: setattr(world, "exit_code", -9), *[None] * 5) == ["restart"]
     assert world.status.problem is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "times"),
+    [
+        (lambda world: world.states.update(wct2="dead"), 1),
+        (lambda world: setattr(world, "exit_code", -9), 1),
+        (lambda world: world.states.update(segmenter="dead"), 0),
+    ],
+)
+def test_presets_are_measured_anew_when_their_keeper_died(
+    world: World, fault: Callable[[World], None], times: int
+) -> None:
+    called, calls = threading.Event(), []
+
+    def refill() -> None:
+        calls.append(world.status.problem)
+        called.set()
+
+    _run(world, lambda: fault(world), *[None] * 8, refill=refill)
+    assert called.wait(5.0 if times else 0.1) == bool(times)
+    assert calls == [None] * times
+
+
+def test_presets_that_cannot_be_measured_are_told_of(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refill() -> None:
+        raise ServeError("The server is busy.")
+
+    _run(world, lambda: world.states.update(wct2="dead"), *[None] * 8, refill=refill)
+    sentence = "The presets could not be measured anew: The server is busy."
+    deadline = time.monotonic() + 5.0
+    while sentence not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sentence in caplog.text
 
 
 def test_a_server_that_is_mute_is_restarted(world: World) -> None:
