@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,15 @@ def test_folder_from_end_to_end(local: Server, folder: Path) -> None:
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Lets Ctrl-C reach programs of a test: a shell's background jobs begin with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interruption_and_going_on(local: Server, folder: Path) -> None:
     (folder / "damaged.jpg").unlink()
     with Image.open(folder / "plain.png") as photo:
