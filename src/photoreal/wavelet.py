@@ -36,16 +36,14 @@ class Bands(NamedTuple):
 
 def pool(features: Tensor) -> Bands:
     """Split features (N, C, H, W), H and W even, into their four Haar bands."""
-    top_left, top_right = features[..., 0::2, 0::2], features[..., 0::2, 1::2]
-    bottom_left, bottom_right = features[..., 1::2, 0::2], features[..., 1::2, 1::2]
-    # A butterfly: sums and differences along rows, then along columns.
-    top_sum, bottom_sum = top_left + top_right, bottom_left + bottom_right
-    top_difference, bottom_difference = top_right - top_left, bottom_right - bottom_left
+    # A butterfly: sums and differences of whole rows, which are read one after the other, first.
+    top, bottom = features[..., 0::2, :], features[..., 1::2, :]
+    sums, differences = (top + bottom).mul_(0.5), (bottom - top).mul_(0.5)
     return Bands(
-        LL=(top_sum + bottom_sum) * 0.5,
-        LH=(top_difference + bottom_difference) * 0.5,
-        HL=(bottom_sum - top_sum) * 0.5,
-        HH=(bottom_difference - top_difference) * 0.5,
+        LL=sums[..., 0::2] + sums[..., 1::2],
+        LH=sums[..., 1::2] - sums[..., 0::2],
+        HL=differences[..., 0::2] + differences[..., 1::2],
+        HH=differences[..., 1::2] - differences[..., 0::2],
     )
 
 
