@@ -1,12 +1,20 @@
-"""Keeping freed memory for the next request instead of giving it back at once."""
+"""Keeping freed memory for the next request, and giving it back when there is none or too much."""
 
 from __future__ import annotations
 
 import ctypes
+import os
+import threading
+from pathlib import Path
 
-KEPT_BYTES = 512 << 20
-"""Freed memory at the heap's end beyond this goes back to the system."""
+KEPT_BYTES = 1 << 30
+"""Freed memory that is kept while requests come; a photo of half a megapixel needs less."""
+IDLE_S = 10.0
+"""Seconds without a request after which nothing is kept."""
+
+_TRIM_THRESHOLD = 512 << 20  # of free memory at the heap's end, which goes back at once
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+_STATM = Path("/proc/self/statm")
 
 
 def keep_freed_memory() -> bool:
@@ -20,4 +28,44 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD))
+
+
+class FreedMemory:
+    """Gives back what the heap keeps of freed memory; `after_request` is its clock.
+
+    Whatever was allocated after a large request holds the freed memory before it in the heap: a
+    single panorama would leave gigabytes with the process for as long as it runs.
+    """
+
+    def __init__(self, kept_bytes: int = KEPT_BYTES, idle_s: float = IDLE_S) -> None:
+        self._kept_bytes, self._idle_s = kept_bytes, idle_s
+        self._in_use = resident_bytes()
+        self._timer: threading.Timer | None = None
+
+    def after_request(self) -> None:
+        """Give back now what is too much to keep, or else everything once nothing comes."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if resident_bytes() - self._in_use > self._kept_bytes:
+            self.give_back()
+            return
+        self._timer = threading.Timer(self._idle_s, self.give_back)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def give_back(self) -> None:
+        """Give every free page back to the system, where the C library can."""
+        try:
+            ctypes.CDLL(None).malloc_trim(0)
+        except (AttributeError, OSError):
+            return
+        self._in_use = resident_bytes()
+
+
+def resident_bytes() -> int:
+    """Bytes of this process that are in memory; 0 where the system does not tell."""
+    try:
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

@@ -37,3 +37,46 @@ def test_memory_that_is_kept_is_not_mapped_anew() -> None:
         pytest.skip("this C library has no mallopt")
     assert kept < 100
     assert _faults("give back") > 50 * max(kept, 1)
+
+
+_PANORAMA = """
+import sys, time
+import numpy as np
+from photoreal.serve.heap import FreedMemory, keep_freed_memory, resident_bytes
+
+if not keep_freed_memory():
+    print(-1)
+    raise SystemExit
+freed = FreedMemory(kept_bytes=int(sys.argv[1]) << 20, idle_s=float(sys.argv[2]))
+before = resident_bytes()
+large = np.ones(1 << 25)  # 256 MiB
+small = np.ones(1 << 17)  # 1 MiB behind them, which stays
+del large
+kept = resident_bytes() - before
+freed.after_request()
+time.sleep(float(sys.argv[3]))
+print(kept >> 20, resident_bytes() - before >> 20)
+"""
+
+
+def _kept(most_mb: int, idle_s: float, wait_s: float) -> list[int]:
+    """MiB that are kept of 256, before and after a request's end and a wait."""
+    command = [sys.executable, "-c", _PANORAMA, *map(str, (most_mb, idle_s, wait_s))]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = list(map(int, result.stdout.split()))
+    if found == [-1]:
+        pytest.skip("this C library has no mallopt")
+    return found
+
+
+def test_what_is_too_much_to_keep_goes_back_at_once() -> None:
+    before, after = _kept(100, 60.0, 0.0)
+    assert before > 200
+    assert after < 20
+
+
+def test_what_may_be_kept_goes_back_when_nothing_comes() -> None:
+    assert min(_kept(1000, 60.0, 0.5)) > 200
+    before, after = _kept(1000, 0.1, 2.0)
+    assert before > 200
+    assert after < 20

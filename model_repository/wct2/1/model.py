@@ -7,6 +7,7 @@ import triton_python_backend_utils as triton
 
 from photoreal.contract import CANARY_ID, WCT2
 from photoreal.serve.adapter import answer, read_inputs
+from photoreal.serve.heap import FreedMemory
 from photoreal.serve.memory import check_transfer_memory
 from photoreal.serve.metrics import LevelMetrics, RequestMetrics, StyleCacheMetrics
 from photoreal.serve.sequences import SequenceStore
@@ -29,9 +30,13 @@ class TritonPythonModel:
         self._lookups = StyleCacheMetrics(triton)
         self._levels = LevelMetrics(triton)
         self._metrics = RequestMetrics(triton, WCT2.name)
+        self._freed = FreedMemory()
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return answer(triton, WCT2, requests, self._serve, self._metrics)
+        try:
+            return answer(triton, WCT2, requests, self._serve, self._metrics)
+        finally:
+            self._freed.after_request()
 
     def _serve(self, request: Any) -> dict[str, Any]:
         inputs = read_inputs(triton, WCT2, request)
