@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from plain_process import PlainProcess
+from plain_process import plain_process
 from quality_metrics import Floats, psnr
 from serving import (
     LIMITS,
@@ -60,10 +60,10 @@ def compare(
     peak_bytes = 0
     seconds: dict[str, list[float]] = {name: [] for name in servers}
     decibels: dict[str, list[float]] = {name: [] for name in servers}
-    with PlainProcess(repository, without=TUNABLES) as plain:
-        plain.transfer(inputs)
+    with plain_process(repository, without=TUNABLES) as plain:
+        plain(inputs)
         for _ in range(rounds):
-            elapsed, picture, peak_bytes = plain.transfer(inputs)
+            elapsed, picture, peak_bytes = plain(inputs)
             baseline_s.append(elapsed)
             expected = _pixels(encode_photo(picture))
             for name, server in servers.items():

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
@@ -35,34 +35,22 @@ class Timed(NamedTuple):
     peak_bytes: int
 
 
-class PlainProcess:
-    """A process that knows the baseline over a repository's networks, for as long as a context.
+@contextmanager
+def plain_process(
+    repository: Path, without: Collection[str]
+) -> Iterator[Callable[[Inputs], Timed]]:
+    """A process that runs the baseline over a repository's networks, for as long as the context.
 
-    `without` names environment variables that it does not get.
+    What goes to it and comes back is not timed. `without` names environment variables that it
+    does not get.
     """
-
-    def __init__(self, repository: Path, without: Collection[str]) -> None:
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _prepare, (repository,))
+    with ProcessPoolExecutor(1, get_context("spawn"), _prepare, (repository,)) as pool:
         hidden = {name: os.environ.pop(name) for name in without if name in os.environ}
         try:
-            self._pool.submit(os.getpid).result()  # the process starts with its first task
+            pool.submit(os.getpid).result()  # the process starts with its first task
         finally:
             os.environ.update(hidden)
-
-    def transfer(self, inputs: Inputs) -> Timed:
-        """Run the baseline's transfer; what goes to the process and back is not timed."""
-        return self._pool.submit(_transfer, inputs).result()
-
-    def __enter__(self) -> PlainProcess:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._pool.shutdown()
+        yield lambda inputs: pool.submit(_transfer, inputs).result()
 
 
 def _prepare(repository: Path) -> None:

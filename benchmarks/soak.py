@@ -28,6 +28,8 @@ STYLE_CACHE = 8 << 20
 """Bytes that hold one or two styles: full at once, so that it is no growth later."""
 
 CLIENTS = 8
+SLOW_CLIENTS = 12
+"""With the clients beside them no more than the server's queue holds."""
 WARM_UP = 50
 INPUTS_A_MINUTE = 200
 OPTIONS_A_MINUTE = 30
@@ -79,7 +81,7 @@ def soak(repository: Path, minutes: float, seed: int, tell: Callable[[str], None
         _load(report, server, jobs, expected, _LOAD_SHARE * seconds)
         for fault in (
             faults.garbage(server, seed, int(GARBAGE_A_MINUTE * minutes)),
-            faults.slow(server, jobs[:2], expected[:2], 24),
+            faults.slow(server, jobs[:2], expected[:2], SLOW_CLIENTS),
         ):
             report.add(fault.name, fault.figures, fault.complaints)
         for abruptly in (False, True) * max(1, int(minutes // 5)):
@@ -95,15 +97,16 @@ def soak(repository: Path, minutes: float, seed: int, tell: Callable[[str], None
 
 def _inputs(report: Soak, server: Server, seed: int, minutes: float, end: float) -> None:
     """Bad inputs until `end`, and no fewer than belong to so many minutes."""
+    growth.fill(server)
     warm_up = fuzz.try_inputs(server, seed, range(WARM_UP))
-    before = growth.measure(server)
+    before = growth.measure_at_rest(server)
     least = WARM_UP + int(INPUTS_A_MINUTE * minutes)
     outcome = fuzz.try_inputs(server, seed, range(WARM_UP, least))
     at = least
     while time.monotonic() < end:
         outcome += fuzz.try_inputs(server, seed, range(at, at + WARM_UP))
         at += WARM_UP
-    after = growth.measure(server)
+    after = growth.measure_at_rest(server)
     report.add("bad inputs", outcome, warm_up.complaints + outcome.complaints)
     report.add(
         f"memory after {WARM_UP} inputs and after {at}",

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 
 from memory import proportional_bytes, session_processes, shared_bytes
+from PIL import Image
 
+from hardening import seeds
+from photoreal.client import StyleTransferClient
+from photoreal.preprocess import Limits
+from photoreal.serve.heap import IDLE_S
 from photoreal.serve.launcher import Server
 
 ALLOWED = 0.05
 """Share by which the memory of a server may grow once it has served every kind of request."""
 
+_MARGIN_S = 2.0
+_FILL_S = 300.0
+_SMALL = 16
 _MB = 1e6
 
 
@@ -28,6 +38,24 @@ def measure(server: Server) -> Memory:
         proportional_bytes(session_processes(server.pid)),
         shared_bytes(server.settings.shm_prefix),
     )
+
+
+def measure_at_rest(server: Server) -> Memory:
+    """Memory of a server that has had no request for so long that it keeps none for the next."""
+    time.sleep(IDLE_S + _MARGIN_S)
+    return measure(server)
+
+
+def fill(server: Server) -> None:
+    """Send the largest photo that is allowed.
+
+    Triton's shared memory grows with the largest request and stays so large: what may come later
+    would look like growth.
+    """
+    side = math.isqrt(Limits().max_working_pixels)
+    photo, style = (seeds.encode(Image.new("RGB", (one, one)), "PNG") for one in (side, _SMALL))
+    with StyleTransferClient(server.http_url, timeout=_FILL_S) as client:
+        client.stylize(photo, style, size=side, transfer_at="encoder", segment=False)
 
 
 def compare(before: Memory, after: Memory) -> str:

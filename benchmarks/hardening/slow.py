@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 
 from hardening.garbage import PREFACE
 from hardening.wire import Tensor, http_outputs, http_request
@@ -45,7 +46,10 @@ class SlowClient:
         self._socket.sendall(data[:now])
 
     def finish(self) -> dict[str, bytes]:
-        """Send and read what is left, bit by bit; returns the outputs."""
+        """Send and read what is left, bit by bit; returns the outputs.
+
+        Raises ValueError when the answer is none.
+        """
         for at in range(0, len(self._rest), _PIECE):
             self._socket.sendall(self._rest[at : at + _PIECE])
             time.sleep(_PAUSE_S)
@@ -55,6 +59,8 @@ class SlowClient:
         while piece := response.read(_PIECE):
             content += piece
             time.sleep(_PAUSE_S)
+        if response.status != HTTPStatus.OK:
+            raise ValueError(f"A slow client got {response.status}: {content.decode()}")
         return http_outputs(content, response.headers)
 
     def close(self) -> None:
