@@ -25,7 +25,7 @@ from PIL import Image
 
 from photoreal import regions
 from photoreal.client import StyleTransferClient, StylizeResult
-from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, WCT2, WEIGHTS_FILE
+from photoreal.contract import DEFAULT_KEEP_MEMORY_S, DEFAULT_STYLE_CACHE_BYTES, WCT2, WEIGHTS_FILE
 from photoreal.errors import PhotorealError, ServeError
 from photoreal.preprocess import Limits
 from photoreal.regions import LabelMap
@@ -169,6 +169,7 @@ def running_server(
     *,
     keep_styles: bool = True,
     style_cache: int = DEFAULT_STYLE_CACHE_BYTES,
+    keep_memory_s: int = DEFAULT_KEEP_MEMORY_S,
 ) -> Iterator[Server]:
     """A server on free ports, with a cache of styles or with none.
 
@@ -181,6 +182,7 @@ def running_server(
         grpc_port=grpc,
         metrics_port=metrics,
         style_cache=style_cache if keep_styles else 0,
+        keep_memory_s=keep_memory_s,
     )
     with tempfile.TemporaryFile() as log, ExitStack() as stack:
         try:

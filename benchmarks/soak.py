@@ -27,6 +27,9 @@ from photoreal.serve.launcher import Server
 STYLE_CACHE = 8 << 20
 """Bytes that hold one or two styles: full at once, so that it is no growth later."""
 
+KEEP_MEMORY_S = 5
+"""Seconds after which the server is at rest and its memory can be compared."""
+
 CLIENTS = 8
 SLOW_CLIENTS = 12
 """With the clients beside them no more than the server's queue holds."""
@@ -64,7 +67,7 @@ class Soak:
         """The table."""
         verdict = "Nothing was lost." if not self.complaints else "Something was lost."
         notes = [f"Seed {seed}. {verdict}", *self.complaints]
-        return Part("Soak", _COLUMNS, self.rows, notes)
+        return Part("What was tried", _COLUMNS, self.rows, notes)
 
 
 def soak(repository: Path, minutes: float, seed: int, tell: Callable[[str], None]) -> Soak:
@@ -72,7 +75,7 @@ def soak(repository: Path, minutes: float, seed: int, tell: Callable[[str], None
     report, seconds = Soak(tell), 60 * minutes
     started = time.monotonic()
     jobs = load.make_jobs(CLIENTS)
-    with running_server(repository, style_cache=STYLE_CACHE) as server:
+    with running_server(repository, style_cache=STYLE_CACHE, keep_memory_s=KEEP_MEMORY_S) as server:
         tell(f"tritonserver {server_version(server)}")
         expected = load.solo(server, jobs)
         _inputs(report, server, seed, minutes, started + _INPUTS_SHARE * seconds)
@@ -140,7 +143,7 @@ def write(report: Soak, seed: int, minutes: float, folder: Path) -> str:
     part, facts = report.part(seed), machine()
     found = {"seed": seed, "minutes": minutes, "machine": facts, **part.as_json()}
     words = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
-    text = "\n".join([*part.as_markdown(), f"Machine and versions: {words}.", ""])
+    text = "\n".join(["# Soak", "", *part.as_markdown(), f"Machine and versions: {words}.", ""])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "soak.json").write_text(f"{json.dumps(found, indent=1)}\n", encoding="utf-8")
     (folder / "soak.md").write_text(text, encoding="utf-8")

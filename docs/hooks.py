@@ -23,6 +23,7 @@ ELSEWHERE = {
     "benchmarks/results/full_resolution.md": "results/full_resolution.md",
     "benchmarks/results/quality.md": "results/quality.md",
     "benchmarks/results/video.md": "results/video.md",
+    "benchmarks/results/soak.md": "results/soak.md",
     "benchmarks/results/stages.svg": "results/stages.svg",
     "client/web/static/icon.svg": "assets/icon.svg",
 }

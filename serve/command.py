@@ -10,6 +10,7 @@ import click
 
 from photoreal.contract import (
     DEFAULT_EXIT_TIMEOUT_S,
+    DEFAULT_KEEP_MEMORY_S,
     DEFAULT_STYLE_CACHE_BYTES,
     DEVICE_VARIABLE,
     DEVICES,
@@ -17,6 +18,7 @@ from photoreal.contract import (
     GRPC_PORT,
     HEALTH_PORT,
     HTTP_PORT,
+    KEEP_MEMORY_VARIABLE,
     METRICS_PORT,
     PRECISION_VARIABLE,
     PRECISIONS,
@@ -112,6 +114,15 @@ from photoreal.serve.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S, ServeS
     help="Memory for styles seen before, which then cost half as much; 0 keeps none.",
 )
 @click.option(
+    "--keep-memory",
+    type=click.IntRange(min=0),
+    envvar=KEEP_MEMORY_VARIABLE,
+    default=DEFAULT_KEEP_MEMORY_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long freed memory, up to 1 GiB, waits for the next request, which is faster for it.",
+)
+@click.option(
     "--presets",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of style photos to measure at the start, so that their first use is fast. A"
@@ -162,6 +173,7 @@ def serve(
     restart_limit: int,
     restart_delay: float,
     style_cache: int,
+    keep_memory: int,
     presets: Path | None,
     exit_timeout: int,
     start_timeout: float,
@@ -200,6 +212,7 @@ def serve(
         metrics_port,
         verbose,
         style_cache,
+        keep_memory,
         limits=limits,
         security=security,
         insight=insight,

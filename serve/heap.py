@@ -7,10 +7,11 @@ import os
 import threading
 from pathlib import Path
 
+from photoreal.contract import DEFAULT_KEEP_MEMORY_S, KEEP_MEMORY_VARIABLE
+from photoreal.errors import ServeError
+
 KEPT_BYTES = 1 << 30
 """Freed memory that is kept while requests come; a photo of half a megapixel needs less."""
-IDLE_S = 10.0
-"""Seconds without a request after which nothing is kept."""
 
 _TRIM_THRESHOLD = 512 << 20  # of free memory at the heap's end, which goes back at once
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
@@ -38,7 +39,7 @@ class FreedMemory:
     single panorama would leave gigabytes with the process for as long as it runs.
     """
 
-    def __init__(self, kept_bytes: int = KEPT_BYTES, idle_s: float = IDLE_S) -> None:
+    def __init__(self, idle_s: float, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_bytes, self._idle_s = kept_bytes, idle_s
         self._in_use = resident_bytes()
         self._timer: threading.Timer | None = None
@@ -61,6 +62,14 @@ class FreedMemory:
         except (AttributeError, OSError):
             return
         self._in_use = resident_bytes()
+
+
+def idle_seconds() -> int:
+    """Seconds without a request after which nothing is kept; raises ServeError for nonsense."""
+    text = os.environ.get(KEEP_MEMORY_VARIABLE, str(DEFAULT_KEEP_MEMORY_S))
+    if not (text.isascii() and text.isdigit()):
+        raise ServeError(f"{KEEP_MEMORY_VARIABLE} is {text!r}; expected a number of seconds, or 0.")
+    return int(text)
 
 
 def resident_bytes() -> int:

@@ -98,7 +98,11 @@ class Server:
         triton = self._find_triton(models, Path(self._folder.name))
         limits = settled({**os.environ, **settings.limits})
         served = with_queue(settings.repository, Path(self._folder.name), limits)
-        extra |= {contract.STYLE_CACHE_VARIABLE: str(settings.style_cache), **limits}
+        extra |= {
+            contract.STYLE_CACHE_VARIABLE: str(settings.style_cache),
+            contract.KEEP_MEMORY_VARIABLE: str(settings.keep_memory_s),
+            **limits,
+        }
         as_json = settings.insight.log_format == "json"
         self._process = subprocess.Popen(
             command_line(

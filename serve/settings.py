@@ -38,6 +38,7 @@ class ServeSettings:
     metrics_port: int = contract.METRICS_PORT
     verbose: bool = False
     style_cache: int = contract.DEFAULT_STYLE_CACHE_BYTES
+    keep_memory_s: int = contract.DEFAULT_KEEP_MEMORY_S
     exit_timeout_s: int = contract.DEFAULT_EXIT_TIMEOUT_S
     limits: Mapping[str, str] = field(default_factory=dict)
     admin_key: str = field(default_factory=admin_key, repr=False)

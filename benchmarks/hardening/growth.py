@@ -12,7 +12,6 @@ from PIL import Image
 from hardening import seeds
 from photoreal.client import StyleTransferClient
 from photoreal.preprocess import Limits
-from photoreal.serve.heap import IDLE_S
 from photoreal.serve.launcher import Server
 
 ALLOWED = 0.05
@@ -42,7 +41,7 @@ def measure(server: Server) -> Memory:
 
 def measure_at_rest(server: Server) -> Memory:
     """Memory of a server that has had no request for so long that it keeps none for the next."""
-    time.sleep(IDLE_S + _MARGIN_S)
+    time.sleep(server.settings.keep_memory_s + _MARGIN_S)
     return measure(server)
 
 

@@ -47,6 +47,9 @@ MAX_BLEND = 64
 STYLE_CACHE_VARIABLE = "PHOTOREAL_STYLE_CACHE_BYTES"
 """Environment variable with the bytes that known styles may take; 0 keeps none."""
 DEFAULT_STYLE_CACHE_BYTES = 256 << 20
+KEEP_MEMORY_VARIABLE = "PHOTOREAL_KEEP_MEMORY_SECONDS"
+"""Environment variable that says how long freed memory waits for a next request."""
+DEFAULT_KEEP_MEMORY_S = 300
 
 DEFAULT_MAX_QUEUE = 16
 """Requests that may wait for `stylize`; Triton refuses further ones at once."""

@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+from photoreal.contract import DEFAULT_KEEP_MEMORY_S, KEEP_MEMORY_VARIABLE
+from photoreal.errors import ServeError
+from photoreal.serve.heap import idle_seconds
+
 _SCRIPT = """
 import resource, sys
 import numpy as np
@@ -47,7 +51,7 @@ from photoreal.serve.heap import FreedMemory, keep_freed_memory, resident_bytes
 if not keep_freed_memory():
     print(-1)
     raise SystemExit
-freed = FreedMemory(kept_bytes=int(sys.argv[1]) << 20, idle_s=float(sys.argv[2]))
+freed = FreedMemory(float(sys.argv[2]), int(sys.argv[1]) << 20)
 before = resident_bytes()
 large = np.ones(1 << 25)  # 256 MiB
 small = np.ones(1 << 17)  # 1 MiB behind them, which stays
@@ -80,3 +84,19 @@ def test_what_may_be_kept_goes_back_when_nothing_comes() -> None:
     before, after = _kept(1000, 0.1, 2.0)
     assert before > 200
     assert after < 20
+
+
+@pytest.mark.parametrize("text", ["-1", "soon", "1.5", ""])
+def test_a_time_that_is_no_number_of_seconds_is_refused(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEEP_MEMORY_VARIABLE, text)
+    with pytest.raises(ServeError, match="expected a number of seconds"):
+        idle_seconds()
+
+
+def test_the_time_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEEP_MEMORY_VARIABLE, "0")
+    assert idle_seconds() == 0
+    monkeypatch.delenv(KEEP_MEMORY_VARIABLE)
+    assert idle_seconds() == DEFAULT_KEEP_MEMORY_S

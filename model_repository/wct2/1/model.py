@@ -7,7 +7,7 @@ import triton_python_backend_utils as triton
 
 from photoreal.contract import CANARY_ID, WCT2
 from photoreal.serve.adapter import answer, read_inputs
-from photoreal.serve.heap import FreedMemory
+from photoreal.serve.heap import FreedMemory, idle_seconds
 from photoreal.serve.memory import check_transfer_memory
 from photoreal.serve.metrics import LevelMetrics, RequestMetrics, StyleCacheMetrics
 from photoreal.serve.sequences import SequenceStore
@@ -30,7 +30,7 @@ class TritonPythonModel:
         self._lookups = StyleCacheMetrics(triton)
         self._levels = LevelMetrics(triton)
         self._metrics = RequestMetrics(triton, WCT2.name)
-        self._freed = FreedMemory()
+        self._freed = FreedMemory(idle_seconds())
 
     def execute(self, requests: list[Any]) -> list[Any]:
         try:
