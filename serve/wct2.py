@@ -28,7 +28,6 @@ from photoreal.serve.adapter import Array, blob, engine_name, parameter, text
 from photoreal.serve.bls import BlsEngine
 from photoreal.serve.cores import available_cores
 from photoreal.serve.device import chosen_placement, require_cuda, within_gpu_memory
-from photoreal.serve.heap import keep_freed_memory
 from photoreal.serve.sequences import SequenceStore
 from photoreal.serve.style_cache import StyleCache
 from photoreal.serve.style_strip import cut_out, read_pairs
@@ -56,7 +55,6 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
         return BlsEngine(triton, way)
     placement = chosen_placement(model_config)
     if placement.device == "cpu":
-        keep_freed_memory()
         kernels.prepare()  # here rather than in the first request
     else:
         require_cuda()

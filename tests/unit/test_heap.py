@@ -14,11 +14,12 @@ from photoreal.serve.heap import idle_seconds
 _SCRIPT = """
 import resource, sys
 import numpy as np
-from photoreal.serve.heap import keep_freed_memory
+from photoreal.serve.heap import MOST_PIXELS, keep_freed_memory
 
-if sys.argv[1] == "keep" and not keep_freed_memory():
-    print(-1)
-    raise SystemExit
+for pixels in {"keep": [0], "large": [0, MOST_PIXELS + 1], "give back": []}[sys.argv[1]]:
+    if not keep_freed_memory(pixels):
+        print(-1)
+        raise SystemExit
 np.ones(1 << 23)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):
@@ -41,6 +42,7 @@ def test_memory_that_is_kept_is_not_mapped_anew() -> None:
         pytest.skip("this C library has no mallopt")
     assert kept < 100
     assert _faults("give back") > 50 * max(kept, 1)
+    assert _faults("large") > 50 * max(kept, 1)
 
 
 _PANORAMA = """

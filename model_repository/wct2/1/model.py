@@ -40,8 +40,9 @@ class TritonPythonModel:
 
     def _serve(self, request: Any) -> dict[str, Any]:
         inputs = read_inputs(triton, WCT2, request)
-        styles = cut_out(inputs["STYLE"], inputs.get("STYLE_SIZES"))
-        check_transfer_memory([inputs["CONTENT"], *styles], self._guard.limits)
+        photos = [inputs["CONTENT"], *cut_out(inputs["STYLE"], inputs.get("STYLE_SIZES"))]
+        check_transfer_memory(photos, self._guard.limits)
+        self._freed.before_request(max(photo[0].size for photo in photos))
         watch = self._guard.watch(request)
 
         def before_level() -> None:
