@@ -15,6 +15,7 @@ from photoreal.client import StyleTransferClient
 pytestmark = pytest.mark.server
 
 
+@pytest.mark.long
 def test_presets_are_measured_anew_after_their_keeper_died(
     serving: Callable[..., Any], wait: Callable[..., float], tmp_path: Path
 ) -> None:
