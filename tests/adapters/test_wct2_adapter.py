@@ -298,14 +298,20 @@ def test_a_level_that_does_not_answer_fails_the_request_alone(
     assert "id-3" in triton.errors[0]
 
 
-def test_a_canary_leaves_no_trace(adapter: Any, pictures: dict[str, Array], triton: Any) -> None:
+def test_a_canary_leaves_no_trace(
+    adapter: Any, pictures: dict[str, Array], triton: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(adapter._freed, "after_request", lambda: ends.append("request"))
     for name in (contract.CANARY_ID, contract.CANARY_ID):
         (response,) = adapter.execute([triton.Request(pictures, name)])
         _image(response)
     assert adapter._cache.bytes == 0
     assert triton.MetricFamily.values("photoreal_style_cache_lookups_total") == {}
+    assert not ends  # freed memory waits for people's requests
     adapter.execute([triton.Request(pictures)])
     assert adapter._cache.bytes > 0
+    assert ends
 
 
 @pytest.mark.parametrize(
