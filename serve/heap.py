@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from photoreal.contract import DEFAULT_KEEP_MEMORY_S, KEEP_MEMORY_VARIABLE
-from photoreal.errors import ServeError
+from photoreal.serve.variables import whole_number
 
 KEPT_BYTES = 1 << 30
 """Freed memory that is kept while requests come; a photo of half a megapixel needs less."""
@@ -78,10 +78,7 @@ class FreedMemory:
 
 def idle_seconds() -> int:
     """Seconds without a request after which nothing is kept; raises ServeError for nonsense."""
-    text = os.environ.get(KEEP_MEMORY_VARIABLE, str(DEFAULT_KEEP_MEMORY_S))
-    if not (text.isascii() and text.isdigit()):
-        raise ServeError(f"{KEEP_MEMORY_VARIABLE} is {text!r}; expected a number of seconds, or 0.")
-    return int(text)
+    return whole_number(KEEP_MEMORY_VARIABLE, DEFAULT_KEEP_MEMORY_S, "seconds")
 
 
 def resident_bytes() -> int:

@@ -8,14 +8,13 @@ batches come with the same style again and again.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Collection
 
 import numpy as np
 
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, STYLE_CACHE_VARIABLE, Place
-from photoreal.errors import ServeError
+from photoreal.serve.variables import whole_number
 from photoreal.transfer import Engine, LabelledImage, StyleMeasures, measure_style
 from photoreal.whitening import StyleStatistics
 
@@ -72,10 +71,7 @@ class StyleCache:
 
 def cache_limit() -> int:
     """Bytes that the environment allows the cache; raises ServeError when it names no number."""
-    text = os.environ.get(STYLE_CACHE_VARIABLE, str(DEFAULT_STYLE_CACHE_BYTES))
-    if not (text.isascii() and text.isdigit()):
-        raise ServeError(f"{STYLE_CACHE_VARIABLE} is {text!r}; expected a number of bytes, or 0.")
-    return int(text)
+    return whole_number(STYLE_CACHE_VARIABLE, DEFAULT_STYLE_CACHE_BYTES, "bytes")
 
 
 def _key(style: LabelledImage, places: Collection[Place]) -> bytes:

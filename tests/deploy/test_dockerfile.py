@@ -17,7 +17,6 @@ from dockerfile_parse import DockerfileParser
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from photoreal.cli import SUBCOMMANDS
 from photoreal.export.acceleration import ENGINE_CACHE
 from photoreal.serve.installation import TRITON_VARIABLE
 
@@ -129,7 +128,6 @@ def test_its_folders_are_those_of_the_program(instructions: Instructions) -> Non
     assert final.endswith(f"install -d -o 1000 -g 1000 {ENGINE_CACHE}")
 
 
-@pytest.mark.skipif("health" not in SUBCOMMANDS, reason="this version has no photoreal health")
 def test_its_health_is_asked_of_the_supervisor(
     instructions: Instructions, parse_command: Callable[[Sequence[str]], click.Context]
 ) -> None:

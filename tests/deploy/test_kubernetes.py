@@ -13,7 +13,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from photoreal.cli import SUBCOMMANDS
 from photoreal.contract import DEFAULT_EXIT_TIMEOUT_S
 from photoreal.export.acceleration import ENGINE_CACHE
 from photoreal.serve.settings import ServeSettings
@@ -138,7 +137,6 @@ def test_probes_ask_the_supervisor(container: Manifest, predictor: Manifest) -> 
         assert other == {**probe, "httpGet": {**asked, "port": ports["health"]}}
 
 
-@pytest.mark.skipif("health" not in SUBCOMMANDS, reason="this version has no health endpoint")
 def test_its_command_is_one(
     container: Manifest, parse_command: Callable[[Sequence[str]], click.Context]
 ) -> None:
