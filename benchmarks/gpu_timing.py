@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 from baseline import Baseline
+from dense import dense_networks
 from pictures import Inputs, square_inputs
 from tables import Cell, Spread
 from torch import Tensor
@@ -76,12 +77,14 @@ class Way:
     name: str
     dtype: torch.dtype
     channels_last: bool
+    dense: bool = False
 
 
 WAYS = (
     Way("fp16, channels last", torch.float16, channels_last=True),
     Way("fp16", torch.float16, channels_last=False),
     Way("fp32", torch.float32, channels_last=False),
+    Way("fp16, channels last, dense weights", torch.float16, channels_last=True, dense=True),
 )
 
 
@@ -110,8 +113,9 @@ class Timing:
         return rows
 
     def _of_way(self, way: Way) -> list[dict[str, Cell]]:
+        networks = dense_networks(self._networks) if way.dense else self._networks
         engine = NetworkEngine(
-            *self._networks,
+            *networks,
             self._clock.device,
             dtype=way.dtype,
             channels_last=way.channels_last,

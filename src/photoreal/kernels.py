@@ -38,19 +38,31 @@ _TILE_BYTES = 8 * 8 * 4
 _INPUTS_AT_ONCE = 128  # NNPACK transforms this many input channels, then reuses their space
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool = False) -> Tensor:
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    relu: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
     """Convolve (N, C, H, W), borders reflected, with filters (O, C, 3, 3) and a bias (O,).
 
-    H and W are at least 2. Returns (N, O, H, W), the negative part cut off with `relu`.
-    Raises ServeError when the environment variable asks for what is not there.
+    H and W are at least 2. Returns (N, O, H, W), the negative part cut off with `relu`; `out`
+    may be a place for it. Raises ServeError when the environment variable asks for what is not
+    there.
     """
     if not uses_winograd(x, weight):
-        out = F.conv2d(pad(x, reflect=True), weight, bias)
-        return F.relu(out) if relu else out
+        found = F.conv2d(pad(x, reflect=True), weight, bias)
+        if out is None:
+            return F.relu(found) if relu else found
+        store(found, out, relu=relu)
+        return out
     n, channels, height, width = x.shape
     if min(height, width) < 2:
         raise ValueError(f"{height}x{width} pixels have no border to reflect; expected 2 a side.")
-    out = x.new_empty(n, weight.shape[0], height, width)
+    if out is None:
+        out = x.new_empty(n, weight.shape[0], height, width)
     for item in range(n):
         for first, last in row_blocks(height, width, channels, weight.shape[0]):
             rows = padded_rows([x[item, None]], first, last, reflect=True)
@@ -65,7 +77,7 @@ def pad(x: Tensor, *, reflect: bool) -> Tensor:
     Features that lie pixel by pixel in memory stay so: PyTorch's own padding would have a GPU
     copy them to its other layout and back around each convolution.
     """
-    if type(x) is not Tensor or x.device.type == "cpu" or not _is_channels_last(x):
+    if type(x) is not Tensor or x.device.type == "cpu" or not is_channels_last(x):
         return F.pad(x, (1, 1, 1, 1), mode="reflect" if reflect else "replicate")
     return pad_channels_last(x, reflect=reflect)
 
@@ -73,12 +85,7 @@ def pad(x: Tensor, *, reflect: bool) -> Tensor:
 def pad_channels_last(x: Tensor, *, reflect: bool) -> Tensor:
     """`pad` into a tensor whose features lie pixel by pixel."""
     n, channels, height, width = x.shape
-    out = torch.empty(
-        (n, channels, height + 2, width + 2),
-        dtype=x.dtype,
-        device=x.device,
-        memory_format=torch.channels_last,
-    )
+    out = x.new_empty(n, height + 2, width + 2, channels).permute(0, 3, 1, 2)
     edge = 1 if reflect else 0
     out[:, :, 1:-1, 1:-1] = x
     out[:, :, 0, 1:-1], out[:, :, -1, 1:-1] = x[:, :, edge], x[:, :, -1 - edge]
@@ -86,8 +93,30 @@ def pad_channels_last(x: Tensor, *, reflect: bool) -> Tensor:
     return out
 
 
-def _is_channels_last(x: Tensor) -> bool:
+def is_channels_last(x: Tensor) -> bool:
+    """Whether features lie pixel by pixel in memory."""
     return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def like(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """Room for features (N, C, H, W) that lie in memory as those of `x` do."""
+    n, channels, height, width = shape
+    if is_channels_last(x):
+        return x.new_empty(n, height, width, channels).permute(0, 3, 1, 2)
+    return x.new_empty(tuple(shape))
+
+
+def computes(x: Tensor, weight: Tensor) -> bool:
+    """Whether there are numbers to compute with, and nothing watches how.
+
+    An export has stand-ins for them; tracing, compiling and gradients follow each step.
+    """
+    return not (
+        type(x) is not Tensor
+        or torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        or (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
+    )
 
 
 def uses_winograd(x: Tensor, weight: Tensor) -> bool:
@@ -96,10 +125,7 @@ def uses_winograd(x: Tensor, weight: Tensor) -> bool:
     Raises ServeError when the environment variable asks for what is not there.
     """
     if (
-        type(x) is not Tensor  # stand-ins of an export have no numbers to compute with
-        or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-        or (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
+        not computes(x, weight)
         or not x.dtype == weight.dtype == torch.float32
         or not x.device.type == weight.device.type == "cpu"
         or weight.shape[1] < MIN_CHANNELS

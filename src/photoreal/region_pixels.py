@@ -7,11 +7,11 @@ so that a block is still in the processor's cache when it is worked on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain, pairwise
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,47 +24,65 @@ QUEUED_BLOCK = 1 << 20
 """Columns of a block elsewhere: whole regions, but for pictures whose copies would fill a GPU."""
 _SHORT_RUN = 16  # pixels on average, below which indices are faster than slices
 
-_Runs = list[tuple[int, int]]
+_LABELS = 256  # of a map of bytes
+
 _Label = TypeVar("_Label", int, int | None)
 
 
-class RegionPixels:
-    """Columns of a feature matrix (C, N) that belong to one region.
+class _Runs(NamedTuple):
+    """Pixels that lie in runs: the first of them, then sizes of runs and of gaps in turn."""
 
-    `indices` are their numbers in ascending order, at least one.
+    first: int
+    sizes: list[int]
+
+    def of(self, features: Tensor) -> tuple[Tensor, ...]:
+        """The runs of features (C, N), as views."""
+        whole = features.narrow(1, self.first, sum(self.sizes))
+        return torch.split_with_sizes(whole, self.sizes, dim=1)[::2]
+
+
+class RegionPixels:
+    """Columns of a feature matrix (C, N) that belong to one region, in ascending order.
+
+    `parts` hold a block each: runs of them, or their indices.
     """
 
-    def __init__(self, indices: npt.NDArray[np.intp], device: torch.device) -> None:
-        self._parts: list[_Runs] | list[Tensor]
-        cuts = np.flatnonzero(np.diff(indices) != 1) + 1
-        fragmented = indices.size < _SHORT_RUN * (cuts.size + 1)
-        if devices.is_queued(device):
-            self._parts = list(
-                torch.split(devices.send(torch.from_numpy(indices), device), QUEUED_BLOCK)
-            )
-        elif fragmented and cuts.size:
-            self._parts = list(torch.split(torch.from_numpy(indices), BLOCK))
-        else:
-            firsts = indices[np.concatenate([[0], cuts])]
-            lasts = indices[np.concatenate([cuts - 1, [-1]])] + 1
-            self._parts = list(_blocks_of_runs(firsts.tolist(), lasts.tolist()))
+    def __init__(self, parts: Iterable[_Runs | Tensor]) -> None:
+        self._parts = list(parts)
 
     def blocks(self, features: Tensor) -> Iterator[Tensor]:
-        """The region's columns of features (C, N), a block at a time; may be views."""
+        """The region's columns of features (C, N), a block (C, n) at a time; may be views."""
         for part in self._parts:
-            yield _take(features, part)
-
-    def map_(self, features: Tensor, function: Callable[[Tensor], Tensor]) -> None:
-        """Replace the region's columns of features (C, N) by a function of them, (C, n) each."""
-        for part in self._parts:
-            values = function(_take(features, part))
             if isinstance(part, Tensor):
-                features.index_copy_(1, part, values)
-                continue
-            place = 0
-            for start, end in part:
-                features[:, start:end] = values[:, place : place + end - start]
-                place += end - start
+                yield take(features, part)
+            else:
+                runs = part.of(features)
+                yield runs[0] if len(runs) == 1 else torch.cat(runs, dim=1)
+
+    def put_(self, features: Tensor, blocks: Iterable[Tensor]) -> None:
+        """Replace the region's columns of features (C, N) by blocks as `blocks` gives them."""
+        for part, values in zip(self._parts, blocks, strict=True):
+            if isinstance(part, Tensor):
+                put_(features, part, values)
+            else:
+                runs = part.of(features)
+                sizes = part.sizes[::2]
+                torch._foreach_copy_(runs, torch.split_with_sizes(values, sizes, dim=1))
+
+
+def take(features: Tensor, indices: Tensor) -> Tensor:
+    """The columns of features (C, N) by their indices (n,), in memory as the features are."""
+    if features.T.is_contiguous():  # pixel by pixel, as a GPU has them
+        return features.T.index_select(0, indices).T
+    return features.index_select(1, indices)
+
+
+def put_(features: Tensor, indices: Tensor, values: Tensor) -> None:
+    """Replace the columns of features (C, N) with the indices (n,) by values (C, n)."""
+    if features.T.is_contiguous():
+        features.T.index_copy_(0, indices, values.T)
+    else:
+        features.index_copy_(1, indices, values)
 
 
 class RegionLayout(Generic[_Label]):
@@ -83,24 +101,52 @@ class RegionLayout(Generic[_Label]):
         height, width = features.shape[-2:]
         key = (height, width, features.device)
         if key not in self._known:
-            small = resize_labels(self._labels, height, width).ravel()
-            found = {label: _places(small, label) for label in self._wanted}
-            self._known[key] = {
-                label: RegionPixels(indices, features.device)
-                for label, indices in found.items()
-                if indices.size
-            }
+            small = resize_labels(self._labels, height, width)
+            if devices.is_queued(features.device):
+                found = find_queued(small, self._wanted, features.device)
+            else:
+                found = {label: find(small, label) for label in self._wanted}
+            self._known[key] = {label: pixels for label, pixels in found.items() if pixels}
         return self._known[key]
 
 
-def _places(labels: LabelMap, label: int | None) -> npt.NDArray[np.intp]:
-    return np.arange(labels.size) if label is None else np.flatnonzero(labels == label)
+def find(labels: LabelMap, label: int | None) -> RegionPixels | None:
+    """The pixels of a label (None: all) in a map, for features on a CPU; None without any."""
+    if label is None:
+        return RegionPixels(_blocks_of_runs([0], [labels.size], BLOCK))
+    indices = np.flatnonzero(labels == label)
+    if not indices.size:
+        return None
+    cuts = np.flatnonzero(np.diff(indices) != 1) + 1
+    if cuts.size and indices.size < _SHORT_RUN * (cuts.size + 1):
+        return RegionPixels(torch.split(torch.from_numpy(indices), BLOCK))
+    firsts = indices[np.concatenate([[0], cuts])]
+    lasts = indices[np.concatenate([cuts - 1, [-1]])] + 1
+    return RegionPixels(_blocks_of_runs(firsts.tolist(), lasts.tolist(), BLOCK))
 
 
-def _blocks_of_runs(firsts: Sequence[int], lasts: Sequence[int]) -> Iterator[_Runs]:
-    """Runs, cut where needed, in groups of `BLOCK` columns."""
-    group: _Runs = []
-    room = BLOCK
+def find_queued(
+    labels: LabelMap, wanted: Sequence[_Label], device: torch.device
+) -> dict[_Label, RegionPixels | None]:
+    """`find` for all wanted labels on a device that is handed its work, waiting for it once."""
+    flat = devices.send(torch.from_numpy(np.array(labels).ravel()), device)
+    order = torch.argsort(flat, stable=True)
+    counts = torch.bincount(flat, minlength=_LABELS).tolist()
+    ends = list(accumulate(counts))
+    found: dict[_Label, RegionPixels | None] = {}
+    for label in wanted:
+        if label is None:
+            found[label] = RegionPixels(_blocks_of_runs([0], [labels.size], QUEUED_BLOCK))
+            continue
+        indices = order[ends[label] - counts[label] : ends[label]]
+        found[label] = RegionPixels(torch.split(indices, QUEUED_BLOCK)) if counts[label] else None
+    return found
+
+
+def _blocks_of_runs(firsts: Sequence[int], lasts: Sequence[int], size: int) -> Iterator[_Runs]:
+    """Runs, cut where needed, in groups of `size` columns."""
+    group: list[tuple[int, int]] = []
+    room = size
     for first, last in zip(firsts, lasts, strict=True):
         start = first
         while start < last:
@@ -109,14 +155,12 @@ def _blocks_of_runs(firsts: Sequence[int], lasts: Sequence[int]) -> Iterator[_Ru
             room -= end - start
             start = end
             if not room:
-                yield group
-                group, room = [], BLOCK
+                yield _grouped(group)
+                group, room = [], size
     if group:
-        yield group
+        yield _grouped(group)
 
 
-def _take(features: Tensor, part: _Runs | Tensor) -> Tensor:
-    if isinstance(part, Tensor):
-        return features.index_select(1, part)
-    runs = [features[:, start:end] for start, end in part]
-    return runs[0] if len(runs) == 1 else torch.cat(runs, dim=1)
+def _grouped(runs: Sequence[tuple[int, int]]) -> _Runs:
+    bounds = list(chain.from_iterable(runs))
+    return _Runs(bounds[0], [end - start for start, end in pairwise(bounds)])

@@ -8,6 +8,7 @@ their surroundings each region has.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from photoreal import devices
-from photoreal.region_pixels import RegionLayout
+from photoreal.region_pixels import RegionLayout, put_, take
 from photoreal.regions import LabelMap, Pair
 from photoreal.whitening import (
     AffineMap,
@@ -43,10 +44,14 @@ class RegionMeasure:
 
         A label that has vanished at the features' size has no entry.
         """
+        found = self.moments(features)
+        return dict(zip(found, styles_statistics(list(found.values())), strict=True))
+
+    def moments(self, features: Tensor) -> dict[int | None, Moments]:
+        """What the statistics are made of."""
         flat = features[0].flatten(1)
         regions = self._layout.at(features)
-        found = styles_statistics([moments(pixels.blocks(flat)) for pixels in regions.values()])
-        return dict(zip(regions, found, strict=True))
+        return {label: moments(pixels.blocks(flat)) for label, pixels in regions.items()}
 
 
 class _Share(NamedTuple):
@@ -69,6 +74,29 @@ class _Border(NamedTuple):
     pixels: Tensor
     own: Tensor
     shares: dict[int, _Share]
+
+
+class Target(NamedTuple):
+    """Features (1, C, h, w) to transform, and what `RegionTransform` does it by."""
+
+    features: Tensor
+    statistics: Mapping[int | None, StyleStatistics]
+    steady: Callable[[int, Moments], Moments] | None = None
+
+
+class _Begun(NamedTuple):
+    """A transform whose maps are not known yet.
+
+    `flat` is a view of `features`, `before` what lies near borders there, `blocks` and `found`
+    are the regions' pixels and what their maps depend on, by label.
+    """
+
+    features: Tensor
+    flat: Tensor
+    border: _Border | None
+    before: Tensor | None
+    blocks: dict[int, list[Tensor]]
+    found: dict[int, tuple[Moments, StyleStatistics]]
 
 
 class RegionTransform:
@@ -102,57 +130,72 @@ class RegionTransform:
         size, keep their own features. `steady` gives the moments to use for a content label in
         place of those that were found.
         """
+        (found,) = self.together([Target(features, statistics, steady)])
+        return found
+
+    def together(self, targets: Sequence[Target]) -> list[Tensor]:
+        """The results for several features of one shape; a GPU does them faster so."""
+        begun = [self._begin(target) for target in targets]
+        wanted = [pair for one in begun for pair in one.found.values()]
+        maps = iter(affine_maps(wanted, self._alpha))
+        return [
+            self._finish(one, dict(zip(one.found, islice(maps, len(one.found)), strict=True)))
+            for one in begun
+        ]
+
+    def _begin(self, target: Target) -> _Begun:
+        features, statistics, steady = target
         flat = features[0].flatten(1)
         regions = self._layout.at(features)
         border = self._border(features, list(regions)) if self._soften and regions else None
-        before = None if border is None else flat.index_select(1, border.pixels)
-        found: dict[int, tuple[Moments, StyleStatistics]] = {}
+        before = None if border is None else take(flat, border.pixels)
+        begun = _Begun(features, flat, border, before, {}, {})
         for label, pixels in regions.items():
             style = statistics.get(self._styles[label])
             if style is not None:
-                own = moments(pixels.blocks(flat))
-                found[label] = (own if steady is None else steady(label, own), style)
-        maps = dict(zip(found, affine_maps(list(found.values()), self._alpha), strict=True))
+                begun.blocks[label] = list(pixels.blocks(flat))  # read twice, but gathered once
+                own = moments(begun.blocks[label])
+                begun.found[label] = (own if steady is None else steady(label, own), style)
+        return begun
+
+    def _finish(self, begun: _Begun, maps: Mapping[int, AffineMap]) -> Tensor:
+        features, flat, border, before, blocks, _ = begun
+        regions = self._layout.at(features)
         for label, function in maps.items():
-            regions[label].map_(flat, function)
+            regions[label].put_(flat, map(function, blocks.pop(label)))
         if border is not None and before is not None:
-            mixed = _mix(before, border, maps).to(flat.dtype)
-            flat.index_copy_(1, border.pixels, mixed)
+            put_(flat, border.pixels, _mix(before, border, maps).to(flat.dtype))
         return flat.view_as(features)
 
     def _border(self, features: Tensor, found: list[int]) -> _Border:
         size = features.shape[-2:]
         if size not in self._borders:
-            soft = self._soft_weights(found, *size)
+            height, width = size
+            soft = self._soft_weights(found, height, width, features.device)
             near = torch.nonzero(soft.amax(dim=0) < 1.0 - 1e-3).squeeze(1)
             *rows, own = soft[:, near]
-            device = features.device
             shares = {
-                label: _Share(
-                    devices.send(row, device),
-                    devices.send(torch.nonzero(row).squeeze(1), device),
-                )
+                label: _Share(row, torch.nonzero(row).squeeze(1))
                 for label, row in zip(found, rows, strict=True)
             }
-            self._borders[size] = _Border(
-                devices.send(near, device), devices.send(own, device), shares
-            )
+            self._borders[size] = _Border(near, own, shares)
         return self._borders[size]
 
-    def _soft_weights(self, found: Sequence[int], height: int, width: int) -> Tensor:
+    def _soft_weights(
+        self, found: Sequence[int], height: int, width: int, device: torch.device
+    ) -> Tensor:
         """Weights (found + own, height * width) that add up to 1 at every pixel."""
         everything = list(self._styles)
         if self._soft is None:
-            masks = torch.from_numpy(
-                np.stack([self._labels == label for label in everything]).astype(np.float32)
-            )
+            labels = devices.send(torch.from_numpy(np.array(self._labels)), device)
+            masks = torch.stack([labels == label for label in everything]).float()
             side = 2 * self._blend + 1
             self._soft = F.avg_pool2d(
                 masks[None], side, stride=1, padding=self._blend, count_include_pad=False
             )
         stride = self._labels.shape[0] // height
         small = F.avg_pool2d(self._soft, stride)[0].flatten(1)
-        rows = small[[everything.index(label) for label in found]]
+        rows = torch.stack([small[everything.index(label)] for label in found])
         return torch.cat([rows, (1.0 - rows.sum(dim=0, keepdim=True)).clamp_(min=0.0)])
 
 
@@ -163,6 +206,6 @@ def _mix(features: Tensor, border: _Border, maps: Mapping[int, AffineMap]) -> Te
         if label not in maps:
             mixed += features * weights
             continue
-        result = maps[label](features.index_select(1, near)) * weights[near]
+        result = maps[label](take(features, near)) * weights[near]
         mixed.index_add_(1, near, result)
     return mixed

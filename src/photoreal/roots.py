@@ -1,7 +1,7 @@
 """Square roots and inverse square roots of covariances plus the identity.
 
 On a CPU by eigen-decomposition. A GPU is slow at those, one by one all the more, and has the
-host wait for each: there all matrices of a place go at once through the coupled Newton-Schulz
+host wait for each: there all matrices of one size go at once through the coupled Newton-Schulz
 iteration (Higham, "Functions of Matrices", 2008, section 6.3), which is products alone. Its first
 steps are scaled as Chen & Chow do ("A Stable Scaling of Newton-Schulz for Improving the Sign
 Function Computation of a Hermitian Matrix", 2014), from the bound that the identity gives: no
@@ -10,6 +10,7 @@ eigenvalue is below 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -23,18 +24,44 @@ _LEAST = 1e-2
 """Scaling for values below it would cost the largest ones their last digits."""
 
 
+def _scales() -> list[float]:
+    """Scale of each step: all singular values of what tends to the identity are up to 1.
+
+    The least of them is at `_LEAST`, or what is below gets no scaling of its own. A bound by each
+    matrix's norm would be better for small ones, and cost a dozen launches a step.
+    """
+    low, scales = _LEAST, []
+    for _ in range(STEPS):
+        scales.append(math.sqrt(3.0 / (1.0 + low + low * low)))
+        low *= 0.5 * scales[-1] * (3.0 - (scales[-1] * low) ** 2)
+    return scales
+
+
+_SCALES = _scales()
+
+
 def roots(covariances: Sequence[Tensor]) -> list[Tensor]:
     """The symmetric root of each covariance (C, C) plus the identity."""
     if covariances and devices.is_queued(covariances[0].device):
-        return list(newton_schulz(torch.stack(list(covariances)))[0])
+        return _by_size(covariances, lambda batch: newton_schulz(batch)[0])
     return [_power(covariance, Tensor.sqrt) for covariance in covariances]
 
 
 def inverse_roots(covariances: Sequence[Tensor]) -> list[Tensor]:
     """The inverse of the symmetric root of each covariance (C, C) plus the identity."""
     if covariances and devices.is_queued(covariances[0].device):
-        return list(newton_schulz(torch.stack(list(covariances)))[1])
+        return _by_size(covariances, lambda batch: newton_schulz(batch)[1])
     return [_power(covariance, Tensor.rsqrt) for covariance in covariances]
+
+
+def _by_size(covariances: Sequence[Tensor], function: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    """A function of batches (N, C, C), each of all matrices that have one size."""
+    found: dict[int, Tensor] = {}
+    for channels in {len(covariance) for covariance in covariances}:
+        places = [k for k, covariance in enumerate(covariances) if len(covariance) == channels]
+        results = function(torch.stack([covariances[k] for k in places]))
+        found |= dict(zip(places, results, strict=True))
+    return [found[k] for k in range(len(covariances))]
 
 
 def newton_schulz(covariances: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,13 +75,9 @@ def newton_schulz(covariances: Tensor) -> tuple[Tensor, Tensor]:
     matrices = covariances + identity
     norm = torch.linalg.matrix_norm(matrices, keepdim=True)
     root, inverse = matrices / norm, identity.expand_as(matrices)
-    # Singular values of what tends to the identity lie between this and 1.
-    low = norm.rsqrt().clamp_min(_LEAST)
-    for _ in range(STEPS):
-        scale = (3.0 / (1.0 + low + low * low)).sqrt()
-        step = 0.5 * scale * (3.0 * identity - scale * scale * (inverse @ root))
+    for scale in _SCALES:
+        step = torch.baddbmm(identity, inverse, root, beta=1.5 * scale, alpha=-0.5 * scale**3)
         root, inverse = root @ step, step @ inverse
-        low = 0.5 * scale * low * (3.0 - scale * scale * low * low)
     size = norm.sqrt()
     return root * size, inverse / size
 

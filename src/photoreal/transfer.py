@@ -11,9 +11,10 @@ so its feature maps are dropped as soon as those are known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
+from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -24,10 +25,10 @@ from torch.nn import functional as F
 
 from photoreal.contract import BANDS, LEVELS, PADDING_MULTIPLE, PLACES, POOLINGS, Place
 from photoreal.errors import InvalidOption
-from photoreal.region_transform import RegionMeasure, RegionTransform
+from photoreal.region_transform import RegionMeasure, RegionTransform, Target
 from photoreal.regions import Pair
 from photoreal.vgg import Decoder, Encoded, Encoder, Skips
-from photoreal.whitening import Moments, StyleStatistics
+from photoreal.whitening import Moments, StyleStatistics, styles_statistics
 
 MIN_SIDE = 16
 """Below this the deepest feature map is a single pixel wide and has no border to reflect."""
@@ -140,16 +141,17 @@ def measure_style(
     `wanted` are the labels of the regions to measure, None for the whole photo. Raises
     InvalidOption when the image is too small.
     """
-    measures: StyleMeasures = {}
     if not wanted or not places:
-        return measures
+        return {}
     style = _pad(style)
     measure_regions = RegionMeasure(
         style.labels, sorted(wanted, key=lambda label: (label is None, label))
     )
 
+    found: dict[_Place, dict[int | None, Moments]] = {}
+
     def measure(place: _Place, features: Tensor) -> None:
-        measures[place] = measure_regions(features)
+        found[place] = measure_regions.moments(features)
 
     x = style.image
     skips: list[Skips] = []
@@ -167,14 +169,24 @@ def measure_style(
         if "decoder" in places:
             skips.append(skip)
         elif poolings == len(POOLINGS) and "encoder" not in places:
-            return measures  # the bands were all that was wanted
+            return _statistics(found)  # the bands were all that was wanted
     if "decoder" in places:
         if "encoder" not in places:
             measure(("decoder", 4), x)
         for level in (4, 3, 2):  # level 1 would give the picture, which nobody needs
             x = engine.decode(level, x, skips.pop())
             measure(("decoder", level - 1), x)
-    return measures
+    return _statistics(found)
+
+
+def _statistics(found: Mapping[_Place, Mapping[int | None, Moments]]) -> StyleMeasures:
+    """All at once, which is faster on a GPU."""
+    regions = [region for at_place in found.values() for region in at_place.values()]
+    statistics = iter(styles_statistics(regions))
+    return {
+        place: dict(zip(at_place, islice(statistics, len(at_place)), strict=True))
+        for place, at_place in found.items()
+    }
 
 
 @torch.inference_mode()
@@ -198,29 +210,37 @@ def apply_style(
     content = _pad(content)
     transform_regions = RegionTransform(content.labels, pairs, alpha, blend)
 
-    def transform(place: _Place, features: Tensor) -> Tensor:
-        at_place = partial(steady, place) if steady is not None else None
-        return transform_regions(features, measures.get(place, {}), at_place)
+    def transform(*given: tuple[_Place, Tensor]) -> list[Tensor]:
+        return transform_regions.together(
+            [
+                Target(
+                    features,
+                    measures.get(place, {}),
+                    partial(steady, place) if steady is not None else None,
+                )
+                for place, features in given
+            ]
+        )
 
     x = content.image
     skips: list[Skips] = []
     for level in LEVELS:
         x, skip = engine.encode(level, x)
         if "encoder" in places:
-            x = transform(("encoder", level), x)
+            (x,) = transform((("encoder", level), x))
         if skip is None:
             continue
         if "skip" in places:
             number = len(skips) + 1
-            bands = {name: transform((name, number), getattr(skip, name)) for name in BANDS}
-            skip = skip._replace(**bands)
+            bands = transform(*(((name, number), getattr(skip, name)) for name in BANDS))
+            skip = skip._replace(**dict(zip(BANDS, bands, strict=True)))
         skips.append(skip)
     if "decoder" in places and "encoder" not in places:
-        x = transform(("decoder", 4), x)
+        (x,) = transform((("decoder", 4), x))
     for level in reversed(LEVELS):
         x = engine.decode(level, x, skips.pop() if level > 1 else None)
         if "decoder" in places and level > 1:
-            x = transform(("decoder", level - 1), x)
+            (x,) = transform((("decoder", level - 1), x))
     return x[..., :height, :width]
 
 

@@ -15,14 +15,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from photoreal import kernels, wavelet
+from photoreal import kernels, sparse, wavelet
 from photoreal.contract import CHANNELS, LEVELS, Unpool
-
-
-def _convolve(network: nn.Module, name: str, x: Tensor, *, relu: bool = True) -> Tensor:
-    layer = network.get_submodule(name)
-    assert isinstance(layer, nn.Conv2d)  # noqa: S101 (tells the type checker)
-    return kernels.convolve(x, layer.weight, layer.bias, relu=relu)
 
 
 class Skips(NamedTuple):
@@ -79,12 +73,41 @@ def _channels(name: str) -> int:
     return CHANNELS[int(name[4])]
 
 
-class Encoder(nn.Module):
+class _Network(nn.Module):
+    """A chain of layers, and what their parameters let it leave out."""
+
+    def __init__(self, unpool: Unpool) -> None:
+        super().__init__()
+        self.unpool = unpool
+        self._known: dict[str, sparse.Layer] = {}
+        # Parameters change by loading alone; what is derived from them follows.
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda network, _: network._derive()
+        )
+
+    def _derive(self) -> None:
+        found = {
+            name: sparse.examine(layer.weight, layer.bias)
+            for name, layer in self.named_children()
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)
+        }
+        self._known = {name: layer for name, layer in found.items() if layer is not None}
+
+    def _convolution(self, name: str) -> nn.Conv2d:
+        module = self.get_submodule(name)
+        assert isinstance(module, nn.Conv2d)  # noqa: S101 (tells the type checker)
+        return module
+
+    def _convolve(self, name: str, x: Tensor, *, relu: bool = True) -> Tensor:
+        layer = self._convolution(name)
+        return sparse.convolve(x, layer.weight, layer.bias, self._known.get(name), relu=relu)
+
+
+class Encoder(_Network):
     """The encoder, callable level by level, cut as the way of unpooling wants it."""
 
     def __init__(self, unpool: Unpool = "cat5") -> None:
-        super().__init__()
-        self.unpool = unpool
+        super().__init__(unpool)
         self.conv0 = nn.Conv2d(3, 3, kernel_size=1)
         channels = 3
         for level in LEVELS:
@@ -108,11 +131,11 @@ class Encoder(nn.Module):
             elif name == "conv0":
                 x = self.conv0(x)
             else:
-                x = _convolve(self, name, x)
+                x = self._convolve(name, x)
         return Encoded(x, skips)
 
 
-class Decoder(nn.Module):
+class Decoder(_Network):
     """The decoder, callable level by level, from 4 down to 1.
 
     `unpool` is "cat5" (the four unpooled bands and the encoder's original features side by
@@ -120,8 +143,9 @@ class Decoder(nn.Module):
     """
 
     def __init__(self, unpool: Unpool = "cat5") -> None:
-        super().__init__()
-        self.unpool = unpool
+        super().__init__(unpool)
+        self._gains: dict[str, tuple[float, ...] | None] = {}
+        self._aligned: dict[str, Tensor] = {}
         for level in reversed(LEVELS):
             for name in _DECODER_STEPS[level]:
                 if name in _AFTER_UNPOOL:
@@ -134,18 +158,20 @@ class Decoder(nn.Module):
                     self.add_module(name, nn.Conv2d(_channels(name), outputs, 3))
         if unpool == "cat5":
             self._fold()
-            # Parameters change by loading alone; the kernels derived from them follow.
-            self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
-                lambda decoder, _: decoder._fold()
-            )
+
+    def _derive(self) -> None:
+        super()._derive()
+        if self.unpool == "cat5":
+            self._fold()
 
     def _fold(self) -> None:
         """Derive the kernels with unpooling folded in, and those of the original features."""
-        self._aligned: dict[str, Tensor] = {}  # made when first needed: not every way needs them
+        self._aligned = {}  # made when first needed: not every way needs them
         for name in map(self.join_name, _AFTER_UNPOOL):
             join = self._convolution(name)
             outputs, stacked = join.weight.shape[:2]
             weight = join.weight.detach().reshape(outputs, 5, stacked // 5, 3, 3)
+            self._gains[name] = sparse.join_gains(weight)
             kernel = wavelet.fold_unpooling(weight[:, :4])
             self.register_buffer(f"{name}_folded", kernel, persistent=False)
             original = weight[:, 4].contiguous()
@@ -163,30 +189,27 @@ class Decoder(nn.Module):
         those of `photoreal.contract.decoder`.
         """
         if level == 1:
-            return _convolve(self, "conv1_1", x, relu=False)
+            return self._convolve("conv1_1", x, relu=False)
         steps = _DECODER_STEPS[level]
         cut = steps.index(_UNPOOL)
         if skips is None:
             raise ValueError(f"decoder level {level} needs the skips of the pooling it undoes")
         for name in steps[:cut]:
-            x = _convolve(self, name, x)
+            x = self._convolve(name, x)
         x = self._join(self.join_name(steps[cut + 1]), x, skips)
         for name in steps[cut + 2 :]:
-            x = _convolve(self, name, x)
+            x = self._convolve(name, x)
         return x
-
-    def _convolution(self, name: str) -> nn.Conv2d:
-        module = self.get_submodule(name)
-        assert isinstance(module, nn.Conv2d)  # noqa: S101 (tells the type checker)
-        return module
 
     def _join(self, name: str, low: Tensor, skips: Skips) -> Tensor:
         """Unpool, convolve and cut off the negative part."""
         bands = wavelet.Bands(low, skips.LH, skips.HL, skips.HH)
         if skips.original is None:
-            return _convolve(self, name, wavelet.unpool(bands))
+            return self._convolve(name, wavelet.unpool(bands))
         folded, weight = (self.get_buffer(f"{name}_{part}") for part in ("folded", "original"))
-        bias = self._convolution(name).bias
+        bias, gains = self._convolution(name).bias, self._gains[name]
+        if gains is not None and kernels.computes(skips.original, weight):
+            return wavelet.join_scaled(bands, skips.original, gains, bias)
         if kernels.uses_winograd(skips.original, weight):
             if name not in self._aligned:
                 self._aligned[name] = wavelet.align_phases(folded)

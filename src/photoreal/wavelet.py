@@ -8,6 +8,7 @@ bands is its exact inverse.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from photoreal import kernels
+
+_BLOCK_BYTES = 4 << 20  # of features that are joined at a time
 
 FILTERS: dict[str, tuple[float, float, float, float]] = {
     "LL": (0.5, 0.5, 0.5, 0.5),
@@ -111,6 +114,48 @@ def convolve_joined(
     """
     out = kernels.convolve(original, weight, bias)
     return F.relu(out + convolve_unpooled(bands, kernel))
+
+
+def join_scaled(
+    bands: Bands, original: Tensor, gains: Sequence[float], bias: Tensor | None
+) -> Tensor:
+    """`convolve_joined` of filters that only add up: the bands and the original times `gains`.
+
+    The five gains are those of the bands in their order and of the original features.
+    """
+    *own, share = gains
+    out = kernels.like(original, original.shape)
+    for channels in _channel_blocks(original):
+        place = out[:, channels]
+        torch.mul(original[:, channels], share, out=place)
+        low, horizontal, vertical, diagonal = (
+            band[:, channels] * (0.5 * gain) for band, gain in zip(bands, own, strict=True)
+        )
+        _add_row(place[..., 0::2, :], low - vertical, horizontal - diagonal)
+        _add_row(place[..., 1::2, :], low + vertical, horizontal + diagonal)
+        if bias is not None:
+            place += bias[channels, None, None]
+        place.clamp_min_(0.0)
+    return out
+
+
+def _add_row(row: Tensor, low: Tensor, high: Tensor) -> None:
+    """Undo the horizontal half of the transform and add it to the rows of cells (N, C, H, 2W)."""
+    if row.device.type != "cpu":
+        row[..., 0::2] += low - high
+        row[..., 1::2] += low + high
+    else:
+        # On a CPU to interleave first and to add whole rows is twice as fast.
+        row += torch.stack((low - high, low + high), dim=-1).flatten(-2)
+
+
+def _channel_blocks(features: Tensor) -> list[slice]:
+    """All channels at once, or on a CPU a few, so that what is computed stays in its cache."""
+    channels = features.shape[1]
+    step = channels
+    if features.device.type == "cpu":
+        step = max(_BLOCK_BYTES // (features[:, 0].nbytes or 1), 1)
+    return [slice(first, first + step) for first in range(0, channels, step)]
 
 
 def convolve_joined_by_winograd(

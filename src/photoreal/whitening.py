@@ -50,15 +50,14 @@ class StyleStatistics(NamedTuple):
 
 @dataclass(frozen=True)
 class AffineMap:
-    """The transform of one region: y = matrix (x - center) + offset, clamped to low..high.
+    """The transform of one region: y = matrix x + offset, clamped to low..high.
 
-    `matrix` is (C, C), `center` and `offset` are (C, 1), the bounds single numbers for all
-    channels. `alpha` in 0..1 is the share of y in the result; the rest is x. Features in half
-    precision are transformed in the matrix's dtype and come back in their own.
+    `matrix` is (C, C), `offset` (C, 1), the bounds single numbers for all channels. `alpha` in
+    0..1 is the share of y in the result; the rest is x. Features in half precision are
+    transformed in the matrix's dtype and come back in their own.
     """
 
     matrix: Tensor
-    center: Tensor
     offset: Tensor
     low: Bound
     high: Bound
@@ -66,13 +65,17 @@ class AffineMap:
 
     def __call__(self, features: Tensor) -> Tensor:
         """Transform features (C, N), also of pixels outside the region."""
-        result = torch.addmm(self.offset, self.matrix, features - self.center)
+        x = features.to(self.matrix.dtype)
+        if x.is_contiguous():
+            result = torch.addmm(self.offset, self.matrix, x)
+        else:  # pixel by pixel, and so is the result
+            result = torch.addmm(self.offset.T, x.T, self.matrix.T).T
         if isinstance(self.low, Tensor) and isinstance(self.high, Tensor):
             result.clamp_(self.low, self.high)
         else:
             result.clamp_(float(self.low), float(self.high))
         if self.alpha != 1.0:
-            result.mul_(self.alpha).add_(features, alpha=1.0 - self.alpha)
+            result.mul_(self.alpha).add_(x, alpha=1.0 - self.alpha)
         return result.to(features.dtype)
 
 
@@ -87,14 +90,16 @@ def moments(parts: Iterable[Tensor]) -> Moments:
     """
     count = 0
     mean = scatter = None
-    ranges = []
+    lows, highs = [], []
     for part in parts:
         if part.dtype in _HALVES:
             part = part.float()
         added = part.shape[1]
         part_mean = part.mean(dim=1, keepdim=True)
         centered = part - part_mean
-        ranges.append(torch.stack(torch.aminmax(part)))
+        low, high = torch.aminmax(part)
+        lows.append(low)
+        highs.append(high)
         if mean is None or scatter is None:
             mean, scatter = part_mean, centered @ centered.T
         else:
@@ -105,8 +110,8 @@ def moments(parts: Iterable[Tensor]) -> Moments:
         count += added
     if mean is None or scatter is None:
         raise ValueError("A region without pixels has no moments.")
-    lows, highs = torch.stack(ranges).T
-    low, high = lows.min(), highs.max()
+    if len(lows) > 1:
+        low, high = torch.stack(lows).min(), torch.stack(highs).max()
     covariance = scatter / max(count - 1, 1)
     if devices.is_queued(mean.device):
         return Moments(mean, covariance, low, high)
@@ -120,7 +125,7 @@ def style_statistics(region: Moments) -> StyleStatistics:
 
 
 def styles_statistics(regions: Sequence[Moments]) -> list[StyleStatistics]:
-    """`style_statistics` of several regions, whose features have the same channels, at once."""
+    """`style_statistics` of several regions at once."""
     coloring = roots([region.covariance for region in regions])
     return [
         StyleStatistics(region.mean, root) for region, root in zip(regions, coloring, strict=True)
@@ -140,12 +145,18 @@ def affine_map(content: Moments, style: StyleStatistics, alpha: float = 1.0) -> 
 def affine_maps(
     regions: Sequence[tuple[Moments, StyleStatistics]], alpha: float = 1.0
 ) -> list[AffineMap]:
-    """`affine_map` for several regions, whose features have the same channels, at once."""
+    """`affine_map` for several regions at once."""
     whitening = inverse_roots([content.covariance for content, _ in regions])
-    return [
-        AffineMap(style.root @ own, content.mean, style.mean, content.low, content.high, alpha)
-        for (content, style), own in zip(regions, whitening, strict=True)
-    ]
+    return [_joined(*region, own, alpha) for region, own in zip(regions, whitening, strict=True)]
+
+
+def _joined(content: Moments, style: StyleStatistics, whitening: Tensor, alpha: float) -> AffineMap:
+    """Center, whiten, color and shift as one map."""
+    matrix = style.root @ whitening
+    # The difference of two numbers that may be much larger than itself.
+    center, mean = content.mean.double(), style.mean.double()
+    offset = (mean - matrix.double() @ center).to(matrix.dtype)
+    return AffineMap(matrix, offset, content.low, content.high, alpha)
 
 
 def whiten_and_color(content: Tensor, style: StyleStatistics, alpha: float = 1.0) -> Tensor:
