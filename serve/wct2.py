@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from photoreal import kernels, options, regions
+from photoreal import kernels, options, regions, roots
 from photoreal.contract import (
     DEFAULT_ALPHA,
     DEFAULT_STEADY,
@@ -59,6 +59,7 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
     else:
         require_cuda()
         torch.backends.cudnn.allow_tf32 = False  # else fp32 would be half precision by stealth
+        roots.prepare(torch.device(placement.device))
     bundle = version_folder / WEIGHTS_FILE
     networks = load_bundle(bundle) if bundle.exists() else load_wct2(unpool=way)
     return NetworkEngine(

@@ -78,7 +78,11 @@ def take(features: Tensor, indices: Tensor) -> Tensor:
 
 
 def put_(features: Tensor, indices: Tensor, values: Tensor) -> None:
-    """Replace the columns of features (C, N) with the indices (n,) by values (C, n)."""
+    """Replace the columns of features (C, N) with the indices (n,) by values (C, n).
+
+    Values in another precision are stored in that of the features.
+    """
+    values = values.to(features.dtype)
     if features.T.is_contiguous():
         features.T.index_copy_(0, indices, values.T)
     else:

@@ -25,6 +25,7 @@ from photoreal.whitening import (
     StyleStatistics,
     affine_maps,
     moments,
+    single,
     styles_statistics,
 )
 
@@ -148,12 +149,13 @@ class RegionTransform:
         flat = features[0].flatten(1)
         regions = self._layout.at(features)
         border = self._border(features, list(regions)) if self._soften and regions else None
-        before = None if border is None else take(flat, border.pixels)
+        before = None if border is None else single(take(flat, border.pixels))
         begun = _Begun(features, flat, border, before, {}, {})
         for label, pixels in regions.items():
             style = statistics.get(self._styles[label])
             if style is not None:
-                begun.blocks[label] = list(pixels.blocks(flat))  # read twice, but gathered once
+                # Read twice, but gathered once.
+                begun.blocks[label] = [single(block) for block in pixels.blocks(flat)]
                 own = moments(begun.blocks[label])
                 begun.found[label] = (own if steady is None else steady(label, own), style)
         return begun
@@ -164,7 +166,7 @@ class RegionTransform:
         for label, function in maps.items():
             regions[label].put_(flat, map(function, blocks.pop(label)))
         if border is not None and before is not None:
-            put_(flat, border.pixels, _mix(before, border, maps).to(flat.dtype))
+            put_(flat, border.pixels, _mix(before, border, maps))
         return flat.view_as(features)
 
     def _border(self, features: Tensor, found: list[int]) -> _Border:

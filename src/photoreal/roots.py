@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from photoreal import devices
+from photoreal.contract import CHANNELS
 
 STEPS = 14
 """Of the iteration: enough for eigenvalues up to 10^8. More could only add up rounding errors."""
@@ -38,20 +41,30 @@ def _scales() -> list[float]:
 
 
 _SCALES = _scales()
+_PREPARED = (1, 2, 4, 8, 16)  # matrices: three bands of five regions
 
 
 def roots(covariances: Sequence[Tensor]) -> list[Tensor]:
     """The symmetric root of each covariance (C, C) plus the identity."""
     if covariances and devices.is_queued(covariances[0].device):
-        return _by_size(covariances, lambda batch: newton_schulz(batch)[0])
+        return _by_size(covariances, lambda batch: _iterated(batch)[0])
     return [_power(covariance, Tensor.sqrt) for covariance in covariances]
 
 
 def inverse_roots(covariances: Sequence[Tensor]) -> list[Tensor]:
     """The inverse of the symmetric root of each covariance (C, C) plus the identity."""
     if covariances and devices.is_queued(covariances[0].device):
-        return _by_size(covariances, lambda batch: newton_schulz(batch)[1])
+        return _by_size(covariances, lambda batch: _iterated(batch)[1])
     return [_power(covariance, Tensor.rsqrt) for covariance in covariances]
+
+
+def prepare(device: torch.device) -> None:
+    """Do beforehand what the first requests on a GPU would take longer for."""
+    if device.type == "cuda":
+        found = torch.empty(0, device=device).device  # with its number
+        for channels in CHANNELS.values():
+            for count in _PREPARED:
+                _captured(count, channels, found)
 
 
 def _by_size(covariances: Sequence[Tensor], function: Callable[[Tensor], Tensor]) -> list[Tensor]:
@@ -62,6 +75,52 @@ def _by_size(covariances: Sequence[Tensor], function: Callable[[Tensor], Tensor]
         results = function(torch.stack([covariances[k] for k in places]))
         found |= dict(zip(places, results, strict=True))
     return [found[k] for k in range(len(covariances))]
+
+
+def _iterated(covariances: Tensor) -> tuple[Tensor, Tensor]:
+    """`newton_schulz`; on a GPU its launches come as one.
+
+    Each would take the host as long as the GPU takes for the product.
+    """
+    if covariances.device.type != "cuda" or torch.cuda.is_current_stream_capturing():
+        return newton_schulz(covariances)
+    count, channels, _ = covariances.shape
+    room = 1 << (count - 1).bit_length()  # few sizes: each is captured once
+    captured = _captured(room, channels, covariances.device)
+    captured.given[:count] = covariances
+    captured.graph.replay()
+    return captured.root[:count].clone(), captured.inverse[:count].clone()
+
+
+class _Captured(NamedTuple):
+    """The iteration as a graph of launches, from and to memory of its own."""
+
+    graph: torch.cuda.CUDAGraph
+    given: Tensor
+    root: Tensor
+    inverse: Tensor
+
+
+@cache
+@torch.inference_mode(False)
+@torch.no_grad()
+def _captured(count: int, channels: int, device: torch.device) -> _Captured:
+    given = torch.zeros(count, channels, channels, device=device)
+    aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    aside.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(aside):
+        newton_schulz(given)  # libraries make room at their first call, which cannot be captured
+    torch.cuda.current_stream(device).wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, pool=_memory()):
+        root, inverse = newton_schulz(given)
+    return _Captured(graph, given, root, inverse)
+
+
+@cache
+def _memory() -> Any:
+    """Graphs share it: what one leaves there is copied before another runs."""
+    return torch.cuda.graph_pool_handle()
 
 
 def newton_schulz(covariances: Tensor) -> tuple[Tensor, Tensor]:

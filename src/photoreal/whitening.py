@@ -54,7 +54,7 @@ class AffineMap:
 
     `matrix` is (C, C), `offset` (C, 1), the bounds single numbers for all channels. `alpha` in
     0..1 is the share of y in the result; the rest is x. Features in half precision are
-    transformed in the matrix's dtype and come back in their own.
+    transformed in the matrix's dtype, and so come back.
     """
 
     matrix: Tensor
@@ -69,14 +69,19 @@ class AffineMap:
         if x.is_contiguous():
             result = torch.addmm(self.offset, self.matrix, x)
         else:  # pixel by pixel, and so is the result
-            result = torch.addmm(self.offset.T, x.T, self.matrix.T).T
+            result = torch.addmm(self.offset[:, 0], x.T, self.matrix.T).T
         if isinstance(self.low, Tensor) and isinstance(self.high, Tensor):
             result.clamp_(self.low, self.high)
         else:
             result.clamp_(float(self.low), float(self.high))
         if self.alpha != 1.0:
             result.mul_(self.alpha).add_(x, alpha=1.0 - self.alpha)
-        return result.to(features.dtype)
+        return result
+
+
+def single(features: Tensor) -> Tensor:
+    """Features in half precision in single precision, others as they are."""
+    return features.float() if features.dtype in _HALVES else features
 
 
 def moments(parts: Iterable[Tensor]) -> Moments:
@@ -92,12 +97,11 @@ def moments(parts: Iterable[Tensor]) -> Moments:
     mean = scatter = None
     lows, highs = [], []
     for part in parts:
-        if part.dtype in _HALVES:
-            part = part.float()
+        part = single(part)
         added = part.shape[1]
         part_mean = part.mean(dim=1, keepdim=True)
         centered = part - part_mean
-        low, high = torch.aminmax(part)
+        low, high = torch.aminmax(part if part.is_contiguous() else part.T)
         lows.append(low)
         highs.append(high)
         if mean is None or scatter is None:
@@ -153,9 +157,7 @@ def affine_maps(
 def _joined(content: Moments, style: StyleStatistics, whitening: Tensor, alpha: float) -> AffineMap:
     """Center, whiten, color and shift as one map."""
     matrix = style.root @ whitening
-    # The difference of two numbers that may be much larger than itself.
-    center, mean = content.mean.double(), style.mean.double()
-    offset = (mean - matrix.double() @ center).to(matrix.dtype)
+    offset = torch.addmm(style.mean, matrix, content.mean, alpha=-1.0)
     return AffineMap(matrix, offset, content.low, content.high, alpha)
 
 
