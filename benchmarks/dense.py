@@ -13,13 +13,13 @@ _SHARE = 1e-5  # of a layer's largest tap: no picture changes by it
 _Networks = tuple[Encoder, Decoder]
 
 
-def dense_networks(networks: _Networks) -> _Networks:
+def dense_networks(sparse: _Networks) -> _Networks:
     """Copies of networks with a small random number added to every tap.
 
     The built-in weights are mostly zero, and the transfer convolves no more than it has to
     (`photoreal.sparse`). With these it does what trained weights cost, and the pictures stay.
     """
-    encoder, decoder = deepcopy(networks)
+    encoder, decoder = deepcopy(sparse)
     generator = torch.Generator().manual_seed(0)
     for network in (encoder, decoder):
         state = network.state_dict()

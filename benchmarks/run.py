@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ from pictures import PAIR
 from rates import measure_rates
 from serving import (
     BenchmarkFailed,
+    Files,
+    dense_repository,
     example_files,
     running_server,
     server_tunables,
@@ -49,6 +51,7 @@ from photoreal.serve.heap import keep_freed_memory
 from photoreal.serve.repository import models_to_load
 
 CHART = "stages.svg"
+AGAINST = "Against plain PyTorch"
 
 _CACHE = Path(sys.prefix) / "perf_analyzer"
 
@@ -153,7 +156,7 @@ def run_all(
         with running_server(repository, keep_styles=True) as warm:
             report.facts["tritonserver"] = server_version(warm)
             tell("comparison with plain PyTorch")
-            part = compare(repository, cold, warm, files, settings.size, settings.rounds)
+            part = compare(AGAINST, repository, cold, warm, files, settings.size, settings.rounds)
             report.add("comparison", part)
             tell("latency")
             part = measure_latency(
@@ -164,6 +167,9 @@ def run_all(
                 settings.latency_rounds,
             )
             report.add("latency", part)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="photoreal-bench-")))
+        tell("the same with dense weights")
+        report.add("dense", _compare_dense(repository, scratch, files, settings))
         if settings.megapixels:
             tell("memory")
             with running_server(repository, keep_styles=True) as fresh:
@@ -173,10 +179,25 @@ def run_all(
             return report
         left_s = max(settings.least_load_s, settings.total_s - report.elapsed_s)
         tell(f"perf_analyzer, up to {left_s:.0f} s")
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="photoreal-bench-")))
         part = measure_loads(program, cold, repository, files, settings.load_sizes, left_s, scratch)
         report.add("perf_analyzer", part)
     return report
+
+
+def _compare_dense(repository: Path, scratch: Path, files: Files, settings: Settings) -> Part:
+    """The comparison with weights of which nothing may be left out."""
+    dense = dense_repository(repository, scratch / "dense")
+    title = f"{AGAINST}, dense weights"
+    with (
+        running_server(dense, keep_styles=False) as cold,
+        running_server(dense, keep_styles=True) as warm,
+    ):
+        part = compare(title, dense, cold, warm, files, settings.size, settings.rounds)
+    note = (
+        "A small random number is added to every weight: the built-in ones are mostly zero, and"
+        " the server leaves out what is multiplied by it. Trained weights cost what these do."
+    )
+    return replace(part, notes=[*part.notes, note])
 
 
 def _perf_analyzer() -> tuple[PerfAnalyzer | None, str]:

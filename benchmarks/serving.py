@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tempfile
 import time
 import urllib.request
@@ -20,6 +21,7 @@ from typing import Unpack
 import click
 import numpy as np
 import torch
+from dense import dense_networks
 from pictures import EXAMPLES, PAIR, Inputs
 from PIL import Image
 
@@ -31,6 +33,7 @@ from photoreal.preprocess import Limits
 from photoreal.regions import LabelMap
 from photoreal.serve.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launcher import Server
+from photoreal.serve.repository import models_to_load
 from photoreal.serve.request import (
     FloatImage,
     Models,
@@ -44,7 +47,7 @@ from photoreal.serve.settings import ServeSettings
 from photoreal.serve.stylize import stylize
 from photoreal.transfer import Engine, LabelledImage, transfer
 from photoreal.vgg import Decoder, Encoder
-from photoreal.weights.networks import load_bundle, load_wct2
+from photoreal.weights.networks import load_bundle, load_wct2, save_bundle
 
 KEPT_STYLE = "cached"
 """What a report says under "style" when the request's style was known."""
@@ -152,6 +155,14 @@ def networks(repository: Path) -> tuple[Encoder, Decoder]:
     """The networks that the repository's server runs."""
     bundle = repository / WCT2.name / "1" / WEIGHTS_FILE
     return load_bundle(bundle) if bundle.exists() else load_wct2()
+
+
+def dense_repository(repository: Path, folder: Path) -> Path:
+    """A copy of a repository for the local engine, in a new folder, with dense weights."""
+    for model in models_to_load(repository, "local"):
+        shutil.copytree(repository / model, folder / model)
+    save_bundle(folder / WCT2.name / "1" / WEIGHTS_FILE, *dense_networks(networks(repository)))
+    return folder
 
 
 def server_tunables() -> dict[str, str]:

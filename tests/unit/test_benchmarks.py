@@ -361,6 +361,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name in ("stages", "rates", "memory", "loads", "latency"):
         monkeypatch.setattr(run, f"measure_{name}", part(name))
     monkeypatch.setattr(run, "compare", part("compare"))
+    monkeypatch.setattr(run, "dense_repository", lambda _, folder: folder)
     return asked
 
 
@@ -369,11 +370,11 @@ def test_command_writes_report_and_chart(
 ) -> None:
     out = tmp_path / "new" / "out"
     assert run.main(["-o", str(out)]) == 0
-    assert measured["servers"] == [False, True, True]
-    assert measured["stopped"] == 3
+    assert measured["servers"] == [False, True, False, True, True]
+    assert measured["stopped"] == 5
     assert sorted(path.name for path in out.iterdir()) == ["bench.json", "bench.md", "stages.svg"]
     report = json.loads((out / "bench.json").read_text())
-    names = ["stages", "arithmetic", "comparison", "latency", "memory", "perf_analyzer"]
+    names = ["stages", "arithmetic", "comparison", "latency", "dense", "memory", "perf_analyzer"]
     assert list(report["parts"]) == names
     assert report["machine"]["tritonserver"] == "2.51.0"
     assert report["settings"]["latency_requests"] == 50

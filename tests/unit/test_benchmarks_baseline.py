@@ -110,7 +110,9 @@ def test_rates_come_from_counts_and_times(
     monkeypatch.setattr("rates.MATRIX_SIDE", 64)
     part = measure_rates(Path(), 16, 24, rounds=2)
     rows = {str(row["what"]): row for row in part.rows}
-    assert list(rows) == ["encoder", "decoder", "whole pass", "matrix product"]
+    sparing = "whole pass, the repository's weights"
+    assert list(rows) == ["encoder", "decoder", "whole pass", sparing, "matrix product"]
+    assert rows[sparing]["gmac"] == rows["whole pass"]["gmac"]
     assert rows["matrix product"]["share"] == (1.0, 1.0, 1.0, 2)
     seconds, rate = rows["encoder"]["seconds"], rows["encoder"]["gflops"]
     assert isinstance(seconds, Spread)
@@ -160,7 +162,8 @@ def served(
 
 def _compare(rounds: int) -> Any:
     server: Any = object()
-    return comparison.compare(Path(), server, server, serving.example_files(), _SIDE, rounds)
+    files = serving.example_files()
+    return comparison.compare("Compared", Path(), server, server, files, _SIDE, rounds)
 
 
 def test_servers_are_compared_with_the_baseline(served: Callable[[str, float], None]) -> None:
