@@ -39,15 +39,29 @@ class Bands(NamedTuple):
 
 def pool(features: Tensor) -> Bands:
     """Split features (N, C, H, W), H and W even, into their four Haar bands."""
+    if not kernels.computes(features, features):
+        return Bands(*_split(features))
+    n, channels, height, width = features.shape
+    bands = Bands(
+        *(kernels.like(features, (n, channels, height // 2, width // 2)) for _ in range(4))
+    )
+    for block in _channel_blocks(features):
+        _split(features[:, block], [band[:, block] for band in bands])
+    return bands
+
+
+def _split(features: Tensor, out: Sequence[Tensor | None] = (None,) * 4) -> list[Tensor]:
+    """The four bands, written to `out` where there is room for them."""
     # A butterfly: sums and differences of whole rows, which are read one after the other, first.
     top, bottom = features[..., 0::2, :], features[..., 1::2, :]
     sums, differences = (top + bottom).mul_(0.5), (bottom - top).mul_(0.5)
-    return Bands(
-        LL=sums[..., 0::2] + sums[..., 1::2],
-        LH=sums[..., 1::2] - sums[..., 0::2],
-        HL=differences[..., 0::2] + differences[..., 1::2],
-        HH=differences[..., 1::2] - differences[..., 0::2],
-    )
+    low, horizontal, vertical, diagonal = out
+    return [
+        torch.add(sums[..., 0::2], sums[..., 1::2], out=low),
+        torch.sub(sums[..., 1::2], sums[..., 0::2], out=horizontal),
+        torch.add(differences[..., 0::2], differences[..., 1::2], out=vertical),
+        torch.sub(differences[..., 1::2], differences[..., 0::2], out=diagonal),
+    ]
 
 
 def unpool(bands: Bands) -> Tensor:
