@@ -42,6 +42,7 @@ def _scales() -> list[float]:
 
 _SCALES = _scales()
 _PREPARED = (1, 2, 4, 8, 16)  # matrices: three bands of five regions
+_PREPARED_ROWS = 4096  # where there are most channels there are no bands
 
 
 def roots(covariances: Sequence[Tensor]) -> list[Tensor]:
@@ -64,7 +65,8 @@ def prepare(device: torch.device) -> None:
         found = torch.empty(0, device=device).device  # with its number
         for channels in CHANNELS.values():
             for count in _PREPARED:
-                _captured(count, channels, found)
+                if count * channels <= _PREPARED_ROWS:
+                    _captured(count, channels, found)
 
 
 def _by_size(covariances: Sequence[Tensor], function: Callable[[Tensor], Tensor]) -> list[Tensor]:
