@@ -22,23 +22,27 @@ _COLUMNS = {
 }
 
 
-def measure_latency(server: Server, files: Files, size: int, requests: int, rounds: int) -> Part:
+def measure_latency(
+    server: Server, files: Files, size: int, requests: int, crowd_size: int, rounds: int
+) -> Part:
     """Identical requests one after the other, then four at once against four in turn.
 
-    `requests` are timed after a warm-up; `rounds` is how often four at once are compared.
+    `requests` of a `size` are timed after a warm-up; four at once, of `crowd_size`, are compared
+    `rounds` times.
     """
     for _ in range(2):
         timed_request(server, files, size)
     timed = [timed_request(server, files, size) for _ in range(requests)]
     spread = Spread.of(seconds for seconds, _ in timed)
-    crowding = Spread.of(_crowding(server, files, size) for _ in range(rounds))
+    timed_request(server, files, crowd_size)
+    crowding = Spread.of(_crowding(server, files, crowd_size) for _ in range(rounds))
     unevenness = spread.max / spread.median
     style = "known to the server" if knows_style(timed[-1][1]) else "measured for every request"
     return Part(
         "Latency",
         _COLUMNS,
         [
-            {"what": f"s a request, {requests} identical requests", "value": spread},
+            {"what": f"s a request, {requests} identical ones of size {size}", "value": spread},
             {
                 "what": "slowest over median",
                 "value": unevenness,
@@ -46,13 +50,13 @@ def measure_latency(server: Server, files: Files, size: int, requests: int, roun
                 "met": _verdict(unevenness, GOAL_UNEVENNESS),
             },
             {
-                "what": f"{CLIENTS} clients at once over one after the other, total time",
+                "what": f"{CLIENTS} clients at once over one after the other, size {crowd_size}",
                 "value": crowding,
                 "goal": f"at most {GOAL_CROWDING}",
                 "met": _verdict(crowding.median, GOAL_CROWDING),
             },
         ],
-        [f"Size {size}, over HTTP, the style {style}; {rounds} rounds of {CLIENTS} clients."],
+        [f"Over HTTP, the style {style}; {rounds} rounds of {CLIENTS} clients, total times."],
     )
 
 

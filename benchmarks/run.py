@@ -61,7 +61,8 @@ class Settings:
     """How much is measured. Sizes are shorter sides in pixels.
 
     size: of stages, arithmetic and the comparison; rounds: their repetitions.
-    latency_size, latency_requests, latency_rounds: of the part on even answers.
+    latency_size, latency_requests, latency_rounds: of the part on even answers; clients that
+        come at once send requests of `size`.
     load_sizes: of perf_analyzer's requests; it gets the time that is left of `total_s`, and no
         less than `least_load_s`.
     megapixels: of the part on memory, which has none of it with no sizes.
@@ -164,6 +165,7 @@ def run_all(
                 files,
                 settings.latency_size,
                 settings.latency_requests,
+                settings.size,
                 settings.latency_rounds,
             )
             report.add("latency", part)

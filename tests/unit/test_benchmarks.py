@@ -306,7 +306,8 @@ def test_evenness_and_crowding(monkeypatch: pytest.MonkeyPatch) -> None:
 
     seconds = iter([9.0, 9.0, 1.0, 2.0, 3.0])
     monkeypatch.setattr(latency, "timed_request", lambda *_: (next(seconds, 1.0), Result()))
-    part = latency.measure_latency(None, serving.example_files(), 64, 3, 2)  # type: ignore[arg-type]
+    server: Any = None
+    part = latency.measure_latency(server, serving.example_files(), 64, 3, 96, 2)
     first, second, third = part.rows
     assert first["value"] == (2.0, 1.0, 3.0, 3)
     assert (second["value"], second["met"]) == (1.5, "no")
