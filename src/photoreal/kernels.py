@@ -7,7 +7,7 @@ errors around 1e-6 of the largest value. Everything else takes `conv2d`: other d
 dtypes, gradients, tracing and export, and convolutions of a few channels.
 
 Which of the two is faster depends on the processor, so each process measures once, at the first
-convolution, for less than a tenth of a second. PHOTOREAL_CONVOLUTION decides instead of that:
+convolution, for a quarter of a second. PHOTOREAL_CONVOLUTION decides instead of that:
 "winograd" or "direct" ("auto" is what happens without it).
 """
 
@@ -52,12 +52,24 @@ def convolve(
     may be a place for it. Raises ServeError when the environment variable asks for what is not
     there.
     """
-    if not uses_winograd(x, weight):
-        found = F.conv2d(pad(x, reflect=True), weight, bias)
-        if out is None:
-            return F.relu(found) if relu else found
-        store(found, out, relu=relu)
-        return out
+    if uses_winograd(x, weight):
+        return _by_winograd(x, weight, bias, relu=relu, out=out)
+    return _directly(x, weight, bias, relu=relu, out=out)
+
+
+def _directly(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool, out: Tensor | None = None
+) -> Tensor:
+    found = F.conv2d(pad(x, reflect=True), weight, bias)
+    if out is None:
+        return F.relu(found) if relu else found
+    store(found, out, relu=relu)
+    return out
+
+
+def _by_winograd(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool, out: Tensor | None = None
+) -> Tensor:
     n, channels, height, width = x.shape
     if min(height, width) < 2:
         raise ValueError(f"{height}x{width} pixels have no border to reflect; expected 2 a side.")
@@ -218,9 +230,10 @@ def has_winograd() -> bool:
 
 @cache
 def _winograd_is_faster() -> bool:
-    padded, weight, bias = _sample(128, 50, 98)
+    sample = _sample(128, 96, 192)
     with torch.no_grad():
-        ways = (lambda: winograd(padded, weight, bias), lambda: F.conv2d(padded, weight, bias))
+        # With all that belongs to them: copies of borders and the cut cost as much as the gain.
+        ways = (lambda: _by_winograd(*sample, relu=True), lambda: _directly(*sample, relu=True))
         # Turn by turn, the best of each: what else the machine does disturbs both alike.
         times = [[_seconds(way) for way in ways] for _ in range(4)]
     return min(row[0] for row in times) < min(row[1] for row in times)

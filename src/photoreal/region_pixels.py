@@ -23,7 +23,6 @@ BLOCK = 1 << 12
 QUEUED_BLOCK = 1 << 20
 """Columns of a block elsewhere: whole regions, but for pictures whose copies would fill a GPU."""
 _SHORT_RUN = 16  # pixels on average, below which indices are faster than slices
-
 _LABELS = 256  # of a map of bytes
 
 _Label = TypeVar("_Label", int, int | None)

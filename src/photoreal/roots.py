@@ -84,7 +84,7 @@ def _iterated(covariances: Tensor) -> tuple[Tensor, Tensor]:
 
     Each would take the host as long as the GPU takes for the product.
     """
-    if covariances.device.type != "cuda" or torch.cuda.is_current_stream_capturing():
+    if covariances.device.type != "cuda" or covariances.dtype != torch.float32:
         return newton_schulz(covariances)
     count, channels, _ = covariances.shape
     room = 1 << (count - 1).bit_length()  # few sizes: each is captured once
