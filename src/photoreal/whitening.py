@@ -66,10 +66,10 @@ class AffineMap:
     def __call__(self, features: Tensor) -> Tensor:
         """Transform features (C, N), also of pixels outside the region."""
         x = features.to(self.matrix.dtype)
-        if x.is_contiguous():
-            result = torch.addmm(self.offset, self.matrix, x)
-        else:  # pixel by pixel, and so is the result
+        if x.T.is_contiguous():  # pixel by pixel, and so is the result
             result = torch.addmm(self.offset[:, 0], x.T, self.matrix.T).T
+        else:
+            result = torch.addmm(self.offset, self.matrix, x)
         if isinstance(self.low, Tensor) and isinstance(self.high, Tensor):
             result.clamp_(self.low, self.high)
         else:
@@ -101,7 +101,7 @@ def moments(parts: Iterable[Tensor]) -> Moments:
         added = part.shape[1]
         part_mean = part.mean(dim=1, keepdim=True)
         centered = part - part_mean
-        low, high = torch.aminmax(part if part.is_contiguous() else part.T)
+        low, high = torch.aminmax(part.T if part.T.is_contiguous() else part)
         lows.append(low)
         highs.append(high)
         if mean is None or scatter is None:
