@@ -66,6 +66,7 @@ class Settings:
     load_sizes: of perf_analyzer's requests; it gets the time that is left of `total_s`, and no
         less than `least_load_s`.
     megapixels: of the part on memory, which has none of it with no sizes.
+    dense: whether dense weights are compared as well.
     """
 
     size: int = 512
@@ -77,10 +78,11 @@ class Settings:
     total_s: float = 570.0
     least_load_s: float = 60.0
     megapixels: Sequence[float] = MEGAPIXELS
+    dense: bool = True
 
 
 FULL = Settings()
-QUICK = Settings(256, 2, 128, 10, 1, SIZES[:1], 100.0, 20.0, megapixels=())
+QUICK = Settings(256, 2, 128, 10, 1, SIZES[:1], 100.0, 20.0, megapixels=(), dense=False)
 
 
 @dataclass
@@ -170,8 +172,9 @@ def run_all(
             )
             report.add("latency", part)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="photoreal-bench-")))
-        tell("the same with dense weights")
-        report.add("dense", _compare_dense(repository, scratch, files, settings))
+        if settings.dense:
+            tell("the same with dense weights")
+            report.add("dense", _compare_dense(repository, scratch, files, settings))
         if settings.megapixels:
             tell("memory")
             with running_server(repository, keep_styles=True) as fresh:

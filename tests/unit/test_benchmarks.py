@@ -394,6 +394,7 @@ def test_quick_run_has_less(
     monkeypatch.setattr(run, "install", install)
     assert run.main(["-o", str(tmp_path), "--quick"]) == 0
     assert measured["stages"][2] == 256
+    assert measured["servers"] == [False, True]
     assert "memory" not in measured
     assert "loads" not in measured
     assert "- pip could not download it." in (tmp_path / "bench.md").read_text()
