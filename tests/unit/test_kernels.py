@@ -286,14 +286,18 @@ def test_the_variable_names_the_kernel(
 
 
 @needs_nnpack
-@pytest.mark.parametrize("faster", ["winograd", "direct"])
+@pytest.mark.parametrize(
+    ("winograd", "direct", "prefers_winograd"),
+    [(0.5, 1.0, True), (1.0, 0.9, True), (1.0, 0.5, False)],
+    ids=["faster", "hardly slower", "slower"],
+)
 def test_the_measurement_prefers_the_faster_way(
-    faster: str, monkeypatch: pytest.MonkeyPatch
+    winograd: float, direct: float, prefers_winograd: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    times = {"winograd": 1.0, "direct": 1.0} | {faster: 0.5}
+    times = {"winograd": winograd, "direct": direct}
     turn = iter(["winograd", "direct"] * 4)
     monkeypatch.setattr(kernels, "_seconds", lambda way: times[next(turn)])
-    assert kernels._winograd_is_faster.__wrapped__() is (faster == "winograd")
+    assert kernels._winograd_is_faster.__wrapped__() is prefers_winograd
     assert next(turn, None) is None
 
 
