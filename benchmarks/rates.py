@@ -42,10 +42,8 @@ _COLUMNS = {
 def measure_rates(repository: Path, height: int, width: int, rounds: int) -> Part:
     """Time network passes and matrix products in turns; sides are multiples of 8."""
     encoder, decoder = networks(repository)
-    sparing, engine = (
-        NetworkEngine(encoder, decoder),
-        NetworkEngine(*dense_networks(networks(repository))),
-    )
+    sparing = NetworkEngine(encoder, decoder)
+    engine = NetworkEngine(*dense_networks((encoder, decoder)))
     image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
     matrix = torch.rand(MATRIX_SIDE, MATRIX_SIDE, generator=torch.Generator().manual_seed(1)).sub_(
         0.5

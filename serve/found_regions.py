@@ -55,7 +55,7 @@ class FoundRegions:
 
     def listing(self, labels: LabelMap) -> list[dict[str, Any]]:
         """The regions of a photo with their names and their shares of it."""
-        counts = np.bincount(labels.ravel(), minlength=256)
+        counts = np.bincount(labels.ravel(), minlength=regions.LABELS)
         return [
             {
                 "label": label,
@@ -182,7 +182,7 @@ def describe(found: FoundRegions, seconds: dict[str, float]) -> dict[str, Any]:
     With several styles, a pair's "style" is a list of one name for each style, null where that
     style has nothing for the region.
     """
-    counts = np.bincount(found.content.ravel(), minlength=256)
+    counts = np.bincount(found.content.ravel(), minlength=regions.LABELS)
     styles = [found.listing(style) for style in found.styles]
     partners = [{pair.content: found.name(pair.style) for pair in pairs} for pairs in found.pairs]
     paired = sorted(set().union(*partners)) if len(partners) > 1 else list(partners[0])

@@ -16,14 +16,13 @@ import torch
 from torch import Tensor
 
 from photoreal import devices
-from photoreal.regions import LabelMap, resize_labels
+from photoreal.regions import LABELS, LabelMap, resize_labels
 
 BLOCK = 1 << 12
 """Columns of a block on a CPU."""
 QUEUED_BLOCK = 1 << 20
 """Columns of a block elsewhere: whole regions, but for pictures whose copies would fill a GPU."""
 _SHORT_RUN = 16  # pixels on average, below which indices are faster than slices
-_LABELS = 256  # of a map of bytes
 
 _Label = TypeVar("_Label", int, int | None)
 
@@ -134,7 +133,7 @@ def find_queued(
     """`find` for all wanted labels on a device that is handed its work, waiting for it once."""
     flat = devices.send(torch.from_numpy(np.array(labels).ravel()), device)
     order = torch.argsort(flat, stable=True)
-    counts = torch.bincount(flat, minlength=_LABELS).tolist()
+    counts = torch.bincount(flat, minlength=LABELS).tolist()
     ends = list(accumulate(counts))
     found: dict[_Label, RegionPixels | None] = {}
     for label in wanted:

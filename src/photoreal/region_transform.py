@@ -26,7 +26,6 @@ from photoreal.whitening import (
     affine_maps,
     moments,
     single,
-    styles_statistics,
 )
 
 
@@ -40,16 +39,11 @@ class RegionMeasure:
     def __init__(self, labels: LabelMap, wanted: Sequence[int | None]) -> None:
         self._layout = RegionLayout(labels, wanted)
 
-    def __call__(self, features: Tensor) -> dict[int | None, StyleStatistics]:
-        """Statistics of the regions in features (1, C, h, w).
+    def __call__(self, features: Tensor) -> dict[int | None, Moments]:
+        """Moments of the regions in features (1, C, h, w).
 
         A label that has vanished at the features' size has no entry.
         """
-        found = self.moments(features)
-        return dict(zip(found, styles_statistics(list(found.values())), strict=True))
-
-    def moments(self, features: Tensor) -> dict[int | None, Moments]:
-        """What the statistics are made of."""
         flat = features[0].flatten(1)
         regions = self._layout.at(features)
         return {label: moments(pixels.blocks(flat)) for label, pixels in regions.items()}
@@ -78,7 +72,10 @@ class _Border(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Features (1, C, h, w) to transform, and what `RegionTransform` does it by."""
+    """Features (1, C, h, w) to transform, and the statistics of the style's regions.
+
+    `steady` gives the moments to use for a content label in place of those that were found.
+    """
 
     features: Tensor
     statistics: Mapping[int | None, StyleStatistics]
@@ -119,23 +116,12 @@ class RegionTransform:
         self._borders: dict[torch.Size, _Border] = {}
         self._soft: Tensor | None = None
 
-    def __call__(
-        self,
-        features: Tensor,
-        statistics: Mapping[int | None, StyleStatistics],
-        steady: Callable[[int, Moments], Moments] | None = None,
-    ) -> Tensor:
-        """Features (1, C, h, w) with each region's statistics replaced; may overwrite them.
+    def __call__(self, *targets: Target) -> list[Tensor]:
+        """The features of targets of one shape with each region's statistics replaced.
 
-        Content labels without a pair, and those whose style region has vanished at this
-        size, keep their own features. `steady` gives the moments to use for a content label in
-        place of those that were found.
+        May overwrite them. Content labels without a pair, and those whose style region has
+        vanished at this size, keep their own features. A GPU does several faster at once.
         """
-        (found,) = self.together([Target(features, statistics, steady)])
-        return found
-
-    def together(self, targets: Sequence[Target]) -> list[Tensor]:
-        """The results for several features of one shape; a GPU does them faster so."""
         begun = [self._begin(target) for target in targets]
         wanted = [pair for one in begun for pair in one.found.values()]
         maps = iter(affine_maps(wanted, self._alpha))

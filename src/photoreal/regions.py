@@ -21,6 +21,8 @@ from PIL import Image
 from photoreal.errors import InvalidMask, InvalidOption
 
 LabelMap = npt.NDArray[np.uint8]
+LABELS = 256
+"""Labels that a map can hold."""
 
 MASK_COLORS: dict[str, tuple[int, int, int]] = {
     "blue": (0, 0, 255),
@@ -65,7 +67,7 @@ def labels_from_colors(mask: npt.NDArray[np.uint8]) -> LabelMap:
 
 def check_label_count(labels: LabelMap, most: int = MAX_REGIONS) -> None:
     """Raise InvalidMask when a mask has more distinct labels than regions make sense."""
-    count = np.count_nonzero(np.bincount(labels.ravel(), minlength=256))
+    count = np.count_nonzero(np.bincount(labels.ravel(), minlength=LABELS))
     if count > most:
         raise InvalidMask(
             f"The mask has {count} different labels, more than the {most} allowed;"
@@ -134,4 +136,4 @@ def given_pairs(rows: Iterable[Sequence[int]]) -> list[Pair]:
 
 
 def _counts(labels: LabelMap) -> npt.NDArray[np.int64]:
-    return np.bincount(labels.ravel(), minlength=256)
+    return np.bincount(labels.ravel(), minlength=LABELS)

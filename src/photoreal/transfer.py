@@ -151,7 +151,7 @@ def measure_style(
     found: dict[_Place, dict[int | None, Moments]] = {}
 
     def measure(place: _Place, features: Tensor) -> None:
-        found[place] = measure_regions.moments(features)
+        found[place] = measure_regions(features)
 
     x = style.image
     skips: list[Skips] = []
@@ -211,16 +211,15 @@ def apply_style(
     transform_regions = RegionTransform(content.labels, pairs, alpha, blend)
 
     def transform(*given: tuple[_Place, Tensor]) -> list[Tensor]:
-        return transform_regions.together(
-            [
-                Target(
-                    features,
-                    measures.get(place, {}),
-                    partial(steady, place) if steady is not None else None,
-                )
-                for place, features in given
-            ]
+        targets = (
+            Target(
+                features,
+                measures.get(place, {}),
+                partial(steady, place) if steady is not None else None,
+            )
+            for place, features in given
         )
+        return transform_regions(*targets)
 
     x = content.image
     skips: list[Skips] = []

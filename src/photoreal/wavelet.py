@@ -138,7 +138,7 @@ def join_scaled(
     The five gains are those of the bands in their order and of the original features.
     """
     *own, share = gains
-    out = kernels.like(original, original.shape)
+    out = torch.empty_like(original)
     for channels in _channel_blocks(original):
         place = out[:, channels]
         torch.mul(original[:, channels], share, out=place)

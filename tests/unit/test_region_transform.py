@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from photoreal.region_transform import RegionMeasure, RegionTransform
+from photoreal.region_transform import RegionMeasure, RegionTransform, Target
 from photoreal.regions import LabelMap, Pair
-from photoreal.whitening import StyleStatistics, affine_map, moments
+from photoreal.whitening import StyleStatistics, affine_map, moments, styles_statistics
 
 HEIGHT, WIDTH, CHANNELS = 32, 48, 5
 EDGE = 20
@@ -34,13 +34,18 @@ def _columns(*starts: int) -> LabelMap:
     return labels
 
 
+def _measured(labels: LabelMap, wanted: Sequence[int | None], features: Tensor) -> Statistics:
+    found = RegionMeasure(labels, wanted)(features)
+    return dict(zip(found, styles_statistics(list(found.values())), strict=True))
+
+
 @pytest.fixture
 def statistics() -> Statistics:
     """Two styles, 4 and 5, and a whole photo that are nothing like each other."""
     styles = (_features(seed=1), 0.2 * _features(seed=2) + 40, 3 * _features(seed=3) - 25)
     found: Statistics = {}
     for label, style in zip((4, 5, None), styles, strict=True):
-        found |= RegionMeasure(np.full((HEIGHT, WIDTH), label or 0), [label])(style)
+        found |= _measured(np.full((HEIGHT, WIDTH), label or 0), [label], style)
     return found
 
 
@@ -57,7 +62,9 @@ def _transform(
     blend: int = 0,
 ) -> Tensor:
     """The result for a copy of the features."""
-    return RegionTransform(labels, pairs, alpha, blend)(features.clone(), statistics)
+    target = Target(features.clone(), statistics)
+    (found,) = RegionTransform(labels, pairs, alpha, blend)(target)
+    return found
 
 
 def _mapped(features: Tensor, region: LabelMap, style: StyleStatistics, alpha: float) -> Tensor:
@@ -207,10 +214,10 @@ def test_one_region_has_no_border(statistics: Statistics) -> None:
 def test_features_are_overwritten_and_statistics_are_not(
     blend: int, statistics: Statistics
 ) -> None:
-    """No second tensor as large as the features is kept."""
+    """The result lies where the features were."""
     kept = {label: (found.mean.clone(), found.root.clone()) for label, found in statistics.items()}
     features = _features()
-    result = RegionTransform(_columns(EDGE), PAIRS, 1.0, blend)(features, statistics)
+    (result,) = RegionTransform(_columns(EDGE), PAIRS, 1.0, blend)(Target(features, statistics))
     assert result.data_ptr() == features.data_ptr()
     for label, (mean, root) in kept.items():
         assert torch.equal(statistics[label].mean, mean)
@@ -219,7 +226,7 @@ def test_features_are_overwritten_and_statistics_are_not(
 
 def test_statistics_are_those_of_the_region_s_pixels() -> None:
     features, labels = _features(seed=5), _columns(EDGE)
-    found = RegionMeasure(labels, [0, 1, None, 6])(features)
+    found = _measured(labels, [0, 1, None, 6], features)
     assert set(found) == {0, 1, None}  # there is no label 6
     for label, columns in ((0, slice(EDGE)), (1, slice(EDGE, None)), (None, slice(None))):
         region = features[0, :, :, columns].flatten(1)
@@ -232,8 +239,8 @@ def test_statistics_are_those_of_the_region_s_pixels() -> None:
 
 def test_measuring_more_regions_changes_none_of_them() -> None:
     features, labels = _features(seed=6), _columns(10, 30)
-    everything = RegionMeasure(labels, [0, 1, 2, None])(features)
+    everything = _measured(labels, [0, 1, 2, None], features)
     for label in (0, 1, 2, None):
-        alone = RegionMeasure(labels, [label])(features)[label]
+        alone = _measured(labels, [label], features)[label]
         assert torch.equal(alone.mean, everything[label].mean)
         assert torch.equal(alone.root, everything[label].root)

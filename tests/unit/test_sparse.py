@@ -11,9 +11,10 @@ import pytest
 import torch
 from dense import dense_networks
 from torch import Tensor
+from work import multiply_adds
 
 from photoreal import kernels, sparse, wavelet
-from photoreal.contract import UNPOOLS, Unpool
+from photoreal.contract import LEVELS, UNPOOLS, Unpool
 from photoreal.regions import Pair
 from photoreal.sparse import Layer, Run
 from photoreal.transfer import LabelledImage, NetworkEngine, apply_style, measure_style, transfer
@@ -214,6 +215,27 @@ def test_dense_networks_leave_nothing_out_and_the_picture_as_it_is(
         for one in (networks, dense)
     ]
     assert psnr(*pictures) > 50
+
+
+def test_a_thirtieth_of_the_products_is_left(
+    builtin_networks: Networks,
+    random_image: MakeImage,
+    count_work: Callable[[], AbstractContextManager[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the documentation says."""
+    monkeypatch.setenv(kernels.CONVOLUTION_VARIABLE, "direct")
+    networks = builtin_networks("cat5")
+    engine = NetworkEngine(*networks)
+    x, skips = random_image(96, 96), []
+    with count_work() as work, torch.inference_mode():
+        for level in LEVELS:
+            x, skip = engine.encode(level, x)
+            skips += [] if skip is None else [skip]
+        for level in reversed(LEVELS):
+            x = engine.decode(level, x, skips.pop() if level > 1 else None)
+    whole = sum(multiply_adds(network, 96, 96) for network in networks)
+    assert 0.9 / 30 < work.products / whole < 1.1 / 30
 
 
 # For a content of 96x96 and a style of 96x48. With nothing left out it is more than four times
