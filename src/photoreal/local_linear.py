@@ -60,6 +60,17 @@ def fit_local_linear(
     return slopes, offsets
 
 
+def apply_local_linear(slopes: FloatArray, offsets: FloatArray, guide: FloatArray) -> FloatArray:
+    """Planes (K, H, W) of a model by `fit_local_linear` for a guide (3, H, W) of any size."""
+    _, height, width = guide.shape
+    planes = np.empty((len(offsets), height, width), dtype=np.float32)
+    for plane, slope, offset in zip(planes, slopes, offsets, strict=True):
+        plane[:] = resize_plane(offset, height, width)
+        for channel, color in zip(slope, guide, strict=True):
+            plane += resize_plane(channel, height, width) * color
+    return planes
+
+
 def resize_plane(plane: FloatArray, height: int, width: int) -> FloatArray:
     """A plane (H, W) at another size, bilinear."""
     if plane.shape == (height, width):

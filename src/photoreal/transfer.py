@@ -27,13 +27,15 @@ from photoreal.contract import BANDS, LEVELS, PADDING_MULTIPLE, PLACES, POOLINGS
 from photoreal.errors import InvalidOption
 from photoreal.region_transform import RegionMeasure, RegionTransform, Target
 from photoreal.regions import Pair
+from photoreal.soft_transform import SoftMeasure, SoftTransform
 from photoreal.vgg import Decoder, Encoded, Encoder, Skips
-from photoreal.whitening import Moments, StyleStatistics, styles_statistics
+from photoreal.whitening import Moments, StyleStatistics, mixture, styles_statistics
 
 MIN_SIDE = 16
 """Below this the deepest feature map is a single pixel wide and has no border to reflect."""
 
 _Network = TypeVar("_Network", Encoder, Decoder)
+_Label = TypeVar("_Label", int, int | None)
 _Place = tuple[str, int]  # ("encoder", 2), ("LH", 1), ("decoder", 4) ...
 
 
@@ -96,6 +98,16 @@ class LabelledImage(NamedTuple):
     labels: npt.NDArray[np.uint8]
 
 
+class SoftImage(NamedTuple):
+    """An image (1, 3, H, W) in 0..1 and the weights (K, H, W) of its regions, which add up to 1."""
+
+    image: Tensor
+    weights: npt.NDArray[np.float32]
+
+
+SoftMeasures = dict[_Place, dict[int, Moments]]
+"""For each place the moments of a style's soft regions."""
+
 StyleMeasures = dict[_Place, dict[int | None, StyleStatistics]]
 """For each place the statistics of the style's regions; None is the whole photo."""
 
@@ -143,17 +155,50 @@ def measure_style(
     """
     if not wanted or not places:
         return {}
-    style = _pad(style)
-    measure_regions = RegionMeasure(
-        style.labels, sorted(wanted, key=lambda label: (label is None, label))
-    )
+    image, labels = _pad(style)
+    regions = RegionMeasure(labels, sorted(wanted, key=lambda label: (label is None, label)))
+    return _statistics(_measure(image, regions, engine, places))
 
-    found: dict[_Place, dict[int | None, Moments]] = {}
+
+@torch.inference_mode()
+def measure_soft(
+    style: SoftImage, engine: Engine, *, places: Collection[Place] = PLACES
+) -> SoftMeasures:
+    """Moments of a style's soft regions at every place: one pass, no deeper than needed.
+
+    Raises InvalidOption when the image is too small.
+    """
+    image, weights = _pad_soft(style)
+    return _measure(image, SoftMeasure(weights), engine, places) if places else {}
+
+
+def couple_measures(measures: SoftMeasures, coupling: npt.NDArray[np.float64]) -> StyleMeasures:
+    """Statistics for the content's regions from those of a style's soft regions.
+
+    `coupling` (K, J) says how much of each style region is in the mix of a content region. A
+    region all of whose partners have vanished at a place has no entry there.
+    """
+    mixed: dict[_Place, dict[int, Moments]] = {}
+    for place, found in measures.items():
+        mixed[place] = {}
+        for region, row in enumerate(coupling):
+            shares = [(float(row[j]), moment) for j, moment in found.items() if row[j] > 0.0]
+            if shares:
+                mixed[place][region] = mixture(shares)
+    return _statistics(mixed)
+
+
+def _measure(
+    x: Tensor,
+    measure_regions: Callable[[Tensor], dict[_Label, Moments]],
+    engine: Engine,
+    places: Collection[Place],
+) -> dict[_Place, dict[_Label, Moments]]:
+    found: dict[_Place, dict[_Label, Moments]] = {}
 
     def measure(place: _Place, features: Tensor) -> None:
         found[place] = measure_regions(features)
 
-    x = style.image
     skips: list[Skips] = []
     poolings = 0
     for level in LEVELS:
@@ -169,17 +214,17 @@ def measure_style(
         if "decoder" in places:
             skips.append(skip)
         elif poolings == len(POOLINGS) and "encoder" not in places:
-            return _statistics(found)  # the bands were all that was wanted
+            return found  # the bands were all that was wanted
     if "decoder" in places:
         if "encoder" not in places:
             measure(("decoder", 4), x)
         for level in (4, 3, 2):  # level 1 would give the picture, which nobody needs
             x = engine.decode(level, x, skips.pop())
             measure(("decoder", level - 1), x)
-    return _statistics(found)
+    return found
 
 
-def _statistics(found: Mapping[_Place, Mapping[int | None, Moments]]) -> StyleMeasures:
+def _statistics(found: Mapping[_Place, Mapping[_Label, Moments]]) -> StyleMeasures:
     """All at once, which is faster on a GPU."""
     regions = [region for at_place in found.values() for region in at_place.values()]
     statistics = iter(styles_statistics(regions))
@@ -206,10 +251,36 @@ def apply_style(
     `measures` come from `measure_style` with the same places. Other arguments, result and
     errors are those of `transfer`.
     """
-    height, width = content.image.shape[-2:]
-    content = _pad(content)
-    transform_regions = RegionTransform(content.labels, pairs, alpha, blend)
+    image, labels = _pad(content)
+    regions = RegionTransform(labels, pairs, alpha, blend)
+    result = _apply(image, regions, measures, engine, places, steady)
+    return _cropped(result, content.image)
 
+
+@torch.inference_mode()
+def apply_soft(
+    content: SoftImage,
+    measures: StyleMeasures,
+    engine: Engine,
+    *,
+    alpha: float = 1.0,
+    places: Collection[Place] = PLACES,
+    steady: Steady | None = None,
+) -> Tensor:
+    """`apply_style` for soft regions; `measures` are by content region (`couple_measures`)."""
+    image, weights = _pad_soft(content)
+    result = _apply(image, SoftTransform(weights, alpha), measures, engine, places, steady)
+    return _cropped(result, content.image)
+
+
+def _apply(
+    x: Tensor,
+    transform_regions: RegionTransform | SoftTransform,
+    measures: StyleMeasures,
+    engine: Engine,
+    places: Collection[Place],
+    steady: Steady | None,
+) -> Tensor:
     def transform(*given: tuple[_Place, Tensor]) -> list[Tensor]:
         targets = (
             Target(
@@ -221,7 +292,6 @@ def apply_style(
         )
         return transform_regions(*targets)
 
-    x = content.image
     skips: list[Skips] = []
     for level in LEVELS:
         x, skip = engine.encode(level, x)
@@ -240,10 +310,15 @@ def apply_style(
         x = engine.decode(level, x, skips.pop() if level > 1 else None)
         if "decoder" in places and level > 1:
             (x,) = transform((("decoder", level - 1), x))
-    return x[..., :height, :width]
+    return x
 
 
-def check_side(picture: LabelledImage) -> None:
+def _cropped(result: Tensor, image: Tensor) -> Tensor:
+    height, width = image.shape[-2:]
+    return result[..., :height, :width]
+
+
+def check_side(picture: LabelledImage | SoftImage) -> None:
     """Raise InvalidOption when an image is too small for the networks."""
     height, width = picture.image.shape[-2:]
     if min(height, width) < MIN_SIDE:
@@ -254,13 +329,23 @@ def check_side(picture: LabelledImage) -> None:
 
 
 def _pad(picture: LabelledImage) -> LabelledImage:
-    image, labels = picture
     check_side(picture)
+    image, labels = picture
+    image, (below, right) = _padded(image)
+    return LabelledImage(image, np.pad(labels, ((0, below), (0, right)), mode="reflect"))
+
+
+def _pad_soft(picture: SoftImage) -> SoftImage:
+    check_side(picture)
+    image, weights = picture
+    image, (below, right) = _padded(image)
+    return SoftImage(image, np.pad(weights, ((0, 0), (0, below), (0, right)), mode="reflect"))
+
+
+def _padded(image: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """An image of sides that the networks can pool, and the pixels added below and right."""
     height, width = image.shape[-2:]
     below, right = -height % PADDING_MULTIPLE, -width % PADDING_MULTIPLE
-    if not (below or right):
-        return picture
-    return LabelledImage(
-        F.pad(image, (0, right, 0, below), mode="reflect"),
-        np.pad(labels, ((0, below), (0, right)), mode="reflect"),
-    )
+    if below or right:
+        image = F.pad(image, (0, right, 0, below), mode="reflect")
+    return image, (below, right)

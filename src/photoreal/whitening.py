@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -84,31 +85,46 @@ def single(features: Tensor) -> Tensor:
     return features.float() if features.dtype in _HALVES else features
 
 
-def moments(parts: Iterable[Tensor]) -> Moments:
+class PixelWeights(NamedTuple):
+    """How much of each pixel (n,) belongs to a region, and their sum."""
+
+    values: Tensor
+    total: float
+
+
+def moments(
+    parts: Iterable[Tensor], weights: Iterable[PixelWeights | None] = repeat(None)
+) -> Moments:
     """Mean, covariance and range of a region that comes in parts (C, n), n at least 1.
 
+    `weights` say for each part how much of its pixels belongs to the region, None for all.
     Each part is centered by its own mean and then joined to the ones before, which reads it once
     and does not lose digits (Chan, Golub & LeVeque, "Updating Formulae and a Pairwise Algorithm
     for Computing Sample Variances", 1979).
 
     Raises ValueError when there is no part.
     """
-    count = 0
+    count = 0.0
     mean = scatter = None
     lows, highs = [], []
-    for part in parts:
+    for part, weight in zip(parts, weights, strict=False):
         part = single(part)
-        added = part.shape[1]
-        part_mean = part.mean(dim=1, keepdim=True)
+        if weight is None:
+            added: float = part.shape[1]
+            part_mean = part.mean(dim=1, keepdim=True)
+        else:
+            added = weight.total
+            part_mean = (part @ weight.values / added).unsqueeze(1)
         centered = part - part_mean
+        weighted = centered if weight is None else centered * weight.values
         low, high = torch.aminmax(part.T if part.T.is_contiguous() else part)
         lows.append(low)
         highs.append(high)
         if mean is None or scatter is None:
-            mean, scatter = part_mean, centered @ centered.T
+            mean, scatter = part_mean, weighted @ centered.T
         else:
             shift = part_mean - mean
-            scatter.addmm_(centered, centered.T)
+            scatter.addmm_(weighted, centered.T)
             scatter.addmm_(shift, shift.T, alpha=count * added / (count + added))
             mean += shift * (added / (count + added))
         count += added
@@ -116,10 +132,26 @@ def moments(parts: Iterable[Tensor]) -> Moments:
         raise ValueError("A region without pixels has no moments.")
     if len(lows) > 1:
         low, high = torch.stack(lows).min(), torch.stack(highs).max()
-    covariance = scatter / max(count - 1, 1)
+    covariance = scatter / max(count - 1.0, 1.0)
     if devices.is_queued(mean.device):
         return Moments(mean, covariance, low, high)
     return Moments(mean, covariance, float(low), float(high))
+
+
+def mixture(parts: Sequence[tuple[float, Moments]]) -> Moments:
+    """Moments of several regions' pixels together, each region with its share (above 0)."""
+    if len(parts) == 1:
+        return parts[0][1]
+    total = sum(share for share, _ in parts)
+    mean = sum((share / total) * part.mean for share, part in parts)
+    assert isinstance(mean, Tensor)  # noqa: S101 (there are parts)
+    covariance = torch.zeros_like(parts[0][1].covariance)
+    for share, part in parts:
+        shift = part.mean - mean
+        covariance.add_(part.covariance, alpha=share / total)
+        covariance.addmm_(shift, shift.T, alpha=share / total)
+    lows, highs = ([bound for bound in bounds] for bounds in zip(*((p.low, p.high) for _, p in parts), strict=True))
+    return Moments(mean, covariance, min(lows), max(highs))
 
 
 def style_statistics(region: Moments) -> StyleStatistics:

@@ -1,0 +1,29 @@
+"""Regions of a photo: label maps and masks, soft regions found in it, and who takes whose style."""
+
+from photoreal.regions.labels import (
+    LABELS,
+    MASK_COLORS,
+    MAX_REGIONS,
+    LabelMap,
+    Pair,
+    check_label_count,
+    given_pairs,
+    labels_from_colors,
+    match_nearest,
+    match_published,
+    resize_labels,
+)
+
+__all__ = [
+    "LABELS",
+    "MASK_COLORS",
+    "MAX_REGIONS",
+    "LabelMap",
+    "Pair",
+    "check_label_count",
+    "given_pairs",
+    "labels_from_colors",
+    "match_nearest",
+    "match_published",
+    "resize_labels",
+]

@@ -1,0 +1,116 @@
+"""Soft clusters of a photo's features: its regions, as weights that add up to 1."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from photoreal.local_linear import FloatArray
+
+COUNT = 6
+"""Clusters to begin with; those of one sure class are joined."""
+SURE = 0.6
+"""Mean probability from which on a cluster is a region of its class."""
+
+_TRIES, _ROUNDS, _SAMPLES = 4, 20, 4000
+_LEAST_SHARE = 0.004  # a smaller region has no dependable statistics
+
+_SPREAD = 9  # pixels around in which a region may claim what has its color
+_COLOR_TRUST = 0.25
+_COLOR_FLOOR = 25.0  # (L*a*b*)^2: shades closer than that are one color
+_WORST = -8.0
+
+
+def find_centers(features: FloatArray, count: int = COUNT) -> FloatArray:
+    """Centers (count, D) of the clusters of features (N, D), always the same for the same.
+
+    Lloyd's algorithm from the best of a few seeded k-means++ starts (Arthur and Vassilvitskii,
+    SODA 2007).
+    """
+    sample = features[:: max(1, len(features) // _SAMPLES)]
+    best, least = features[:1], np.inf
+    for seed in range(_TRIES):
+        centers = _start(sample, count, np.random.default_rng(seed))
+        for _ in range(_ROUNDS):
+            nearest = _distances(sample, centers).argmin(axis=1)
+            filled = [k for k in range(len(centers)) if (nearest == k).any()]
+            centers = np.stack([sample[nearest == k].mean(axis=0) for k in filled])
+        cost = float(_distances(sample, centers).min(axis=1).sum())
+        if cost < least:
+            best, least = centers, cost
+    return best
+
+
+def _start(sample: FloatArray, count: int, random: np.random.Generator) -> FloatArray:
+    centers = [sample[random.integers(len(sample))]]
+    while len(centers) < count:
+        far = _distances(sample, np.stack(centers)).min(axis=1).astype(np.float64)
+        total = far.sum()
+        if total < 1e-9:  # fewer different pixels than clusters
+            break
+        centers.append(sample[random.choice(len(sample), p=far / total)])
+    return np.stack(centers)
+
+
+def _distances(features: FloatArray, centers: FloatArray) -> FloatArray:
+    """Squared distances (N, K)."""
+    cross = features @ centers.T
+    squares = (features**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1) - 2 * cross
+    return np.maximum(squares, 0.0)
+
+
+def memberships(features: FloatArray, centers: FloatArray) -> FloatArray:
+    """Weights (K, N) of the clusters: 1 near a center, shared where two are about as near."""
+    distances = _distances(features, centers)
+    nearest = distances.min(axis=1, keepdims=True)
+    scale = float(np.median(nearest)) + 1e-6
+    weights = np.exp((nearest - distances) / scale)
+    shared: FloatArray = (weights / weights.sum(axis=1, keepdims=True)).T
+    return shared
+
+
+def join_sure(weights: FloatArray, classes: FloatArray, nothing: int = 0) -> FloatArray:
+    """Weights (k, N) with the clusters of one sure class as one region.
+
+    `classes` (groups, N) are probabilities; the group `nothing` stands for no class.
+    """
+    means = weights @ classes.T / np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
+    joined: dict[tuple[str, int], FloatArray] = {}
+    for index, (weight, mean) in enumerate(zip(weights, means, strict=True)):
+        best = int(mean.argmax())
+        sure = mean[best] >= SURE and best != nothing
+        key = ("class", best) if sure else ("cluster", index)
+        joined[key] = joined[key] + weight if key in joined else weight
+    kept = [weight for weight in joined.values() if weight.mean() >= _LEAST_SHARE]
+    if not kept:
+        return np.ones_like(weights[:1])
+    regions = np.stack(kept)
+    return regions / np.maximum(regions.sum(axis=0), 1e-6)
+
+
+def follow_colors(weights: FloatArray, color: FloatArray, rounds: int = 2) -> FloatArray:
+    """Weights (K, h, w) whose borders lie where the colors (3, h, w) in CIELAB change.
+
+    Each region's colors are a Gaussian; near a region, pixels of its colors are claimed by it.
+    This is an EM step with a smoothed prior.
+    """
+    pixels = color.reshape(3, -1)
+    for _ in range(rounds):
+        likelihood = np.stack([_log_likelihood(pixels, w.ravel()) for w in weights])
+        likelihood -= likelihood.max(axis=0)
+        near = np.stack([ndimage.uniform_filter(w, _SPREAD) for w in weights])
+        claim = np.exp(np.maximum(_COLOR_TRUST * likelihood, _WORST)).reshape(near.shape)
+        weights = (near + 1e-6) * claim
+        weights /= weights.sum(axis=0)
+    return np.asarray(weights, dtype=np.float32)
+
+
+def _log_likelihood(pixels: FloatArray, weights: FloatArray) -> npt.NDArray[np.float32]:
+    total = max(float(weights.sum()), 1e-6)
+    mean = (pixels * weights).sum(axis=1) / total
+    apart = pixels - mean[:, None]
+    covariance = (apart * weights) @ apart.T / total + _COLOR_FLOOR * np.eye(3)
+    inverse = np.linalg.inv(covariance).astype(np.float32)
+    mahalanobis = (apart * (inverse @ apart)).sum(axis=0)
+    return np.asarray(-0.5 * (mahalanobis + np.linalg.slogdet(covariance)[1]), dtype=np.float32)

@@ -1,0 +1,54 @@
+"""Which regions of the style the regions of the content take, and how much of each.
+
+Half of the answer is the cheapest transport between all regions of both photos, so that every
+style region is used by something (entropic optimal transport: Cuturi, "Sinkhorn Distances",
+NIPS 2013); the other half is each region's own nearest. A region with two equally good partners
+takes both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+
+_TEMPERATURE = 0.05
+_TRANSPORT_SHARE = 0.5
+_ROUNDS = 300
+_LEAST = 0.02  # a smaller share of a partner is not worth measuring
+
+
+def couple(
+    content: npt.NDArray[np.float32],
+    style: npt.NDArray[np.float32],
+    content_shares: npt.NDArray[np.float32],
+    style_shares: npt.NDArray[np.float32],
+) -> Matrix:
+    """Shares (K, J), each row adding up to 1, of the style regions in each content region's mix.
+
+    `content` (K, D) and `style` (J, D) are the regions' mean features
+    (`RegionFeatures.for_matching`), the shares (K,) and (J,) their parts of the photos.
+    """
+    cost = ((content[:, None] - style[None]) ** 2).sum(axis=2, dtype=np.float64)
+    cost -= cost.min(axis=1, keepdims=True)
+    ours = np.asarray(content_shares, dtype=np.float64)
+    theirs = np.asarray(style_shares, dtype=np.float64)
+    nearest = theirs * np.exp(-cost / _TEMPERATURE)
+    nearest /= nearest.sum(axis=1, keepdims=True)
+    transport = _sinkhorn(ours / ours.sum(), theirs / theirs.sum(), cost)
+    shares = _TRANSPORT_SHARE * transport + (1.0 - _TRANSPORT_SHARE) * nearest
+    shares[shares < _LEAST] = 0.0
+    coupled: Matrix = shares / shares.sum(axis=1, keepdims=True)
+    return coupled
+
+
+def _sinkhorn(ours: Matrix, theirs: Matrix, cost: Matrix) -> Matrix:
+    """The plan of entropic transport with its rows scaled to 1."""
+    kernel = np.exp(-cost / _TEMPERATURE) + 1e-30
+    scale = np.ones_like(ours)
+    for _ in range(_ROUNDS):
+        other = theirs / (kernel.T @ scale)
+        scale = ours / (kernel @ other)
+    plan: Matrix = scale[:, None] * kernel * other
+    return plan / plan.sum(axis=1, keepdims=True)
