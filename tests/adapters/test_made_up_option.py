@@ -60,6 +60,10 @@ KINDS = {
         "grain: bool = flag(True, 'Kept')", False, "false", [False], "--no-grain"
     ),
 }
+REGIONS = Kind(
+    "grain: int | None = whole(None, 'Kept', low=1, high=9, offered=('regions',), transfer=True)",
+    *(7, "7", [7]),
+)
 
 
 class _Changed(SourceLoader):
@@ -96,7 +100,7 @@ def _modules() -> dict[str, ModuleType]:
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kind]:
     """An option that has been declared: what is imported from now on knows it."""
-    kind = KINDS[request.param]
+    kind = REGIONS if request.param == "regions" else KINDS[request.param]
     before = _modules()
     for name in before:
         del sys.modules[name]
@@ -269,6 +273,26 @@ def test_form_has_it(kind: Kind) -> None:
     assert transport.sent[0]["GRAIN"].tolist() == kind.tensor
     (fields,) = (one["properties"] for name, one in described.items() if "upload" in name)
     assert fields["grain"]["description"].startswith("Kept")
+
+
+@pytest.mark.parametrize("kind", ["regions"], indirect=True)
+def test_where_it_is_offered_and_read_can_be_said(kind: Kind) -> None:
+    contract, client = _module("contract"), _module("client")
+    assert "GRAIN" in contract.WCT2.input_names()
+    transport = _Transport()
+    client.StyleTransferClient(transport=transport).find_regions(b"c", b"s", grain=7)
+    assert transport.sent[0]["GRAIN"].tolist() == kind.tensor
+    twin = _AsyncTransport()
+    files = {"content_image": ("a.png", b"c"), "style_image": ("b.png", b"s")}
+    gateway = _module("client.web").make_app(client.AsyncStyleTransferClient(transport=twin))
+    with TestClient(gateway) as caller:
+        described = caller.get("/openapi.json").json()["components"]["schemas"]
+        caller.post("/upload_images/", files=files, data={"grain": kind.text})
+    assert "GRAIN" not in twin.sent[0]
+    fields = {name: one["properties"] for name, one in described.items() if "Body" in name}
+    assert ["grain" in one for name, one in sorted(fields.items())] == [True, False], fields.keys()
+    for command in (_module("client.command").stylize, _module("client.video.command").video):
+        assert all("--grain" not in one.opts for one in command.params)
 
 
 def test_reference_and_argument_types_have_it(kind: Kind) -> None:
