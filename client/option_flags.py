@@ -25,18 +25,18 @@ def request_options(where: Where) -> Callable[[F], F]:
 
 
 def _switch(option: Option) -> Callable[[F], F]:
-    help_text = plain(option.help)
+    help_text = f"{plain(option.help)}."
     if option.kind == "flag":
-        turned_off = option.default and (plain(option.off) or f"Turn off: {help_text}.")
+        turned_off = option.default and (plain(option.off) or f"Turn off: {help_text}")
         return click.option(
             option.switch,
             option.name,
             is_flag=True,
             callback=lambda context, parameter, given: not option.default if given else None,
-            help=turned_off or f"{help_text}.",
+            help=turned_off or help_text,
         )
     if option.default_text:
-        help_text += f".  [server's default: {plain(option.default_text)}]"
+        help_text += f"  [server's default: {plain(option.default_text)}]"
     types: dict[Kind, Any] = {
         "number": float,
         "whole": int,

@@ -17,6 +17,7 @@ from photoreal.contract import (
     PLACES,
 )
 from photoreal.errors import InvalidOption, InvalidRequest
+from photoreal.options.checks import one_of
 
 CheckSentence = Callable[[object], None]
 
@@ -91,6 +92,13 @@ def test_unknown_rules_are_refused(text: str) -> None:
         check(match=text)
     assert "\n" not in str(no.value)
     assert len(str(no.value)) < 300
+
+
+def test_words_are_refused_with_all_that_are_known() -> None:
+    check_one = one_of(("wavelets", "color", "none"))
+    check_one("way", "color")
+    with pytest.raises(InvalidOption, match=r"^way is 'x'; expected wavelets, color or none\.$"):
+        check_one("way", "x")
 
 
 def test_a_wrong_option_is_a_wrong_request_and_a_value_error() -> None:

@@ -44,7 +44,7 @@ def one_of(choices: Sequence[str]) -> Check:
 
     def check(name: str, value: str) -> None:
         if value not in choices:
-            raise InvalidOption(f"{name} is {quote(value)}; expected {' or '.join(choices)}.")
+            raise InvalidOption(f"{name} is {quote(value)}; expected {either(choices)}.")
 
     return check
 
@@ -107,6 +107,12 @@ def check_weights(weights: Sequence[float] | None, count: int) -> list[float]:
     if total == 0.0:
         raise InvalidOption("The weights are all 0; expected at least one above 0.")
     return [weight / total for weight in weights]
+
+
+def either(words: Sequence[str]) -> str:
+    """The words as alternatives: "a, b or c"."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def quote(text: str) -> str:

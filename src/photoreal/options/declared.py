@@ -7,12 +7,13 @@ backticks are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from photoreal.options.checks import (
     Check,
+    either,
     id_up_to,
     number_between,
     one_of,
@@ -135,8 +136,7 @@ def flag(default: bool, help: str, *, off: str = "", **rest: Any) -> Any:  # noq
 
 def choice(default: str | None, choices: Sequence[str], help: str, **rest: Any) -> Any:  # noqa: A002
     """One of a few words."""
-    named = " or ".join(f"`{word}`" for word in choices)
-    text = f"{help}, {named}"
+    text = f"{help}, {either([f'`{word}`' for word in choices])}"
     check = one_of(choices)
     return _option(
         Option("choice", "BYTES", text, default, choices=tuple(choices), check=check, **rest)
@@ -179,8 +179,3 @@ def options_of(declaring: type) -> tuple[Option, ...]:
         for one in fields(declaring)
         if _OPTION in one.metadata
     )
-
-
-def named(options: Collection[Option]) -> dict[str, Option]:
-    """Options by name."""
-    return {option.name: option for option in options}
