@@ -3,6 +3,7 @@
 # make check  format, lint and types
 # make docs   build the documentation's site into site/, every link checked
 # make browser  install Chromium for the tests of the web page, on Debian as root
+# make generate  write what is made from the declared options: argument types, configs, reference
 # make lock   resolve the versions anew (UPGRADE=1: the newest) and record their hashes
 # make audit  look the locked versions up in the database of known vulnerabilities
 # make bench  measure speed and memory in ten minutes; make bench QUICK=1 takes two
@@ -18,7 +19,7 @@ INSTALLED := $(VENV)/.installed-$(FILES)
 EXPORTED := $(VENV)/.exported
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test docs browser bench soak check format lock audit clean
+.PHONY: help install demo test docs generate browser bench soak check format lock audit clean
 
 help:
 	@sed -n 's/^# make/make/p' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ browser:
 
 docs: $(INSTALLED)
 	$(BIN)/mkdocs build --strict --clean
+
+generate: $(INSTALLED)
+	$(BIN)/python docs/generate.py
 
 bench: $(EXPORTED)
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)

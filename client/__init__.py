@@ -22,6 +22,7 @@ from photoreal.client.inputs import ImageInput
 from photoreal.client.result import FoundRegions, StylizeResult
 from photoreal.client.retry import DEFAULT_RETRIES
 from photoreal.client.transport import AsyncTransport, Transport
+from photoreal.options import RegionArguments, StylizeArguments
 
 __all__ = [
     "DEFAULT_RETRIES",
@@ -34,6 +35,7 @@ __all__ = [
     "FoundRegions",
     "ImageInput",
     "InvalidInput",
+    "RegionArguments",
     "RequestRejected",
     "RequestTimeout",
     "ServerBusy",
@@ -41,6 +43,7 @@ __all__ = [
     "ServerUnavailable",
     "ServiceError",
     "StyleTransferClient",
+    "StylizeArguments",
     "StylizeResult",
     "Transport",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from photoreal.client.address import Protocol, parse_address
 from photoreal.client.call import (
@@ -18,6 +18,7 @@ from photoreal.client.call import (
 from photoreal.client.credentials import Credentials, FilePath
 from photoreal.client.errors import ServiceError
 from photoreal.client.inputs import ImageInput
+from photoreal.client.keywords import check_names, spell_out
 from photoreal.client.request import Tensors, build_inputs
 from photoreal.client.result import (
     REGION_OUTPUTS,
@@ -28,7 +29,11 @@ from photoreal.client.result import (
 )
 from photoreal.client.retry import DEFAULT_RETRIES, RetryPolicy
 from photoreal.client.transport import AsyncTransport
-from photoreal.contract import STYLIZE, MatchRule, Place
+from photoreal.contract import STYLIZE
+from photoreal.options import STYLIZE_OPTIONS, RegionArguments, StylizeArguments, offered
+
+if TYPE_CHECKING:  # Python 3.10 lacks it
+    from typing import Unpack
 
 Answer = TypeVar("Answer", bound=FoundRegions)
 
@@ -63,28 +68,20 @@ class AsyncStyleTransferClient:
         credentials = Credentials(api_key, ca_certificate, client_certificate, client_key)
         self._transport = transport or _async_transport(url, protocol, credentials)
 
+    @spell_out(STYLIZE_OPTIONS)
     async def stylize(
         self,
         content: ImageInput,
         style: ImageInput | Sequence[ImageInput],
         *,
-        alpha: float | None = None,
-        size: int | None = None,
         content_mask: ImageInput | None = None,
         style_mask: ImageInput | Sequence[ImageInput] | None = None,
-        weights: Sequence[float] | None = None,
-        transfer_at: str | Iterable[Place] | None = None,
-        segment: bool | None = None,
-        match: MatchRule | None = None,
-        blend: int | None = None,
-        sequence: str | None = None,
-        steady: float | None = None,
-        full_resolution: bool | None = None,
-        pairs: Iterable[tuple[int, int | None]] | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        **options: Unpack[StylizeArguments],
     ) -> StylizeResult:
         """See :meth:`StyleTransferClient.stylize`."""
+        check_names("stylize", options, STYLIZE_OPTIONS)
         return await self._call(
             STYLIZE.output_names(),
             parse_outputs,
@@ -94,33 +91,23 @@ class AsyncStyleTransferClient:
             style=style,
             content_mask=content_mask,
             style_mask=style_mask,
-            alpha=alpha,
-            size=size,
-            transfer_at=transfer_at,
-            segment=segment,
-            match=match,
-            blend=blend,
-            weights=weights,
-            sequence=sequence,
-            steady=steady,
-            full_resolution=full_resolution,
-            pairs=pairs,
+            **options,
         )
 
+    @spell_out(offered("regions"))
     async def find_regions(
         self,
         content: ImageInput,
         style: ImageInput,
         *,
-        size: int | None = None,
         content_mask: ImageInput | None = None,
         style_mask: ImageInput | None = None,
-        segment: bool | None = None,
-        match: MatchRule | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        **options: Unpack[RegionArguments],
     ) -> FoundRegions:
         """See :meth:`StyleTransferClient.find_regions`."""
+        check_names("find_regions", options, offered("regions"))
         return await self._call(
             REGION_OUTPUTS,
             parse_regions,
@@ -130,9 +117,7 @@ class AsyncStyleTransferClient:
             style=style,
             content_mask=content_mask,
             style_mask=style_mask,
-            size=size,
-            segment=segment,
-            match=match,
+            **options,
         )
 
     async def _call(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from photoreal.client.address import Protocol, parse_address
 from photoreal.client.call import (
@@ -17,6 +17,7 @@ from photoreal.client.call import (
 from photoreal.client.credentials import Credentials, FilePath
 from photoreal.client.errors import ServiceError
 from photoreal.client.inputs import ImageInput
+from photoreal.client.keywords import check_names, spell_out
 from photoreal.client.request import Tensors, build_inputs
 from photoreal.client.result import (
     REGION_OUTPUTS,
@@ -27,7 +28,11 @@ from photoreal.client.result import (
 )
 from photoreal.client.retry import DEFAULT_RETRIES, RetryPolicy
 from photoreal.client.transport import Transport
-from photoreal.contract import STYLIZE, MatchRule, Place
+from photoreal.contract import STYLIZE
+from photoreal.options import STYLIZE_OPTIONS, RegionArguments, StylizeArguments, offered
+
+if TYPE_CHECKING:  # Python 3.10 lacks it
+    from typing import Unpack
 
 Answer = TypeVar("Answer", bound=FoundRegions)
 
@@ -80,61 +85,37 @@ class StyleTransferClient:
         credentials = Credentials(api_key, ca_certificate, client_certificate, client_key)
         self._transport = transport or _transport(url, protocol, credentials)
 
+    @spell_out(STYLIZE_OPTIONS)
     def stylize(
         self,
         content: ImageInput,
         style: ImageInput | Sequence[ImageInput],
         *,
-        alpha: float | None = None,
-        size: int | None = None,
         content_mask: ImageInput | None = None,
         style_mask: ImageInput | Sequence[ImageInput] | None = None,
-        weights: Sequence[float] | None = None,
-        transfer_at: str | Iterable[Place] | None = None,
-        segment: bool | None = None,
-        match: MatchRule | None = None,
-        blend: int | None = None,
-        sequence: str | None = None,
-        steady: float | None = None,
-        full_resolution: bool | None = None,
-        pairs: Iterable[tuple[int, int | None]] | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        **options: Unpack[StylizeArguments],
     ) -> StylizeResult:
         """Give the content photo the colors, light and mood of the style photo.
 
         An image is a path, the bytes of a file, a Pillow image or a uint8 array (H, W, 3) in
         RGB; a mask may also be an array (H, W) of labels. Files and bytes are sent as they
-        are, the others as PNG. An option left at None is not sent, and the server's default
-        holds; values are checked by the server.
+        are, the others as PNG.
 
         Args:
             content: the photo to change.
             style: the photo to take the look from; may have another size. A list of up to four
                 is mixed.
-            alpha: strength of the transfer, 0 (none) to 1 (full, the default).
-            size: length of the result's shorter side in pixels; 512 unless given. With
-                ``full_resolution`` the size that the transfer works at, no more.
             content_mask: regions of the content photo, of its size: a label map or a picture
                 with one color a region. Needs ``style_mask``, and replaces segmentation.
             style_mask: regions of the style photo, in the same labels or colors; a list of one
                 for each of several styles.
-            weights: shares of several styles, from 0 up; equal unless given.
-            transfer_at: where the features are transformed: "encoder", "skip", "decoder", as
-                one string with commas or several; all three unless given.
-            segment: False takes both photos whole instead of finding their regions.
-            match: how regions find their partners, "published" or "nearest".
-            blend: pixels from a region's border up to which neighboring regions mix; 0 for
-                hard borders. Unless given 0 with "published" and 3 with "nearest".
-            sequence: an id of your own making for a shot of a video. Frames that come one after
-                the other under one id get regions and colors that do not flicker; begin a new
-                id at a cut.
-            steady: share of the frames before in that, 0 to 0.99; 0.5 unless given.
-            full_resolution: True carries the result over to the content photo's own pixels.
-            pairs: which content label takes which style label, None for the whole style photo,
-                instead of ``match``; content regions that are not named stay as they are.
             timeout: seconds that this call may take, in place of the client's.
             request_id: the id under which the server logs the request; made up unless given.
+            **options: how to stylize, ``alpha=0.7`` say: see :class:`StylizeArguments`. An option
+                that is left out, or None, is not sent, and the server's default holds. The
+                server checks the values.
 
         Raises:
             InvalidInput: a file is missing or an argument has the wrong type.
@@ -145,6 +126,7 @@ class StyleTransferClient:
             RequestTimeout: no answer in time.
             ServerFailed: the server failed, or its answer makes no sense.
         """
+        check_names("stylize", options, STYLIZE_OPTIONS)
         return self._call(
             STYLIZE.output_names(),
             parse_outputs,
@@ -154,37 +136,28 @@ class StyleTransferClient:
             style=style,
             content_mask=content_mask,
             style_mask=style_mask,
-            alpha=alpha,
-            size=size,
-            transfer_at=transfer_at,
-            segment=segment,
-            match=match,
-            blend=blend,
-            weights=weights,
-            sequence=sequence,
-            steady=steady,
-            full_resolution=full_resolution,
-            pairs=pairs,
+            **options,
         )
 
+    @spell_out(offered("regions"))
     def find_regions(
         self,
         content: ImageInput,
         style: ImageInput,
         *,
-        size: int | None = None,
         content_mask: ImageInput | None = None,
         style_mask: ImageInput | None = None,
-        segment: bool | None = None,
-        match: MatchRule | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        **options: Unpack[RegionArguments],
     ) -> FoundRegions:
         """Find the regions that ``stylize`` would use, and their pairs, without a transfer.
 
         The label maps and the pairs can be changed and given to ``stylize`` as masks and
-        ``pairs``. Arguments and errors are those of :meth:`stylize`.
+        ``pairs``. Arguments and errors are those of :meth:`stylize`, the options those of
+        :class:`RegionArguments`.
         """
+        check_names("find_regions", options, offered("regions"))
         return self._call(
             REGION_OUTPUTS,
             parse_regions,
@@ -194,9 +167,7 @@ class StyleTransferClient:
             style=style,
             content_mask=content_mask,
             style_mask=style_mask,
-            size=size,
-            segment=segment,
-            match=match,
+            **options,
         )
 
     def _call(

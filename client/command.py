@@ -11,11 +11,11 @@ import click
 from photoreal.client.failures import Failed, failure
 from photoreal.client.folder_command import FolderCall, folder_options, run_folder
 from photoreal.client.inputs import encode_image
+from photoreal.client.option_flags import request_options
 from photoreal.client.result import StylizeResult
 from photoreal.client.server_options import ServerOptions, server_options
 from photoreal.client.style_options import NumbersCommand, read_styles, style_options
 from photoreal.client.terminal import check_output, make_folder, progress, summary, write_labels
-from photoreal.contract import DEFAULT_ALPHA, DEFAULT_SIZE, DEFAULT_TRANSFER_AT, MATCH_RULES
 from photoreal.errors import PhotorealError
 
 _PATH = click.Path(path_type=Path)
@@ -49,22 +49,7 @@ folder failed; 2 the call has to be changed.
     help="Where to write the picture; the suffix says the format (.png, .jpg, .webp, .tif)."
     " With --content-dir the folder of the pictures.",
 )
-@click.option(
-    "--alpha",
-    type=float,
-    help=f"Strength of the transfer, from 0 to 1.  [server's default: {DEFAULT_ALPHA:g}]",
-)
-@click.option(
-    "--size",
-    type=int,
-    metavar="PIXELS",
-    help=f"Shorter side of the picture.  [server's default: {DEFAULT_SIZE}]",
-)
-@click.option(
-    "--full-resolution",
-    is_flag=True,
-    help="Carry the result over to all the pixels of CONTENT.",
-)
+@request_options("command")
 @folder_options
 @click.option(
     "--content-mask",
@@ -80,28 +65,6 @@ folder failed; 2 the call has to be changed.
     metavar="MASK",
     help="Regions of STYLE, in the same labels or colors; one for each of several styles."
     " Masks come in pairs.",
-)
-@click.option(
-    "--no-segment",
-    is_flag=True,
-    help="Without masks, take the photos whole instead of finding their regions.",
-)
-@click.option(
-    "--match",
-    type=click.Choice(MATCH_RULES),
-    help="How regions find partners.  [server's default: published for masks, else nearest]",
-)
-@click.option(
-    "--blend",
-    type=int,
-    metavar="PIXELS",
-    help="How far neighboring regions mix at their border."
-    "  [server's default: 0 for published, 3 for nearest]",
-)
-@click.option(
-    "--transfer-at",
-    metavar="PLACES",
-    help=f"Where the features are transformed.  [server's default: {DEFAULT_TRANSFER_AT}]",
 )
 @click.option(
     "--save-labels",
@@ -129,8 +92,6 @@ def stylize(
     save_labels: Path | None,
     server: ServerOptions,
     quiet: bool,
-    no_segment: bool,
-    full_resolution: bool,
     **options: Any,
 ) -> None:
     """Give the photo CONTENT the colors, light and mood of the photo STYLE.
@@ -149,10 +110,6 @@ def stylize(
         saves_labels=save_labels is not None,
         weighted=options["weights"] is not None,
     )
-    if no_segment:
-        options["segment"] = False
-    if full_resolution:
-        options["full_resolution"] = True
     try:
         if folder.is_wanted:
             context.exit(run_folder(folder, options, server, quiet=quiet))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from photoreal.contract import DEFAULT_ALPHA, DEFAULT_SIZE, DEFAULT_TRANSFER_AT, Place
+from photoreal.errors import InvalidOption
+from photoreal.options import DEFAULT_STEADY, Place, StylizeOptions
 from photoreal.regions import LabelMap, Pair
 
 if TYPE_CHECKING:  # Python 3.10 lacks them
@@ -23,31 +24,16 @@ FloatImage = npt.NDArray[np.float32]  # (3, H, W) in 0..1
 
 
 @dataclass(frozen=True)
-class StylizeRequest:
-    """One request as it arrives; images are encoded files.
+class StylizeRequest(StylizeOptions):
+    """One request as it arrives, with its options; images are encoded files.
 
-    `style` and `style_mask` are one or several, `style_weights` the shares of several styles,
-    equal unless given. `sequence` is the id of the shot of a video that the content is the next
-    frame of, and `steady` the share (0..0.99) that the frames before have in its regions and
-    statistics. `pairs` are rows of a content label and the style label that it takes, -1 for the
-    whole style photo.
+    `style` and `style_mask` are one or several. With `regions_only` no transfer is made.
     """
 
     content: bytes
     style: bytes | Sequence[bytes]
     content_mask: bytes | None = None
     style_mask: bytes | Sequence[bytes] | None = None
-    alpha: float = DEFAULT_ALPHA
-    size: int = DEFAULT_SIZE
-    transfer_at: str = DEFAULT_TRANSFER_AT
-    segment: bool = True
-    match: str | None = None
-    blend: int | None = None
-    style_weights: Sequence[float] | None = None
-    sequence: bytes | None = None
-    steady: float | None = None
-    full_resolution: bool = False
-    pairs: Sequence[Sequence[int]] | None = None
     regions_only: bool = False
 
     @property
@@ -96,6 +82,19 @@ class Shot(NamedTuple):
 
     sequence: bytes
     steady: float
+
+
+def shot_of(options: StylizeOptions) -> Shot | None:
+    """The shot that checked options name; raises InvalidOption for `steady` without one."""
+    if options.sequence is None:
+        if options.steady is not None:
+            raise InvalidOption("steady is given without a sequence; expected both or none.")
+        return None
+    name = options.sequence
+    return Shot(
+        name.encode() if isinstance(name, str) else name,
+        DEFAULT_STEADY if options.steady is None else options.steady,
+    )
 
 
 class Transferred(NamedTuple):

@@ -11,9 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from photoreal import options, regions
-from photoreal.contract import DEFAULT_BLEND, DEFAULT_STEADY, MatchRule, Place
+from photoreal import regions
 from photoreal.errors import InvalidMask, InvalidOption
+from photoreal.options import (
+    DEFAULT_BLEND,
+    Place,
+    check_options,
+    check_style_count,
+    check_weights,
+    parse_places,
+)
 from photoreal.preprocess import (
     Limits,
     check_size,
@@ -38,6 +45,7 @@ from photoreal.serve.request import (
     StyleInput,
     StylizeRequest,
     StylizeResponse,
+    shot_of,
 )
 from photoreal.serve.sequences import SteadyRegions
 from photoreal.upsample import apply_colors, fit_colors
@@ -82,7 +90,7 @@ def stylize(
     if sequences is not None and asked.shot is not None:
         smooth = partial(sequences.smooth, asked.shot)
     segmenting = models if request.segment else None
-    found = find_regions(originals, photos, masks, segmenting, asked.rule, smooth, known)
+    found = find_regions(originals, photos, masks, segmenting, request.match, smooth, known)
     if asked.pairs is not None:
         found.take(asked.pairs)
     watch.lap("segment")
@@ -95,9 +103,9 @@ def stylize(
             content,
             found.content,
             [StyleInput(*style) for style in inputs],
-            alpha=asked.alpha,
+            alpha=request.alpha,
             places=asked.places,
-            blend=DEFAULT_BLEND[found.match] if asked.blend is None else asked.blend,
+            blend=DEFAULT_BLEND[found.match] if request.blend is None else request.blend,
             shot=asked.shot,
         )
         watch.lap("transfer")
@@ -121,20 +129,18 @@ def stylize(
 
 
 class _Options(NamedTuple):
-    """The options of a request, read and checked."""
+    """What the options of a request say together."""
 
-    alpha: float
     places: Collection[Place]
-    rule: MatchRule | None
-    blend: int | None
     weights: list[float]
     shot: Shot | None
     pairs: list[Pair] | None
 
 
 def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
+    check_options(request)
     check_size(request.size, limits)
-    count = options.check_style_count(len(request.styles))
+    count = check_style_count(len(request.styles))
     if request.pairs is not None and count > 1:
         raise InvalidOption("The pairs are given for several styles; expected a single style.")
     if (request.content_mask is None) != (request.style_mask is None):
@@ -143,12 +149,9 @@ def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
         )
         raise InvalidMask(f"There is a {given} mask but no {lacking} mask; give both or none.")
     return _Options(
-        alpha=options.check_alpha(request.alpha),
-        places=options.parse_places(request.transfer_at),
-        rule=None if request.match is None else options.parse_match(request.match),
-        blend=None if request.blend is None else options.check_blend(request.blend),
-        weights=options.check_weights(request.style_weights, count),
-        shot=_shot(request),
+        places=parse_places(request.transfer_at),
+        weights=check_weights(request.weights, count),
+        shot=shot_of(request),
         pairs=None if request.pairs is None else regions.given_pairs(request.pairs),
     )
 
@@ -173,15 +176,6 @@ def _read_photos(
         height, width = photo.shape[:2]
         photos[role] = resize_photo(photo, *working_size(height, width, size))
     return originals, photos
-
-
-def _shot(request: StylizeRequest) -> Shot | None:
-    if request.sequence is None:
-        if request.steady is not None:
-            raise InvalidOption("steady is given without a sequence; expected both or none.")
-        return None
-    steady = DEFAULT_STEADY if request.steady is None else options.check_steady(request.steady)
-    return Shot(options.check_sequence(request.sequence), steady)
 
 
 def _full_resolution(

@@ -11,23 +11,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from photoreal import kernels, options, regions, roots
-from photoreal.contract import (
-    DEFAULT_ALPHA,
-    DEFAULT_STEADY,
-    DEFAULT_TRANSFER_AT,
-    UNPOOL_PARAMETER,
-    UNPOOLS,
-    WEIGHTS_FILE,
-    Unpool,
-)
+from photoreal import kernels, regions, roots
+from photoreal.contract import UNPOOL_PARAMETER, UNPOOLS, WEIGHTS_FILE, Unpool
 from photoreal.errors import InvalidOption, ServeError
 from photoreal.mixing import Ingredient, mix_styles
+from photoreal.options import (
+    TRANSFER_OPTIONS,
+    StylizeOptions,
+    check_options,
+    check_style_count,
+    check_weights,
+    parse_places,
+)
 from photoreal.regions import Pair
-from photoreal.serve.adapter import Array, blob, engine_name, parameter, text
+from photoreal.serve.adapter import Array, engine_name, parameter
 from photoreal.serve.bls import BlsEngine
 from photoreal.serve.cores import available_cores
 from photoreal.serve.device import chosen_placement, require_cuda, within_gpu_memory
+from photoreal.serve.option_tensors import read_options
+from photoreal.serve.request import shot_of
 from photoreal.serve.sequences import SequenceStore
 from photoreal.serve.style_cache import StyleCache
 from photoreal.serve.style_strip import cut_out, read_pairs
@@ -87,15 +89,12 @@ def serve_wct2(
     `sequences` remembers the moments of videos from frame to frame.
     """
     content, styles = _picture(inputs, "CONTENT"), _styles(inputs)
-    weights = options.check_weights(_weights(inputs), options.check_style_count(len(styles)))
+    options = StylizeOptions(**read_options(inputs, TRANSFER_OPTIONS))
+    weights = check_weights(options.weights, check_style_count(len(styles)))
     pairs = _pairs(inputs, content, styles)
-    alpha = options.check_alpha(float(inputs.get("ALPHA", np.array(DEFAULT_ALPHA)).item()))
-    places = options.parse_places(
-        text(inputs["TRANSFER_AT"]) if "TRANSFER_AT" in inputs else DEFAULT_TRANSFER_AT
-    )
-    blend = options.check_blend(int(inputs.get("BLEND", np.array(0)).item()))
-    sequence = options.check_sequence(blob(inputs["SEQUENCE"])) if "SEQUENCE" in inputs else None
-    steadiness = options.check_steady(float(inputs.get("STEADY", np.array(DEFAULT_STEADY)).item()))
+    check_options(options)
+    places = parse_places(options.transfer_at)
+    shot = None if options.sequence is None else shot_of(options)
     for picture in (content, *styles):
         check_side(picture)
     known = [
@@ -107,17 +106,21 @@ def serve_wct2(
         parts = zip((found for found, _ in known), pairs, weights, strict=True)
         measures, taken = mix_styles([Ingredient(*part) for part in parts])
     apply = partial(
-        apply_style, content, measures, taken, engine, alpha=alpha, places=places, blend=blend
+        apply_style,
+        *(content, measures, taken, engine),
+        alpha=options.alpha,
+        places=places,
+        blend=options.blend or 0,
     )
-    if sequences is None or sequence is None:
+    if sequences is None or shot is None:
         result = apply()
     else:
         looks = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data)
-        fits = (content.image.shape, looks, tuple(weights), alpha, places)
-        memory = sequences.get(sequence, fits)
+        fits = (content.image.shape, looks, tuple(weights), options.alpha, places)
+        memory = sequences.get(shot.sequence, fits)
         memory.next_frame()
-        result = apply(steady=_steady(memory, pairs, steadiness))
-        sequences.keep(sequence, fits, memory)
+        result = apply(steady=_steady(memory, pairs, shot.steady))
+        sequences.keep(shot.sequence, fits, memory)
     return {
         "IMAGE": _array(result),
         "STYLE_CACHED": np.array([cached for _, cached in known]),
@@ -154,10 +157,6 @@ def _styles(inputs: dict[str, Array]) -> list[LabelledImage]:
         LabelledImage(torch.from_numpy(np.array(image[None])), np.ascontiguousarray(own))
         for image, own in zip(images, labels, strict=True)
     ]
-
-
-def _weights(inputs: dict[str, Array]) -> list[float] | None:
-    return inputs["STYLE_WEIGHTS"].tolist() if "STYLE_WEIGHTS" in inputs else None
 
 
 def _picture(inputs: dict[str, Array], role: str) -> LabelledImage:

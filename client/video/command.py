@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from photoreal.client.failures import Failed, failure
+from photoreal.client.option_flags import request_options
 from photoreal.client.server_options import ServerOptions, server_options
 from photoreal.client.style_options import NumbersCommand, read_styles, style_options
 from photoreal.client.terminal import check_folder, progress
@@ -21,15 +22,8 @@ from photoreal.client.video.run import (
     stylize_video,
 )
 from photoreal.client.video.sink import DEFAULT_CRF, MAX_CRF, container_of
-from photoreal.contract import (
-    DEFAULT_ALPHA,
-    DEFAULT_SIZE,
-    DEFAULT_STEADY,
-    DEFAULT_TRANSFER_AT,
-    MATCH_RULES,
-    MAX_STEADY,
-)
 from photoreal.errors import PhotorealError
+from photoreal.options import DEFAULT_SIZE, DEFAULT_STEADY, MAX_STEADY
 
 _PATH = click.Path(path_type=Path)
 
@@ -74,19 +68,7 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="Frames that are sent at once with --steady 0.",
 )
-@click.option(
-    "--alpha",
-    type=float,
-    help=f"Strength of the transfer, from 0 to 1.  [server's default: {DEFAULT_ALPHA:g}]",
-)
-@click.option("--no-segment", is_flag=True, help="Take frames and style whole, without regions.")
-@click.option("--match", type=click.Choice(MATCH_RULES), help="How regions find partners.")
-@click.option("--blend", type=int, metavar="PIXELS", help="How far neighboring regions mix.")
-@click.option(
-    "--transfer-at",
-    metavar="PLACES",
-    help=f"Where the features are transformed.  [server's default: {DEFAULT_TRANSFER_AT}]",
-)
+@request_options("video")
 @server_options(waits_for="a frame")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def video(
@@ -95,7 +77,6 @@ def video(
     styles: tuple[Path, ...],
     output: Path,
     server: ServerOptions,
-    no_segment: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -104,8 +85,6 @@ def video(
     Frame by frame, with regions and statistics steadied from one to the next; a cut begins
     anew. Sound and timing stay. When a run stops early, what was finished is kept beside OUT.
     """
-    if no_segment:
-        options["segment"] = False
     try:
         container_of(output)
         check_folder(output)

@@ -20,7 +20,7 @@ from photoreal import __version__
 from photoreal.client.async_client import AsyncStyleTransferClient
 from photoreal.client.result import FoundRegions
 from photoreal.client.web.errors import RETRY_LATER, install_handlers, sentence_response
-from photoreal.client.web.forms import RegionsForm, StylizeForm
+from photoreal.client.web.forms import Form, form
 from photoreal.client.web.gallery import GALLERY, picture_file
 from photoreal.client.web.gate import SecureHeaders, UploadGate
 from photoreal.client.web.settings import GatewaySettings
@@ -34,6 +34,8 @@ _DOCS_POLICY = (
     " frame-ancestors 'none'"
 )
 _CLIENT_GONE = 499
+_Pictures = Annotated[Form, Depends(form("form"))]
+_Regions = Annotated[Form, Depends(form("regions"))]
 
 T = TypeVar("T")
 
@@ -80,7 +82,7 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
         response_class=Response,
         responses={200: {"description": "The picture.", "content": {"image/png": {}}}, **errors},
     )
-    async def upload_images(request: Request, form: Annotated[StylizeForm, Depends()]) -> Response:
+    async def upload_images(request: Request, form: _Pictures) -> Response:
         """Answer a PNG; the header Server-Timing has the milliseconds of each stage."""
         call = client.stylize(**await form.arguments(bounds))
         result = await _while_present(request, call)
@@ -92,7 +94,7 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
         return Response(result.png, media_type="image/png", headers=headers)
 
     @app.post("/regions/", summary="Find the regions of two photos", responses=errors)
-    async def regions(request: Request, form: Annotated[RegionsForm, Depends()]) -> JSONResponse:
+    async def regions(request: Request, form: _Regions) -> JSONResponse:
         """Answer both label maps, the regions' names and which region takes which.
 
         The label maps (PNG, base64) and the pairs can be changed and sent with the photos to

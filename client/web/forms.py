@@ -1,112 +1,110 @@
 """The forms that the endpoints take: their fields, and what the client is called with."""
 
-import json
-from dataclasses import dataclass
-from typing import Annotated, Any
+from __future__ import annotations
 
-from fastapi import File, Form, UploadFile
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import fastapi
+from fastapi import UploadFile
 from starlette.exceptions import HTTPException
 
 from photoreal.client.errors import InvalidInput
 from photoreal.client.web.settings import GatewaySettings, in_mebibytes
-from photoreal.contract import (
-    DEFAULT_ALPHA,
-    DEFAULT_BLEND,
-    DEFAULT_SIZE,
-    DEFAULT_TRANSFER_AT,
-    MatchRule,
-)
+from photoreal.options import Option, Where, offered
+from photoreal.options.declared import Kind, plain
 
-Photo = Annotated[UploadFile, File(description="JPEG, PNG, WebP, TIFF or BMP.")]
-
-
-# FastAPI reads the fields from the signatures of these classes, whose annotations it finds only
-# where they are not postponed.
-@dataclass
-class RegionsForm:
-    """The fields that say which photos and which regions; the files are not read yet."""
-
-    content_image: Photo
-    style_image: Photo
-    size: Annotated[
-        int | None,
-        Form(description=f"Shorter side of the result in pixels; {DEFAULT_SIZE} unless given."),
-    ] = None
-    content_mask: Annotated[
+_FORMATS = "JPEG, PNG, WebP, TIFF or BMP."
+_FILES = {
+    "content_image": Annotated[UploadFile, fastapi.File(description=_FORMATS)],
+    "style_image": Annotated[UploadFile, fastapi.File(description=_FORMATS)],
+    "content_mask": Annotated[
         UploadFile | None,
-        File(
+        fastapi.File(
             description="PNG of the photo's size: one gray value or one of nine colors a region."
             " Masks come in pairs and replace segmentation."
         ),
-    ] = None
-    style_mask: Annotated[
-        UploadFile | None, File(description="The style's mask, in the same labels or colors.")
-    ] = None
-    segment: Annotated[
-        bool | None, Form(description="false takes photos without masks whole; true unless given.")
-    ] = None
-    match: Annotated[
-        MatchRule | None,
-        Form(description="published (default with masks) or nearest (default without)."),
-    ] = None
+    ],
+    "style_mask": Annotated[
+        UploadFile | None,
+        fastapi.File(description="The style's mask, in the same labels or colors."),
+    ],
+}
+_REQUIRED = ("content_image", "style_image")
+_TYPES: dict[Kind, Any] = {
+    "number": float,
+    "whole": int,
+    "flag": bool,
+    "words": str,
+    "id": str,
+    "pairs": str,
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields of a form as they came, by name; the files are not read yet."""
+
+    files: dict[str, UploadFile | None]
+    options: dict[str, Any]
 
     async def arguments(self, settings: GatewaySettings) -> dict[str, Any]:
-        """What the client's `find_regions` is called with.
+        """What the client is called with.
 
         Raises:
             HTTPException: a file is empty (400) or too large (413).
         """
         files = {
-            "content": await _read(self.content_image, "content image", settings),
-            "style": await _read(self.style_image, "style image", settings),
-            "content_mask": await _read(self.content_mask, "content mask", settings),
-            "style_mask": await _read(self.style_mask, "style mask", settings),
+            name.removesuffix("_image"): await _read(file, name.replace("_", " "), settings)
+            for name, file in self.files.items()
         }
-        return {**files, "size": self.size, "segment": self.segment, "match": self.match}
+        return files | self.options
 
 
-@dataclass
-class StylizeForm(RegionsForm):
-    """The fields that ask for a picture: those of the regions, and those of the transfer."""
+def form(where: Where) -> Callable[..., Form]:
+    """A dependency of FastAPI: the files, and the options that are offered there.
 
-    alpha: Annotated[
-        float | None, Form(description=f"Strength, 0 to 1; {DEFAULT_ALPHA:g} unless given.")
-    ] = None
-    transfer_at: Annotated[
-        str | None,
-        Form(description=f"Where features are transformed; {DEFAULT_TRANSFER_AT} unless given."),
-    ] = None
-    blend: Annotated[
-        int | None,
-        Form(
-            description="Pixels from a border up to which regions mix; unless given"
-            f" {DEFAULT_BLEND['published']} with published, {DEFAULT_BLEND['nearest']} with"
-            " nearest."
-        ),
-    ] = None
-    pairs: Annotated[
-        str | None,
-        Form(
-            description="Instead of match, JSON: which content label takes which style label,"
-            " such as [[1, 1], [2, null]]; null is the whole style photo, a content region that"
-            " is not named stays as it is."
-        ),
-    ] = None
+    FastAPI takes the fields and their descriptions from its signature.
+    """
+    options = offered(where)
 
-    async def arguments(self, settings: GatewaySettings) -> dict[str, Any]:
-        """What the client's `stylize` is called with.
-
-        Raises:
-            HTTPException: a file is empty (400) or too large (413).
-            InvalidInput: the pairs are no list of pairs.
-        """
-        return {
-            **await super().arguments(settings),
-            "alpha": self.alpha,
-            "transfer_at": self.transfer_at,
-            "blend": self.blend,
-            "pairs": _parse_pairs(self.pairs),
+    def read(**fields: Any) -> Form:
+        values = {
+            one.name: _parse_pairs(one.name, fields[one.name])
+            if one.kind == "pairs"
+            else fields[one.name]
+            for one in options
         }
+        return Form({name: fields[name] for name in _FILES}, values)
+
+    fields = {**_FILES, **{option.name: _field(option) for option in options}}
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if name in _REQUIRED else None,
+            annotation=annotation,
+        )
+        for name, annotation in fields.items()
+    ]
+    vars(read)["__signature__"] = inspect.Signature(parameters)
+    return read
+
+
+def _field(option: Option) -> Any:
+    """A field's type and description, as FastAPI takes them."""
+    words = plain(option.help)
+    if option.kind == "pairs":
+        words += ", as JSON such as [[1, 1], [2, null]]"
+    if option.default_text:
+        words += f"; {plain(option.default_text)} unless given"
+    if option.more:
+        words += f". {plain(option.more)}"
+    taken = Literal[option.choices] if option.kind == "choice" else _TYPES[option.kind]
+    return Annotated[taken | None, fastapi.Form(description=f"{words}.")]
 
 
 async def _read(file: UploadFile | None, words: str, settings: GatewaySettings) -> bytes | None:
@@ -124,7 +122,7 @@ async def _read(file: UploadFile | None, words: str, settings: GatewaySettings) 
     return await file.read()
 
 
-def _parse_pairs(text: str | None) -> list[tuple[int, int | None]] | None:
+def _parse_pairs(name: str, text: str | None) -> list[tuple[int, int | None]] | None:
     """Pairs of labels from their JSON."""
     if text is None:
         return None
@@ -134,7 +132,7 @@ def _parse_pairs(text: str | None) -> list[tuple[int, int | None]] | None:
         rows = None
     if not isinstance(rows, list) or any(not isinstance(row, list) for row in rows):
         raise InvalidInput(
-            "pairs cannot be read; expected JSON such as [[1, 1], [2, null]]: a content label"
+            f"{name} cannot be read; expected JSON such as [[1, 1], [2, null]]: a content label"
             " and the style label that it takes."
         )
     return rows

@@ -1,7 +1,8 @@
-"""The models of the repository: their tensors' names, types and shapes, and their options.
+"""The models of the repository: their tensors' names, types and shapes.
 
-This is the one home of that knowledge. The adapters inside Triton, the client and the export
-read it from here, and a test parses every ``config.pbtxt`` and compares.
+The adapters inside Triton, the client and the export read them from here, and a test parses every
+``config.pbtxt`` and compares. The options of a request are declared in `photoreal.options`; the
+inputs that carry them are made from there.
 
 Shapes leave out the batch dimension, as Triton's configs do; -1 is a free size. Image tensors
 are channels first, (3, H, W), RGB.
@@ -9,15 +10,24 @@ are channels first, (3, H, W), RGB.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Place = Literal["encoder", "skip", "decoder"]
-PLACES: tuple[Place, ...] = ("encoder", "skip", "decoder")
-"""Where the transform may happen (WCT2, section 3.3 and the ablation of section 4)."""
-
-MatchRule = Literal["published", "nearest"]
-MATCH_RULES: tuple[MatchRule, ...] = ("published", "nearest")
+from photoreal.options import DEFAULT_ALPHA as DEFAULT_ALPHA
+from photoreal.options import DEFAULT_BLEND as DEFAULT_BLEND
+from photoreal.options import DEFAULT_SIZE as DEFAULT_SIZE
+from photoreal.options import DEFAULT_STEADY as DEFAULT_STEADY
+from photoreal.options import DEFAULT_TRANSFER_AT as DEFAULT_TRANSFER_AT
+from photoreal.options import MATCH_RULES as MATCH_RULES
+from photoreal.options import MAX_BLEND as MAX_BLEND
+from photoreal.options import MAX_SEQUENCE_ID as MAX_SEQUENCE_ID
+from photoreal.options import MAX_STEADY as MAX_STEADY
+from photoreal.options import MAX_STYLES as MAX_STYLES
+from photoreal.options import PLACES as PLACES
+from photoreal.options import STYLIZE_OPTIONS, TRANSFER_OPTIONS, Option
+from photoreal.options import MatchRule as MatchRule
+from photoreal.options import Place as Place
 
 Unpool = Literal["cat5", "sum"]
 UNPOOLS: tuple[Unpool, ...] = ("cat5", "sum")
@@ -37,13 +47,6 @@ PRECISION_PARAMETER = "precision"
 PRECISION_VARIABLE = "PHOTOREAL_PRECISION"
 """Environment variable: of the local engine's networks on a GPU; precedes the config's."""
 
-DEFAULT_ALPHA = 1.0
-DEFAULT_SIZE = 512
-DEFAULT_TRANSFER_AT = ",".join(PLACES)
-DEFAULT_BLEND: dict[MatchRule, int] = {"published": 0, "nearest": 3}
-"""Pixels from a region's border up to which neighbors mix, by the rule of matching."""
-MAX_BLEND = 64
-
 STYLE_CACHE_VARIABLE = "PHOTOREAL_STYLE_CACHE_BYTES"
 """Environment variable with the bytes that known styles may take; 0 keeps none."""
 DEFAULT_STYLE_CACHE_BYTES = 256 << 20
@@ -61,18 +64,11 @@ QUEUE_IS_FULL = "Exceeds maximum queue size"
 """What Triton says of a request for which there is no room to wait."""
 CANCEL_PARAMETER = "cancel"
 """Parameter of a request: a key of 32 hexadecimal digits under which it can be canceled."""
-MAX_STYLES = 4
-"""Styles that one request may mix."""
 WHOLE_PHOTO = -1
 """In PAIRS: the content label takes the whole style photo."""
 NO_PARTNER = -2
 """In PAIRS: this style has nothing for the content label."""
 
-DEFAULT_STEADY = 0.5
-"""Share that the frames before have in a frame's regions and statistics."""
-MAX_STEADY = 0.99
-MAX_SEQUENCE_ID = 64
-"""Bytes that the id of a sequence may take."""
 API_KEY_VARIABLE = "PHOTOREAL_API_KEY"
 """Environment variable with the key that requests for inference need, or show."""
 API_KEY_HEADERS = {"http": "api-key", "grpc": "triton-grpc-protocol-api-key"}
@@ -134,6 +130,12 @@ class ModelSpec:
         return [spec.name for spec in self.outputs]
 
 
+def _option_inputs(options: Iterable[Option]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(option.tensor, option.dtype, option.dims, optional=True) for option in options
+    )
+
+
 STYLIZE = ModelSpec(
     name="stylize",
     backend="python",
@@ -142,17 +144,7 @@ STYLIZE = ModelSpec(
         TensorSpec("STYLE", "BYTES", (-1,)),
         TensorSpec("CONTENT_MASK", "BYTES", (1,), optional=True),
         TensorSpec("STYLE_MASK", "BYTES", (-1,), optional=True),
-        TensorSpec("STYLE_WEIGHTS", "FP32", (-1,), optional=True),
-        TensorSpec("ALPHA", "FP32", (1,), optional=True),
-        TensorSpec("SIZE", "INT32", (1,), optional=True),
-        TensorSpec("TRANSFER_AT", "BYTES", (1,), optional=True),
-        TensorSpec("SEGMENT", "BOOL", (1,), optional=True),
-        TensorSpec("MATCH", "BYTES", (1,), optional=True),
-        TensorSpec("BLEND", "INT32", (1,), optional=True),
-        TensorSpec("SEQUENCE", "BYTES", (1,), optional=True),
-        TensorSpec("STEADY", "FP32", (1,), optional=True),
-        TensorSpec("FULL_RESOLUTION", "BOOL", (1,), optional=True),
-        TensorSpec("PAIRS", "INT32", (-1, 2), optional=True),
+        *_option_inputs(STYLIZE_OPTIONS),
     ),
     outputs=(
         TensorSpec("IMAGE", "BYTES", (1,)),
@@ -171,15 +163,10 @@ WCT2 = ModelSpec(
         # Several styles lie side by side, each in the top left corner of its share.
         TensorSpec("STYLE", "FP32", (3, -1, -1)),
         TensorSpec("STYLE_SIZES", "INT32", (-1, 2), optional=True),  # height, width
-        TensorSpec("STYLE_WEIGHTS", "FP32", (-1,), optional=True),
         TensorSpec("CONTENT_LABELS", "UINT8", (-1, -1), optional=True),
         TensorSpec("STYLE_LABELS", "UINT8", (-1, -1), optional=True),
         TensorSpec("PAIRS", "INT32", (-1, -1), optional=True),  # content label, style labels
-        TensorSpec("ALPHA", "FP32", (1,), optional=True),
-        TensorSpec("TRANSFER_AT", "BYTES", (1,), optional=True),
-        TensorSpec("BLEND", "INT32", (1,), optional=True),
-        TensorSpec("SEQUENCE", "BYTES", (1,), optional=True),
-        TensorSpec("STEADY", "FP32", (1,), optional=True),
+        *_option_inputs(TRANSFER_OPTIONS),
     ),
     outputs=(
         TensorSpec("IMAGE", "FP32", (3, -1, -1)),

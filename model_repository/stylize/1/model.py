@@ -1,6 +1,5 @@
 """Triton adapter of `photoreal.serve.stylize`: tensors in, one call, tensors out."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,17 @@ from photoreal.serve.adapter import (
     call_model,
     read_inputs,
     segmenter_classes,
-    text,
 )
 from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.metrics import RequestMetrics, StageMetrics
+from photoreal.serve.option_tensors import read_options
 from photoreal.serve.request import Models, StylizeRequest, Transferred
 from photoreal.serve.sequences import SteadyRegions
 from photoreal.serve.style_strip import wct2_inputs
 from photoreal.serve.stylize import stylize
 from photoreal.serve.watch import Guard, Watch
+
+_IMAGES = {"CONTENT": blob, "STYLE": blobs, "CONTENT_MASK": blob, "STYLE_MASK": blobs}
 
 
 class TritonPythonModel:
@@ -39,20 +40,10 @@ class TritonPythonModel:
 
     def _serve(self, request: Any) -> dict[str, Any]:
         values = read_inputs(triton, STYLIZE, request)
-        convert: dict[str, Callable[[Any], Any]] = {
-            **dict.fromkeys(("CONTENT", "CONTENT_MASK", "SEQUENCE"), blob),
-            **dict.fromkeys(("STYLE", "STYLE_MASK"), blobs),
-            "STYLE_WEIGHTS": lambda value: value.tolist(),
-            "ALPHA": lambda value: float(value.item()),
-            "SIZE": lambda value: int(value.item()),
-            "TRANSFER_AT": text,
-            **dict.fromkeys(("SEGMENT", "FULL_RESOLUTION"), lambda value: bool(value.item())),
-            "MATCH": text,
-            "BLEND": lambda value: int(value.item()),
-            "STEADY": lambda value: float(value.item()),
-            "PAIRS": lambda value: value.tolist(),
+        given: dict[str, Any] = {
+            **{name.lower(): _IMAGES[name](values[name]) for name in _IMAGES if name in values},
+            **read_options(values),
         }
-        given: dict[str, Any] = {name.lower(): convert[name](v) for name, v in values.items()}
         wanted = request.requested_output_names() or STYLIZE.output_names()
         given["regions_only"] = "IMAGE" not in wanted  # then nobody waits for a transfer
         with self._guard.watch(request) as watch:

@@ -121,12 +121,12 @@ def match_nearest(
     return pairs
 
 
-def given_pairs(rows: Iterable[Sequence[int]]) -> list[Pair]:
-    """Pairs as a caller wrote them: content label, style label, -1 for the whole style photo.
+def given_pairs(rows: Iterable[tuple[int, int | None]]) -> list[Pair]:
+    """Pairs as a caller wrote them: content label, style label, the whole style as -1 or None.
 
     Raises InvalidOption when a content label is named twice, or too many of them are.
     """
-    pairs = [Pair(ours, None if theirs < 0 else theirs) for ours, theirs in rows]
+    pairs = [Pair(ours, None if theirs is None or theirs < 0 else theirs) for ours, theirs in rows]
     if len({pair.content for pair in pairs}) < len(pairs) or len(pairs) > MAX_REGIONS:
         raise InvalidOption(
             f"The pairs name a content label twice or more than {MAX_REGIONS} of them;"

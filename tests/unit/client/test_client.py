@@ -62,6 +62,14 @@ class TestStyleTransferClient:
             StyleTransferClient(transport=transport).stylize("none.jpg", PHOTO)
         assert not transport.calls
 
+    def test_what_is_no_option_is_no_argument(self, transport):
+        client = StyleTransferClient(transport=transport)
+        with pytest.raises(TypeError, match=r"stylize\(\) got an unexpected .* 'aplha'"):
+            client.stylize(PHOTO, PHOTO, aplha=1.0)  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match=r"find_regions\(\) got an unexpected .* 'alpha'"):
+            client.find_regions(PHOTO, PHOTO, alpha=1.0)  # type: ignore[call-arg]
+        assert not transport.calls
+
     def test_errors_come_through(self):
         client = StyleTransferClient(transport=FakeTransport(error=RequestRejected("No.")))
         with pytest.raises(RequestRejected, match=r"No\."):

@@ -10,10 +10,11 @@ from PIL import Image
 
 from photoreal.client import AsyncStyleTransferClient, InvalidInput, StyleTransferClient
 from photoreal.client.inputs import encode_image
-from photoreal.client.request import ARGUMENTS, build_inputs
+from photoreal.client.request import build_inputs
 from photoreal.client.transport import infer_arguments
 from photoreal.contract import STYLIZE
 from photoreal.errors import InvalidRequest
+from photoreal.options import STYLIZE_OPTIONS, offered
 
 from .conftest import LABELS, PHOTO, png
 
@@ -50,9 +51,16 @@ class TestContract:
     def test_every_input_is_an_argument(self, client):
         arguments = set(inspect.signature(client.stylize).parameters)
         arguments -= {"self", "timeout", "request_id"}
-        tensors = {argument: name for name, argument in ARGUMENTS.items()}
+        tensors = {option.name: option.tensor for option in STYLIZE_OPTIONS}
         names = {tensors.get(name, name.upper()) for name in arguments}
         assert names == set(STYLIZE.input_names())
+
+    @pytest.mark.parametrize("client", [StyleTransferClient, AsyncStyleTransferClient])
+    def test_regions_take_the_options_that_decide_them(self, client):
+        arguments = inspect.signature(client.find_regions).parameters
+        options = {option.name for option in STYLIZE_OPTIONS}
+        assert options & set(arguments) == {"size", "segment", "match"}
+        assert all(arguments[option.name].default is None for option in offered("regions"))
 
     def test_both_clients_take_the_same_arguments(self):
         sync, twin = (
@@ -133,6 +141,7 @@ class TestOptions:
             ("blend", -(2**31) - 1),
             ("transfer_at", 3),
             ("transfer_at", [1, 2]),
+            ("sequence", 7),
         ],
     )
     def test_wrong_type(self, name, value):

@@ -30,7 +30,7 @@ def test_each_style_is_matched_by_itself(
     masks = [rows(20, 16, 3, 5), rows(20, 16, 3, 7)]
     request = request_for(
         style=[encoded(style), encoded(style[::-1].copy())],
-        style_weights=[1.0, 3.0],
+        weights=[1.0, 3.0],
         content_mask=rows(16, 24, 3, 5),
         style_mask=[encoded(mask) for mask in masks],
     )
@@ -59,11 +59,11 @@ def test_weights_are_equal_unless_given(
 @pytest.mark.parametrize(
     ("count", "change", "words"),
     [
-        (2, {"style_weights": [1.0]}, "1 weights for 2 styles"),
-        (1, {"style_weights": [0.5, 0.5]}, "2 weights for 1 styles"),
-        (2, {"style_weights": [1.0, -0.5]}, "The weights are 1, -0.5; expected numbers from 0"),
-        (2, {"style_weights": [1.0, float("nan")]}, "expected numbers from 0"),
-        (2, {"style_weights": [0.0, 0.0]}, "all 0"),
+        (2, {"weights": [1.0]}, "1 weights for 2 styles"),
+        (1, {"weights": [0.5, 0.5]}, "2 weights for 1 styles"),
+        (2, {"weights": [1.0, -0.5]}, "The weights are 1, -0.5; expected numbers from 0"),
+        (2, {"weights": [1.0, float("nan")]}, "expected numbers from 0"),
+        (2, {"weights": [0.0, 0.0]}, "all 0"),
         (MAX_STYLES + 1, {}, "There are 5 styles; expected 1 to 4"),
         (0, {}, "There are 0 styles"),
         (2, {"content_mask": rows(16, 24, 1), "style_mask": [rows(20, 16, 1)]}, "1 style masks"),

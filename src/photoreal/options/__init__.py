@@ -1,0 +1,58 @@
+"""The options of a request to the `stylize` model, each declared once, in `StylizeOptions`.
+
+Everything that takes, sends, reads or explains options goes through `STYLIZE_OPTIONS`: the
+contract, the adapters inside Triton, both clients, the command line, the gateway's forms and the
+reference. Nothing here loads more than the standard library.
+"""
+
+from photoreal.options.arguments import RegionArguments, StylizeArguments
+from photoreal.options.checks import MAX_STYLES, check_style_count, check_weights
+from photoreal.options.declared import Option, Where
+from photoreal.options.stylize import (
+    DEFAULT_ALPHA,
+    DEFAULT_BLEND,
+    DEFAULT_SIZE,
+    DEFAULT_STEADY,
+    DEFAULT_TRANSFER_AT,
+    MATCH_RULES,
+    MAX_BLEND,
+    MAX_SEQUENCE_ID,
+    MAX_STEADY,
+    PLACES,
+    STYLIZE_OPTIONS,
+    TRANSFER_OPTIONS,
+    MatchRule,
+    Place,
+    StylizeOptions,
+    check_options,
+    offered,
+    parse_places,
+)
+
+__all__ = [
+    "DEFAULT_ALPHA",
+    "DEFAULT_BLEND",
+    "DEFAULT_SIZE",
+    "DEFAULT_STEADY",
+    "DEFAULT_TRANSFER_AT",
+    "MATCH_RULES",
+    "MAX_BLEND",
+    "MAX_SEQUENCE_ID",
+    "MAX_STEADY",
+    "MAX_STYLES",
+    "PLACES",
+    "STYLIZE_OPTIONS",
+    "TRANSFER_OPTIONS",
+    "MatchRule",
+    "Option",
+    "Place",
+    "RegionArguments",
+    "StylizeArguments",
+    "StylizeOptions",
+    "Where",
+    "check_options",
+    "check_style_count",
+    "check_weights",
+    "offered",
+    "parse_places",
+]

@@ -1,0 +1,157 @@
+"""`StylizeOptions`: every option of a request to the `stylize` model.
+
+To add one, write a line here, run `make generate`, and use `request.NAME` where the work is done
+(`photoreal.serve.stylize`). See docs/development.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from photoreal.options.checks import some_of, split_words
+from photoreal.options.declared import (
+    Option,
+    Where,
+    choice,
+    flag,
+    identifier,
+    label_pairs,
+    number,
+    numbers,
+    options_of,
+    whole,
+    words,
+)
+
+Place = Literal["encoder", "skip", "decoder"]
+PLACES: tuple[Place, ...] = ("encoder", "skip", "decoder")
+"""Where the transform may happen (WCT2, section 3.3 and the ablation of section 4)."""
+
+MatchRule = Literal["published", "nearest"]
+MATCH_RULES: tuple[MatchRule, ...] = ("published", "nearest")
+
+DEFAULT_ALPHA = 1.0
+DEFAULT_SIZE = 512
+DEFAULT_TRANSFER_AT = ",".join(PLACES)
+DEFAULT_BLEND: dict[MatchRule, int] = {"published": 0, "nearest": 3}
+"""Pixels from a region's border up to which neighbors mix, by the rule of matching."""
+MAX_BLEND = 64
+DEFAULT_STEADY = 0.5
+"""Share that the frames before have in a frame's regions and statistics."""
+MAX_STEADY = 0.99
+MAX_SEQUENCE_ID = 64
+"""Bytes that the id of a sequence may take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeOptions:
+    """The options of a request, with the server's defaults."""
+
+    weights: Sequence[float] | None = numbers(
+        "Shares of several styles, from 0 up",
+        default_words="equal",
+        tensor_name="STYLE_WEIGHTS",
+        offered=(),  # commands take them beside --style
+        transfer=True,
+    )
+    alpha: float = number(DEFAULT_ALPHA, "Strength of the transfer", low=0, high=1, transfer=True)
+    size: int = whole(
+        DEFAULT_SIZE,
+        "Shorter side of the result in pixels",
+        low=16,
+        high=2048,
+        unit="pixels",
+        by_server=True,
+        offered=("command", "form", "regions"),  # a video's own is about its frames
+    )
+    transfer_at: str | Iterable[Place] = words(
+        DEFAULT_TRANSFER_AT,
+        PLACES,
+        "Where features are transformed",
+        default_words="all",
+        unit="places",
+        transfer=True,
+    )
+    segment: bool = flag(
+        True,
+        "Without masks, find regions (true) or take photos whole (false)",
+        off="Without masks, take photos whole instead of finding their regions.",
+        offered=("command", "video", "form", "regions"),
+    )
+    match: MatchRule | None = choice(
+        None,
+        MATCH_RULES,
+        "How regions find partners",
+        default_words="`published` with masks, else `nearest`",
+        offered=("command", "video", "form", "regions"),
+    )
+    blend: int | None = whole(
+        None,
+        "Pixels from a region's border up to which neighbors mix",
+        low=0,
+        high=MAX_BLEND,
+        unit="pixels",
+        default_words=f"{DEFAULT_BLEND['published']} with `published`,"
+        f" {DEFAULT_BLEND['nearest']} with `nearest`",
+        transfer=True,
+    )
+    sequence: str | bytes | None = identifier(
+        "Id of the shot of a video that the content photo is the next frame of",
+        MAX_SEQUENCE_ID,
+        more="Frames of one id get regions and colors that do not flicker; begin a new id at a cut",
+        offered=(),
+        transfer=True,
+    )
+    steady: float | None = number(
+        None,
+        "Share of the frames before in a frame's regions and statistics",
+        low=0,
+        high=MAX_STEADY,
+        default_words=f"{DEFAULT_STEADY:g}",
+        more="Needs `sequence`",
+        offered=(),
+        transfer=True,
+    )
+    full_resolution: bool = flag(
+        False,
+        "Carry the result over to all the pixels of the content photo",
+        more="`size` is then the size that the transfer works at",
+        offered=("command",),
+    )
+    pairs: Iterable[tuple[int, int | None]] | None = label_pairs(
+        "Instead of `match`: rows of a content label and the style label that it takes, -1 (None"
+        " in Python, null in JSON) for the whole style photo",
+        more="Content regions in no row keep their own look",
+        offered=("form",),
+    )
+
+
+STYLIZE_OPTIONS: tuple[Option, ...] = options_of(StylizeOptions)
+TRANSFER_OPTIONS = tuple(option for option in STYLIZE_OPTIONS if option.transfer)
+"""Those that the `wct2` model takes as well."""
+
+
+def offered(where: Where) -> tuple[Option, ...]:
+    """The options that users can give there."""
+    return tuple(option for option in STYLIZE_OPTIONS if where in option.offered)
+
+
+def check_options(options: StylizeOptions) -> None:
+    """Check every option for itself; raises InvalidOption.
+
+    What depends on the rest of the request or on the server's limits is checked where it is
+    known.
+    """
+    for option in STYLIZE_OPTIONS:
+        value = getattr(options, option.name)
+        if option.check is not None and value is not None:
+            option.check(option.name, value)
+
+
+def parse_places(value: str | Iterable[str]) -> tuple[Place, ...]:
+    """The places in `transfer_at`, in the order of the transfer; raises InvalidOption."""
+    names = split_words(value)
+    some_of(PLACES)("transfer_at", names)
+    return tuple(place for place in PLACES if place in names)
