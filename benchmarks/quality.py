@@ -93,7 +93,10 @@ def quality(
     console = Console(stderr=True)
     color_matcher = peers.find_color_matcher()
     if color_matcher is None:
-        console.print("Without color-matcher: it is not installed (pip install color-matcher).")
+        console.print(
+            'Without color-matcher, which is not installed (pip install "photoreal[peers]").',
+            markup=False,
+        )
     stylizer = Stylizer(NetworkEngine(*load_wct2(weights)), *load_segmenter(segmenter))
     methods = make_methods(stylizer, given, color_matcher)
     found = read_pairs(folder, _LIMITS, limit)

@@ -137,7 +137,8 @@ def residual(content: Floats, result: Floats) -> Floats:
     content's covariance. The value is the root mean square of what is left, over the window's
     pixels and the three channels; the ridge's own penalty does not count. It is what the matting
     Laplacian penalizes (Levin et al., TPAMI 2008, section 3; Luan et al., "Deep Photo Style
-    Transfer", CVPR 2017, equation 3): 0 where light and color changed and nothing else.
+    Transfer", CVPR 2017, equation 3): 0 where light and color changed and nothing else, but for
+    what the ridge leaves where the content is nearly flat, at most 0.4 for a copy.
 
     Pictures (3, H, W) to (H - 16, W - 16). Raises ValueError for pictures of different shapes
     or with a side below 17 pixels.

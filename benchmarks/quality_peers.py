@@ -28,7 +28,7 @@ Method = Callable[[PhotoPair], Image.Image | None]
 """Makes the result of a pair; None where it has none."""
 
 COLOR_MATCHER = "color-matcher"
-_COLOR_MATCHER_METHOD = "hm-mvgd-hm"
+_MATCHING = "hm-mkl-hm"
 
 _LIMITS = Limits()
 _LEAST_VARIANCE = 1e-6  # colors in 0..1: well below rounding to 8 bits
@@ -88,31 +88,22 @@ def find_color_matcher() -> str | None:
 
 
 def color_matcher(program: str) -> Method:
-    """color-matcher's `hm-mvgd-hm`: histograms matched before and after a linear map.
+    """color-matcher as a method: histograms matched before and after a linear map.
 
-    The style is resized to the content's size, which that linear map asks for.
+    By its name `hm-mkl-hm`. This is what its function `transfer`, which others call, does for
+    `hm-mvgd-hm` as well (version 0.6); the program's own `hm-mvgd-hm` takes photos of one size
+    only and pairs their pixels by position.
     """
 
     def match(pair: PhotoPair) -> Image.Image:
         with TemporaryDirectory() as name:
             content, style = Path(name, "content.png"), Path(name, "style.png")
-            photo = copy(pair)
-            photo.save(content)
-            found = Image.fromarray(decode_photo(pair.style, "style photo", _LIMITS))
-            found.resize(photo.size, Image.Resampling.LANCZOS).save(style)
-            call: list[str | Path] = [
-                program,
-                "-s",
-                content,
-                "-r",
-                style,
-                "-m",
-                _COLOR_MATCHER_METHOD,
-            ]
+            for file, data in ((content, pair.content), (style, pair.style)):
+                Image.fromarray(decode_photo(data, f"{file.stem} photo", _LIMITS)).save(file)
+            call: list[str | Path] = [program, "-s", content, "-r", style, "-m", _MATCHING]
             done = subprocess.run(call, capture_output=True, text=True, check=False)
-            result = Path(name, f"content_{_COLOR_MATCHER_METHOD}.png")
-            # It exits with 1 when all went well.
-            if not result.exists():
+            result = content.with_stem(f"content_{_MATCHING}")
+            if not result.exists():  # the exit code is 1 when all went well
                 said = done.stderr.strip().rpartition("\n")[2]
                 raise InvalidPair(f"Pair {pair.name!r}: {COLOR_MATCHER} failed ({said}).")
             return Image.fromarray(decode_photo(result.read_bytes(), "result", _LIMITS))
