@@ -116,7 +116,7 @@ def quality(
         task = progress.add_task("", total=len(found.pairs) * len(methods))
         for pair in found.pairs:
             judge = Judge(pair)
-            cells = [Cell(Image.fromarray(photo)) for photo in (judge.content, judge.style)]
+            cells = [Cell(Image.fromarray(judge.style))]
             for what, method in methods.items():
                 progress.update(task, description=f"{pair.name} {what}")
                 result = method(pair)
@@ -130,7 +130,7 @@ def quality(
                 progress.advance(task)
             rows.append(Row(pair.name, cells))
             # After every pair: a run takes minutes, and half of it is worth reading.
-            sheet = contact_sheet(["content", "style", *methods], rows, *_THUMBNAIL)
+            sheet = contact_sheet(["style", *methods], rows, *_THUMBNAIL)
             write_report(output, settings, outcomes, sheet)
     console.print(f"Wrote {output / 'quality.md'}, quality.json and sheet.png.", markup=False)
 

@@ -47,9 +47,9 @@ class Judge:
     """
 
     def __init__(self, pair: PhotoPair) -> None:
-        self.content = decode_photo(pair.content, "content photo", _LIMITS)
+        self._content = decode_photo(pair.content, "content photo", _LIMITS)
         self.style = decode_photo(pair.style, "style photo", _LIMITS)
-        self._size = self.content.shape[:2]
+        self._size = self._content.shape[:2]
         if min(self._size) < RESIDUAL_SIDE:
             raise InvalidPair(
                 f"Pair {pair.name!r}: The content photo has a side below {RESIDUAL_SIDE} pixels;"
@@ -61,7 +61,7 @@ class Judge:
 
     def measure(self, result: Image.Image) -> Measures:
         """Measure a result; one of another size is resized to the content's (Lanczos)."""
-        content = resize_photo(self.content, *self._size)
+        content = resize_photo(self._content, *self._size)
         picture = resize_photo(np.asarray(result.convert("RGB")), *self._size)
         left = residual(content, picture)
         return Measures(
@@ -77,7 +77,7 @@ class Judge:
             np.zeros(photo.shape[:2], np.uint8)
             if mask is None
             else resize_labels(decode_mask(mask, "mask", _LIMITS).labels, *photo.shape[:2])
-            for mask, photo in zip(masks, (self.content, self.style), strict=True)
+            for mask, photo in zip(masks, (self._content, self.style), strict=True)
         )
         pairs = match_published(content, style)
         if not pairs:
