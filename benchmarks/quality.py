@@ -18,14 +18,12 @@ from typing import Any
 import click
 import quality_peers as peers
 from contact_sheet import Cell, Row, contact_sheet
-from entry import HELP, make_main, output_option
+from entry import HELP, Teller, make_main, output_option
 from PIL import Image
 from quality_judge import Judge, Measures
 from quality_pairs import read_pairs
 from quality_report import Outcome, as_json, as_markdown
 from quality_run import VARIANTS, Stylizer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from photoreal.preprocess import Limits
 from photoreal.transfer import NetworkEngine
@@ -90,18 +88,15 @@ def quality(
     style_mask, or a pairs.json. Exit codes: 0 done; 1 weights or disk failed; 2 the call has to
     be changed.
     """
-    console = Console(stderr=True)
+    tell = Teller()
     color_matcher = peers.find_color_matcher()
     if color_matcher is None:
-        console.print(
-            'Without color-matcher, which is not installed (pip install "photoreal[peers]").',
-            markup=False,
-        )
+        tell('Without color-matcher, which is not installed (pip install "photoreal[peers]").')
     stylizer = Stylizer(NetworkEngine(*load_wct2(weights)), *load_segmenter(segmenter))
     methods = make_methods(stylizer, given, color_matcher)
     found = read_pairs(folder, _LIMITS, limit)
     for name in found.skipped:
-        console.print(f"Skipped {name}: it has no style photo.", markup=False)
+        tell(f"Skipped {name}: it has no style photo.")
     output.mkdir(parents=True, exist_ok=True)
     # Names only: a report is for reading elsewhere.
     settings = {
@@ -112,27 +107,24 @@ def quality(
     }
     outcomes: list[Outcome] = []
     rows: list[Row] = []
-    with _progress(console) as progress:
-        task = progress.add_task("", total=len(found.pairs) * len(methods))
-        for pair in found.pairs:
-            judge = Judge(pair)
-            cells = [Cell(Image.fromarray(judge.style))]
-            for what, method in methods.items():
-                progress.update(task, description=f"{pair.name} {what}")
-                result = method(pair)
-                if result is None:
-                    cells.append(Cell(None, "none"))
-                else:
-                    measures = judge.measure(result)
-                    result.thumbnail(_THUMBNAIL)
-                    outcomes.append(Outcome(pair.name, what, measures))
-                    cells.append(Cell(result, _caption(measures)))
-                progress.advance(task)
-            rows.append(Row(pair.name, cells))
-            # After every pair: a run takes minutes, and half of it is worth reading.
-            sheet = contact_sheet(["style", *methods], rows, *_THUMBNAIL)
-            write_report(output, settings, outcomes, sheet)
-    console.print(f"Wrote {output / 'quality.md'}, quality.json and sheet.png.", markup=False)
+    for pair in found.pairs:
+        judge = Judge(pair)
+        cells = [Cell(Image.fromarray(judge.style))]
+        for what, method in methods.items():
+            result = method(pair)
+            if result is None:
+                cells.append(Cell(None, "none"))
+                continue
+            measures = judge.measure(result)
+            outcomes.append(Outcome(pair.name, what, measures))
+            result.thumbnail(_THUMBNAIL)
+            cells.append(Cell(result, _caption(measures)))
+        rows.append(Row(pair.name, cells))
+        # After every pair: a run takes minutes, and half of it is worth reading.
+        sheet = contact_sheet(["style", *methods], rows, *_THUMBNAIL)
+        write_report(output, settings, outcomes, sheet)
+        tell(f"Measured {pair.name}.")
+    tell(f"Wrote {output / 'quality.md'}, quality.json and sheet.png.")
 
 
 def _caption(measures: Measures) -> str:
@@ -140,16 +132,6 @@ def _caption(measures: Measures) -> str:
         f"kept {measures.structure:.2f}  style {measures.style:.1f}"
         f"  residual {measures.residual:.1f}  p99 {measures.p99:.0f}"
     )
-
-
-def _progress(console: Console) -> Progress:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=console)
 
 
 main = make_main(quality, __file__)
