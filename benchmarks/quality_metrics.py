@@ -1,29 +1,30 @@
 """Measures of a photorealistic style transfer, as pure functions of pictures and label maps.
 
-A picture is a (3, H, W) float array, sRGB in 0..1; a label map is (H, W) uint8. Nothing here is
-an opinion: equal pictures give structure 1, distance 0 and seam ratio 1. No measure alone
-says that a picture is good. A copy of the content keeps all structure and reaches no style.
+A picture is a (3, H, W) float array, sRGB in 0..1; a label map is (H, W) uint8. No measure alone
+says that a picture is good: a copy of the content keeps all structure, has no residual and
+reaches no style.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from scipy import ndimage
 
 from photoreal.regions import LabelMap, Pair
 
 Floats = npt.NDArray[np.floating[Any]]
-Mask = npt.NDArray[np.bool_]
 
 PSNR_CEILING = 100.0
 """dB that stand for no difference at all; 8-bit pictures that differ anywhere stay below."""
 
-AWAY_FROM_BORDERS = 8
-"""Pixels: one step of the deepest features, beyond which a border's fringes have ended."""
+RESIDUAL_SIDE = 17
+"""Pixels: side of the windows of `residual`."""
+
+_RIDGE = 1e-5  # a variance of the content, whose colors are in 0..1
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # Rec. ITU-R BT.601
 # sRGB to XYZ (IEC 61966-2-1) with each row divided by the white point D65.
@@ -43,10 +44,8 @@ _SSIM_LUMINANCE, _SSIM_CONTRAST = 0.01**2, 0.03**2
 
 _EDGE_PERCENTILE = 99.0
 _LEAST_EDGE = 1 / 255  # the faintest step of an 8-bit picture; weaker edges are noise
-_LEAST_GRADIENT = 0.25  # CIELAB a pixel: well below what is seen, above rounding to 8 bits
 
-_DIRECTIONS = 64
-_BIN = 0.05  # CIELAB
+_BIN, _REACH = 0.05, 150.0  # CIELAB; no color of sRGB is farther than 138 from black
 
 
 def luma(picture: Floats) -> Floats:
@@ -130,109 +129,129 @@ def structure_kept(content: Floats, result: Floats) -> float:
     return ssim(edges(content), edges(result))
 
 
-def color_distance(one: Floats, other: Floats) -> float:
-    """Distance of two color distributions, (3, N) and (3, M) points in CIELAB.
+def residual(content: Floats, result: Floats) -> Floats:
+    """What a change of light and color does not explain, in 8-bit levels, window by window.
 
-    Twice the sliced Wasserstein-1 distance (Bonneel et al., "Sliced and Radon Wasserstein
-    Barycenters of Measures", JMIV 2015) over 64 fixed directions that cover the sphere evenly.
-    On a line the distance is the area between the two distribution functions, here from
-    histograms of 0.05 a bin. A random direction sees half of a shift; doubled, a distribution
-    that was moved by d is at distance d, to about one percent.
+    In each 17x17 window that lies inside the picture, every channel of the result is fitted as an
+    affine function of the content's three channels by least squares, with a ridge of 1e-5 on the
+    content's covariance. The value is the root mean square of what is left, over the window's
+    pixels and the three channels; the ridge's own penalty does not count. It is what the matting
+    Laplacian penalizes (Levin et al., TPAMI 2008, section 3; Luan et al., "Deep Photo Style
+    Transfer", CVPR 2017, equation 3): 0 where light and color changed and nothing else, but for
+    what the ridge leaves where the content is nearly flat, at most 0.4 for a copy.
 
-    Raises ValueError when a distribution has no points.
-    """
-    if not (one.shape[1] and other.shape[1]):
-        raise ValueError("A color distribution has no points.")
-    area = 0.0
-    for direction in _directions(_DIRECTIONS):
-        lines = [np.tensordot(direction, points, axes=1) for points in (one, other)]
-        low = min(float(line.min()) for line in lines)
-        bins = int((max(float(line.max()) for line in lines) - low) / _BIN) + 1
-        shares = [
-            np.bincount(((line - low) / _BIN).astype(np.intp), minlength=bins) / line.size
-            for line in lines
-        ]
-        area += float(np.abs(np.cumsum(shares[0] - shares[1])).sum()) * _BIN
-    return 2 * area / _DIRECTIONS
-
-
-def style_distance(
-    picture: Floats,
-    style: Floats,
-    labels: LabelMap,
-    style_labels: LabelMap,
-    pairs: Sequence[Pair],
-) -> float | None:
-    """How far the colors of a picture's regions are from those of their style regions.
-
-    `picture` (3, H, W) and `style` (3, h, w) are in CIELAB (`lab`), `labels` (H, W) and
-    `style_labels` (h, w) are their regions. The mean of the pairs' `color_distance`, weighted
-    by the regions' pixels in `labels`; pixels without a pair do not count. None when no pair
-    has pixels on both sides. Zero is not within reach of a transfer that keeps the content's
-    structure, only closer than before.
-    """
-    distances, weights = [], []
-    for pair in pairs:
-        region = picture[:, labels == pair.content]
-        goal = style[:, style_labels == pair.style] if pair.style is not None else style
-        goal = goal.reshape(3, -1)
-        if region.shape[1] and goal.shape[1]:
-            distances.append(color_distance(region, goal))
-            weights.append(region.shape[1])
-    return float(np.average(distances, weights=weights)) if weights else None
-
-
-def seam_ratio(content: Floats, result: Floats, labels: LabelMap) -> float | None:
-    """How much more the transfer strengthened edges at region borders than elsewhere.
-
-    The mean color gradient of the result over that of the content (both in CIELAB a pixel, plus
-    0.25 so that flat pictures have a ratio too) in the two pixels along the borders of `labels`,
-    divided by the same ratio more than 8 pixels away from borders. 1: borders changed as the
-    rest did; above: seams, or regions that moved apart in color where there is an edge anyway;
-    below: contrast lost. It compares ways of treating one pair rather than pairs.
-
-    None where there is no border, or nothing away from borders. Raises ValueError for pictures
-    of different shapes or labels of another size.
+    Pictures (3, H, W) to (H - 16, W - 16). Raises ValueError for pictures of different shapes
+    or with a side below 17 pixels.
     """
     _check_shapes(content, result)
-    if labels.shape != content.shape[1:]:
-        raise ValueError(f"Labels are {labels.shape}, the picture {content.shape[1:]}.")
-    band = borders(labels)
-    near = (
-        Image.fromarray(band).convert("L").filter(ImageFilter.MaxFilter(2 * AWAY_FROM_BORDERS + 1))
+    if min(content.shape[1:]) < RESIDUAL_SIDE:
+        raise ValueError(f"The residual needs {RESIDUAL_SIDE} pixels a side, got {content.shape}.")
+    # Variances are differences of squares: around the mean these stay small.
+    x, y = (
+        np.asarray(picture, np.float64) - picture.mean(axis=(1, 2), keepdims=True)
+        for picture in (content, result)
     )
-    away = np.asarray(near) == 0
-    if not (band.any() and away.any()):
-        return None
-    before, after = (_color_gradient(picture) + _LEAST_GRADIENT for picture in (content, result))
-    ratios = [float(after[where].mean() / before[where].mean()) for where in (band, away)]
-    return ratios[0] / ratios[1]
+    x_mean, y_mean = ([_box(channel) for channel in picture] for picture in (x, y))
+
+    def covariance(i: int, j: int) -> Floats:
+        product: Floats = _box(x[i] * x[j]) - x_mean[i] * x_mean[j]
+        return product
+
+    # The ridge makes the matrix [[a, b, c], [b, d, e], [c, e, f]] and its closed inverse regular.
+    a, b, c = covariance(0, 0) + _RIDGE, covariance(0, 1), covariance(0, 2)
+    d, e, f = covariance(1, 1) + _RIDGE, covariance(1, 2), covariance(2, 2) + _RIDGE
+    first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
+    fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b
+    determinant = a * first + b * second + c * third
+    left = np.zeros_like(a)
+    for channel, mean in zip(y, y_mean, strict=True):
+        p, q, r = (_box(x[i] * channel) - x_mean[i] * mean for i in range(3))
+        slopes = (
+            (first * p + second * q + third * r) / determinant,
+            (second * p + fourth * q + fifth * r) / determinant,
+            (third * p + fifth * q + sixth * r) / determinant,
+        )
+        left += _box(channel * channel) - mean * mean
+        for slope, shared in zip(slopes, (p, q, r), strict=True):
+            left -= slope * (shared + _RIDGE * slope)
+    levels: Floats = 255 * np.sqrt(np.maximum(left, 0) / 3)
+    return levels
 
 
-def borders(labels: LabelMap) -> Mask:
-    """Pixels (H, W) with another label above, below, left or right: two pixels a border."""
-    found = np.zeros(labels.shape, dtype=np.bool_)
-    down = labels[1:] != labels[:-1]
-    across = labels[:, 1:] != labels[:, :-1]
-    found[1:] |= down
-    found[:-1] |= down
-    found[:, 1:] |= across
-    found[:, :-1] |= across
-    return found
+def color_profile(points: Floats) -> Floats:
+    """Distribution functions (64, 6000) of points (3, N) in CIELAB along 64 directions.
+
+    The directions cover the sphere evenly; the bins are 0.05 wide, from -150 to 150. Raises
+    ValueError when there are no points.
+    """
+    if not points.shape[1]:
+        raise ValueError("A color distribution has no points.")
+    count = round(2 * _REACH / _BIN)
+    points = points.astype(np.float32)
+    shares = np.empty((len(_DIRECTIONS), count))
+    for direction, share in zip(_DIRECTIONS, shares, strict=True):
+        bins = ((direction @ points + _REACH) / _BIN).astype(np.intp)
+        share[:] = np.bincount(np.clip(bins, 0, count - 1), minlength=count)
+    profile: Floats = np.cumsum(shares, axis=1) / points.shape[1]
+    return profile
 
 
-def _color_gradient(picture: Floats) -> Floats:
-    """Gradient magnitude (H, W) in CIELAB a pixel, its three planes taken together."""
-    magnitude: Floats = np.sqrt(sum(gradient(plane) ** 2 for plane in lab(picture)))
-    return magnitude
+def color_distance(one: Floats, other: Floats) -> float:
+    """Distance in CIELAB of two color distributions, each given by its `color_profile`.
+
+    Twice the sliced Wasserstein-1 distance (Bonneel et al., "Sliced and Radon Wasserstein
+    Barycenters of Measures", JMIV 2015); on a line that is the area between the two distribution
+    functions. A random direction sees half of a shift; doubled, a distribution that was moved
+    by d is at distance d, to about one percent.
+    """
+    return 2 * _BIN * float(np.abs(one - other).sum()) / len(_DIRECTIONS)
+
+
+def style_goals(style: Floats, labels: LabelMap, pairs: Sequence[Pair]) -> dict[int, Floats]:
+    """The `color_profile` that each content label is to reach.
+
+    `style` (3, H, W) is in CIELAB (`lab`), `labels` (H, W) are its regions. A pair whose style
+    region has no pixels is left out.
+    """
+    goals = {}
+    for pair in pairs:
+        points = style.reshape(3, -1) if pair.style is None else style[:, labels == pair.style]
+        if points.shape[1]:
+            goals[pair.content] = color_profile(points)
+    return goals
+
+
+def style_distance(picture: Floats, labels: LabelMap, goals: Mapping[int, Floats]) -> float:
+    """How far the colors of a picture's regions are from those of their style regions.
+
+    `picture` (3, H, W) is in CIELAB (`lab`), `labels` (H, W) are its regions, `goals` come from
+    `style_goals`. The mean of the regions' `color_distance`, weighted by their pixels; pixels
+    without a goal do not count. Zero is not within reach of a transfer that keeps the content's
+    structure, only closer than before. Raises ValueError when no pixel has a goal.
+    """
+    distances, weights = [], []
+    for label, goal in goals.items():
+        points = picture[:, labels == label]
+        if points.shape[1]:
+            distances.append(color_distance(color_profile(points), goal))
+            weights.append(points.shape[1])
+    if not weights:
+        raise ValueError("No pixel of the picture has a style region.")
+    return float(np.average(distances, weights=weights))
 
 
 def _smooth(plane: Floats) -> Floats:
     """Gaussian means over the windows that lie inside, (H, W) to (H - 10, W - 10)."""
     for axis in (0, 1):
-        windows = np.lib.stride_tricks.sliding_window_view(plane, _SSIM_TAPS.size, axis=axis)
-        plane = windows @ _SSIM_TAPS
-    return plane
+        plane = ndimage.correlate1d(plane, _SSIM_TAPS, axis=axis)
+    return plane[5:-5, 5:-5]
+
+
+def _box(plane: Floats) -> Floats:
+    """Means over the 17x17 windows that lie inside, (H, W) to (H - 16, W - 16)."""
+    margin = RESIDUAL_SIDE // 2
+    means: Floats = ndimage.uniform_filter(plane, RESIDUAL_SIDE)
+    return means[margin:-margin, margin:-margin]
 
 
 def _directions(count: int) -> Floats:
@@ -242,6 +261,9 @@ def _directions(count: int) -> Floats:
     angle = np.pi * (3 - np.sqrt(5)) * index
     radius = np.sqrt(1 - height**2)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
+
+
+_DIRECTIONS = _directions(64).astype(np.float32)
 
 
 def _check_shapes(one: Floats, other: Floats) -> None:

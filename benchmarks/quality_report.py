@@ -1,198 +1,119 @@
-"""What a quality run found, as numbers, as JSON and as a Markdown table."""
+"""What a quality run found, as JSON and as a Markdown table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from statistics import median
-from typing import Any, Literal, NamedTuple
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
 
+import numpy as np
 from machine import machine
+from quality_judge import Measures
 from tables import table
-
-Source = Literal["masks", "automatic", "none"]
-SOURCES: tuple[Source, ...] = ("masks", "automatic", "none")
-"""Where regions come from: drawn masks, the segmenter, or none (the photo is one region)."""
-
-
-class Variant(NamedTuple):
-    """One way of stylizing a pair; `places` as in the request, separated by commas."""
-
-    regions: Source
-    places: str
-
-    def __str__(self) -> str:
-        return f"{self.regions} ({self.places})"
 
 
 @dataclass(frozen=True)
-class Measures:
-    """The measures of one pair stylized in one way; None where one does not apply.
-
-    structure: `structure_kept` of content and result, up to 1.
-    style_before, style_after: `style_distance` of content and of result to the style, over the
-        regions that the run used, in CIELAB.
-    drawn_before, drawn_after: the same over the drawn masks, whichever regions the run used,
-        so that ways of finding regions compare; None for a pair without masks.
-    seams: `seam_ratio` at the borders of the run's regions; None for a single region.
-    drawn_seams: the same at the borders of the drawn masks. A run without regions cannot have
-        seams there: its value is what the change of light alone does.
-    reconstruction_db: PSNR of the content stylized by itself, in dB; None when not asked for.
-    styled_share: share of the content's pixels that took a style, 0 to 1.
-    seconds: of the transfer alone, on this machine.
-    """
-
-    structure: float
-    style_before: float | None
-    style_after: float | None
-    drawn_before: float | None
-    drawn_after: float | None
-    seams: float | None
-    drawn_seams: float | None
-    reconstruction_db: float | None
-    styled_share: float
-    seconds: float
-
-
-class Outcome(NamedTuple):
-    """The measures of one pair under one variant."""
+class Outcome:
+    """The measures of one pair's result, in the row `what`."""
 
     pair: str
-    variant: Variant
+    what: str
     measures: Measures
 
 
 class Spread(NamedTuple):
-    """Median and range of one measure over the pairs that have it."""
+    """Median and 10th and 90th percentile of one measure over pairs."""
 
     median: float
-    min: float
-    max: float
-    pairs: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of some values, at least one."""
+        return cls(*(float(value) for value in np.percentile(values, [50, 10, 90])))
 
 
 _COLUMNS = {
-    "structure": ("structure kept", 3),
-    "style_before": ("style before", 1),
-    "style_after": ("style after", 1),
-    "drawn_before": ("drawn style before", 1),
-    "drawn_after": ("drawn style after", 1),
-    "seams": ("seams", 2),
-    "drawn_seams": ("drawn seams", 2),
-    "reconstruction_db": ("reconstruction dB", 1),
-    "styled_share": ("styled share", 2),
-    "seconds": ("transfer s", 1),
+    "structure": ("structure kept", 2),
+    "style": ("distance from style", 1),
+    "residual": ("residual", 1),
+    "p99": ("p99", 0),
 }
 
 _LEGEND = """\
 - structure kept: SSIM of the luma edges of content and result; 1 is best.
-- style before, after: distance of the colors of content and of result from the style's, region
-  by region (sliced Wasserstein, CIELAB); lower is closer.
-- seams: how much more edges at region borders grew than edges elsewhere; 1 is no more.
-- drawn: the same by the drawn masks, whichever regions the run used. A run without regions shows
-  there what the change of light alone does to borders.
-- reconstruction: PSNR of the content stylized by itself, 8 bits a channel; 100 is no difference.
+- distance from style: of the result's colors from the style's, drawn region by drawn region
+  whatever regions a result was made with (sliced Wasserstein, CIELAB); lower is closer.
+- residual: in every 17x17 window, the root mean square of what no affine function of the content's
+  colors explains in the result, in 8-bit levels, averaged over the picture; p99 is its 99th
+  percentile. 0 is light and color changed and nothing else; torn regions and fringes show in p99.
 
-Definitions and sources: `benchmarks/quality_metrics.py`.
+All at the content's own size; a result of another size is resized. Definitions and sources:
+`benchmarks/quality_metrics.py`.
 """
 
 
-def summarize(outcomes: Sequence[Outcome]) -> dict[Variant, dict[str, Spread]]:
-    """Median and range of every measure, for each variant in the order of appearance.
-
-    A measure that no pair has is left out.
-    """
-    found: dict[Variant, dict[str, list[float]]] = {}
+def summarize(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Spread]]:
+    """The spread of every measure, for each row in the order of appearance."""
+    rows: dict[str, list[Measures]] = {}
     for outcome in outcomes:
-        values = found.setdefault(outcome.variant, {})
-        for name, value in asdict(outcome.measures).items():
-            if value is not None:
-                values.setdefault(name, []).append(value)
+        rows.setdefault(outcome.what, []).append(outcome.measures)
     return {
-        variant: {
-            name: Spread(median(values), min(values), max(values), len(values))
-            for name, values in measures.items()
+        what: {
+            measure.name: Spread.of([getattr(one, measure.name) for one in found])
+            for measure in fields(Measures)
         }
-        for variant, measures in found.items()
+        for what, found in rows.items()
     }
 
 
 def as_json(settings: dict[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Everything as plain JSON values: settings, machine, each outcome, the summary."""
+    """Everything as plain JSON values: settings, machine, the summary, each outcome."""
     return {
         "settings": settings,
         "machine": machine(),
+        "summary": {
+            what: {
+                name: {key: round(value, 4) for key, value in spread._asdict().items()}
+                for name, spread in spreads.items()
+            }
+            for what, spreads in summarize(outcomes).items()
+        },
         "outcomes": [
             {
                 "pair": outcome.pair,
-                **outcome.variant._asdict(),
-                **{name: _rounded(value) for name, value in asdict(outcome.measures).items()},
+                "what": outcome.what,
+                **{name: round(value, 4) for name, value in asdict(outcome.measures).items()},
             }
             for outcome in outcomes
-        ],
-        "summary": [
-            {
-                **variant._asdict(),
-                **{
-                    name: {key: _rounded(value) for key, value in spread._asdict().items()}
-                    for name, spread in spreads.items()
-                },
-            }
-            for variant, spreads in summarize(outcomes).items()
         ],
     }
 
 
 def as_markdown(settings: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
-    """A document with the summary (median, and min..max in brackets) and a row for each run."""
-    names = [
-        name
-        for name in _COLUMNS
-        if any(getattr(outcome.measures, name) is not None for outcome in outcomes)
-    ]
-    heads = [_COLUMNS[name][0] for name in names]
-    summary = [
-        [variant.regions, variant.places, *(_spread_text(name, spreads) for name in names)]
-        for variant, spreads in summarize(outcomes).items()
-    ]
-    runs = [
-        [
-            outcome.pair,
-            *outcome.variant,
-            *(_text(name, getattr(outcome.measures, name)) for name in names),
-        ]
-        for outcome in outcomes
-    ]
-    said = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+    """A document with one table: medians, and the 10th to 90th percentile in brackets."""
     pairs = len({outcome.pair for outcome in outcomes})
+    rows = []
+    for what, spreads in summarize(outcomes).items():
+        count = sum(outcome.what == what for outcome in outcomes)
+        name = what if count == pairs else f"{what} ({count} of the pairs)"
+        cells = [_text(spreads[key], digits) for key, (_, digits) in _COLUMNS.items()]
+        rows.append([name, *cells])
+    said = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
     return "\n".join(
         [
             "# Quality of style transfers",
             "",
-            f"{pairs} pairs; {said}.",
+            f"{pairs} pairs; {said}. Medians (10th to 90th percentile).",
             "",
-            *table(["regions", "places", *heads], summary),
+            *table(["what", *(heading for heading, _ in _COLUMNS.values())], rows),
             "",
             _LEGEND,
-            "## Pairs",
-            "",
-            *table(["pair", "regions", "places", *heads], runs),
-            "",
         ]
     )
 
 
-def _text(name: str, value: float | None) -> str:
-    return "" if value is None else f"{value:.{_COLUMNS[name][1]}f}"
-
-
-def _spread_text(name: str, spreads: dict[str, Spread]) -> str:
-    spread = spreads.get(name)
-    if spread is None:
-        return ""
-    middle, low, high = (_text(name, value) for value in spread[:3])
+def _text(spread: Spread, digits: int) -> str:
+    middle, low, high = (f"{value:.{digits}f}" for value in spread)
     return f"{middle} ({low}..{high})"
-
-
-def _rounded(value: float | None) -> float | None:
-    return value if value is None else round(value, 4)

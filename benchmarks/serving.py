@@ -120,11 +120,8 @@ def transfer_inputs(files: Files, size: int) -> Inputs:
     return seen[0]
 
 
-def in_process(engine: Engine, seen: list[Inputs] | None = None) -> Transfer:
-    """The `wct2` model as a function that runs an engine of this process.
-
-    `seen` takes the inputs of each call.
-    """
+def in_process(engine: Engine) -> Transfer:
+    """The `wct2` model as a function that runs an engine of this process."""
 
     def run(
         content: FloatImage,
@@ -133,8 +130,6 @@ def in_process(engine: Engine, seen: list[Inputs] | None = None) -> Transfer:
         **options: Unpack[TransferOptions],
     ) -> Transferred:
         (style,) = styles
-        if seen is not None:
-            seen.append(Inputs(content, style.image, content_labels, style.labels, style.pairs))
         pictures = ((content, content_labels), style[:2])
         ours, theirs = (LabelledImage(torch.from_numpy(one[None]), two) for one, two in pictures)
         result = transfer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,23 +11,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import quality
 import quality_metrics as metrics
-import torch
+import quality_peers as peers
 from contact_sheet import Cell, Row, contact_sheet
 from PIL import Image, ImageFilter
-from quality import main, make_variants
+from quality import main
+from quality_judge import Judge, Measures
 from quality_pairs import InvalidPair, PhotoPair, read_pairs
-from quality_report import Measures, Outcome, Spread, Variant, as_json, as_markdown, summarize
-from quality_run import Stylizer, make_request, measure
+from quality_report import Outcome, Spread, as_json, as_markdown, summarize
+from quality_run import VARIANTS, Stylizer, Variant
 from torch import nn
 
-from photoreal.contract import DEFAULT_TRANSFER_AT
 from photoreal.errors import InvalidOption
-from photoreal.preprocess import Limits
+from photoreal.preprocess import Limits, decode_photo
 from photoreal.regions import Pair
 from photoreal.segmenter import Segmenter
+from photoreal.serve.request import StylizeRequest
 from photoreal.transfer import NetworkEngine
-from photoreal.weights.manifest import SEGMENTER_FILES
 
 Floats = npt.NDArray[np.floating[Any]]
 Encode = Callable[..., bytes]
@@ -36,7 +38,6 @@ CheckSentence = Callable[[object], None]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMITS = Limits()
-ALL = Variant("masks", DEFAULT_TRANSFER_AT)
 
 
 def _planes(picture: Image.Image) -> Floats:
@@ -52,14 +53,6 @@ def image() -> Image.Image:
 @pytest.fixture(scope="module")
 def picture(image: Image.Image) -> Floats:
     return _planes(image)
-
-
-@pytest.fixture
-def halves() -> npt.NDArray[np.uint8]:
-    """Left and right, on a map of the picture's size."""
-    labels = np.zeros((80, 120), dtype=np.uint8)
-    labels[:, 60:] = 1
-    return labels
 
 
 # --- colors
@@ -165,6 +158,10 @@ def cloud() -> Floats:
     return np.random.default_rng(3).normal([[50], [0], [0]], [[10], [5], [20]], (3, 4000))
 
 
+def _distance(one: Floats, other: Floats) -> float:
+    return metrics.color_distance(metrics.color_profile(one), metrics.color_profile(other))
+
+
 @pytest.mark.parametrize(
     "way", [(1, 0, 0), (0, -1, 0), (0, 0, 1), (0.6, 0, -0.8), (0.48, 0.6, 0.64)]
 )
@@ -173,7 +170,7 @@ def test_a_shifted_distribution_is_as_far_as_it_was_moved(
     cloud: Floats, way: tuple[float, float, float], length: float
 ) -> None:
     moved = cloud + length * np.array(way)[:, None]
-    assert metrics.color_distance(cloud, moved) == pytest.approx(length, rel=0.015)
+    assert _distance(cloud, moved) == pytest.approx(length, rel=0.015)
 
 
 def test_a_stretched_gray_distribution_has_its_known_distance() -> None:
@@ -181,29 +178,36 @@ def test_a_stretched_gray_distribution_has_its_known_distance() -> None:
     steps = np.linspace(0, 1, 20_001)
     zeros = np.zeros_like(steps)
     narrow, wide = np.stack([50 * steps, zeros, zeros]), np.stack([100 * steps, zeros, zeros])
-    assert metrics.color_distance(narrow, wide) == pytest.approx(25, rel=0.015)
+    assert _distance(narrow, wide) == pytest.approx(25, rel=0.015)
 
 
 def test_distance_does_not_depend_on_order_count_or_side(cloud: Floats) -> None:
     other = cloud[::-1] + 3
-    far = metrics.color_distance(cloud, other)
+    far = _distance(cloud, other)
     shuffled = np.random.default_rng(0).permutation(cloud, axis=1)
-    assert metrics.color_distance(cloud, shuffled) == 0
-    assert metrics.color_distance(shuffled, other) == pytest.approx(far)
-    assert metrics.color_distance(other, cloud) == pytest.approx(far)
+    assert _distance(cloud, shuffled) == 0
+    assert _distance(other, cloud) == far
     twice = np.concatenate([cloud, cloud], axis=1)
-    assert metrics.color_distance(twice, other) == pytest.approx(far)
-    assert metrics.color_distance(cloud, twice) == pytest.approx(0, abs=1e-9)
+    assert _distance(twice, other) == pytest.approx(far)
 
 
 def test_equal_means_do_not_make_equal_colors(cloud: Floats) -> None:
     middle = cloud.mean(axis=1, keepdims=True)
-    assert metrics.color_distance(cloud, middle + 0.2 * (cloud - middle)) > 5
+    assert _distance(cloud, middle + 0.2 * (cloud - middle)) > 5
+
+
+def test_every_color_of_srgb_has_a_bin() -> None:
+    corners = np.array(np.meshgrid([0, 1], [0, 1], [0, 1]), dtype=np.float64).reshape(3, 1, 8)
+    colors = metrics.lab(corners)[:, 0]
+    profile = metrics.color_profile(colors)
+    assert profile.shape == (64, 6000)
+    assert (profile[:, 0] == 0).all()
+    assert (profile[:, -2] == 1).all()  # nothing was cut off at either end
 
 
 def test_a_distribution_without_points_is_refused(cloud: Floats) -> None:
     with pytest.raises(ValueError, match="no points"):
-        metrics.color_distance(cloud, cloud[:, :0])
+        metrics.color_profile(cloud[:, :0])
 
 
 def test_style_distance_goes_by_regions_and_their_shares() -> None:
@@ -214,92 +218,92 @@ def test_style_distance_goes_by_regions_and_their_shares() -> None:
     style_labels = np.full((6, 8), 7, dtype=np.uint8)
     style_labels[3:] = 9
     style[0, :3], style[0, 3:] = 8, 40  # lightness of the two style regions
-    near, far = (
-        metrics.style_distance(picture, style, labels, style_labels, [Pair(0, goal)])
-        for goal in (7, 9)
-    )
+
+    def distance(*pairs: Pair) -> float:
+        goals = metrics.style_goals(style, style_labels, pairs)
+        return metrics.style_distance(picture, labels, goals)
+
+    near, far = distance(Pair(0, 7)), distance(Pair(0, 9))
     assert near == pytest.approx(8, rel=0.02)
-    assert near is not None
     assert far == pytest.approx(40, rel=0.02)
-    assert far is not None
-    both = metrics.style_distance(picture, style, labels, style_labels, [Pair(0, 7), Pair(1, 9)])
-    assert both == pytest.approx(0.75 * near + 0.25 * far)
-    whole = metrics.style_distance(picture, style, labels, style_labels, [Pair(0, None)])
-    assert whole == pytest.approx(24, rel=0.02)
+    assert distance(Pair(0, 7), Pair(1, 9)) == pytest.approx(0.75 * near + 0.25 * far)
+    assert distance(Pair(0, None)) == pytest.approx(24, rel=0.02)
+    assert distance(Pair(0, 7), Pair(1, 5)) == near
+    for pairs in ([], [Pair(5, 7)], [Pair(0, 5)]):
+        with pytest.raises(ValueError, match="No pixel"):
+            distance(*pairs)
 
 
-def test_style_distance_of_nothing_is_none() -> None:
-    picture, labels = np.zeros((3, 4, 4)), np.zeros((4, 4), dtype=np.uint8)
-    for pairs in ([], [Pair(5, 0)], [Pair(0, 5)]):
-        assert metrics.style_distance(picture, picture, labels, labels, pairs) is None
-    assert metrics.style_distance(picture, picture, labels, labels, [Pair(0, 0)]) == 0
+# --- residual
 
 
-# --- seams
+def _fitted_residual(content: Floats, result: Floats) -> float:
+    """The residual of one window, by least squares over its pixels; the ridge as more rows."""
+    x, y = (picture.reshape(3, -1).T for picture in (content, result))
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    ridge = np.sqrt(1e-5 * len(x)) * np.eye(3)
+    slopes = np.linalg.lstsq(
+        np.concatenate([x, ridge]), np.concatenate([y, 0 * ridge]), rcond=None
+    )[0]
+    return float(255 * np.sqrt(np.mean((y - x @ slopes) ** 2)))
 
 
-def test_borders_are_two_pixels_wide() -> None:
-    labels = np.zeros((5, 8), dtype=np.uint8)
-    labels[:, 4:] = 3
-    expected = np.zeros((5, 8), dtype=bool)
-    expected[:, 3:5] = True
-    np.testing.assert_array_equal(metrics.borders(labels), expected)
-    np.testing.assert_array_equal(metrics.borders(labels.T), expected.T)
+def test_residual_is_what_a_fit_of_each_window_leaves(picture: Floats) -> None:
+    other = np.clip(0.2 + 0.9 * picture[::-1] ** 2, 0, 1)
+    found = metrics.residual(picture, other)
+    assert found.shape == (64, 104)
+    for top, left in ((0, 0), (63, 103), (30, 7), (12, 80)):
+        window = np.s_[:, top : top + 17, left : left + 17]
+        expected = _fitted_residual(picture[window], other[window])
+        assert found[top, left] == pytest.approx(expected, rel=1e-6)
 
 
-def test_equal_pictures_have_no_seams(picture: Floats, halves: npt.NDArray[np.uint8]) -> None:
-    assert metrics.seam_ratio(picture, picture.copy(), halves) == 1
+def test_residual_stays_exact_where_a_bright_picture_is_nearly_flat() -> None:
+    noise = np.random.default_rng(4).normal(0, 1e-4, (2, 3, 30, 300))
+    content, result = 0.98 + noise
+    content[:, :, :150] -= 0.9  # the mean of the whole picture is far from either half
+    window = np.s_[:, :17, 250:267]
+    expected = _fitted_residual(content[window], result[window])
+    assert metrics.residual(content, result)[0, 250] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_seam_is_found_and_grows(picture: Floats, halves: npt.NDArray[np.uint8]) -> None:
-    ratios = [
-        metrics.seam_ratio(picture, np.clip(picture + step * halves, 0, 1), halves) or 0.0
-        for step in (0.05, 0.1, 0.2)
-    ]
-    assert 1.1 < ratios[0] < ratios[1] < ratios[2]
+def test_an_affine_change_of_color_leaves_no_residual() -> None:
+    content = np.random.default_rng(8).random((3, 40, 50))
+    matrix = np.array([[0.5, 0.3, 0.0], [-0.2, 0.7, 0.1], [0.1, 0.1, 0.4]])
+    changed = np.tensordot(matrix, content, axes=1) + 0.1
+    assert metrics.residual(content, changed).max() < 0.01
+    assert metrics.residual(content, content).max() < 0.01
 
 
-def test_only_a_step_at_the_border_is_a_seam(halves: npt.NDArray[np.uint8]) -> None:
-    texture = 0.4 + 0.05 * np.random.default_rng(2).random((3, 80, 120))
-    elsewhere = np.zeros_like(halves)
-    elsewhere[:, 90:] = 1
-    here, there = (
-        metrics.seam_ratio(texture, texture + 0.2 * step, halves) for step in (halves, elsewhere)
-    )
-    assert here is not None
-    assert there is not None
-    assert here > 2
-    assert there < 1
+def test_residual_takes_the_channels_together() -> None:
+    board = (np.indices((20, 20)).sum(axis=0) % 2 - 0.5) * 2 * 10 / 255
+    flat = np.full((3, 20, 20), 0.5)
+    one, all_three = flat.copy(), flat + board
+    one[1] += board
+    assert metrics.residual(flat, all_three) == pytest.approx(10, rel=1e-4)
+    assert metrics.residual(flat, one) == pytest.approx(10 / np.sqrt(3), rel=1e-4)
 
 
-def test_the_contrast_of_the_whole_makes_no_seam(halves: npt.NDArray[np.uint8]) -> None:
-    noise = np.random.default_rng(5).random((1, 80, 120)).repeat(3, axis=0)
-    found = metrics.seam_ratio(0.4 + 0.1 * noise, 0.3 + 0.3 * noise, halves)
-    assert found == pytest.approx(1, abs=0.1)
+def test_a_tear_shows_in_the_windows_that_hold_it() -> None:
+    content = np.random.default_rng(9).random((3, 40, 60))
+    torn = 0.5 * content
+    torn[:, :, 30:] += 0.3
+    found = metrics.residual(content, torn)
+    columns = np.arange(found.shape[1])
+    across = (columns + 16 >= 30) & (columns < 30)
+    assert found[:, across].min() > 5
+    assert found[:, ~across].max() < 0.01
 
 
-def test_seams_of_one_region_or_of_borders_everywhere_are_none(picture: Floats) -> None:
-    one = np.zeros((80, 120), dtype=np.uint8)
-    stripes = one.copy()
-    stripes[:, ::2] = 1
-    assert metrics.seam_ratio(picture, picture, one) is None
-    assert metrics.seam_ratio(picture, picture, stripes) is None
-
-
-def test_pictures_that_do_not_belong_together_are_refused(
-    picture: Floats, halves: npt.NDArray[np.uint8]
-) -> None:
+def test_pictures_that_do_not_belong_together_are_refused(picture: Floats) -> None:
     smaller = picture[:, :-1]
-    with pytest.raises(ValueError, match="different shapes"):
-        metrics.psnr(picture, smaller)
-    with pytest.raises(ValueError, match="different shapes"):
-        metrics.structure_kept(picture, smaller)
-    with pytest.raises(ValueError, match="different shapes"):
-        metrics.seam_ratio(picture, smaller, halves)
-    with pytest.raises(ValueError, match="Labels are"):
-        metrics.seam_ratio(smaller, smaller, halves)
+    for measure in (metrics.psnr, metrics.structure_kept, metrics.residual):
+        with pytest.raises(ValueError, match="different shapes"):
+            measure(picture, smaller)
     with pytest.raises(ValueError, match="11 pixels a side"):
         metrics.ssim(picture[0, :10], picture[0, :10])
+    with pytest.raises(ValueError, match="17 pixels a side"):
+        metrics.residual(picture[:, :16], picture[:, :16])
 
 
 # --- pairs
@@ -388,140 +392,250 @@ def test_a_broken_pair_is_named_and_the_call_is_to_change(
     assert not (folder / "out").exists()
 
 
-# --- runs
-
-
 @pytest.fixture
 def pair(folder: Path) -> PhotoPair:
     return read_pairs(folder, LIMITS).pairs[0]
 
 
-def test_variants_are_every_source_with_every_place_set() -> None:
-    assert make_variants(None, ["encoder"], has_segmenter=False) == [
-        ("masks", "encoder"),
-        ("none", "encoder"),
-    ]
-    found = make_variants("none, automatic", ["skip,encoder", "decoder"], has_segmenter=True)
-    assert found == [
-        ("automatic", "encoder,skip"),
-        ("none", "encoder,skip"),
-        ("automatic", "decoder"),
-        ("none", "decoder"),
-    ]
-    with pytest.raises(InvalidOption, match="need a segmenter"):
-        make_variants("automatic", ["encoder"], has_segmenter=False)
-    with pytest.raises(InvalidOption, match="regions is 'drawn'"):
-        make_variants("drawn", ["encoder"], has_segmenter=True)
-    with pytest.raises(InvalidOption, match="transfer_at is"):
-        make_variants(None, ["top"], has_segmenter=False)
+@pytest.fixture
+def bare(pair: PhotoPair) -> PhotoPair:
+    """The pair without its masks."""
+    return PhotoPair("bare", pair.content, pair.style)
 
 
-def test_requests_follow_the_source_of_regions(pair: PhotoPair) -> None:
-    masks, automatic, none = (
-        make_request(pair, Variant(source, "skip"), 64) for source in ("masks", "automatic", "none")
+def _picture(data: bytes) -> Image.Image:
+    return Image.fromarray(decode_photo(data, "photo", LIMITS))
+
+
+# --- what is measured
+
+
+def test_a_copy_keeps_everything_and_reaches_nothing(pair: PhotoPair) -> None:
+    found = Judge(pair).measure(_picture(pair.content))
+    assert found.structure == pytest.approx(1)
+    assert found.residual < found.p99 < 0.5
+    assert found.style > 5
+
+
+def test_regions_are_the_drawn_ones(pair: PhotoPair, bare: PhotoPair, encoded: Encode) -> None:
+    """Each half of the content takes the colors of one half of the style, or of all of it."""
+    result = np.zeros((24, 32, 3), dtype=np.uint8)
+    result[:, :16], result[:, 16:] = (200, 30, 30), (30, 30, 200)
+    style = encoded(result[:, ::-1])  # the same colors, the other way round
+    crossed, whole = (
+        Judge(PhotoPair("x", pair.content, style, one.content_mask, one.style_mask))
+        for one in (pair, bare)
     )
-    assert (masks.content_mask, masks.style_mask) == (pair.content_mask, pair.style_mask)
-    assert (masks.match, masks.size, masks.transfer_at) == ("published", 64, "skip")
-    assert (automatic.content_mask, automatic.style_mask) == (None, None)
-    assert (automatic.segment, automatic.match) == (True, "nearest")
-    assert (none.content_mask, none.segment) == (None, False)
+    assert crossed.measure(Image.fromarray(result)).style > 50
+    assert crossed.measure(Image.fromarray(result[:, ::-1].copy())).style == 0
+    assert whole.measure(Image.fromarray(result)).style == 0
 
 
-def test_a_transfer_is_measured(pair: PhotoPair, builtin_engine: Engine) -> None:
-    measures, run = measure(Stylizer(builtin_engine("cat5")), pair, ALL, 24)
-    assert run.result.shape == run.inputs.content.shape == (3, 24, 32)
-    assert list(run.inputs.pairs) == [Pair(0, 0), Pair(1, 1)]
-    assert measures.style_before == measures.drawn_before
-    assert measures.style_after == measures.drawn_after
-    assert measures.style_after is not None
-    assert measures.style_before is not None
-    assert measures.style_after < measures.style_before
-    assert measures.structure < 1
-    assert measures.styled_share == 1
-    assert measures.reconstruction_db is not None
-    assert measures.reconstruction_db > 40
-    assert measures.seconds > 0
+def test_everything_is_brought_to_the_content_s_size(pair: PhotoPair, encoded: Encode) -> None:
+    judge = Judge(pair)
+    content = _picture(pair.content)
+    smaller = content.resize((16, 12), Image.Resampling.LANCZOS)
+    again = smaller.resize(content.size, Image.Resampling.LANCZOS)
+    assert judge.measure(smaller) == judge.measure(again)
+    mask = np.zeros((48, 64), dtype=np.uint8)
+    mask[:, 32:] = 1
+    larger = PhotoPair("x", pair.content, pair.style, encoded(mask), encoded(mask))
+    assert Judge(larger).measure(content) == judge.measure(content)
 
 
-def test_without_regions_the_drawn_masks_still_judge(
-    pair: PhotoPair, builtin_engine: Engine
+def test_masks_without_a_common_region_are_no_regions(
+    pair: PhotoPair, bare: PhotoPair, encoded: Encode
 ) -> None:
-    variant = Variant("none", "encoder")
-    stylizer = Stylizer(builtin_engine("cat5"))
-    measures, _ = measure(stylizer, pair, variant, 24, reconstruct=False)
-    assert measures.drawn_before != measures.style_before
-    assert measures.seams is None
-    assert measures.drawn_seams is not None
-    assert measures.reconstruction_db is None
-    bare = PhotoPair("bare", pair.content, pair.style)
-    measures, _ = measure(stylizer, bare, variant, 24, reconstruct=False)
-    assert measures.drawn_before is measures.drawn_after is measures.drawn_seams is None
-    assert measures.style_after is not None
+    masks = [encoded(np.full((24, 32), label, dtype=np.uint8)) for label in (1, 2)]
+    result = _picture(pair.style)
+    found = Judge(PhotoPair("x", pair.content, pair.style, *masks)).measure(result)
+    assert found == Judge(bare).measure(result)
+
+
+def test_a_content_too_small_to_measure_is_named(encoded: Encode, photo: Photo) -> None:
+    small = encoded(photo(16, 40))
+    with pytest.raises(InvalidPair, match=r"^Pair 'tiny': .* below 17 pixels"):
+        Judge(PhotoPair("tiny", small, small))
+
+
+# --- peers
+
+
+def test_a_peer_s_results_are_read_from_a_folder(pair: PhotoPair, tmp_path: Path) -> None:
+    name, read = peers.folder_peer(f"the others={tmp_path}/{{pair}}/theirs.png")
+    assert name == "the others"
+    assert read(pair) is None
+    file = tmp_path / pair.name / "theirs.png"
+    Image.new("RGB", (9, 8), "red").save(file)
+    result = read(pair)
+    assert result is not None
+    assert result.size == (9, 8)
+    file.write_bytes(b"no picture")
+    with pytest.raises(InvalidPair, match=r"^Pair 'a': The result of the others is no image"):
+        read(pair)
+
+
+@pytest.mark.parametrize("given", ["{pair}.png", "name=dpst.png", "={pair}.png"])
+def test_a_peer_of_another_form_is_refused(given: str, check_sentence: CheckSentence) -> None:
+    with pytest.raises(InvalidOption, match="expected NAME=PATTERN") as no:
+        peers.folder_peer(given)
+    check_sentence(no.value)
+
+
+def _moments(picture: Image.Image) -> list[Floats]:
+    colors = np.asarray(picture, dtype=np.float64).reshape(-1, 3)
+    return [colors.mean(axis=0), np.cov(colors, rowvar=False)]
+
+
+def test_monge_kantorovich_reaches_mean_and_covariance(encoded: Encode) -> None:
+    rng = np.random.default_rng(6)
+    content = rng.normal((90, 120, 140), (20, 12, 25), (60, 80, 3))
+    style = np.tensordot(
+        rng.normal(128, 15, (50, 70, 3)) - 128, [[1, 1, 0], [0, 1, 0], [0, 1, 1]], 1
+    )
+    files = [encoded(np.rint(one).astype(np.uint8)) for one in (content, style + 128)]
+    result = peers.monge_kantorovich(PhotoPair("x", *files))
+    for ours, theirs in zip(_moments(result), _moments(_picture(files[1])), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2)
+    # Of the maps that do, it is the one without a rotation: a symmetric, positive matrix.
+    x, y = (
+        np.asarray(one, dtype=np.float64).reshape(-1, 3) for one in (_picture(files[0]), result)
+    )
+    matrix = np.linalg.lstsq(x - x.mean(axis=0), y - y.mean(axis=0), rcond=None)[0]
+    np.testing.assert_allclose(matrix, matrix.T, atol=0.02)
+    assert np.linalg.eigvalsh(matrix).min() > 0
+
+
+def test_monge_kantorovich_takes_photos_of_one_color(pair: PhotoPair, encoded: Encode) -> None:
+    flat = encoded(np.full((20, 30, 3), 77, dtype=np.uint8))
+    result = np.asarray(peers.monge_kantorovich(PhotoPair("x", flat, pair.style)))
+    mean = np.asarray(_picture(pair.style)).reshape(-1, 3).mean(axis=0)
+    np.testing.assert_allclose(result, np.broadcast_to(mean, result.shape), atol=1)
+    result = np.asarray(peers.monge_kantorovich(PhotoPair("x", pair.content, flat)))
+    np.testing.assert_allclose(result, 77, atol=2)
+
+
+def _program(folder: Path, *lines: str) -> str:
+    """A program in place of color-matcher, which is not installed for the tests."""
+    file = folder / "color-matcher"
+    file.write_text("\n".join([f"#!{sys.executable}", "import sys", *lines]))
+    file.chmod(0o755)
+    return str(file)
+
+
+def test_color_matcher_runs_as_a_program(pair: PhotoPair, tmp_path: Path) -> None:
+    program = _program(
+        tmp_path,
+        "from PIL import Image",
+        "source, style = sys.argv[sys.argv.index('-s') + 1], sys.argv[sys.argv.index('-r') + 1]",
+        "method = sys.argv[sys.argv.index('-m') + 1]",
+        "result = Image.blend(Image.open(source), Image.open(style), 0.5)",
+        "result.save(source.replace('.png', f'_{method}.png'))",
+        "sys.exit(1)",  # as the real one does when all went well
+    )
+    result = peers.color_matcher(program)(pair)
+    expected = Image.blend(_picture(pair.content), _picture(pair.style), 0.5)
+    np.testing.assert_array_equal(np.asarray(result), np.asarray(expected))
+
+
+def test_a_color_matcher_that_fails_says_why(pair: PhotoPair, tmp_path: Path) -> None:
+    program = _program(tmp_path, "sys.exit('no module named imageio')")
+    with pytest.raises(InvalidPair, match=r"^Pair 'a': color-matcher failed \(no module named i"):
+        peers.color_matcher(program)(pair)
+
+
+def test_color_matcher_is_found_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert peers.find_color_matcher() is None
+    program = _program(tmp_path)
+    assert peers.find_color_matcher() == program
+
+
+# --- runs
+
+
+@pytest.fixture
+def stylizer(builtin_engine: Engine) -> Stylizer:
+    return Stylizer(builtin_engine("cat5"))
+
+
+def test_a_pair_is_stylized_as_the_server_does_it(
+    stylizer: Stylizer, pair: PhotoPair, bare: PhotoPair
+) -> None:
+    whole, drawn = Variant("whole", {"size": 24}), Variant("drawn", {"size": 24}, masks=True)
+    results = [stylizer.stylize(pair, variant) for variant in (whole, drawn)]
+    for result in results:
+        assert result is not None
+        assert result.size == (32, 24)
+        assert Judge(pair).measure(result).structure < 1
+    assert results[0] != results[1]
+    assert stylizer.stylize(bare, drawn) is None
+    assert stylizer.stylize(bare, whole) == results[0]
 
 
 def test_automatic_regions_come_from_the_segmenter(
-    pair: PhotoPair,
-    builtin_engine: Engine,
-    seeded_module: Callable[[nn.Module], nn.Module],
+    stylizer: Stylizer, pair: PhotoPair, seeded_module: Callable[[nn.Module], nn.Module]
 ) -> None:
     segmenter = Segmenter(8, 2)
     seeded_module(segmenter)
-    stylizer = Stylizer(builtin_engine("cat5"), segmenter, ("sky", "vegetation"))
-    variant = Variant("automatic", "encoder")
-    measures, run = measure(stylizer, pair, variant, 24, reconstruct=False)
-    assert set(np.unique(run.inputs.content_labels)) <= {1, 2}  # positions in classes.GROUPS
-    assert measures.styled_share == 1  # the nearest rule leaves nothing out
+    automatic = Stylizer(stylizer.engine, segmenter, ("sky", "vegetation"))
+    results = [
+        automatic.stylize(pair, Variant("", {"size": 24, "segment": segment}))
+        for segment in (True, False)
+    ]
+    assert results[0] != results[1]
+    assert results[1] == stylizer.stylize(pair, Variant("", {"size": 24}))
 
 
 def test_a_pair_that_cannot_be_stylized_is_named(
-    pair: PhotoPair, builtin_engine: Engine, encoded: Encode, photo: Photo
+    stylizer: Stylizer, pair: PhotoPair, encoded: Encode, photo: Photo
 ) -> None:
     other = PhotoPair("odd", encoded(photo(20, 20)), pair.style, pair.content_mask, pair.style_mask)
     with pytest.raises(InvalidPair, match=r"^Pair 'odd': The content mask is 32x24 pixels"):
-        measure(Stylizer(builtin_engine("cat5")), other, ALL, 24)
+        stylizer.stylize(other, Variant("", {"size": 24}, masks=True))
 
 
 # --- reports
 
 
-def _outcome(pair: str, source: Any, structure: float, seams: float | None) -> Outcome:
-    measures = Measures(structure, 30.0, 10.0, None, None, seams, None, None, 1.0, 2.5)
-    return Outcome(pair, Variant(source, "encoder"), measures)
+def _outcome(pair: str, what: str, structure: float) -> Outcome:
+    return Outcome(pair, what, Measures(structure, 10.0, 4.04, 21.4))
 
 
-def test_summary_is_median_and_range_of_what_is_there() -> None:
-    outcomes = [_outcome(str(k), "masks", s, None) for k, s in enumerate((0.9, 0.2, 0.6))]
-    outcomes.append(_outcome("0", "none", 0.5, None))
-    outcomes[1] = _outcome("1", "masks", 0.2, 1.5)
+def test_summary_is_median_and_percentiles_of_each_row() -> None:
+    outcomes = [_outcome(str(k), "one", k / 10) for k in (9, 0, 4, 2, 10, 1, 3, 5, 8, 7, 6)]
+    outcomes.append(_outcome("0", "other", 0.5))
     found = summarize(outcomes)
-    masks = found[Variant("masks", "encoder")]
-    assert masks["structure"] == Spread(0.6, 0.2, 0.9, 3)
-    assert masks["seams"] == Spread(1.5, 1.5, 1.5, 1)
-    assert "drawn_after" not in masks
-    assert "seams" not in found[Variant("none", "encoder")]
+    assert list(found) == ["one", "other"]
+    assert found["one"]["structure"] == pytest.approx((0.5, 0.1, 0.9))
+    assert found["other"]["structure"] == Spread(0.5, 0.5, 0.5)
 
 
 def test_reports_hold_every_outcome() -> None:
-    outcomes = [_outcome("x", "masks", 0.91234, 1.5), _outcome("y", "masks", 0.5, None)]
-    report = json.loads(json.dumps(as_json({"size": 64}, outcomes), allow_nan=False))
-    assert report["settings"] == {"size": 64}
+    outcomes = [_outcome("x", "one", 0.91234), _outcome("y", "one", 0.5), _outcome("y", "two", 0.1)]
+    report = json.loads(json.dumps(as_json({"folder": "f"}, outcomes), allow_nan=False))
+    assert report["settings"] == {"folder": "f"}
     assert {"torch", "cpus", "python"} <= set(report["machine"])
-    assert [one["pair"] for one in report["outcomes"]] == ["x", "y"]
+    assert [(one["pair"], one["what"]) for one in report["outcomes"]] == [
+        ("x", "one"),
+        ("y", "one"),
+        ("y", "two"),
+    ]
     assert report["outcomes"][0]["structure"] == 0.9123
-    assert report["outcomes"][1]["seams"] is None
-    assert report["summary"][0]["structure"] == {
+    assert report["summary"]["one"]["structure"] == {
         "median": 0.7062,
-        "min": 0.5,
-        "max": 0.9123,
-        "pairs": 2,
+        "low": 0.5412,
+        "high": 0.8711,
     }
-    lines = as_markdown({"size": 64}, outcomes).splitlines()
-    tables = [line for line in lines if line.startswith("|")]
-    summary, runs = tables[:3], tables[3:]
-    assert len({line.count("|") for line in summary}) == 1
-    assert len({line.count("|") for line in runs}) == 1
-    assert "0.706 (0.500..0.912)" in summary[2]
-    assert runs[-2].startswith("| x | masks | encoder | 0.912 |")
+    table = [line for line in as_markdown({}, outcomes).splitlines() if line.startswith("|")]
+    assert table[0] == "| what | structure kept | distance from style | residual | p99 |"
+    assert table[2].startswith(
+        "| one | 0.71 (0.54..0.87) | 10.0 (10.0..10.0) | 4.0 (4.0..4.0) | 21"
+    )
+    assert table[3].startswith("| two (1 of the pairs) | 0.10")
 
 
 def test_sheet_has_a_cell_for_everything() -> None:
@@ -540,28 +654,45 @@ def test_sheet_has_a_cell_for_everything() -> None:
 # --- the command
 
 
+def test_every_variant_is_a_request(pair: PhotoPair) -> None:
+    names = [variant.name for variant in VARIANTS]
+    assert len(set(names)) == len(names)
+    for variant in VARIANTS:
+        StylizeRequest(pair.content, pair.style, **variant.options)
+
+
 def test_command_writes_numbers_and_sheet(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    small = (Variant("drawn", {"size": 24}, masks=True), Variant("default", {"size": 24}))
+    monkeypatch.setattr(quality, "VARIANTS", small)
+    monkeypatch.setattr(peers, "find_color_matcher", lambda: None)
+    Image.new("RGB", (32, 24), "red").save(folder / "b" / "theirs.png")
     out = tmp_path / "new" / "out"
-    call = [str(folder), "-o", str(out), "--size", "24", "--places", "encoder"]
-    assert main([*call, "--places", "skip", "--no-reconstruction"]) == 0
-    assert "Skipped c" in capsys.readouterr().err
+    peer = f"theirs={folder}/{{pair}}/theirs.png"
+    assert main([str(folder), "-o", str(out), "--peer", peer]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Skipped c" in said
+    assert "Without color-matcher" in said
     report = json.loads((out / "quality.json").read_text())
-    runs = [(one["pair"], one["regions"], one["places"]) for one in report["outcomes"]]
-    assert runs == [
-        ("a", "masks", "encoder"),
-        ("a", "none", "encoder"),
-        ("a", "masks", "skip"),
-        ("a", "none", "skip"),
-        ("b", "none", "encoder"),
-        ("b", "none", "skip"),
+    mkl = "linear Monge-Kantorovich map, whole photo"
+    assert [(one["pair"], one["what"]) for one in report["outcomes"]] == [
+        ("a", "content itself"),
+        ("a", mkl),
+        ("a", "drawn"),
+        ("a", "default"),
+        ("b", "content itself"),
+        ("b", "theirs"),
+        ("b", mkl),
+        ("b", "default"),
     ]
-    assert [one["structure"]["pairs"] for one in report["summary"]] == [1, 2, 1, 2]
     assert str(tmp_path) not in (out / "quality.json").read_text()
-    assert "| b | none | skip |" in (out / "quality.md").read_text()
+    assert "| drawn (1 of the pairs) |" in (out / "quality.md").read_text()
     with Image.open(out / "sheet.png") as sheet:
-        assert sheet.width > 6 * 300  # content, style and four results
+        assert 6 * 480 < sheet.width < 7 * 480  # the style and five methods
     assert sorted(path.name for path in out.iterdir()) == [
         "quality.json",
         "quality.md",
@@ -572,43 +703,15 @@ def test_command_writes_numbers_and_sheet(
 @pytest.mark.parametrize(
     ("given", "code", "words"),
     [
-        (["--regions", "automatic"], 2, "need a segmenter"),
-        (["--size", "3"], 2, "size is 3"),
         (["--limit", "0"], 2, "--limit"),
+        (["--peer", "dpst.png"], 2, "expected NAME=PATTERN"),
         (["--weights", "nowhere"], 1, "no weight set or folder"),
+        (["--segmenter", "nowhere"], 1, "nowhere"),
     ],
 )
 def test_wrong_calls(
     given: list[str], code: int, words: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(folder), "-o", str(folder / "out"), *given]) == code
-    assert words in capsys.readouterr().err
+    assert words in " ".join(capsys.readouterr().err.split())
     assert not (folder / "out").exists()
-
-
-def test_command_takes_a_segmenter_s_folder(
-    folder: Path, tmp_path: Path, seeded_module: Callable[[nn.Module], nn.Module]
-) -> None:
-    segmenter = Segmenter(8, 2)
-    seeded_module(segmenter)
-    weights = tmp_path / "segmenter" / "tiny"
-    weights.mkdir(parents=True)
-    networks = (segmenter.encoder, segmenter.decoder)
-    for file, network in zip(SEGMENTER_FILES, networks, strict=True):
-        torch.save(network.state_dict(), weights / file)
-    (weights / "classes.txt").write_text("sky\nvegetation\n")
-    out = tmp_path / "out"
-    call = [str(folder), "-o", str(out), "--size", "24", "--segmenter", str(weights)]
-    assert main([*call, "--limit", "1", "--places", "encoder"]) == 0
-    report = json.loads((out / "quality.json").read_text())
-    assert [one["regions"] for one in report["outcomes"]] == ["masks", "automatic", "none"]
-    assert report["settings"]["segmenter"] == "tiny"
-
-
-def test_masks_alone_need_a_pair_with_masks(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for role in ("content", "style"):
-        (folder / "a" / f"{role}_mask.png").unlink()
-    assert main([str(folder), "-o", str(folder / "out"), "--regions", "masks"]) == 2
-    assert "No pair has masks" in capsys.readouterr().err
