@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 import tempfile
 import time
 import urllib.request
@@ -165,7 +166,7 @@ def server_tunables() -> dict[str, str]:
 
     They work from the start of a process: what is timed in this process needs them as well.
     """
-    environment = server_environment(check_environment(), {})
+    environment = server_environment(check_environment(), Path(sys.executable).parent, {})
     return {name: environment[name] for name in TUNABLES if name in environment}
 
 

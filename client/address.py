@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -32,6 +33,15 @@ class Address:
 
     def __str__(self) -> str:
         return self.target
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine's own."""
+        host = urlsplit(f"//{self.target}").hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == DEFAULT_HOST
 
 
 def parse_address(url: str | None, protocol: Protocol) -> Address:

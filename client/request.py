@@ -99,10 +99,7 @@ def _pairs(option: Option, value: Any) -> NDArray[Any]:
         rows = [(ours, -1 if theirs is None else theirs) for ours, theirs in value]
     except (TypeError, ValueError):
         rows = [("", "")]
-    labels = [label for row in rows for label in row]
-    if any(not isinstance(x, numbers.Integral) or isinstance(x, bool) for x in labels) or any(
-        not -1 <= x <= 255 for x in labels
-    ):
+    if not all(_is_label(ours, 0) and _is_label(theirs, -1) for ours, theirs in rows):
         raise InvalidInput(
             f"{option.name} is {value!r}; expected pairs of labels, 0 to 255, such as [(1, 1),"
             " (2, None)]."
@@ -126,3 +123,8 @@ def _element(option: Option, value: Any) -> NDArray[Any]:
         raise InvalidInput(f"{name} is {value}, which does not fit {option.dtype}.")
     with np.errstate(over="ignore"):  # too large a float is sent as infinite, and refused
         return np.array([value], dtype=dtype)
+
+
+def _is_label(value: Any, lowest: int) -> bool:
+    is_number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_number and lowest <= value <= 255

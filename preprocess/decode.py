@@ -6,7 +6,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
@@ -35,6 +35,10 @@ _DAMAGED = (
 )
 
 
+def _go_on() -> None:
+    """Never stop."""
+
+
 class Mask(NamedTuple):
     """A mask as it was drawn: its label map (H, W) uint8 and how labels were written."""
 
@@ -42,31 +46,37 @@ class Mask(NamedTuple):
     kind: Literal["labels", "colors"]
 
 
-def decode_photo(data: bytes, name: str, limits: Limits) -> npt.NDArray[np.uint8]:
+def decode_photo(
+    data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on
+) -> npt.NDArray[np.uint8]:
     """Decode a photo to RGB (H, W, 3) uint8, upright and in sRGB.
 
     16-bit gray is scaled to 8 bits, CMYK and palette images are converted, transparent ones
-    laid on white. `name` ("content photo") opens the sentence of an error. Raises
-    InvalidImage when the data is no image in a known format, is damaged, animated, in
-    floating point, or beyond a limit.
+    laid on white. `name` ("content photo") opens the sentence of an error. `check` is called
+    before each part of the data is read, and may raise to stop. Raises InvalidImage when the
+    data is no image in a known format, is damaged, animated, in floating point, or beyond a
+    limit.
     """
-    with _opened(data, name, limits.formats, limits, InvalidImage) as image:
+    with _opened(data, name, limits.formats, limits, InvalidImage, check) as image:
         return np.asarray(_to_srgb(_upright(image), name))
 
 
-def photo_size(data: bytes, name: str, limits: Limits) -> tuple[int, int]:
+def photo_size(
+    data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on
+) -> tuple[int, int]:
     """Height and width of a photo as stored, from its header; raises as `decode_photo` does."""
-    with _opened(data, name, limits.formats, limits, InvalidImage, decode=False) as image:
+    with _opened(data, name, limits.formats, limits, InvalidImage, check, decode=False) as image:
         return image.height, image.width
 
 
-def decode_mask(data: bytes, name: str, limits: Limits) -> Mask:
+def decode_mask(data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on) -> Mask:
     """Decode a mask: gray PNGs hold labels, PNGs with colors the nine published ones.
 
-    Raises InvalidMask when the data is no such PNG, is beyond a limit or has more labels than
-    a mask can have.
+    `check` is called before each part of the data is read, and may raise to stop. Raises
+    InvalidMask when the data is no such PNG, is beyond a limit or has more labels than a mask
+    can have.
     """
-    with _opened(data, name, MASK_FORMATS, limits, InvalidMask) as image:
+    with _opened(data, name, MASK_FORMATS, limits, InvalidMask, check) as image:
         if image.mode in ("1", "L", "LA", *_SIXTEEN_BIT):
             values = np.asarray(image if image.mode in _SIXTEEN_BIT else image.convert("L"))
             if values.max() > 255:
@@ -80,6 +90,18 @@ def decode_mask(data: bytes, name: str, limits: Limits) -> Mask:
     return mask
 
 
+class _Checked(io.BytesIO):
+    """Data in memory that calls `check` before each read, as decoders of large pictures do many."""
+
+    def __init__(self, data: bytes, check: Callable[[], None]) -> None:
+        super().__init__(data)
+        self._check = check
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._check()
+        return super().read(size)
+
+
 @contextmanager
 def _opened(
     data: bytes,
@@ -87,6 +109,7 @@ def _opened(
     formats: tuple[str, ...],
     limits: Limits,
     error: type[InvalidRequest],
+    check: Callable[[], None],
     *,
     decode: bool = True,
 ) -> Iterator[Image.Image]:
@@ -98,7 +121,7 @@ def _opened(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata is no reason to refuse a photo
         try:
-            image = Image.open(io.BytesIO(data), formats=formats)
+            image = Image.open(_Checked(data, check), formats=formats)
         except UnidentifiedImageError:
             raise error(
                 f"The {name} is no image; expected one in {_list(formats)} format."
@@ -132,10 +155,10 @@ def _check_header(
         raise error(
             f"The {name} is {width}x{height} pixels; expected at least {limits.min_side} a side."
         )
-    frames = getattr(image, "n_frames", 1)
-    # An MPO file is a JPEG with previews behind it, as some cameras write it.
-    if frames > 1 and image.format != "MPO":
-        raise error(f"The {name} has {frames} frames or pages; expected a single picture.")
+    # Not `n_frames`: to count the pages of a TIFF takes time quadratic in their number. An MPO
+    # file is a JPEG with previews behind it, as some cameras write it.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise error(f"The {name} has several frames or pages; expected a single picture.")
 
 
 def _upright(image: Image.Image) -> Image.Image:

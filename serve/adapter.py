@@ -28,10 +28,12 @@ from photoreal.contract import (
     ModelSpec,
 )
 from photoreal.errors import (
+    NOT_COMPUTED,
     Canceled,
     DeadlineExceeded,
     InvalidOption,
     InvalidRequest,
+    NumericalError,
     ServeError,
 )
 from photoreal.serve.log_lines import request_line, shown_id
@@ -75,8 +77,9 @@ def answer(
 
     InvalidRequest becomes INVALID_ARGUMENT with its sentence, Canceled CANCELLED; DeadlineExceeded
     and ModelUnavailable become UNAVAILABLE, the latter telling a client that it may try again.
-    Anything else becomes INTERNAL with a sentence that tells nothing of the server; the traceback
-    goes to the server's log with the request's id.
+    NumericalError becomes INTERNAL with its sentence. Anything else becomes INTERNAL with a
+    sentence that says nothing about the server; the traceback goes to the server's log with the
+    request's id.
     """
     return [_answer_one(triton, model, request, serve, metrics) for request in requests]
 
@@ -116,6 +119,10 @@ def _answer_one(
         metrics.ended_in(error)
         triton.Logger.log_warn(line(str(error)))
         failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
+    except NumericalError as error:
+        metrics.ended_in(error)
+        triton.Logger.log_error(line(str(error)))
+        failure = triton.TritonError(str(error), triton.TritonError.INTERNAL)
     except Exception as error:  # noqa: BLE001 (the boundary: nothing may leave but a response)
         metrics.ended_in(error)
         triton.Logger.log_error(line(traceback.format_exc()))
@@ -211,7 +218,8 @@ def call_model(
     The call carries the id of the request `parent`, for whose sake it is made, and belongs to
     its trace. With a `watch` the model learns how much time is left and that the caller is gone.
     A model on a GPU brings its outputs to the CPU.
-    Raises ModelFailed, ModelUnavailable, InvalidOption; DeadlineExceeded, Canceled.
+    Raises ModelFailed, ModelUnavailable, InvalidOption, NumericalError, DeadlineExceeded and
+    Canceled.
     """
     tensors = [triton.Tensor(name, value) for name, value in inputs.items()]
     on_cpu = triton.PreferredMemory(triton.TRITONSERVER_MEMORY_CPU, 0)
@@ -257,6 +265,8 @@ def call_with_tensors(
             raise ModelUnavailable(f"The model {model.name} {_BACK}")
         if NO_ROOM_ON_GPU in message:
             raise InvalidOption(message[message.index(NO_ROOM_ON_GPU) :])
+        if NOT_COMPUTED in message:
+            raise NumericalError(message[message.index(NOT_COMPUTED) + len(NOT_COMPUTED) + 1 :])
         raise ModelFailed(f"{model.name}: {message}")
     return {name: triton.get_output_tensor_by_name(response, name) for name in wanted}
 

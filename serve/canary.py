@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from photoreal.client import ClientError, StyleTransferClient
+from photoreal.client import ClientError, ServiceError, StyleTransferClient
 from photoreal.client.canary import send_canary
 from photoreal.client.errors import ServerBusy
 from photoreal.serve.vital_signs import Outcome
@@ -18,7 +18,7 @@ def canary(http_url: str, timeout_s: float, api_key: str | None = None) -> bool:
             http_url, timeout=max(timeout_s, 0.1), retries=0, api_key=api_key
         ) as client:
             return client.ready() and send_canary(client) > 0
-    except ClientError:
+    except ServiceError:  # not an address that cannot be read: waiting would not help
         return False
 
 

@@ -15,7 +15,9 @@ def available_cores(limit: Path = CGROUP_LIMIT) -> int:
 
     More threads than that wait for each other: each convolution ends with its slowest thread.
     """
-    cores = len(os.sched_getaffinity(0))
+    # macOS and Windows have no such limit.
+    allowed = getattr(os, "sched_getaffinity", None)
+    cores = len(allowed(0)) if allowed is not None else os.cpu_count() or 1
     try:
         quota, period = limit.read_text().split()
         cores = min(cores, math.ceil(int(quota) / int(period)))

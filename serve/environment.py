@@ -125,7 +125,7 @@ def check_ports(host: str, ports: Mapping[str, int]) -> None:
         if not 0 < port < 65536:
             raise ServeError(f"The {name} port {port} does not exist; expected 1 to 65535.")
         try:
-            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            with socket.socket(_family(host)) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((host, port))
         except OSError as error:
@@ -137,7 +137,7 @@ def check_ports(host: str, ports: Mapping[str, int]) -> None:
 
 def free_ports(host: str, count: int) -> list[int]:
     """Ports of `host` that nothing uses at the moment."""
-    sockets = [socket.socket() for _ in range(count)]
+    sockets = [socket.socket(_family(host)) for _ in range(count)]
     try:
         for one in sockets:
             one.bind((host, 0))
@@ -147,10 +147,16 @@ def free_ports(host: str, count: int) -> list[int]:
             one.close()
 
 
-def server_environment(triton: Wheel | Installation, extra: Mapping[str, str]) -> dict[str, str]:
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def server_environment(
+    triton: Wheel | Installation, programs: Path, extra: Mapping[str, str]
+) -> dict[str, str]:
     """Environment for the server's process.
 
-    The backend's helpers find this virtual environment through PATH alone.
+    The models' processes find a virtual environment through PATH alone, by its folder `programs`.
     """
     given, python = os.environ.get("LD_LIBRARY_PATH", ""), str(_find_libpython())
     # An image has them in order: some of them have to come before those of the system.
@@ -164,7 +170,7 @@ def server_environment(triton: Wheel | Installation, extra: Mapping[str, str]) -
         # them, and the many short waits inside an eigen-decomposition stay cheap.
         "GOMP_SPINCOUNT": "1000",
         **without_keys(os.environ),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
         "LD_LIBRARY_PATH": _joined(libraries),
         **extra,
     }

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from photoreal import classes, regions
 from photoreal.contract import MatchRule
-from photoreal.errors import InvalidMask, InvalidOption
+from photoreal.errors import InvalidMask, InvalidOption, NumericalError
 from photoreal.preprocess import Limits, Mask, decode_mask, resize_photo
 from photoreal.refine import refine_labels
 from photoreal.regions import LabelMap, Pair
@@ -73,13 +73,16 @@ class FoundRegions:
 
 
 def decode_masks(
-    request: StylizeRequest, photos: Mapping[str, npt.NDArray[np.uint8]], limits: Limits
+    request: StylizeRequest,
+    photos: Mapping[str, npt.NDArray[np.uint8]],
+    limits: Limits,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[str, Mask] | None:
     """Every photo's mask by its role, or None for a request without any.
 
     `photos` are the decoded photos (H, W, 3) by role: "content", then the styles in order.
-    Raises InvalidMask when a mask cannot be read, has another size than its photo or is of
-    another kind than the content's.
+    `check` is called while they are decoded. Raises InvalidMask when a mask cannot be read, has
+    another size than its photo or is of another kind than the content's.
     """
     if request.content_mask is None or request.style_masks is None:
         return None
@@ -91,7 +94,7 @@ def decode_masks(
         )
     files = (request.content_mask, *request.style_masks)
     masks = {
-        role: decode_mask(file, f"{role} mask", limits)
+        role: decode_mask(file, f"{role} mask", limits, check)
         for role, file in zip(photos, files, strict=True)
     }
     for role, mask in masks.items():
@@ -170,7 +173,10 @@ def _segment(
     small = photo
     if scale < 1.0:
         small = resize_photo(original, round(height * scale), round(width * scale))
-    groups = classes.group_probabilities(models.segment(small), models.segmenter_classes)
+    probabilities = models.segment(small)
+    if not np.isfinite(probabilities).all():
+        raise NumericalError("the segmenter's probabilities are not finite; give masks instead.")
+    groups = classes.group_probabilities(probabilities, models.segmenter_classes)
     if smooth is not None:
         groups = smooth(groups)
     return refine_labels(groups, photo, classes.SKY)

@@ -14,11 +14,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import photoreal
 from photoreal.errors import ServeError
 from photoreal.serve.environment import Installation, Wheel, check_packages
 
 BACKENDS = Path(__file__).parent / "backends"
 """Our own backends, which run in the wheel's Python backend."""
+PACKAGE = Path(photoreal.__file__).parent
+"""This package as it is installed."""
 TRITON_VARIABLE = "PHOTOREAL_TRITON"
 """Environment variable with the folder of an installed Triton, which the container sets."""
 
@@ -75,6 +78,8 @@ def assemble_backends(wheel: Wheel, folder: Path) -> Path:
             # A copy: Triton refuses a library that a link leads out of the directory.
             shutil.copyfile(file, python / file.name)
     (python / wheel.stub.name).symlink_to(wheel.stub)
+    # On the path of every model: a checkout with letters beyond ASCII is found by no other.
+    (python / PACKAGE.name).symlink_to(PACKAGE)
     for own in BACKENDS.iterdir():
         if (own / "model.py").exists():
             (backends / own.name).mkdir()

@@ -37,6 +37,7 @@ from photoreal.serve.repository import (
 )
 from photoreal.serve.request_queue import with_queue
 from photoreal.serve.settings import ServeSettings, command_line, hide_keys
+from photoreal.serve.temporary import plain_folder, plain_programs
 
 _END_S = 10.0
 _GROUP_END_S = 5.0
@@ -93,7 +94,7 @@ class Server:
         extra = self._chosen_engine()
         check_ports(settings.host, settings.ports())
         guard.remove_stale()
-        self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
+        self._folder = tempfile.TemporaryDirectory(prefix="photoreal-", dir=plain_folder())
         self._guard = guard.Guard(settings.shm_prefix, Path(self._folder.name))
         triton = self._find_triton(models, Path(self._folder.name))
         limits = settled({**os.environ, **settings.limits})
@@ -112,7 +113,7 @@ class Server:
                 models,
                 self._gpu_pool(models),
             ),
-            env=server_environment(triton, extra),
+            env=server_environment(triton, plain_programs(Path(self._folder.name)), extra),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if as_json else self._log,
             stderr=subprocess.STDOUT if as_json or self._log else None,
@@ -160,7 +161,7 @@ class Server:
         """The command that `start` would run, with stars for its keys; raises ServeError."""
         settings = self.settings
         models = models_to_load(settings.repository, settings.engine)
-        with tempfile.TemporaryDirectory(prefix="photoreal-") as folder:
+        with tempfile.TemporaryDirectory(prefix="photoreal-", dir=plain_folder()) as folder:
             triton = self._find_triton(models, Path(folder))
             pool = self._gpu_pool(models)
             return hide_keys(command_line(settings, triton.binary, triton.backends, models, pool))
@@ -270,5 +271,6 @@ def _await_end_of_group(group: int) -> None:
 
 
 def _reachable(host: str) -> str:
-    """An address at which this machine reaches a server bound to `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    """How this machine addresses a server bound to `host`; an IPv6 address is in brackets."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{near}]" if ":" in near else near

@@ -16,11 +16,10 @@ CONFIG = "config.pbtxt"
 
 
 def with_queue(repository: Path, folder: Path, limits: Mapping[str, str]) -> Path:
-    """A repository whose queue is as the limits say.
+    """A repository in `folder` that leads to the given one, with a queue as the limits say.
 
-    Triton takes the numbers from a model's config alone. Where that says otherwise, a repository
-    is laid out in `folder` that leads to the given one but for this config, which stays as it is.
-    Raises ServeError.
+    Triton takes the numbers from a model's config alone, which stays as it is. The folder's path
+    may be plainer than the repository's. Raises ServeError.
     """
     length, seconds = QUEUE.number(limits), SECONDS.number(limits)
     text = (repository / STYLIZE.name / CONFIG).read_text()
@@ -31,24 +30,20 @@ def with_queue(repository: Path, folder: Path, limits: Mapping[str, str]) -> Pat
             f"The config of {STYLIZE.name} in {repository} cannot be read; make it anew with:"
             f" photoreal export --repository {repository}"
         ) from error
-    wanted = ModelConfig()
-    wanted.CopyFrom(config)
-    policy = wanted.dynamic_batching.default_queue_policy
+    policy = config.dynamic_batching.default_queue_policy
     policy.max_queue_size = length
     policy.default_timeout_microseconds = seconds * 10**6
     policy.allow_timeout_override = True
     policy.timeout_action = policy.REJECT
-    if wanted == config:
-        return repository
     overlay = folder / "repository"
+    overlay.mkdir(parents=True)
     for model in repository.resolve().iterdir():
         if (model / CONFIG).exists() and model.name != STYLIZE.name:
-            overlay.mkdir(parents=True, exist_ok=True)
             (overlay / model.name).symlink_to(model)
     own = overlay / STYLIZE.name
-    own.mkdir(parents=True)
+    own.mkdir()
     for entry in (repository.resolve() / STYLIZE.name).iterdir():
         if entry.name != CONFIG:
             (own / entry.name).symlink_to(entry)
-    (own / CONFIG).write_text(text_format.MessageToString(wanted))
+    (own / CONFIG).write_text(text_format.MessageToString(config))
     return overlay

@@ -80,6 +80,10 @@ class SequenceStore(Generic[M]):
         while self._entries and (len(self._entries) > self._count or self.bytes > self._limit):
             self._entries.popitem(last=False)
 
+    def forget(self, sequence: bytes) -> None:
+        """Let go of a shot; its next frame is the first of a new one."""
+        self._entries.pop(sequence, None)
+
     def __len__(self) -> int:
         return len(self._entries)
 

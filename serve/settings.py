@@ -68,7 +68,9 @@ def command_line(
     `gpu_pool` is how many bytes of the first GPU are for what models hand each other; 0 is for
     models that have nothing there.
     """
-    host = settings.host
+    host, grpc_host = settings.host, settings.host
+    if ":" in host:  # IPv6, as Triton's HTTP server and gRPC each want it written
+        host, grpc_host = f"ipv6:{host}", f"[{host}]"
     arguments = [
         str(binary),
         f"--model-repository={settings.repository.resolve()}",
@@ -77,7 +79,7 @@ def command_line(
         *(f"--load-model={name}" for name in models),
         "--disable-auto-complete-config",
         f"--http-address={host}",
-        f"--grpc-address={host}",
+        f"--grpc-address={grpc_host}",
         f"--metrics-address={host}",
         f"--http-port={settings.http_port}",
         f"--grpc-port={settings.grpc_port}",

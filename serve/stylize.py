@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -52,9 +52,10 @@ from photoreal.upsample import apply_colors, fit_colors
 
 
 class _Stopwatch:
-    """Seconds spent in the named stages of one request."""
+    """Seconds spent in the named stages of one request; `check` is called between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
         self._start = self._last = time.perf_counter()
         self.seconds: dict[str, float] = {}
 
@@ -62,6 +63,7 @@ class _Stopwatch:
         now = time.perf_counter()
         self.seconds[stage] = round(now - self._last, 4)
         self._last = now
+        self._check()
 
     def total(self) -> dict[str, float]:
         return {**self.seconds, "total": round(time.perf_counter() - self._start, 4)}
@@ -73,18 +75,21 @@ def stylize(
     limits: Limits,
     sequences: SteadyRegions | None = None,
     known: KnownRegions | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> StylizeResponse:
     """Serve one request.
 
     `sequences` remembers the regions of videos from frame to frame, `known` those of styles.
+    `check` is called while photos are decoded and between the stages; it raises Stopped to end
+    the work.
 
     Raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption) when the caller has to
     change something.
     """
-    watch = _Stopwatch()
+    watch = _Stopwatch(check)
     asked = _read_options(request, limits)
-    originals, photos = _read_photos(request, limits)
-    masks = decode_masks(request, originals, limits)
+    originals, photos = _read_photos(request, limits, check)
+    masks = decode_masks(request, originals, limits, check)
     watch.lap("decode")
     smooth = None
     if sequences is not None and asked.shot is not None:
@@ -157,20 +162,22 @@ def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
 
 
 def _read_photos(
-    request: StylizeRequest, limits: Limits
+    request: StylizeRequest, limits: Limits, check: Callable[[], None]
 ) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, FloatImage]]:
     """The photos by role ("content", then the styles) as they came and at working size."""
     several = len(request.styles) > 1
     names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
     files = dict(zip(("content", *names), (request.content, *request.styles), strict=True))
-    sizes = {role: photo_size(file, f"{role} photo", limits) for role, file in files.items()}
+    sizes = {role: photo_size(file, f"{role} photo", limits, check) for role, file in files.items()}
     size = request.size
     if request.full_resolution:  # no photo gets more detail by being enlarged for the transfer
         size = max(limits.min_size, min(size, *sizes["content"]))
     for role, (height, width) in sizes.items():
         check_working_size(height, width, size, f"{role} photo", limits)
     check_memory(sizes, size, limits)
-    originals = {role: decode_photo(file, f"{role} photo", limits) for role, file in files.items()}
+    originals = {
+        role: decode_photo(file, f"{role} photo", limits, check) for role, file in files.items()
+    }
     photos = {}
     for role, photo in originals.items():
         height, width = photo.shape[:2]

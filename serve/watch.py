@@ -16,7 +16,7 @@ from photoreal.serve.canceled import CanceledKeys
 from photoreal.serve.limits import max_seconds, request_limits
 
 POLL_S = 0.1
-"""Seconds between two looks whether a caller is gone, while another model works for it."""
+"""Seconds between two looks whether a caller is gone, while work for it goes on."""
 
 
 class Watch:
@@ -37,6 +37,7 @@ class Watch:
         own = request.timeout() / 1e6  # Triton counts microseconds; 0 is none
         self._seconds = own if 0 < own < max_seconds else max_seconds
         self._deadline = clock() + self._seconds
+        self._next_look = clock()
         self._whose = (
             "the timeout that it came with"
             if self._seconds == own
@@ -52,6 +53,13 @@ class Watch:
             raise Canceled("The request was canceled; nobody waits for its answer.")
         if self._clock() >= self._deadline:
             raise DeadlineExceeded(f"{TIME_IS_UP[0]} {self._seconds:g} s, {self._whose}.")
+
+    def glance(self) -> None:
+        """`check` for steps that are many and short: looks for the caller every `POLL_S` only."""
+        now = self._clock()
+        if now >= min(self._next_look, self._deadline):
+            self._next_look = now + POLL_S
+            self.check()
 
     def microseconds_left(self) -> int:
         """What is left of the time, at least 1."""

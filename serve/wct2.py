@@ -13,7 +13,7 @@ import torch
 
 from photoreal import kernels, regions, roots
 from photoreal.contract import UNPOOL_PARAMETER, UNPOOLS, WEIGHTS_FILE, Unpool
-from photoreal.errors import InvalidOption, ServeError
+from photoreal.errors import InvalidOption, NumericalError, ServeError
 from photoreal.mixing import Ingredient, mix_styles
 from photoreal.options import (
     TRANSFER_OPTIONS,
@@ -84,9 +84,10 @@ def serve_wct2(
     cache: StyleCache,
     sequences: SequenceStore[SteadyMoments] | None = None,
 ) -> dict[str, Array]:
-    """Transfer one content; raises InvalidOption when the inputs do not belong together.
+    """Transfer one content.
 
-    `sequences` remembers the moments of videos from frame to frame.
+    Raises InvalidOption when the inputs do not belong together, NumericalError when the result
+    is not finite. `sequences` remembers the moments of videos from frame to frame.
     """
     content, styles = _picture(inputs, "CONTENT"), _styles(inputs)
     options = StylizeOptions(**read_options(inputs, TRANSFER_OPTIONS))
@@ -113,25 +114,34 @@ def serve_wct2(
         blend=options.blend or 0,
     )
     if sequences is None or shot is None:
-        result = apply()
+        image = _array(apply())
     else:
         looks = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data)
         fits = (content.image.shape, looks, tuple(weights), options.alpha, places)
         memory = sequences.get(shot.sequence, fits)
         memory.next_frame()
-        result = apply(steady=_steady(memory, pairs, shot.steady))
+        try:
+            image = _array(apply(steady=_steady(memory, pairs, shot.steady)))
+        except NumericalError:
+            sequences.forget(shot.sequence)  # else the frames to come would fail with it
+            raise
         sequences.keep(shot.sequence, fits, memory)
     return {
-        "IMAGE": _array(result),
+        "IMAGE": image,
         "STYLE_CACHED": np.array([cached for _, cached in known]),
     }
 
 
 def _array(result: torch.Tensor) -> Array:
-    """A picture (1, 3, H, W) as an array (3, H, W) in float32; raises ServeError."""
+    """A picture (1, 3, H, W) as an array (3, H, W) in float32; raises NumericalError."""
     image = np.ascontiguousarray(result[0].float().cpu().numpy())
-    if result.dtype == torch.float16 and not np.isfinite(image).all():
-        raise ServeError("The features left the range of half precision; serve with fp32.")
+    if not np.isfinite(image).all():
+        raise NumericalError(
+            "the features left the range of half precision; serve with fp32."
+            if result.dtype == torch.float16
+            else "it holds values that are not finite; networks exported with fp16 may do with"
+            " fp32, and weights other than the built-in ones may not fit the photo."
+        )
     return image
 
 

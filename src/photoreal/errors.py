@@ -8,6 +8,7 @@
     ├── Stopped             work on a request was given up
     │   ├── DeadlineExceeded    its time is up
     │   └── Canceled            nobody waits for it any more
+    ├── NumericalError      the numbers of a picture left their range
     ├── WeightsError        a checkpoint is missing, misshapen or not what was recorded
     ├── ExportError         an exported model does not agree with its network
     ├── TrainingError       the segmenter cannot be trained with these data or settings
@@ -48,6 +49,17 @@ class DeadlineExceeded(Stopped):
 
 class Canceled(Stopped):
     """Nobody waits for the request's answer any more."""
+
+
+NOT_COMPUTED = "The picture cannot be computed:"
+"""How a `NumericalError` begins; from one model to another only its words arrive."""
+
+
+class NumericalError(PhotorealError):
+    """A computation left the range of its numbers; `reason` says where, and what helps."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{NOT_COMPUTED} {reason}")
 
 
 class WeightsError(PhotorealError):

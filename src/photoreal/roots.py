@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,9 +21,11 @@ from torch import Tensor
 
 from photoreal import devices
 from photoreal.contract import CHANNELS
+from photoreal.errors import NumericalError
 
 STEPS = 14
 """Of the iteration: enough for eigenvalues up to 10^8. More could only add up rounding errors."""
+_DecompositionFailed = torch.linalg.LinAlgError  # type: ignore[attr-defined]  # it is public
 _LEAST = 1e-2
 """Scaling for values below it would cost the largest ones their last digits."""
 
@@ -46,14 +49,17 @@ _PREPARED_ROWS = 4096  # where there are most channels there are no bands
 
 
 def roots(covariances: Sequence[Tensor]) -> list[Tensor]:
-    """The symmetric root of each covariance (C, C) plus the identity."""
+    """The symmetric root of each covariance (C, C) plus the identity; raises NumericalError."""
     if covariances and devices.is_queued(covariances[0].device):
         return _by_size(covariances, lambda batch: _iterated(batch)[0])
     return [_power(covariance, Tensor.sqrt) for covariance in covariances]
 
 
 def inverse_roots(covariances: Sequence[Tensor]) -> list[Tensor]:
-    """The inverse of the symmetric root of each covariance (C, C) plus the identity."""
+    """The inverse of the symmetric root of each covariance (C, C) plus the identity.
+
+    Raises NumericalError.
+    """
     if covariances and devices.is_queued(covariances[0].device):
         return _by_size(covariances, lambda batch: _iterated(batch)[1])
     return [_power(covariance, Tensor.rsqrt) for covariance in covariances]
@@ -145,9 +151,24 @@ def newton_schulz(covariances: Tensor) -> tuple[Tensor, Tensor]:
 
 def _power(covariance: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """A function of the eigenvalues of a covariance plus the identity."""
-    values, vectors = torch.linalg.eigh(
+    values, vectors = _eigenvalues(
         covariance + torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
     )
     # Rounding may leave an eigenvalue of a flat region just below the 1 that it is.
     power: Tensor = (vectors * function(values.clamp_(min=1.0))) @ vectors.T
     return power
+
+
+def _eigenvalues(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors, found in double precision where LAPACK fails in single."""
+    with suppress(_DecompositionFailed):
+        values, vectors = torch.linalg.eigh(matrix)
+        return values, vectors
+    try:
+        values, vectors = torch.linalg.eigh(matrix.double())
+    except _DecompositionFailed:
+        raise NumericalError(
+            "the covariance of a region has no eigen-decomposition, since its features are not"
+            " finite or too large; weights other than the built-in ones may not fit the photo."
+        ) from None
+    return values.to(matrix.dtype), vectors.to(matrix.dtype)

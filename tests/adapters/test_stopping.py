@@ -12,6 +12,7 @@ import pytest
 from torch import Tensor
 
 from photoreal.contract import CANCEL_PARAMETER
+from photoreal.serve import watch
 from photoreal.serve.canceled import CanceledKeys
 
 Array = npt.NDArray[Any]
@@ -69,6 +70,19 @@ def test_a_request_whose_time_is_up_calls_no_model(
     assert "stopped after 1e-06 s, the timeout that it came with." in response.error().message()
     assert not triton.calls
     assert not triton.errors
+
+
+def test_a_caller_that_goes_while_photos_are_decoded_calls_no_model(
+    stylize: Any, photos: dict[str, Array], triton: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photos are decoded after the first look for the caller, before the first model is called."""
+    monkeypatch.setattr(watch, "POLL_S", 0.0)
+    triton.models["wct2"] = _nothing
+    request = triton.Request(photos)
+    _Leaves(request, after=2)
+    (response,) = stylize.execute([request])
+    assert response.error().code() == triton.TritonError.CANCELLED
+    assert not triton.calls
 
 
 def test_time_and_key_are_passed_on(stylize: Any, photos: dict[str, Array], triton: Any) -> None:

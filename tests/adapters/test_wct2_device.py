@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from photoreal import contract
-from photoreal.errors import InvalidOption, ServeError
+from photoreal.errors import InvalidOption, NumericalError, ServeError
 from photoreal.export.configs import model_configs
 from photoreal.serve import wct2
 from photoreal.serve.adapter import call_model
 from photoreal.serve.device import ASKED, Placement, chosen_placement, require_cuda
+from photoreal.serve.sequences import SequenceStore
 from photoreal.serve.style_cache import StyleCache
+from photoreal.steady import SteadyMoments
 from photoreal.transfer import NetworkEngine
 
 ADAPTER = "model_repository/wct2/1/model.py"
@@ -184,13 +186,72 @@ def test_models_without_room_refuse_as_well(
     assert response.error().code() == triton.TritonError.INVALID_ARG
 
 
-def test_numbers_beyond_half_precision_are_no_picture(
-    builtin_networks: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+def test_the_picture_of_half_precision_is_in_single_precision(
+    builtin_networks: Callable[[str], Any],
 ) -> None:
     engine = NetworkEngine(*builtin_networks("cat5"), dtype=torch.float16)
     image = wct2.serve_wct2(_pictures(), engine, StyleCache(0))["IMAGE"]
     assert image.dtype == np.float32
-    nothing = torch.full((1, 3, 40, 64), torch.nan, dtype=torch.float16)
-    monkeypatch.setattr(wct2, "apply_style", lambda *args, **how: nothing)
-    with pytest.raises(ServeError, match="half precision; serve with fp32"):
-        wct2.serve_wct2(_pictures(), engine, StyleCache(0))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        (torch.float16, "half precision; serve with fp32"),
+        (torch.float32, "values that are not finite"),  # those of the bls engine, too
+    ],
+)
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_what_is_not_finite_is_no_picture(
+    dtype: torch.dtype,
+    words: str,
+    value: float,
+    load_adapter: Callable[[str], Any],
+    arguments: Arguments,
+    triton: Any,
+    check_sentence: Sentence,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = torch.ones(1, 3, 40, 64, dtype=dtype)
+    result[0, 1, 2, 3] = value
+    monkeypatch.setattr(wct2, "apply_style", lambda *args, **how: result)
+    model = load_adapter(ADAPTER)
+    model.initialize(arguments("wct2"))
+    (response,) = model.execute([triton.Request(_pictures())])
+    assert response.error().code() == triton.TritonError.INTERNAL
+    message = response.error().message()
+    assert message.startswith("The picture cannot be computed:")
+    assert words in message
+    check_sentence(message)
+
+
+def test_the_sentence_reaches_the_caller_of_another_model(
+    triton: Any, check_sentence: Sentence
+) -> None:
+    triton.refusal = f"wct2: {NumericalError('it has no number; serve with fp32.')}"
+    with pytest.raises(NumericalError) as caught:
+        call_model(triton, contract.WCT2, {})
+    assert str(caught.value) == "The picture cannot be computed: it has no number; serve with fp32."
+    check_sentence(caught.value)
+
+
+def test_a_frame_that_is_no_picture_does_not_spoil_the_next(
+    builtin_networks: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = NetworkEngine(*builtin_networks("cat5"))
+    sequences = SequenceStore(SteadyMoments)
+    frame = _pictures() | {"SEQUENCE": np.array([b"shot"], dtype=object)}
+    first = wct2.serve_wct2(frame, engine, StyleCache(0), sequences)["IMAGE"]
+
+    class Overflowing:
+        def encode(self, level: int, x: torch.Tensor) -> Any:
+            found = engine.encode(level, x)
+            return found._replace(features=found.features * torch.nan) if level == 1 else found
+
+        decode = staticmethod(engine.decode)
+
+    with pytest.raises(NumericalError):
+        wct2.serve_wct2(frame, Overflowing(), StyleCache(0), sequences)
+    assert len(sequences) == 0
+    again = wct2.serve_wct2(frame, engine, StyleCache(0), sequences)["IMAGE"]
+    np.testing.assert_array_equal(again, first)

@@ -36,3 +36,13 @@ def test_without_control_groups_the_affinity_counts(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3})
     assert available_cores(tmp_path / "none") == 1
+
+
+@pytest.mark.parametrize(("processors", "cores"), [(6, 6), (None, 1)])
+def test_where_there_is_no_affinity_the_machine_counts(
+    processors: int | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    assert available_cores(tmp_path / "none") == cores

@@ -163,3 +163,40 @@ def test_published_sets_name_the_published_files(
         assert all(file.url.endswith(f"/{file.name}") for file in weights.files)
         assert weights.licence
         assert weights.source
+
+
+def test_a_user_without_a_home_is_told_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, check_sentence: Callable[[object], None]
+) -> None:
+    for variable in ("PHOTOREAL_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for an unknown user id
+    with pytest.raises(WeightsError, match=r"no home folder .* set PHOTOREAL_CACHE") as caught:
+        cache_folder()
+    check_sentence(caught.value)
+
+
+def test_a_home_that_cannot_be_written_to(
+    weights: WeightSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("PHOTOREAL_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", "/dev/null/home")
+    with pytest.raises(WeightsError, match=r"cannot be made .* set PHOTOREAL_CACHE"):
+        fetch(weights)
+
+
+def test_files_in_a_folder_that_cannot_be_written_to_are_used(
+    weights: WeightSet, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write anywhere, so the disk itself refuses."""
+    folder = fetch(weights, cache)
+    for record in folder.glob("*.sha256"):
+        record.unlink()
+
+    def refuse(path: Path, text: str) -> int:
+        raise OSError("Read-only file system")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert fetch(weights, cache) == folder
+    assert not list(folder.glob("*.sha256"))

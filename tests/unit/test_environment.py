@@ -27,6 +27,7 @@ from photoreal.serve.environment import (
     server_environment,
 )
 
+PROGRAMS = Path(sys.executable).parent
 HOST = "127.0.0.1"
 
 
@@ -163,8 +164,8 @@ def test_server_finds_this_python_and_its_libraries(
     monkeypatch.setenv("PATH", "/some/bin")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/some/lib")
     monkeypatch.setenv("OF_THE_USER", "kept")
-    found = server_environment(_wheel(tmp_path), {"PHOTOREAL_ENGINE": "bls"})
-    assert found["PATH"] == f"{Path(sys.executable).parent}{os.pathsep}/some/bin"
+    found = server_environment(_wheel(tmp_path), PROGRAMS, {"PHOTOREAL_ENGINE": "bls"})
+    assert found["PATH"] == f"{PROGRAMS}{os.pathsep}/some/bin"
     libraries = found["LD_LIBRARY_PATH"].split(os.pathsep)
     assert libraries[0] == str(tmp_path / "libs")
     assert list(Path(libraries[1]).glob("libpython3*.so.1.0"))
@@ -172,14 +173,16 @@ def test_server_finds_this_python_and_its_libraries(
     assert found["OF_THE_USER"] == "kept"
     assert found["PHOTOREAL_ENGINE"] == "bls"
     monkeypatch.delenv("LD_LIBRARY_PATH")
-    assert not server_environment(_wheel(tmp_path), {})["LD_LIBRARY_PATH"].endswith(os.pathsep)
+    assert not server_environment(_wheel(tmp_path), PROGRAMS, {})["LD_LIBRARY_PATH"].endswith(
+        os.pathsep
+    )
 
 
 def test_the_user_s_own_tunables_come_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    assert "hugetlb" in server_environment(_wheel(tmp_path), {})["GLIBC_TUNABLES"]
+    assert "hugetlb" in server_environment(_wheel(tmp_path), PROGRAMS, {})["GLIBC_TUNABLES"]
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
-    found = environment.server_environment(_wheel(tmp_path), {})
+    found = environment.server_environment(_wheel(tmp_path), PROGRAMS, {})
     assert found["GLIBC_TUNABLES"] == "glibc.malloc.check=1"

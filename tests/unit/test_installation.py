@@ -39,7 +39,7 @@ def test_its_parts_are_found(tree: Path) -> None:
 def test_its_image_s_libraries_come_first(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those for a CUDA newer than the driver must not lie behind the driver's own."""
     monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/local/cuda/compat/lib:/opt/other")
-    found = server_environment(find_installation(tree), {})["LD_LIBRARY_PATH"].split(":")
+    found = server_environment(find_installation(tree), tree, {})["LD_LIBRARY_PATH"].split(":")
     assert found[:2] == ["/usr/local/cuda/compat/lib", "/opt/other"]
     assert list(Path(found[2]).glob("libpython3*.so.1.0"))
     assert len(found) == 3

@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest
+from photoreal.errors import Canceled, InvalidImage, InvalidMask, InvalidOption, InvalidRequest
 from photoreal.preprocess import (
     Limits,
     check_working_size,
@@ -25,6 +25,7 @@ from photoreal.preprocess import (
     decode_photo,
     encode_labels,
     encode_photo,
+    photo_size,
     resize_photo,
     working_size,
 )
@@ -224,9 +225,55 @@ def test_animations_and_pages_are_refused(
 ) -> None:
     others = [Image.fromarray(np.roll(_photo(), shift, axis=1)) for shift in (3, 6)]
     data = encoded(_photo(), kind, save_all=True, append_images=others)
-    with pytest.raises(InvalidImage, match="3 frames or pages; expected a single picture") as no:
+    with pytest.raises(InvalidImage, match="several frames or pages; expected a single") as no:
         _decoded(data)
     check_sentence(no.value)
+
+
+class _Reads:
+    """Counts the reads of a decoder; raises Canceled at the one with the number `last`."""
+
+    def __init__(self, last: int | None = None) -> None:
+        self.count, self._last = 0, last
+
+    def __call__(self) -> None:
+        self.count += 1
+        if self.count == self._last:
+            raise Canceled("The request was canceled.")
+
+
+@pytest.mark.parametrize("read", [decode_photo, photo_size])
+def test_the_pages_of_a_tiff_are_not_counted(
+    read: Callable[..., object], encoded: Encode, check_sentence: CheckSentence
+) -> None:
+    reads = []
+    for pages in (2, 200):
+        others = [Image.fromarray(_photo())] * (pages - 1)
+        data = encoded(_photo(), "TIFF", save_all=True, append_images=others)
+        reads.append(_Reads())
+        with pytest.raises(InvalidImage, match="several frames or pages") as no:
+            read(data, "content photo", LIMITS, reads[-1])
+        check_sentence(no.value)
+    assert reads[0].count == reads[1].count
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+def test_decoding_can_be_stopped(kind: str, encoded: Encode) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (400, 600, 3), dtype=np.uint8)
+    data = encoded(noise, kind)
+    to_the_end = _Reads()
+    decode_photo(data, "content photo", LIMITS, to_the_end)
+    for last in range(1, to_the_end.count + 1):
+        with pytest.raises(Canceled):
+            decode_photo(data, "content photo", LIMITS, _Reads(last))
+
+
+def test_time_is_looked_at_while_a_large_photo_is_decoded(encoded: Encode) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (400, 600, 3), dtype=np.uint8)
+    few, many = _Reads(), _Reads()
+    decode_photo(encoded(noise[:40], "PNG"), "content photo", LIMITS, few)
+    decode_photo(encoded(noise, "PNG"), "content photo", LIMITS, many)
+    assert many.count >= few.count + 8
 
 
 def test_a_jpeg_with_a_preview_behind_it_is_read(encoded: Encode) -> None:

@@ -29,11 +29,12 @@ def _config(repository: Path, name: str) -> Any:
     return text_format.Parse((repository / name / "config.pbtxt").read_text(), ModelConfig())
 
 
-def test_the_repository_itself_serves_when_nothing_differs(
-    repository: Path, tmp_path: Path
-) -> None:
-    assert with_queue(repository, tmp_path, {}) == repository
-    assert with_queue(repository, tmp_path, {"PHOTOREAL_MAX_QUEUE": "16"}) == repository
+def test_a_repository_is_always_served_from_the_folder(repository: Path, tmp_path: Path) -> None:
+    odd = repository.rename(tmp_path / "größer & schöner")
+    served = with_queue(odd, tmp_path / "run", {})
+    assert served == tmp_path / "run" / "repository"
+    for name in model_configs():
+        assert (served / name / "1" / "model.py").read_text() == name
 
 
 def test_another_queue_leaves_the_given_repository_alone(repository: Path, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_the_server_s_environment_has_no_keys(
     names = ("PHOTOREAL_ADMIN_KEY", "PHOTOREAL_API_KEY")
     for name in names:
         monkeypatch.setenv(name, KEY)
-    found = server_environment(Wheel(tmp_path, tmp_path, tmp_path, tmp_path), {})
+    found = server_environment(Wheel(tmp_path, tmp_path, tmp_path, tmp_path), tmp_path, {})
     assert not set(names) & found.keys()
     assert without_keys({"PATH": "there", names[0]: KEY}) == {"PATH": "there"}
 

@@ -15,7 +15,7 @@ from photoreal.cancel_key import is_key, new_key
 from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
 from photoreal.errors import Canceled, DeadlineExceeded, InvalidOption, ServeError
 from photoreal.serve.canceled import CanceledKeys
-from photoreal.serve.watch import Watch
+from photoreal.serve.watch import POLL_S, Watch
 
 KEY = "0123456789abcdef" * 2
 
@@ -205,3 +205,22 @@ def test_keys_do_not_pile_up(
         keys.add(key)
         os.utime(tmp_path / "keys" / key, (time.time() - 100 + age,) * 2)
     assert [key in keys for key in given] == [False] * 3 + [True] * 4
+
+
+def test_a_glance_looks_for_the_caller_now_and_then(keys: CanceledKeys, clock: Clock) -> None:
+    request = Request()
+    watch = Watch(request, keys, 30, clock)
+    watch.glance()
+    request.canceled = True
+    watch.glance()
+    clock.now += POLL_S
+    with pytest.raises(Canceled):
+        watch.glance()
+
+
+def test_a_glance_always_sees_that_time_is_up(keys: CanceledKeys, clock: Clock) -> None:
+    watch = Watch(Request(), keys, POLL_S / 4, clock)
+    watch.glance()
+    clock.now += POLL_S / 2
+    with pytest.raises(DeadlineExceeded):
+        watch.glance()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
 
+from photoreal.errors import NumericalError
 from photoreal.whitening import (
     affine_map,
     moments,
@@ -166,3 +170,40 @@ def test_inputs_stay_as_they_are() -> None:
     assert torch.equal(content, before[0])
     assert torch.equal(style, before[1])
     assert torch.equal(statistics.root, kept)
+
+
+@pytest.fixture
+def failing_in_single(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
+    """Dtypes of the decompositions that were tried; those in single precision fail."""
+    tried: list[torch.dtype] = []
+    eigh = torch.linalg.eigh
+
+    def fail(matrix: Tensor) -> Any:
+        tried.append(matrix.dtype)
+        if matrix.dtype == torch.float32:
+            raise torch.linalg.LinAlgError("It failed to converge.")  # type: ignore[attr-defined]
+        return eigh(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigh", fail)
+    return tried
+
+
+def test_a_decomposition_that_fails_is_tried_in_double_precision(
+    request: pytest.FixtureRequest,
+) -> None:
+    content = _matrix(8, 50, seed=1).float()
+    style = moments([_matrix(8, 40, seed=2).float()])
+    expected = whiten_and_color(content, style_statistics(style))
+    tried = request.getfixturevalue("failing_in_single")
+    found = whiten_and_color(content, style_statistics(style))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    assert tried == [torch.float32, torch.float64] * 2
+
+
+def test_features_that_are_no_numbers_are_refused(check_sentence: Callable[[object], None]) -> None:
+    features = _matrix(4, 9, seed=1).float()
+    features[2, 3] = torch.inf
+    with pytest.raises(NumericalError, match="eigen-decomposition") as caught:
+        style_statistics(moments([features]))
+    check_sentence(caught.value)

@@ -49,7 +49,9 @@ class TritonPythonModel:
         with self._guard.watch(request) as watch:
             models = self._models(request, watch)
             limits = self._guard.limits
-            response = stylize(StylizeRequest(**given), models, limits, *self._memories)
+            response = stylize(
+                StylizeRequest(**given), models, limits, *self._memories, watch.glance
+            )
         self._stages.observe(response.seconds)
         return {name: bytes_tensor(getattr(response, name.lower())) for name in wanted}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
@@ -19,14 +20,22 @@ from photoreal.weights.manifest import WeightFile, WeightSet
 
 _TIMEOUT_S = 60.0
 _CHUNK_BYTES = 1 << 20
+_ELSEWHERE = "set PHOTOREAL_CACHE to a folder that can be written to"
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: PHOTOREAL_CACHE, or the user's cache folder."""
+    """Where downloads are kept: PHOTOREAL_CACHE, or the user's cache folder.
+
+    Raises WeightsError for a user without a home, such as a container's may be.
+    """
     chosen = os.environ.get("PHOTOREAL_CACHE")
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "photoreal"
+    usual = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(usual) if usual else Path.home() / ".cache") / "photoreal"
+    except RuntimeError:
+        raise WeightsError(f"This user has no home folder for downloads; {_ELSEWHERE}.") from None
 
 
 def fetch(weights: WeightSet, folder: Path | None = None, *, progress: bool = True) -> Path:
@@ -39,7 +48,7 @@ def fetch(weights: WeightSet, folder: Path | None = None, *, progress: bool = Tr
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WeightsError(
-            f"The folder {target} for downloads cannot be made ({error.strerror})."
+            f"The folder {target} for downloads cannot be made ({error.strerror}); {_ELSEWHERE}."
         ) from error
     for file in weights.files:
         path = target / file.name
@@ -80,7 +89,8 @@ def _check(file: WeightFile, path: Path) -> None:
     record = path.with_name(path.name + ".sha256")
     expected = file.sha256 or (record.read_text().strip() if record.exists() else None)
     if expected is None:
-        record.write_text(found + "\n")
+        with suppress(OSError):  # a folder that cannot be written to stays as it is anyway
+            record.write_text(found + "\n")
     elif found != expected:
         raise WeightsError(
             f"{file.name} has the sha256 {found[:16]}..., expected {expected[:16]}...; delete the"

@@ -105,7 +105,18 @@ class TestOptions:
         assert tensors["PAIRS"].shape == (0, 2)
 
     @pytest.mark.parametrize(
-        "pairs", [3, [1, 2], [(1, 2, 3)], [("a", 1)], [(1.5, 1)], [(True, 1)], [(0, 256)]]
+        "pairs",
+        [
+            3,
+            [1, 2],
+            [(1, 2, 3)],
+            [("a", 1)],
+            [(1.5, 1)],
+            [(True, 1)],
+            [(0, 256)],
+            [(-1, 1)],
+            [(1, -2)],
+        ],
     )
     def test_what_cannot_be_pairs(self, pairs):
         with pytest.raises(InvalidInput, match=r"expected pairs of labels"):

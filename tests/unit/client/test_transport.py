@@ -19,7 +19,7 @@ from photoreal.client import (
     ServerUnavailable,
     StyleTransferClient,
 )
-from photoreal.client.address import Address
+from photoreal.client.address import Address, parse_address
 from photoreal.client.errors import ServerBusy
 from photoreal.client.transport import Exchange
 from photoreal.contract import STYLIZE
@@ -82,6 +82,48 @@ def http_answer(outputs):
         data += raw
     header = json.dumps({"model_name": STYLIZE.name, "outputs": described}).encode()
     return http(200, header + data, Inference_Header_Content_Length=len(header))
+
+
+@pytest.fixture
+def proxy(serve_bytes, monkeypatch):
+    """The requests that come to a proxy named in the environment."""
+    url = f"http://{serve_bytes(http(502, b''))}"
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, url)
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return serve_bytes.requests
+
+
+@pytest.mark.parametrize(("kind", "protocol"), WAYS)
+def test_a_proxy_is_not_asked_for_this_machine(kind, protocol, proxy, closed_url):
+    _, port = closed_url.split(":")
+    with pytest.raises(ServerUnavailable):
+        stylize(kind, protocol, f"localhost:{port}", timeout=2.0)
+    assert not proxy
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_grpc_asks_a_proxy_for_other_machines(kind, proxy):
+    with pytest.raises((ServerUnavailable, RequestTimeout)):
+        stylize(kind, "grpc", "triton.invalid:8001", timeout=2.0)
+    assert any(request.startswith(b"CONNECT triton.invalid:8001") for request in proxy)
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("localhost", True),
+        ("127.0.0.1:8001", True),
+        ("127.8.8.8:8001", True),
+        ("grpcs://[::1]:8001", True),
+        ("localhost.example.com:8001", False),
+        ("192.0.2.1:8001", False),
+        ("[2001:db8::1]:8001", False),
+    ],
+)
+def test_which_addresses_are_this_machine_s(url, local):
+    assert parse_address(url, "grpc").is_local is local
 
 
 @pytest.mark.parametrize(("kind", "protocol"), WAYS)

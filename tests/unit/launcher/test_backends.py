@@ -19,12 +19,15 @@ def test_backends_are_the_wheel_s_with_the_right_stub_and_our_own(
 ) -> None:
     backends = assemble_backends(wheel, tmp_path / "made")
     assert {path.name for path in backends.iterdir()} == {"python", "onnxruntime"}
-    python = {path.name: path.read_text() for path in (backends / "python").iterdir()}
+    python = {
+        path.name: path.read_text() for path in (backends / "python").iterdir() if path.is_file()
+    }
     assert python == {
         "libtriton_python.so": "library",
         "triton_python_backend_utils.py": "utils",
         "triton_python_backend_stub": "stub",
     }
+    assert (backends / "python" / "photoreal" / "contract.py").exists()
     own = backends / "onnxruntime" / "model.py"
     source = Path(__file__).parents[3] / "serve" / "backends" / "onnxruntime" / "model.py"
     assert own.read_text() == source.read_text()

@@ -74,7 +74,7 @@ def test_models_on_a_gpu_get_a_pool_for_the_largest_request(
 
 @pytest.mark.parametrize(
     ("host", "reached"),
-    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]")],  # noqa: S104
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")],  # noqa: S104
 )
 def test_addresses_can_be_reached_from_this_machine(host: str, reached: str) -> None:
     server = Server(ServeSettings(host=host, http_port=11, grpc_port=12, metrics_port=13))

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -36,15 +37,11 @@ def test_a_server_runs_until_it_is_stopped(settings: ServeSettings, temporary: P
     with Server(settings) as server:
         process = _settled(server.pid)
         assert server.poll() is None
-        assert (
-            process.cmdline()[2:]
-            == command_line(
-                settings,
-                BINARY,
-                next(temporary.iterdir()) / "backends",
-                ["stylize", "wct2", "cancel"],
-            )[1:]
-        )
+        folder = next(temporary.iterdir())
+        served = replace(settings, repository=folder / "repository")
+        models = ["stylize", "wct2", "cancel"]
+        expected = command_line(served, BINARY, folder / "backends", models)
+        assert process.cmdline()[2:] == expected[1:]
         assert process.environ()["PHOTOREAL_ENGINE"] == "local"
         assert os.getsid(server.pid) == server.pid  # out of reach of Ctrl-C
         leftover.touch()

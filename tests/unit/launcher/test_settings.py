@@ -52,6 +52,12 @@ def test_command_binds_every_endpoint_to_the_host(repository: Path) -> None:
     assert _options(ServeSettings(repository), [])["--http-address"] == ["127.0.0.1"]
 
 
+def test_each_endpoint_gets_an_ipv6_address_in_its_own_way(repository: Path) -> None:
+    options = _options(ServeSettings(repository, host="::1"), [])
+    assert options["--http-address"] == options["--metrics-address"] == ["ipv6:::1"]
+    assert options["--grpc-address"] == ["[::1]"]
+
+
 def test_management_needs_a_key_that_is_new_every_time(repository: Path) -> None:
     settings, other = ServeSettings(repository), ServeSettings(repository)
     assert len(settings.admin_key) >= 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from photoreal.classes import ADE20K, GROUPS
 from photoreal.contract import DEFAULT_BLEND
-from photoreal.errors import InvalidOption
+from photoreal.errors import InvalidOption, NumericalError
 from photoreal.regions import Pair
 from photoreal.serve import found_regions
 from photoreal.serve.request import Models, StylizeRequest
@@ -174,6 +175,11 @@ def test_region_without_a_given_partner_stays_as_it_is(
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [
+        ([[300, -1]], "labels 300 and -1; expected a content label from 0 to 255"),
+        ([[-1, 1]], "labels -1 and 1; expected a content label from 0 to 255"),
+        ([[2**31 - 1, -1]], "expected a content label from 0 to 255"),
+        ([[1, 256]], "labels 1 and 256"),
+        ([[1, -2]], "labels 1 and -2"),
         ([[1, 5]], "style region 5, which the style photo has not"),
         ([[1, 1], [1, 2]], "name a content label twice"),
         ([[n, -1] for n in range(65)], "more than 64"),
@@ -191,6 +197,18 @@ def test_pairs_that_cannot_be(
     with pytest.raises(InvalidOption, match=words) as caught:
         stylize(request_for(**gray, **masks, pairs=pairs), models_of(fake), LIMITS)
     check_sentence(caught.value)
+    assert not fake.transfers
+
+
+def test_a_segmenter_that_gives_no_numbers_gives_no_regions(
+    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+) -> None:
+    def segment(image: Any) -> Any:
+        return np.full((2, *image.shape[1:]), np.nan, dtype=np.float32)
+
+    models = replace(models_of(fake, ("tree", "sky")), segment=segment)
+    with pytest.raises(NumericalError, match="give masks instead"):
+        stylize(request_for(**gray, segment=True), models, LIMITS)
     assert not fake.transfers
 
 
