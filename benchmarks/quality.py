@@ -32,7 +32,8 @@ from photoreal.serve.request import FloatImage
 from photoreal.transfer import NetworkEngine
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.builtin import ORIGINAL_SHARE, builtin_parameters
-from photoreal.weights.networks import BUILTIN, load_segmenter, load_wct2
+from photoreal.weights.networks import BUILTIN, load_wct2
+from photoreal.weights.segmenters import load_segmenter
 
 _LIMITS = Limits()
 
