@@ -13,7 +13,7 @@ ARG PIP_EXTRA_INDEX_URL
 WORKDIR /source
 # Without pip inside: the image lacks the package that would put it there.
 RUN python3 -m venv --without-pip /opt/photoreal
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE LICENSE-weights.md ./
 COPY src src
 COPY preprocess preprocess
 COPY export export

@@ -34,7 +34,8 @@ from photoreal.preprocess import Limits
 from photoreal.serve.request import FloatImage, Models, StylizeRequest, Transferred
 from photoreal.serve.stylize import stylize
 from photoreal.transfer import NetworkEngine
-from photoreal.weights.networks import load_segmenter, load_wct2
+from photoreal.weights.networks import load_wct2
+from photoreal.weights.segmenters import load_segmenter
 
 DIRECT = "direct"
 AGREEMENT = "(the two runs, at working size)"

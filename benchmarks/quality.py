@@ -27,7 +27,8 @@ from quality_run import VARIANTS, Stylizer
 
 from photoreal.preprocess import Limits
 from photoreal.transfer import NetworkEngine
-from photoreal.weights.networks import BUILTIN, load_segmenter, load_wct2
+from photoreal.weights.networks import BUILTIN, load_wct2
+from photoreal.weights.segmenters import load_segmenter
 
 _LIMITS = Limits()
 _THUMBNAIL = (480, 360)

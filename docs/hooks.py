@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 ELSEWHERE = {
     "SECURITY.md": "security.md",
     "examples/CREDITS.md": "credits.md",
+    "LICENSE-weights.md": "license-weights.md",
     "src/photoreal/weights/segmenter/MODEL_CARD.md": "model-card.md",
     "benchmarks/results/bench.md": "results/bench.md",
     "benchmarks/results/gpu.md": "results/gpu.md",

@@ -29,8 +29,9 @@ from photoreal.export.acceleration import ACCELERATORS, DEVICES, ENGINE_CACHE
     "--segmenter",
     default="default",
     show_default=True,
-    help="default (comes with photoreal), ade20k (published, downloaded once), a folder of files"
-    " under the published names, or none: then photos without masks are one region each.",
+    help="default (comes with photoreal, for research and non-commercial use), ade20k (published,"
+    " downloaded once), the folder of a training or of files under the published names, or none:"
+    " then photos without masks are one region each.",
 )
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
 @click.option("--tensorrt", is_flag=True, help="Build TensorRT engines (needs a GPU).")

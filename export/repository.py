@@ -22,13 +22,8 @@ from photoreal.export.onnx import check_onnx, export_onnx
 from photoreal.export.tensorrt import build_engine, require_tensorrt
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel, Labels
 from photoreal.vgg import Decoder, Encoder
-from photoreal.weights.networks import (
-    BUILTIN,
-    DEFAULT_SEGMENTER,
-    load_segmenter,
-    load_wct2,
-    save_bundle,
-)
+from photoreal.weights.networks import BUILTIN, load_wct2, save_bundle
+from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter, segmenter_terms
 
 TEMPLATES = Path(__file__).parent.parent / "model_repository"
 """The adapters as they are installed with the package."""
@@ -97,6 +92,8 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
         if settings.weights == BUILTIN:
             (settings.repository / bundle).unlink(missing_ok=True)
     _drop_stale_models(settings)
+    if settings.segmenter is not None and (terms := segmenter_terms(settings.segmenter)):
+        report(f"weights of the segmenter {settings.segmenter}: {terms} (photoreal's code: MIT)")
 
 
 @contextmanager

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from numpy.random import Generator
 from PIL import Image, ImageFilter
 
-from photoreal.train.sources import CLASSES, IGNORE, SKY
+from photoreal.train.sources import IGNORE, SKY
+from photoreal.train.tables import CLASSES
 
 Picture = npt.NDArray[np.float32]
 Targets = npt.NDArray[np.uint8]

@@ -20,14 +20,20 @@ import click
     "--settings",
     "settings_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="JSON file of settings; without it the ones of the shipped weights.",
+    help="JSON file of settings; without it those for a training from scratch.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option(
     "--bf16", is_flag=True, help="bfloat16 convolutions: GPUs, and CPUs with instructions for it."
 )
-@click.option("--every", default=500, show_default=True, help="Steps between saved states.")
+@click.option(
+    "--from",
+    "origin",
+    help="Begin with a segmenter's weights: default, or the folder of a training.",
+)
+@click.option("--every", default=100, show_default=True, help="Steps between saved states.")
+@click.option("--measure-every", default=500, show_default=True, help="Steps between measurements.")
 @click.option("--workers", default=1, show_default=True, help="Processes that prepare crops.")
 def train_segmenter(
     data: Path,
@@ -36,17 +42,22 @@ def train_segmenter(
     resume: bool,
     device: str,
     bf16: bool,
+    origin: str | None,
     every: int,
+    measure_every: int,
     workers: int,
 ) -> None:
-    """Train the segmenter from scratch on the labeled photos in DATA.
+    """Train the segmenter on the labeled photos in DATA, from scratch or from other weights.
 
-    DATA holds the folders camvid, labelmefacade and ade_sky, or some of them. The folder that
-    it writes can be given to `photoreal export --segmenter`.
+    DATA holds some of the folders camvid, labelmefacade, ade_sky, stanford_background, msrc21,
+    river, human_seg, ccp, horizon_uav, sky_small and coco_stuff21. The folder that it writes can be
+    given to `photoreal export --segmenter`.
     """
     from photoreal.train.console import run_training
     from photoreal.train.settings import Settings
 
+    if resume and origin is not None:
+        raise click.UsageError("--resume goes on from the run's own weights; leave --from out.")
     chosen = settings_file or (output / "settings.json" if resume else None)
     settings = Settings.read(chosen) if chosen else Settings()
     run_training(
@@ -56,6 +67,8 @@ def train_segmenter(
         resume=resume,
         device=device,
         bf16=bf16,
+        origin=origin,
         every=every,
+        measure_every=measure_every,
         workers=workers,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from photoreal.train import loop
 from photoreal.train.evaluate import Score, accuracy, evaluate
 from photoreal.train.lights import LIGHTS
 from photoreal.train.settings import Settings
-from photoreal.train.sources import CLASSES, list_photos, read_all
-from photoreal.weights.networks import load_segmenter
+from photoreal.train.sources import list_photos, read_all
+from photoreal.train.tables import CLASSES
+from photoreal.weights.segmenters import load_segmenter
 
 
 def run_training(
@@ -27,7 +29,9 @@ def run_training(
     resume: bool,
     device: str,
     bf16: bool,
+    origin: str | None,
     every: int,
+    measure_every: int,
     workers: int,
 ) -> None:
     """Train, save, and measure on the test photos; raises TrainingError."""
@@ -42,7 +46,7 @@ def run_training(
         if resume:
             training.resume(photos)
         else:
-            training.start(photos)
+            training.start(photos, origin)
         task = progress.add_task("train", total=settings.steps, completed=training.step)
         smooth = 0.0
 
@@ -57,36 +61,41 @@ def run_training(
                     f" ({parts})"
                 )
 
-        training.run(photos, validation, report, every=every, workers=workers)
+        training.run(
+            photos, validation, report, every=every, measure_every=measure_every, workers=workers
+        )
         task = progress.add_task("test", total=len(test.items))
         scores = evaluate(training.average, *test, advance=lambda: progress.advance(task))
     console.print(accuracy_table(scores))
+    console.print(calibration_table(scores, training.average.temperature))
 
 
-def run_evaluation(data: Path, weights: str) -> None:
-    """Measure a segmenter on the test photos under every light.
+def run_evaluation(data: Path, weights: str, part: str, lights: Sequence[str]) -> None:
+    """Measure a segmenter on the photos of a part ("val" or "test") under some of `LIGHTS`.
 
     Raises TrainingError and WeightsError.
     """
     segmenter, names = load_segmenter(weights)
-    if names != CLASSES:
+    if not set(names) <= set(CLASSES):
         raise TrainingError(
             f"The segmenter's classes are {', '.join(names)}; the labels know {', '.join(CLASSES)}."
         )
     console = Console()
     with _progress(console) as progress:
-        test = _read(progress, data, "test")
+        photos = _read(progress, data, part)
         scores = {}
-        for light, change in LIGHTS.items():
-            task = progress.add_task(light, total=len(test.items))
-            scores[light] = evaluate(
-                segmenter, *test, advance=partial(progress.advance, task), change=change
-            )
-    console.print(accuracy_table(scores["as it is"]))
-    table = Table("light", *scores["as it is"])
-    for light, sources in scores.items():
-        table.add_row(light, *(f"{score.accuracy:.4f}" for score in sources.values()))
-    console.print(table)
+        for light in lights:
+            task = progress.add_task(light, total=len(photos.items))
+            advance = partial(progress.advance, task)
+            scores[light] = evaluate(segmenter, *photos, advance, LIGHTS[light], names)
+    first, *others = scores
+    console.print(accuracy_table(scores[first]))
+    console.print(calibration_table(scores[first], segmenter.temperature))
+    if others:
+        table = Table("light", *scores[first])
+        for light, sources in scores.items():
+            table.add_row(light, *(f"{score.accuracy:.4f}" for score in sources.values()))
+        console.print(table)
 
 
 def accuracy_table(scores: dict[str, Score]) -> Table:
@@ -95,6 +104,17 @@ def accuracy_table(scores: dict[str, Score]) -> Table:
     for source, score in scores.items():
         classes = ", ".join(f"{name} {share:.3f}" for name, share in score.by_class().items())
         table.add_row(source, f"{score.accuracy:.4f}", classes)
+    return table
+
+
+def calibration_table(scores: dict[str, Score], temperature: float) -> Table:
+    """Expected calibration error of every source, at a temperature of 1 and at its own."""
+    table = Table("source", "calibration error at temperature 1", f"at {temperature:.3f}")
+    for source, score in scores.items():
+        if score.calibrated.counts.any():
+            table.add_row(
+                source, f"{score.uncalibrated.error:.4f}", f"{score.calibrated.error:.4f}"
+            )
     return table
 
 

@@ -1,4 +1,4 @@
-"""Pixel accuracy, the measure of the training and of the model card."""
+"""Pixel accuracy and calibration, the measures of the training and of the model card."""
 
 from __future__ import annotations
 
@@ -9,12 +9,41 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from torch import Tensor
 
 from photoreal.segmenter import Segmenter
-from photoreal.train.sources import CLASSES, IGNORE, NOT_SKY, SKY, LabeledPhoto, Read, target_table
+from photoreal.train.sources import IGNORE, NOT, SOURCE_BY_NAME, LabeledPhoto, Read, target_table
+from photoreal.train.tables import CLASSES
 
-SHORT_SIDES = {"camvid": 240, "labelmefacade": 300}
-"""Short side in pixels at which a source is measured; the others are taken as they are."""
+BINS = 15
+"""Bins of confidence, of equal width, that the calibration error is measured in."""
+ABSENT = -1e4
+"""Score of a class that the segmenter does not have: a probability of 0 without infinities."""
+
+
+@dataclass
+class Reliability:
+    """How often a segmenter is right against how sure it is.
+
+    Counts over pixels by their confidence, in `BINS` bins: how many, the sum of their
+    confidences, how many of them were right.
+    """
+
+    counts: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
+    confidence: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
+    right: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
+
+    def add(self, confidence: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> None:
+        """Count pixels by their confidence in 0..1."""
+        bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+        self.counts += np.bincount(bins, minlength=BINS)
+        self.confidence += np.bincount(bins, weights=confidence, minlength=BINS)
+        self.right += np.bincount(bins, weights=right, minlength=BINS)
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error, 0..1 (Guo et al., ICML 2017, section 2)."""
+        return float(np.abs(self.confidence - self.right).sum() / max(self.counts.sum(), 1.0))
 
 
 @dataclass
@@ -22,14 +51,24 @@ class Score:
     """Counts over the labeled pixels of one source.
 
     `confusion` is (classes, classes): row the labeled class, column the predicted one. For a
-    source that only knows the sky, rows and columns are "not sky" (0) and "sky" (1).
+    source that tells `only` one class from the rest, rows and columns are "not CLASS" (0) and
+    "CLASS" (1), and so are the events whose confidence is counted. `uncalibrated` is the
+    confidence at a temperature of 1, `calibrated` at the segmenter's own. Both stay empty for a
+    source that labels a single class: which pixels count would depend on the right answer.
     """
 
-    names: tuple[str, ...]
+    only: str | None = None
     confusion: npt.NDArray[np.int64] = field(init=False)
+    uncalibrated: Reliability = field(default_factory=Reliability)
+    calibrated: Reliability = field(default_factory=Reliability)
 
     def __post_init__(self) -> None:
         self.confusion = np.zeros((len(self.names), len(self.names)), dtype=np.int64)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What rows and columns stand for."""
+        return CLASSES if self.only is None else (f"not {self.only}", self.only)
 
     @property
     def accuracy(self) -> float:
@@ -46,36 +85,74 @@ class Score:
         }
 
 
-@torch.inference_mode()
 def evaluate(
     segmenter: Segmenter,
     items: Sequence[LabeledPhoto],
     pictures: Sequence[Read],
     advance: Callable[[], None] = lambda: None,
     change: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = None,
+    names: Sequence[str] = CLASSES,
 ) -> dict[str, Score]:
     """Scores by source, with each photo at its source's size and labels at the same one.
 
-    `change` is applied to each photo (H, W, 3) in 0..1 before it is segmented.
+    `change` is applied to each photo (H, W, 3) in 0..1 before it is segmented. `names` are the
+    segmenter's classes, some of `CLASSES`: pixels of the others count as missed.
+    """
+    scores: dict[str, Score] = {}
+    for item, (photo, targets) in zip(items, pictures, strict=True):
+        found, wanted = class_scores(segmenter, item, (photo, targets), change, names)
+        if item.source not in scores:
+            scores[item.source] = Score(_only(item.source))
+        _count(scores[item.source], found, wanted, segmenter.temperature)
+        if not tells_classes_apart(item.source):
+            scores[item.source].uncalibrated = scores[item.source].calibrated = Reliability()
+        advance()
+    return scores
+
+
+def accuracy(scores: dict[str, Score]) -> float:
+    """Mean of the sources' accuracies."""
+    return float(np.mean([score.accuracy for score in scores.values()]))
+
+
+@torch.inference_mode()
+def class_scores(
+    segmenter: Segmenter,
+    item: LabeledPhoto,
+    read: Read,
+    change: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = None,
+    names: Sequence[str] = CLASSES,
+) -> tuple[Tensor, Tensor]:
+    """Scores before the softmax of the labeled pixels of a photo, and their targets.
+
+    The photo is taken at its source's size. Returns (classes, n) float32 in the order of
+    `CLASSES`, `ABSENT` for those that the segmenter does not have, and (n,) int64 without IGNORE.
     """
     was_training = segmenter.training
     segmenter.eval()
-    device = segmenter.mean.device
-    scores: dict[str, Score] = {}
-    for item, (photo, targets) in zip(items, pictures, strict=True):
-        small, wanted = _at_size(photo, targets, SHORT_SIDES.get(item.source))
-        values = small.astype(np.float32) / np.float32(255.0)
-        if change is not None:
-            values = change(values)
-        image = torch.from_numpy(values).permute(2, 0, 1)[None].to(device)
-        found = segmenter.labels(image)[0].cpu().numpy()
-        if item.source not in scores:
-            sky_only = NOT_SKY in target_table(item.source)
-            scores[item.source] = Score(("not sky", "sky") if sky_only else CLASSES)
-        _count(scores[item.source], wanted, found)
-        advance()
+    small, wanted = _at_size(*read, SOURCE_BY_NAME[item.source].short_side)
+    values = small.astype(np.float32) / np.float32(255.0)
+    if change is not None:
+        values = change(values)
+    image = torch.from_numpy(values).permute(2, 0, 1)[None].to(segmenter.mean.device)
+    known = torch.from_numpy(wanted != IGNORE)
+    found = segmenter(image)[0].cpu()[:, known]
     segmenter.train(was_training)
-    return scores
+    scores = torch.full((len(CLASSES), found.shape[1]), ABSENT)
+    scores[[CLASSES.index(name) for name in names]] = found
+    return scores, torch.from_numpy(wanted.astype(np.int64))[known]
+
+
+def tells_classes_apart(source: str) -> bool:
+    """Whether a source's labels say more than where one class is."""
+    return len(set(target_table(source).tolist()) - {IGNORE}) > 1
+
+
+def _only(source: str) -> str | None:
+    """The class that a source tells from the rest, when that is all it says."""
+    table = target_table(source)
+    negatives = table[(table >= NOT) & (table < IGNORE)]
+    return CLASSES[negatives[0] - NOT] if negatives.size else None
 
 
 def _at_size(
@@ -91,16 +168,18 @@ def _at_size(
     )
 
 
-def _count(score: Score, wanted: npt.NDArray[np.uint8], found: npt.NDArray[np.uint8]) -> None:
-    known = wanted != IGNORE
-    wanted, found = wanted[known], found[known]
-    if len(score.names) == 2:
-        wanted, found = (wanted == SKY).astype(np.uint8), (found == SKY).astype(np.uint8)
+def _count(score: Score, scores: Tensor, targets: Tensor, temperature: float) -> None:
+    found, wanted = scores.argmax(dim=0), targets
+    if score.only is not None:
+        label = CLASSES.index(score.only)
+        found, wanted = (found == label).long(), (wanted == label).long()
     count = len(score.names)
-    pairs = wanted.astype(np.int64) * count + found
+    pairs = (wanted * count + found).numpy()
     score.confusion += np.bincount(pairs, minlength=count * count).reshape(count, count)
-
-
-def accuracy(scores: dict[str, Score]) -> float:
-    """Mean of the sources' accuracies."""
-    return float(np.mean([score.accuracy for score in scores.values()]))
+    for reliability, divisor in ((score.uncalibrated, 1.0), (score.calibrated, temperature)):
+        probabilities = (scores / divisor).softmax(dim=0)
+        if score.only is not None:
+            own = probabilities[CLASSES.index(score.only)]
+            probabilities = torch.stack([1.0 - own, own])
+        confidence = probabilities.gather(0, found[None])[0]
+        reliability.add(confidence.numpy(), (found == wanted).numpy())

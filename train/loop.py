@@ -1,8 +1,8 @@
-"""The training itself: loss, steps and running average.
+"""The training itself: steps and running average.
 
 The segmenter is trained with deep supervision as the published head was (Zhao et al.,
 "Pyramid Scene Parsing Network", CVPR 2017, section 3.3), by AdamW (Loshchilov and Hutter, ICLR
-2019), from random weights (He et al., ICCV 2015).
+2019), from random weights (He et al., ICCV 2015) or from those of another segmenter.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from torch.nn import functional as F
 
 from photoreal.errors import TrainingError
 from photoreal.segmenter import Segmenter
+from photoreal.train.calibrate import calibrate
 from photoreal.train.evaluate import Score, accuracy, evaluate
+from photoreal.train.loss import segmentation_loss
 from photoreal.train.run_folder import CHECKPOINT_FILE, RunFolder
 from photoreal.train.samples import Samples, batches
 from photoreal.train.settings import Settings
-from photoreal.train.sources import CLASSES, IGNORE, NOT_SKY, SKY, LabeledPhoto, Read
-from photoreal.weights.networks import save_segmenter
+from photoreal.train.sources import LabeledPhoto, Read, describe, terms_of_use
+from photoreal.train.tables import CLASSES
+from photoreal.train.warm_start import take_over
+from photoreal.weights.segmenters import load_segmenter, save_segmenter
 
 
 class Photos(NamedTuple):
@@ -41,24 +45,6 @@ class Progress(NamedTuple):
     steps: int
     loss: float
     scores: dict[str, Score] | None
-
-
-def segmentation_loss(scores: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """Mean loss of the labeled pixels.
-
-    `scores` (N, classes, H, W) before the softmax, `targets` (N, H, W) with a class, IGNORE or
-    NOT_SKY. A class costs its cross entropy with label smoothing; NOT_SKY costs
-    -log(1 - p(sky)).
-    """
-    logs = F.log_softmax(scores, dim=1)
-    labeled = targets < NOT_SKY
-    classes = torch.where(labeled, targets, 0)
-    chosen = logs.gather(1, classes.unsqueeze(1)).squeeze(1)
-    cost = -(1.0 - smoothing) * chosen - smoothing * logs.mean(dim=1)
-    others = torch.cat([logs[:, :SKY], logs[:, SKY + 1 :]], dim=1)
-    cost = torch.where(targets == NOT_SKY, -torch.logsumexp(others, dim=1), cost)
-    known = (targets != IGNORE).to(cost.dtype)
-    return (cost * known).sum() / known.sum().clamp(min=1.0)
 
 
 class Training:
@@ -78,11 +64,16 @@ class Training:
         self._optimizer = torch.optim.AdamW(_parameter_groups(self._network, settings))
         self.step = 0
 
-    def start(self, photos: Photos) -> None:
+    def start(self, photos: Photos, origin: str | Path | None = None) -> None:
         """Write down what the run depends on.
 
-        Raises TrainingError when the folder holds a run already.
+        `origin` is a segmenter for `load_segmenter` to begin with instead of random weights; what
+        it knows of the classes is taken over by name. Raises TrainingError when the folder holds
+        a run already or the origin has another width, WeightsError when it does not load.
         """
+        if origin is not None:
+            take_over(self._network, *load_segmenter(origin))
+            self.average.load_state_dict(self._network.state_dict())
         self._folder.begin(self.settings, [item.name for item in photos.items])
 
     def resume(self, photos: Photos) -> None:
@@ -114,25 +105,36 @@ class Training:
         validation: Photos,
         report: Callable[[Progress], None],
         *,
-        every: int = 500,
+        every: int = 100,
+        measure_every: int = 500,
         workers: int = 1,
     ) -> dict[str, Score]:
-        """Train to the last step and keep the averaged weights; returns the last scores.
+        """Train to the last step, calibrate and keep the averaged weights; returns the last scores.
 
-        Every `every` steps the run is saved and the average is measured.
+        Every `every` steps the run is saved, every `measure_every` steps, and after the last, the
+        average is measured.
         """
         samples = Samples(photos.items, photos.pictures, self.settings)
         scores: dict[str, Score] = {}
         for images, targets in batches(samples, self.settings, self.step, workers):
             loss = self._step(images, targets)
             measured = None
-            if self.step % every == 0 or self.step == self.settings.steps:
+            last = self.step == self.settings.steps
+            if last or self.step % measure_every == 0:
                 measured = scores = evaluate(self.average, *validation)
-                self._save(loss, scores)
+            if last or measured or self.step % every == 0:
+                self._save(loss, measured)
             report(Progress(self.step, self.settings.steps, loss, measured))
         if not scores:  # resumed after its last step
             scores = evaluate(self.average, *validation)
-        save_segmenter(self._folder.path, self.average, CLASSES)
+        self.average.temperature = calibrate(self.average, *validation)
+        save_segmenter(
+            self._folder.path,
+            self.average,
+            CLASSES,
+            terms=terms_of_use(photos.items),
+            sources=describe(photos.items),
+        )
         return scores
 
     def _step(self, images: Tensor, targets: Tensor) -> float:
@@ -173,20 +175,18 @@ class Training:
             )
         return value
 
-    def _save(self, loss: float, scores: dict[str, Score]) -> None:
+    def _save(self, loss: float, scores: dict[str, Score] | None) -> None:
         state = {
             "step": self.step,
             "network": self._network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
-        line = {
-            "step": self.step,
-            "loss": round(loss, 4),
-            "accuracy": round(accuracy(scores), 4),
-            "sources": {name: round(score.accuracy, 4) for name, score in scores.items()},
-            "time": round(time.time()),
-        }
+        line: dict[str, Any] = {"step": self.step, "loss": round(loss, 4)}
+        if scores is not None:
+            line["accuracy"] = round(accuracy(scores), 4)
+            line["sources"] = {name: round(score.accuracy, 4) for name, score in scores.items()}
+        line["time"] = round(time.time())
         self._folder.save(state, line)
 
 

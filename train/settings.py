@@ -22,6 +22,8 @@ class Stage:
 class Settings:
     """All settings of a run; with the list of photos they make it repeatable.
 
+    The defaults are for a run from random weights; one from other weights needs fewer steps.
+
     The learning rate rises over `warmup` steps, stays, and falls to zero over the last
     `decay` of all steps. `averaging` is the decay of the running average of the weights,
     which is what is kept. From step `clouds_from` on, a share `clouds` of the crops with sky
@@ -41,7 +43,19 @@ class Settings:
     clouds: float = 0.5
     clouds_from: int = 5000
     shares: dict[str, float] = field(
-        default_factory=lambda: {"camvid": 0.35, "labelmefacade": 0.45, "ade_sky": 0.2}
+        default_factory=lambda: {
+            "camvid": 0.15,
+            "labelmefacade": 0.2,
+            "ade_sky": 0.08,
+            "stanford_background": 0.18,
+            "msrc21": 0.15,
+            "river": 0.07,
+            "human_seg": 0.06,
+            "ccp": 0.04,
+            "horizon_uav": 0.03,
+            "sky_small": 0.03,
+            "coco_stuff21": 0.01,
+        }
     )
 
     @property

@@ -1,17 +1,13 @@
-"""Labeled photos: where a data folder keeps them and what their label values mean.
+"""Labeled photos: where a data folder keeps them and which target a label value becomes.
 
-A data folder holds one folder a source, in it folders of pictures (`name.jpg`) with their
-labels (`name.png`, one value a pixel) beside them:
-
-    camvid/{train,val,test}         Brostow et al., "Semantic object classes in video: a
-                                    high-definition ground truth database" (2009)
-    labelmefacade/{train,test}      Fröhlich et al., "A fast approach for pixelwise labeling
-                                    of facade images" (ICPR 2010)
-    ade_sky/{train,test}            photos of all kinds in which only the sky is labeled
+A data folder holds one folder a source (`photoreal.train.tables`), in it the folders `train` and
+`test`, perhaps `val`, of pictures (`name.jpg`) with their labels (`name.png`, one value a pixel)
+beside them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,56 +17,23 @@ import numpy.typing as npt
 from PIL import Image
 
 from photoreal.errors import TrainingError
-
-CLASSES = ("other", "sky", "vegetation", "building", "ground", "vehicle", "person")
-"""The classes of the default segmenter, all of them groups of `photoreal.classes`."""
+from photoreal.train.tables import CLASSES, IGNORED, MEASURED_ELSEWHERE, SOURCES
 
 SKY = CLASSES.index("sky")
+NOT = 128
+"""Target NOT + c: the pixel may be anything but class c."""
 IGNORE = 255
 """Target of pixels whose class the source does not say."""
-NOT_SKY = 254
-"""Target of pixels that may be anything but sky."""
 
-_IGNORED = "ignored"
-_NOT_SKY = "not sky"
+SOURCE_BY_NAME = {source.name: source for source in SOURCES}
 
-TABLES: dict[str, tuple[str, ...]] = {
-    # sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist, unlabeled
-    "camvid": (
-        "sky",
-        "building",
-        "other",
-        "ground",
-        "ground",
-        "vegetation",
-        "other",
-        "other",
-        "vehicle",
-        "person",
-        "person",
-        _IGNORED,
-    ),
-    # unlabeled, building, car, door, pavement, road, sky, vegetation, window
-    "labelmefacade": (
-        _IGNORED,
-        "building",
-        "vehicle",
-        "building",
-        "ground",
-        "ground",
-        "sky",
-        "vegetation",
-        "building",
-    ),
-    "ade_sky": (_NOT_SKY, "sky"),
-}
-"""For each source the class of each label value."""
-
-_TARGETS = {name: index for index, name in enumerate(CLASSES)} | {
-    _IGNORED: IGNORE,
-    _NOT_SKY: NOT_SKY,
+_TARGETS = {
+    IGNORED: IGNORE,
+    **{name: index for index, name in enumerate(CLASSES)},
+    **{f"not {name}": NOT + index for index, name in enumerate(CLASSES)},
 }
 _HELD_OUT_EVERY = 20
+_UNKNOWN = 255  # the label value that no table names
 _PICTURES = (".jpg", ".jpeg")
 
 
@@ -84,10 +47,33 @@ class LabeledPhoto:
     labels: Path
 
 
+def describe(items: Sequence[LabeledPhoto]) -> tuple[dict[str, str], ...]:
+    """What the photos are and their terms, one entry a source, for the weights' metadata."""
+    photos = Counter(item.source for item in items)
+    return tuple(
+        {
+            "name": source.name,
+            "about": source.about,
+            "terms": source.terms,
+            "photos": str(photos[source.name]),
+        }
+        for source in SOURCES
+        if photos[source.name]
+    )
+
+
+def terms_of_use(items: Sequence[LabeledPhoto]) -> str:
+    """The terms of weights that are made from these photos."""
+    used = [source for source in SOURCES if any(item.source == source.name for item in items)]
+    if all(source.commercial for source in used):
+        return "; ".join(sorted({source.terms for source in used}))
+    return "research and non-commercial use"
+
+
 def target_table(source: str) -> npt.NDArray[np.uint8]:
     """Lookup table (256,) uint8 from a source's label value to the target of the training."""
     table = np.full(256, IGNORE, dtype=np.uint8)
-    for value, name in enumerate(TABLES[source]):
+    for value, name in enumerate(SOURCE_BY_NAME[source].table):
         table[value] = _TARGETS[name]
     return table
 
@@ -96,16 +82,18 @@ def list_photos(data: Path, part: str) -> list[LabeledPhoto]:
     """The photos of one part: "train", "val" or "test", in a fixed order.
 
     Where a source has no "val" of its own, every twentieth photo of its "train" is held out
-    for it. Raises TrainingError when the data folder holds no source, or a photo no labels.
+    for it. Test photos that another source trains on are left out. Raises TrainingError when the
+    data folder holds no source, or a photo no labels.
     """
     found: list[LabeledPhoto] = []
-    for source in TABLES:
+    for source in SOURCE_BY_NAME:
         folder = data / source
         if not folder.is_dir():
             continue
         own_validation = (folder / "val").is_dir()
         if part == "test" or own_validation:
-            found += _list_folder(data, source, folder / part)
+            photos = _list_folder(data, source, folder / part)
+            found += [photo for photo in photos if photo.name not in MEASURED_ELSEWHERE]
             continue
         photos = _list_folder(data, source, folder / "train")
         held_out = photos[_HELD_OUT_EVERY - 1 :: _HELD_OUT_EVERY]
@@ -113,7 +101,7 @@ def list_photos(data: Path, part: str) -> list[LabeledPhoto]:
     if not found:
         raise TrainingError(
             f"There are no photos to {part} with in {data}; expected some of the folders"
-            f" {', '.join(TABLES)} with pictures in {part}."
+            f" {', '.join(SOURCE_BY_NAME)} with pictures in {part}."
         )
     return found
 
@@ -149,11 +137,12 @@ def read(item: LabeledPhoto) -> Read:
             f" {photo.width}x{photo.height}; expected the same size."
         )
     values = np.asarray(labels)
-    known = len(TABLES[item.source])
-    if values.max() >= known:
+    known = len(SOURCE_BY_NAME[item.source].table)
+    strange = values[(values >= known) & (values != _UNKNOWN)]
+    if strange.size:
         raise TrainingError(
-            f"{label_name} has the label {values.max()}; expected 0 to {known - 1} in"
-            f" {item.source}."
+            f"{label_name} has the label {strange.max()}; expected 0 to {known - 1}, or"
+            f" {_UNKNOWN} for unknown, in {item.source}."
         )
     return np.asarray(photo), target_table(item.source)[values]
 

@@ -161,13 +161,20 @@ class Decoder(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """Images in, class scores or labels out; normalisation inside."""
+    """Images in, class scores, labels or probabilities out; normalization inside.
+
+    `temperature` divides the scores before the softmax (Guo et al., "On Calibration of Modern
+    Neural Networks", ICML 2017); 1 leaves them as they are.
+    """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, width: int = FULL_WIDTH, classes: int = 150) -> None:
+    def __init__(
+        self, width: int = FULL_WIDTH, classes: int = 150, temperature: float = 1.0
+    ) -> None:
         super().__init__()
+        self.temperature = temperature
         self.encoder = Encoder(width)
         self.decoder = Decoder(width, classes)
         for name, values in (("mean", MEAN), ("deviation", STANDARD_DEVIATION)):
@@ -188,10 +195,13 @@ class Segmenter(nn.Module):
         return self.labels_and_probabilities(images)[0]
 
     def labels_and_probabilities(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The labels, and the probabilities (N, classes, H/8, W/8) that they come from."""
+        """The labels (N, H, W) uint8, and the probabilities (N, classes, H/8, W/8) of the classes.
+
+        Probabilities are calibrated by the temperature, which changes no label.
+        """
         scores = self.scores(images)
         labels = self._enlarge(scores, images).argmax(dim=1).to(torch.uint8)
-        return labels, scores.softmax(dim=1)
+        return labels, (scores / self.temperature).softmax(dim=1)
 
     @staticmethod
     def _enlarge(scores: Tensor, images: Tensor) -> Tensor:

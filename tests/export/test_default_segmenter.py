@@ -12,7 +12,7 @@ from photoreal import contract
 from photoreal.export.onnx import CHECKED, TRACED, check_onnx, export_onnx
 from photoreal.export.wrappers import Labels
 from photoreal.serve.onnx_session import open_session
-from photoreal.weights.networks import DEFAULT_SEGMENTER, load_segmenter
+from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
 
 SIZES = [(1, 100, 148), (2, 75, 50), (1, 33, 91)]
 """Batch, height and width of pictures that neither the trace nor the check has seen."""

@@ -19,9 +19,9 @@ from photoreal.export.onnx import check_onnx
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.segmenter import Segmenter
 from photoreal.serve.repository import models_on_gpu, models_to_load
-from photoreal.train.sources import CLASSES
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_bundle
+from photoreal.weights.segmenters import load_segmenter
 
 LEVELS = [spec.name for spec in contract.network_levels()]
 ADAPTERS = ("cancel", "stylize", "wct2")
@@ -238,9 +238,24 @@ def test_the_default_segmenter_is_exported_unless_another_or_none_is_asked_for(
 ) -> None:
     export_repository(ExportSettings(folder), _ignore)
     labels = folder / "segmenter" / "labels.txt"
-    assert labels.read_text().splitlines() == list(CLASSES)
+    assert labels.read_text().splitlines() == list(load_segmenter("default")[1])
     export_repository(ExportSettings(folder, segmenter=str(segmenter_folder)), _ignore)
     assert labels.read_text() == "sky\ntree\n"
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_export_says_what_the_segmenter_s_weights_may_be_used_for(
+    folder: Path, segmenter_folder: Path
+) -> None:
+    lines: list[str] = []
+    export_repository(ExportSettings(folder), lines.append)
+    assert lines[-1] == (
+        "weights of the segmenter default: research and non-commercial use (photoreal's code: MIT)"
+    )
+    for segmenter in (None, str(segmenter_folder)):  # nothing is known of their terms
+        lines.clear()
+        export_repository(ExportSettings(folder, segmenter=segmenter), lines.append)
+        assert not [line for line in lines if "use" in line]
 
 
 @pytest.mark.usefixtures("quick")

@@ -27,7 +27,7 @@ from photoreal.export.wrappers import Labels
 from photoreal.serve.adapter import is_exported
 from photoreal.serve.environment import free_ports
 from photoreal.serve.processes import ProcessTable
-from photoreal.weights.networks import load_segmenter
+from photoreal.weights.segmenters import load_segmenter
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -15,7 +15,7 @@ from photoreal.contract import Unpool
 from photoreal.regions import Pair
 from photoreal.serve.launcher import Server
 from photoreal.transfer import LabelledImage, NetworkEngine, transfer
-from photoreal.weights.networks import load_segmenter
+from photoreal.weights.segmenters import load_segmenter
 
 pytestmark = pytest.mark.server
 

@@ -11,7 +11,7 @@ import pytest
 from photoreal.classes import ADE20K, GROUPS, KINSHIP, group_probabilities, group_table
 from photoreal.errors import WeightsError
 from photoreal.regions import MAX_REGIONS
-from photoreal.train.sources import CLASSES
+from photoreal.train.tables import CLASSES
 
 
 def test_ade20k_has_150_classes_of_different_names() -> None:

@@ -39,6 +39,14 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
+def existing_folder(weights: str | Path) -> Path:
+    """The folder that somebody named as weights; raises WeightsError when there is none."""
+    folder = Path(weights)
+    if not folder.is_dir():
+        raise WeightsError(f"There is no weight set or folder {str(weights)!r}.")
+    return folder
+
+
 def load_parameters(module: nn.Module, parameters: Mapping[str, Tensor], source: str) -> None:
     """Load every parameter of `module` from `parameters`, and insist that all of them fit.
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from photoreal.train.loop import Photos
 from photoreal.train.settings import Settings, Stage
-from photoreal.train.sources import TABLES, list_photos, read_all
+from photoreal.train.sources import SOURCE_BY_NAME, list_photos, read_all
+from photoreal.train.tables import IGNORED
 
 HEIGHT, WIDTH = 80, 96
 Write = Callable[..., Path]
@@ -31,8 +32,11 @@ def _landscape(number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_
 
 @pytest.fixture(scope="session")
 def write_photo() -> Write:
-    """Writes one landscape with its labels, for any source; returns the photo's path."""
-    values = {"camvid": (0, 3), "labelmefacade": (6, 4), "ade_sky": (1, 0)}
+    """Writes one landscape with its labels, for any source; returns the photo's path.
+
+    The upper part is labeled sky where the source knows it, the lower part ground; else they have
+    the source's last and first label. Two rows of camvid are unlabeled.
+    """
 
     def write(data: Path, source: str, part: str, number: int) -> Path:
         photo, sky = _landscape(number)
@@ -40,8 +44,12 @@ def write_photo() -> Write:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{number:03d}.jpg"
         Image.fromarray(photo).save(path, quality=95)
-        labels = np.where(sky, *values[source]).astype(np.uint8)
-        labels[:2] = len(TABLES["camvid"]) - 1 if source == "camvid" else labels[:2]
+        table = SOURCE_BY_NAME[source].table
+        upper = table.index("sky") if "sky" in table else len(table) - 1
+        lower = table.index("ground") if "ground" in table else 0
+        labels = np.where(sky, upper, lower).astype(np.uint8)
+        if source == "camvid":
+            labels[:2] = table.index(IGNORED)
         Image.fromarray(labels).save(path.with_suffix(".png"))
         return path
 

@@ -9,14 +9,15 @@ import pytest
 
 from photoreal.train import augment
 from photoreal.train.augment import paint_clouds, relight
-from photoreal.train.sources import CLASSES, IGNORE, NOT_SKY, SKY, list_photos, read_all
+from photoreal.train.sources import IGNORE, NOT, SKY, list_photos, read_all
+from photoreal.train.tables import CLASSES
 
 
 @pytest.fixture(scope="module")
 def picture(data: Path) -> tuple[augment.Picture, augment.Targets]:
     photo, targets = read_all(list_photos(data, "train")[:1])[0]
     targets = targets.copy()
-    targets[-5:] = NOT_SKY
+    targets[-5:] = NOT + SKY
     return photo.astype(np.float32) / np.float32(255), targets
 
 

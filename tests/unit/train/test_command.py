@@ -11,9 +11,11 @@ import torch
 
 from photoreal.cli import CALLER_ERROR, FAILED, main
 from photoreal.segmenter import Segmenter
+from photoreal.train import console
 from photoreal.train.settings import Settings, Stage
-from photoreal.train.sources import CLASSES
-from photoreal.weights.networks import load_segmenter, save_segmenter
+from photoreal.train.sources import LabeledPhoto, list_photos
+from photoreal.train.tables import CLASSES
+from photoreal.weights.segmenters import load_segmenter, save_segmenter
 
 Capture = pytest.CaptureFixture[str]
 
@@ -35,24 +37,25 @@ def test_a_run_ends_with_a_table_of_accuracies_and_can_be_resumed(
     data: Path, settings_file: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     run = tmp_path / "run"
-    common = [str(data), "-o", str(run), "--workers", "0", "--every", "1"]
+    common = [str(data), "-o", str(run), "--workers", "0", "--measure-every", "1"]
     assert main(["train-segmenter", *common, "--settings", str(settings_file)]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
     for words in ("step 1: loss", "step 2: loss", "validation", "source", "all pixels", "camvid"):
         assert words in shown.out
     table = shown.out[shown.out.index("all pixels") :]
-    assert "sky" in table
-    assert "ground" in table
+    for words in ("sky", "ground", "calibration error"):
+        assert words in table
     assert load_segmenter(run)[1] == CLASSES
     assert Settings.read(run / "settings.json").steps == 2
-    weights = (run / "encoder_epoch_20.pth").read_bytes()
+    weights = load_segmenter(run)[0].state_dict()
 
     assert main(["train-segmenter", *common]) == FAILED  # without --resume
     assert "holds a training already" in capsys.readouterr().err
     assert main(["train-segmenter", *common, "--resume"]) == 0
     assert "all pixels" in capsys.readouterr().out
-    assert (run / "encoder_epoch_20.pth").read_bytes() == weights
+    for name, value in load_segmenter(run)[0].state_dict().items():
+        assert torch.equal(value, weights[name]), name
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
@@ -118,8 +121,41 @@ def test_a_segmenter_is_measured_in_every_light(
     save_segmenter(tmp_path / "mine", Segmenter(4, len(CLASSES)), CLASSES)
     assert main(["evaluate-segmenter", str(data), "--segmenter", str(tmp_path / "mine")]) == 0
     shown = capsys.readouterr().out
-    for words in ("camvid", "as it is", "night", "fog", "black and white"):
+    for words in ("camvid", "as it is", "night", "fog", "black and white", "calibration error"):
         assert words in shown
+
+
+def test_one_light_and_the_validation_photos_can_be_asked_for(
+    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save_segmenter(tmp_path / "mine", Segmenter(4, 2), ("sky", "ground"))
+    asked: list[str] = []
+
+    def listed(folder: Path, part: str) -> list[LabeledPhoto]:
+        asked.append(part)
+        return list_photos(folder, part)
+
+    monkeypatch.setattr(console, "list_photos", listed)
+    call = [str(data), "--segmenter", str(file), "--part", "val", "--light", "night"]
+    assert main(["evaluate-segmenter", *call]) == 0
+    assert asked == ["val"]
+    shown = capsys.readouterr().out
+    assert "calibration error" in shown
+    assert "fog" not in shown
+
+
+def test_a_run_can_begin_with_a_segmenter(
+    data: Path, settings_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    save_segmenter(tmp_path / "mine", Segmenter(8, 2), ("sky", "tree"))
+    call = [str(data), "-o", str(tmp_path / "run"), "--settings", str(settings_file)]
+    assert main(["train-segmenter", *call, "--from", str(tmp_path / "mine")]) == FAILED
+    assert "has a width of 8" in capsys.readouterr().err
+    save_segmenter(tmp_path / "mine", Segmenter(4, 2), ("sky", "tree"))
+    call += ["--workers", "0"]
+    assert main(["train-segmenter", *call, "--from", str(tmp_path / "mine")]) == 0
+    assert main(["train-segmenter", *call, "--resume", "--from", "default"]) == CALLER_ERROR
+    assert "--from" in capsys.readouterr().err
 
 
 def test_a_segmenter_with_other_classes_is_refused(

@@ -11,35 +11,53 @@ import torch
 from torch import Tensor
 
 from photoreal.segmenter import Segmenter
-from photoreal.train.evaluate import SHORT_SIDES, Score, accuracy, evaluate
+from photoreal.train.evaluate import (
+    ABSENT,
+    BINS,
+    Reliability,
+    Score,
+    accuracy,
+    class_scores,
+    evaluate,
+)
 from photoreal.train.lights import LIGHTS
 from photoreal.train.sources import (
-    CLASSES,
     IGNORE,
-    NOT_SKY,
+    NOT,
     SKY,
+    SOURCE_BY_NAME,
     LabeledPhoto,
     Read,
     list_photos,
     read_all,
 )
+from photoreal.train.tables import CLASSES
 
 GROUND = CLASSES.index("ground")
+NOT_SKY = NOT + SKY
 BLUE, GRAY = (100, 150, 250), (100, 100, 100)
+LEAD = 2.0
 
 
 class ByColor(Segmenter):
-    """Takes blue for the sky and all else for ground; notes the sizes that it sees."""
+    """Takes blue for the sky and all else for ground; notes the sizes that it sees.
 
-    def __init__(self) -> None:
-        super().__init__(4, len(CLASSES))
+    The class it takes has a score of `LEAD`, the others one of 0.
+    """
+
+    def __init__(self, names: tuple[str, ...] = CLASSES, temperature: float = 1.0) -> None:
+        super().__init__(4, len(names), temperature)
+        self.names = names
         self.seen: list[tuple[int, ...]] = []
 
-    def labels(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         assert not self.training
         self.seen.append(tuple(images.shape))
-        blue = images[:, 2] > images[:, 0] + 0.2
-        return torch.where(blue, SKY, GROUND).to(torch.uint8)
+        blue = (images[:, 2] > images[:, 0] + 0.2).float()
+        scores = torch.zeros(len(images), len(self.names), *images.shape[2:])
+        scores[:, self.names.index("sky")] = LEAD * blue
+        scores[:, self.names.index("ground")] = LEAD * (1 - blue)
+        return scores
 
 
 def _photo(source: str, targets: list[list[int]], blue: list[list[int]], size: int) -> Read:
@@ -68,7 +86,7 @@ def test_confusion_counts_labeled_pixels_by_what_was_found() -> None:
         [GROUND] * 4,
         [IGNORE, IGNORE, building, building],
     ]
-    size = SHORT_SIDES["camvid"]
+    size = SOURCE_BY_NAME["camvid"].short_side or 0
     photo = _photo("camvid", targets, MIXED, size)
     (score,) = evaluate(ByColor(), [_item("camvid")], [photo]).values()
     assert score.names == CLASSES
@@ -140,8 +158,63 @@ def test_a_change_of_light_is_made_before_the_segmenter_looks(data: Path) -> Non
     assert blind < 0.7  # all is ground
 
 
+def test_a_segmenter_may_lack_classes() -> None:
+    """Their pixels are missed, and their probability is 0."""
+    names = ("ground", "sky")
+    water = CLASSES.index("water")
+    photo = _photo("msrc21", [[SKY] * 4, [water] * 4, [GROUND] * 4, [GROUND] * 4], MIXED, 64)
+    (score,) = evaluate(ByColor(names), [_item("msrc21")], [photo], names=names).values()
+    assert score.by_class() == {"sky": 1.0, "water": 0.0, "ground": 1.0}
+    scores, targets = class_scores(ByColor(names), _item("msrc21"), photo, names=names)
+    assert scores.shape == (len(CLASSES), 64 * 64)
+    assert targets.dtype == torch.int64
+    assert set(scores[SKY].tolist()) == {0.0, LEAD}
+    lacking = [label for label, name in enumerate(CLASSES) if name not in names]
+    assert (scores[lacking] == ABSENT).all()
+    assert not scores.softmax(dim=0)[lacking].any()
+
+
+def test_reliability_compares_confidence_with_what_is_right() -> None:
+    reliability = Reliability()
+    assert reliability.error == 0
+    confidence = np.array([0.9, 0.9, 0.9, 0.9, 0.55, 1.0], dtype=np.float32)
+    reliability.add(confidence, np.array([1, 1, 1, 0, 0, 1], dtype=np.bool_))
+    assert reliability.counts.sum() == 6
+    assert reliability.counts[BINS - 1] == 1  # a confidence of 1 has a bin
+    # four at 0.9 of which three are right, one at 0.55 that is wrong, one at 1 that is right
+    assert reliability.error == pytest.approx((4 * 0.9 - 3 + 0.55) / 6, abs=1e-6)
+
+
+def test_calibration_is_measured_at_both_temperatures() -> None:
+    photo = _photo("camvid", [[SKY] * 4] * 2 + [[GROUND] * 4] * 2, MIXED, 240)
+    segmenter = ByColor(temperature=0.5)
+    (score,) = evaluate(segmenter, [_item("camvid")], [photo]).values()
+    assert score.accuracy == 14 / 16
+    for reliability, temperature in ((score.uncalibrated, 1.0), (score.calibrated, 0.5)):
+        sure = np.exp(LEAD / temperature)
+        confidence = sure / (sure + len(CLASSES) - 1)
+        assert reliability.error == pytest.approx(abs(confidence - 14 / 16), abs=1e-4)
+
+
+def test_what_is_not_one_class_is_sure_as_far_as_that_class_is_not() -> None:
+    photo = _photo("ade_sky", [[NOT_SKY] * 4] * 4, [[0] * 4] * 4, 64)
+    (score,) = evaluate(ByColor(), [_item("ade_sky")], [photo]).values()
+    assert score.accuracy == 1
+    sky = 1 / (np.exp(LEAD) + len(CLASSES) - 1)
+    assert score.uncalibrated.error == pytest.approx(sky, abs=1e-4)
+
+
+@pytest.mark.parametrize("source", ["human_seg", "ccp"])
+def test_labels_of_a_single_class_say_nothing_of_calibration(source: str) -> None:
+    person = CLASSES.index("person")
+    photo = _photo(source, [[person] * 4] * 4, MIXED, 64)
+    (score,) = evaluate(ByColor(), [_item(source)], [photo]).values()
+    assert score.by_class() == {"person": 0.0}
+    assert not score.calibrated.counts.any()
+
+
 def test_nothing_labeled_gives_no_accuracy() -> None:
-    score = Score(CLASSES)
+    score = Score()
     assert score.accuracy == 0.0
     assert score.by_class() == {}
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from photoreal.train.loop import segmentation_loss
-from photoreal.train.sources import CLASSES, IGNORE, NOT_SKY, SKY
+from photoreal.train.loss import segmentation_loss
+from photoreal.train.sources import IGNORE, NOT, SKY
+from photoreal.train.tables import CLASSES
 
 COUNT = len(CLASSES)
 
@@ -29,10 +30,11 @@ def test_labeled_pixels_cost_their_cross_entropy(smoothing: float) -> None:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_not_sky_costs_the_probability_of_the_sky(smoothing: float) -> None:
+@pytest.mark.parametrize("label", range(COUNT))
+def test_not_a_class_costs_the_probability_of_that_class(label: int, smoothing: float) -> None:
     scores = _scores()
-    targets = torch.full((2, 6, 5), NOT_SKY)
-    expected = -torch.log(1 - scores.softmax(dim=1)[:, SKY]).mean()
+    targets = torch.full((2, 6, 5), NOT + label)
+    expected = -torch.log(1 - scores.softmax(dim=1)[:, label]).mean()
     torch.testing.assert_close(segmentation_loss(scores, targets, smoothing), expected)
 
 
@@ -48,11 +50,14 @@ def test_ignored_pixels_cost_nothing_and_do_not_count() -> None:
 
 def test_kinds_of_targets_mix_by_their_pixels() -> None:
     scores, targets = _scores(), _classes()
-    targets[:, 2:4], targets[:, 4:] = NOT_SKY, IGNORE
+    water = CLASSES.index("water")
+    targets[:, 2:3], targets[:, 3:4], targets[:, 4:] = NOT + SKY, NOT + water, IGNORE
     labeled = F.cross_entropy(scores[:, :, :2], targets[:, :2], label_smoothing=0.03)
-    not_sky = -torch.log(1 - scores.softmax(dim=1)[:, SKY, 2:4]).mean()
+    probabilities = scores.softmax(dim=1)
+    not_sky = -torch.log(1 - probabilities[:, SKY, 2]).mean()
+    not_water = -torch.log(1 - probabilities[:, water, 3]).mean()
     found = segmentation_loss(scores, targets, 0.03)
-    torch.testing.assert_close(found, (labeled + not_sky) / 2)
+    torch.testing.assert_close(found, labeled / 2 + not_sky / 4 + not_water / 4)
 
 
 def test_nothing_labeled_costs_nothing_and_moves_nothing() -> None:
@@ -63,7 +68,7 @@ def test_nothing_labeled_costs_nothing_and_moves_nothing() -> None:
     assert not gradient.any()
 
 
-@pytest.mark.parametrize("target", [SKY, NOT_SKY])
+@pytest.mark.parametrize("target", [SKY, NOT + SKY])
 def test_certainty_keeps_the_loss_and_its_gradient_finite(target: int) -> None:
     scores = torch.zeros(1, COUNT, 2, 2)
     scores[:, SKY] = -200.0 if target == SKY else 200.0

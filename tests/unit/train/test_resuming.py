@@ -45,7 +45,7 @@ def run(done: Path, tmp_path: Path) -> Path:
         ({"width": 8}, "width 4, not 8"),
         ({"seed": 6}, "seed 5, not 6"),
         ({"learning_rate": 0.5}, "learning_rate 0.0015, not 0.5"),
-        ({"shares": {"camvid": 1.0}}, "shares {'camvid': 0.35, "),
+        ({"shares": {"camvid": 1.0}}, "shares {'camvid': 0.15, "),
         (
             {"stages": (Stage(1, 64, 2), Stage(1, 80, 3))},
             "stages 2 crops of 64 then 2 crops of 72, not 2 crops of 64 then 3 crops of 80",

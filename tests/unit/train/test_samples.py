@@ -13,7 +13,8 @@ import torch
 from photoreal.errors import TrainingError
 from photoreal.train.samples import TARGET_STRIDE, Samples, batches
 from photoreal.train.settings import Settings, Stage
-from photoreal.train.sources import CLASSES, IGNORE, SKY, list_photos, read_all
+from photoreal.train.sources import IGNORE, SKY, list_photos, read_all
+from photoreal.train.tables import CLASSES
 
 MakeSettings = Callable[..., Settings]
 MakeSamples = Callable[..., Samples]

@@ -10,6 +10,7 @@ import pytest
 
 from photoreal.errors import TrainingError
 from photoreal.train.settings import Settings, Stage
+from photoreal.train.tables import SOURCES
 
 
 @pytest.mark.parametrize(
@@ -110,3 +111,10 @@ def test_rate_is_never_negative_nor_above_the_setting(warmup: int, decay: float)
     settings = Settings(stages=(Stage(20, 64, 2),), warmup=warmup, decay=decay)
     rates = [settings.rate(step) for step in range(20)]
     assert all(0 < rate <= settings.learning_rate for rate in rates)
+
+
+def test_every_source_has_a_share() -> None:
+    shares = Settings().shares
+    assert list(shares) == [source.name for source in SOURCES]
+    assert sum(shares.values()) == pytest.approx(1)
+    assert all(share > 0 for share in shares.values())

@@ -13,17 +13,19 @@ from PIL import Image
 from photoreal.classes import GROUPS
 from photoreal.errors import TrainingError
 from photoreal.train.sources import (
-    CLASSES,
     IGNORE,
-    NOT_SKY,
+    NOT,
     SKY,
-    TABLES,
+    SOURCE_BY_NAME,
     LabeledPhoto,
+    describe,
     list_photos,
     read,
     read_all,
     target_table,
+    terms_of_use,
 )
+from photoreal.train.tables import CLASSES, IGNORED, MEASURED_ELSEWHERE, SOURCES
 
 Write = Callable[..., Path]
 PARTS = ("train", "val", "test")
@@ -31,27 +33,30 @@ PARTS = ("train", "val", "test")
 
 def test_classes_are_groups_of_the_transfer() -> None:
     assert set(CLASSES) <= set(GROUPS)
-    assert len(set(CLASSES)) == len(CLASSES) < NOT_SKY < IGNORE
+    assert len(set(CLASSES)) == len(CLASSES) < NOT
+    assert NOT + len(CLASSES) < IGNORE
     assert CLASSES[SKY] == "sky"
 
 
-@pytest.mark.parametrize("source", TABLES)
+@pytest.mark.parametrize("source", SOURCE_BY_NAME)
 def test_every_value_of_a_source_has_a_target(source: str) -> None:
     table = target_table(source)
     assert table.shape == (256,)
     assert table.dtype == np.uint8
-    count = len(TABLES[source])
-    assert (table[count:] == IGNORE).all()
-    for value, name in enumerate(TABLES[source]):
-        expected = {"ignored": IGNORE, "not sky": NOT_SKY}.get(name)
-        if expected is None:
-            expected = CLASSES.index(name)
-        assert table[value] == expected
-    assert SKY in table[:count]
+    names = SOURCE_BY_NAME[source].table
+    assert (table[len(names) :] == IGNORE).all()
+    for value, name in enumerate(names):
+        if name == IGNORED:
+            assert table[value] == IGNORE
+        elif name.startswith("not "):
+            assert table[value] == NOT + CLASSES.index(name.removeprefix("not "))
+        else:
+            assert table[value] == CLASSES.index(name)
+    assert (table[: len(names)] < len(CLASSES)).any()
 
 
 def test_every_class_is_in_some_source() -> None:
-    names = {name for table in TABLES.values() for name in table}
+    names = {name for source in SOURCES for name in source.table}
     assert set(CLASSES) <= names
 
 
@@ -67,10 +72,42 @@ def test_every_class_is_in_some_source() -> None:
         ("labelmefacade", 6, "sky"),
         ("labelmefacade", 8, "building"),
         ("ade_sky", 1, "sky"),
+        ("stanford_background", 4, "water"),
+        ("stanford_background", 6, "terrain"),
+        ("msrc21", 6, "animal"),
+        ("msrc21", 10, "water"),
+        ("msrc21", 23, "vehicle"),
+        ("river", 1, "water"),
+        ("human_seg", 1, "person"),
+        ("ccp", 58, "person"),
+        ("coco_stuff21", 0, "person"),
+        ("coco_stuff21", 24, "animal"),
+        ("coco_stuff21", 63, "vegetation"),
+        ("coco_stuff21", 105, "sky"),
+        ("coco_stuff21", 134, "terrain"),
+        ("coco_stuff21", 147, "water"),
+        ("coco_stuff21", 148, "ground"),
+        ("coco_stuff21", 157, "building"),
+        ("coco_stuff21", 168, "vegetation"),
+        ("coco_stuff21", 177, "water"),
+        ("coco_stuff21", 181, "other"),
     ],
 )
 def test_known_values(source: str, value: int, name: str) -> None:
     assert target_table(source)[value] == CLASSES.index(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [("stanford_background", 8), ("msrc21", 24), ("ccp", 59), ("coco_stuff21", 182)],
+)
+def test_tables_have_a_line_for_every_value(source: str, count: int) -> None:
+    assert len(SOURCE_BY_NAME[source].table) == count
+
+
+@pytest.mark.parametrize("source", ["human_seg", "ccp"])
+def test_what_surrounds_a_person_may_hold_others(source: str) -> None:
+    assert target_table(source)[0] == IGNORE
 
 
 def test_a_source_s_own_validation_photos_are_taken(data: Path) -> None:
@@ -105,7 +142,7 @@ def test_without_them_every_twentieth_is_held_out(tmp_path: Path, write_photo: W
 
 
 def test_photos_of_all_sources_come_together(tmp_path: Path, write_photo: Write) -> None:
-    for source in TABLES:
+    for source in reversed(SOURCE_BY_NAME):
         write_photo(tmp_path, source, "train", 1)
     upper = write_photo(tmp_path, "ade_sky", "train", 2)
     upper.rename(upper.with_suffix(".JPEG"))
@@ -115,7 +152,49 @@ def test_photos_of_all_sources_come_together(tmp_path: Path, write_photo: Write)
         "labelmefacade/train/001.jpg",
         "ade_sky/train/001.jpg",
         "ade_sky/train/002.JPEG",
+        *(f"{source}/train/001.jpg" for source in list(SOURCE_BY_NAME)[3:]),
     ]
+
+
+def test_test_photos_that_another_source_trains_on_are_left_out(
+    tmp_path: Path, write_photo: Write
+) -> None:
+    assert len(MEASURED_ELSEWHERE) == 7
+    known = write_photo(tmp_path, "ade_sky", "test", 1)
+    write_photo(tmp_path, "ade_sky", "test", 2)
+    for name in MEASURED_ELSEWHERE:
+        for suffix in (".jpg", ".png"):
+            shutil.copy(known.with_suffix(suffix), (tmp_path / name).with_suffix(suffix))
+    assert [photo.name for photo in list_photos(tmp_path, "test")] == [
+        "ade_sky/test/001.jpg",
+        "ade_sky/test/002.jpg",
+    ]
+
+
+def test_sources_are_described_with_their_photos_and_terms(
+    tmp_path: Path, write_photo: Write
+) -> None:
+    for source, number in (("river", 1), ("camvid", 1), ("camvid", 2)):
+        write_photo(tmp_path, source, "train", number)
+    items = list_photos(tmp_path, "train")
+    streets, rivers = describe(items)
+    assert streets == {
+        "name": "camvid",
+        "about": SOURCE_BY_NAME["camvid"].about,
+        "terms": "research use",
+        "photos": "2",
+    }
+    assert (rivers["name"], rivers["photos"]) == ("river", "1")
+    assert terms_of_use(items) == "research and non-commercial use"
+
+
+def test_weights_have_free_terms_only_where_all_photos_do(
+    tmp_path: Path, write_photo: Write
+) -> None:
+    write_photo(tmp_path, "horizon_uav", "train", 1)
+    assert terms_of_use(list_photos(tmp_path, "train")) == "MIT"
+    write_photo(tmp_path, "coco_stuff21", "train", 1)
+    assert terms_of_use(list_photos(tmp_path, "train")) == "research and non-commercial use"
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -187,9 +266,16 @@ def test_a_value_outside_the_table_is_named(item: LabeledPhoto) -> None:
     labels[3, 4] = 12
     Image.fromarray(labels).save(item.labels)
     with pytest.raises(
-        TrainingError, match=r"^camvid/train/007\.png has the label 12; expected 0 to 11 in camvid"
+        TrainingError, match=r"^camvid/train/007\.png has the label 12; expected 0 to 11, or 255"
     ):
         read(item)
+
+
+def test_255_is_unknown_in_every_source(item: LabeledPhoto) -> None:
+    labels = np.asarray(Image.open(item.labels)).copy()
+    labels[3, 4] = 255
+    Image.fromarray(labels).save(item.labels)
+    assert read(item)[1][3, 4] == IGNORE
 
 
 def test_labels_of_another_size_are_named(item: LabeledPhoto) -> None:
