@@ -26,6 +26,13 @@ def request_options(where: Where) -> Callable[[F], F]:
 
 def _switch(option: Option) -> Callable[[F], F]:
     help_text = f"{plain(option.help)}."
+    if option.kind == "flag" and option.default is None:
+        return click.option(
+            f"{option.switch}/--no-{option.switch.removeprefix('--')}",
+            option.name,
+            default=None,
+            help=f"{help_text}  [server's default: {plain(option.default_text)}]",
+        )
     if option.kind == "flag":
         turned_off = option.default and (plain(option.off) or f"Turn off: {help_text}")
         return click.option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,18 +12,16 @@ import numpy.typing as npt
 
 from photoreal import classes, regions
 from photoreal.contract import MatchRule
-from photoreal.errors import InvalidMask, InvalidOption, NumericalError
-from photoreal.preprocess import Limits, Mask, decode_mask, resize_photo
+from photoreal.errors import InvalidMask, InvalidOption
+from photoreal.preprocess import Limits, Mask, decode_mask
 from photoreal.refine import refine_labels
 from photoreal.regions import LabelMap, Pair
 from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.request import FloatImage, Models, StylizeRequest
+from photoreal.serve.soft_found import segment_groups
 
 Smooth = Callable[[FloatImage], FloatImage]
 """Steadies the probabilities (groups, h, w) of a video's frame."""
-
-SEGMENT_PIXELS = 200_000
-"""Photos are segmented at no more than this: segmenters are trained at about such sizes."""
 
 
 @dataclass
@@ -142,7 +139,7 @@ def find_regions(
         finders = {role: partial(_segment, models, originals[role], photos[role]) for role in sizes}
         content = finders.pop("content")(smooth)
         styles = [
-            find() if known is None else known.get(photos[role], find)
+            find() if known is None else known.get(photos[role], find, "labels")
             for role, find in finders.items()
         ]
         found = FoundRegions(content, styles, "segmenter", rule or "nearest", classes.GROUPS)
@@ -166,17 +163,8 @@ def _segment(
     photo: FloatImage,
     smooth: Smooth | None = None,
 ) -> LabelMap:
-    """Groups of classes at the photo's working size, found at that size or at a smaller one."""
-    assert models.segment is not None  # noqa: S101 (tells the type checker)
-    _, height, width = photo.shape
-    scale = math.sqrt(SEGMENT_PIXELS / (height * width))
-    small = photo
-    if scale < 1.0:
-        small = resize_photo(original, round(height * scale), round(width * scale))
-    probabilities = models.segment(small)
-    if not np.isfinite(probabilities).all():
-        raise NumericalError("the segmenter's probabilities are not finite; give masks instead.")
-    groups = classes.group_probabilities(probabilities, models.segmenter_classes)
+    """Groups of classes at the photo's working size."""
+    groups = segment_groups(models, original, photo)
     if smooth is not None:
         groups = smooth(groups)
     return refine_labels(groups, photo, classes.SKY)

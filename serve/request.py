@@ -16,6 +16,7 @@ import numpy.typing as npt
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_STEADY, Place, StylizeOptions
 from photoreal.regions import LabelMap, Pair
+from photoreal.regions.coupling import Matrix
 
 if TYPE_CHECKING:  # Python 3.10 lacks them
     from typing import NotRequired, Unpack
@@ -55,10 +56,9 @@ def _several(data: bytes | Sequence[bytes]) -> list[bytes]:
 class StylizeResponse:
     """The stylized photo as PNG, the label maps that were used, and a report as JSON.
 
-    The photo has the working size, or with `full_resolution` that of the content; label maps
-    are gray PNGs at the size of their photos, one for each style. A request for the regions
-    alone gets an empty photo, and no transfer is made for it. `seconds` are those of the report,
-    by stage.
+    Label maps are gray PNGs at the size of their photos, one for each style. A request for the
+    regions alone gets an empty photo, and no transfer is made for it. `seconds` are those of the
+    report, by stage.
     """
 
     image: bytes
@@ -74,6 +74,18 @@ class StyleInput(NamedTuple):
     image: FloatImage
     labels: LabelMap
     pairs: Sequence[Pair]
+    weight: float = 1.0
+
+
+class SoftStyle(NamedTuple):
+    """A style (3, H, W), the weights (J, H, W) in 0..255 of its regions, and its share of the mix.
+
+    `coupling` (K, J) says how much of each of its regions is in each content region's mix.
+    """
+
+    image: FloatImage
+    regions: npt.NDArray[np.uint8]
+    coupling: Matrix
     weight: float = 1.0
 
 
@@ -130,13 +142,30 @@ class Transfer(Protocol):
         """Stylize the content."""
 
 
+class SoftTransfer(Protocol):
+    """The `wct2` model with soft regions."""
+
+    def __call__(
+        self,
+        content: FloatImage,
+        regions: npt.NDArray[np.uint8],
+        styles: Sequence[SoftStyle],
+        *,
+        places: Collection[Place],
+        shot: Shot | None = None,
+    ) -> Transferred:
+        """Stylize the content, whose regions have weights (K, H, W) in 0..255."""
+
+
 @dataclass(frozen=True)
 class Models:
     """The models that a request needs; without a segmenter, photos are one region each.
 
-    `segment` gives the probabilities (classes, h, w) of an image, coarser than it.
+    `transfer` is for label maps, `transfer_soft` for soft regions; `segment` gives the
+    probabilities (classes, h, w) of an image, coarser than it.
     """
 
     transfer: Transfer
     segment: Callable[[FloatImage], FloatImage] | None = None
     segmenter_classes: tuple[str, ...] = ()
+    transfer_soft: SoftTransfer | None = None

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from photoreal.color.transport import ColorMoments
+from photoreal.regions.coupling import Matrix
+from photoreal.regions.soft import RegionPlan
 from photoreal.serve.request import FloatImage, Shot
 
 MAX_SEQUENCES = 16
@@ -93,32 +96,62 @@ class SequenceStore(Generic[M]):
         return sum(entry.memory.bytes for entry in self._entries.values())
 
 
-class _Probabilities:
-    """The smoothed probabilities of a shot's last frame."""
+class ShotMemory:
+    """What the frames of a shot share: how regions are found, coupled, and their colors."""
 
     def __init__(self) -> None:
-        self.values: FloatImage | None = None
+        self.probabilities: FloatImage | None = None
+        self.plan: RegionPlan | None = None
+        self.couplings: list[Matrix] | None = None
+        self._colors: dict[int, ColorMoments] = {}
+        self.fits: Hashable = None
 
     @property
     def bytes(self) -> int:
-        return 0 if self.values is None else self.values.nbytes
+        """Bytes of what is large."""
+        return 0 if self.probabilities is None else self.probabilities.nbytes
+
+    def steadied(self, share: float) -> Callable[[int, ColorMoments], ColorMoments]:
+        """A function that averages a region's colors with those of the frames before."""
+
+        def average(region: int, found: ColorMoments) -> ColorMoments:
+            before = self._colors.get(region)
+            if before is not None:
+                found = ColorMoments(
+                    share * before.mean + (1.0 - share) * found.mean,
+                    share * before.covariance + (1.0 - share) * found.covariance,
+                )
+            self._colors[region] = found
+            return found
+
+        return average
 
 
 class SteadyRegions:
-    """Steadies what the segmenter sees, so that regions do not flicker from frame to frame.
+    """Keeps regions and colors from flickering from frame to frame.
 
-    The probabilities are averaged before borders are drawn: a border still follows the edges
-    of its own frame.
+    A border still follows the edges of its own frame.
     """
 
     def __init__(self) -> None:
-        self._shots = SequenceStore(_Probabilities)
+        self._shots = SequenceStore(ShotMemory)
+
+    def memory(self, shot: Shot, fits: Sequence[Hashable]) -> ShotMemory:
+        """The memory of a shot; hand it to `remember` when the frame is done."""
+        key = tuple(fits)
+        memory = self._shots.get(shot.sequence, key)
+        memory.fits = key
+        return memory
+
+    def remember(self, shot: Shot, memory: ShotMemory) -> None:
+        """Keep a shot for its next frame."""
+        self._shots.keep(shot.sequence, memory.fits, memory)
 
     def smooth(self, shot: Shot, found: FloatImage) -> FloatImage:
         """The probabilities (groups, h, w) to use for a frame."""
-        memory = self._shots.get(shot.sequence, found.shape)
-        if memory.values is not None:
-            found = shot.steady * memory.values + (1.0 - shot.steady) * found
-        memory.values = found
-        self._shots.keep(shot.sequence, found.shape, memory)
+        memory = self.memory(shot, [found.shape])
+        if memory.probabilities is not None:
+            found = shot.steady * memory.probabilities + (1.0 - shot.steady) * found
+        memory.probabilities = found
+        self.remember(shot, memory)
         return found

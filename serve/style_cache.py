@@ -10,13 +10,23 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Collection
+from typing import cast
 
 import numpy as np
+from torch import Tensor
 
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, STYLE_CACHE_VARIABLE, Place
 from photoreal.serve.variables import whole_number
-from photoreal.transfer import Engine, LabelledImage, StyleMeasures, measure_style
-from photoreal.whitening import StyleStatistics
+from photoreal.transfer import (
+    Engine,
+    LabelledImage,
+    SoftImage,
+    SoftMeasures,
+    StyleMeasures,
+    measure_soft,
+    measure_style,
+)
+from photoreal.whitening import Moments, StyleStatistics
 
 
 class StyleCache:
@@ -27,7 +37,7 @@ class StyleCache:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: OrderedDict[bytes, StyleMeasures] = OrderedDict()
+        self._entries: OrderedDict[bytes, StyleMeasures | SoftMeasures] = OrderedDict()
         self.bytes = 0
         """Bytes of all that is kept."""
 
@@ -48,7 +58,7 @@ class StyleCache:
         if not self._limit or not wanted or not places:
             return measure_style(style, wanted, engine, places=places), False
         key = _key(style, places)
-        known = self._entries.get(key)
+        known = cast("StyleMeasures | None", self._entries.get(key))
         if known is not None and _labels(known) >= wanted:
             self._entries.move_to_end(key)
             return known, True
@@ -59,7 +69,22 @@ class StyleCache:
         self._keep(key, measures)
         return measures, False
 
-    def _keep(self, key: bytes, measures: StyleMeasures) -> None:
+    def measure_soft(
+        self, style: SoftImage, engine: Engine, places: Collection[Place]
+    ) -> tuple[SoftMeasures, bool]:
+        """The moments of a style's soft regions, and whether they were known already."""
+        if not self._limit or not places:
+            return measure_soft(style, engine, places=places), False
+        key = _key(style, places)
+        known = cast("SoftMeasures | None", self._entries.get(key))
+        if known is not None:
+            self._entries.move_to_end(key)
+            return known, True
+        measures = measure_soft(style, engine, places=places)
+        self._keep(key, measures)
+        return measures, False
+
+    def _keep(self, key: bytes, measures: StyleMeasures | SoftMeasures) -> None:
         if key in self._entries:
             self.bytes -= _size(self._entries.pop(key))
         self._entries[key] = measures
@@ -74,12 +99,14 @@ def cache_limit() -> int:
     return whole_number(STYLE_CACHE_VARIABLE, DEFAULT_STYLE_CACHE_BYTES, "bytes")
 
 
-def _key(style: LabelledImage, places: Collection[Place]) -> bytes:
+def _key(style: LabelledImage | SoftImage, places: Collection[Place]) -> bytes:
     """Everything that the measures depend on but for the networks."""
     digest = hashlib.blake2b(digest_size=32)
     digest.update(repr((tuple(style.image.shape), sorted(places))).encode())
     digest.update(np.ascontiguousarray(style.image.numpy()).data)
-    digest.update(np.ascontiguousarray(style.labels).data)
+    regions = style.labels if isinstance(style, LabelledImage) else style.weights
+    digest.update(repr((regions.shape, regions.dtype.str)).encode())
+    digest.update(np.ascontiguousarray(regions).data)
     return digest.digest()
 
 
@@ -88,9 +115,9 @@ def _labels(measures: StyleMeasures) -> set[int | None]:
     return set().union(*measures.values())
 
 
-def _size(measures: StyleMeasures) -> int:
+def _size(measures: StyleMeasures | SoftMeasures) -> int:
     return sum(_bytes(found) for regions in measures.values() for found in regions.values())
 
 
-def _bytes(statistics: StyleStatistics) -> int:
-    return sum(tensor.nbytes for tensor in statistics)
+def _bytes(statistics: StyleStatistics | Moments) -> int:
+    return sum(tensor.nbytes for tensor in statistics if isinstance(tensor, Tensor))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from photoreal.contract import NO_PARTNER, WHOLE_PHOTO
 from photoreal.errors import InvalidOption
+from photoreal.options import Place
 from photoreal.regions import LabelMap, Pair, given_pairs
 from photoreal.serve.adapter import Array, bytes_tensor
-from photoreal.serve.request import FloatImage, StyleInput, TransferOptions
+from photoreal.serve.request import FloatImage, Shot, SoftStyle, StyleInput, TransferOptions
 
 if TYPE_CHECKING:  # Python 3.10 lacks it
     from typing import Unpack
@@ -37,14 +38,52 @@ def wct2_inputs(
         "TRANSFER_AT": bytes_tensor(",".join(options["places"])),
         "BLEND": np.array([options["blend"]], dtype=np.int32),
     }
-    if len(styles) > 1:
-        inputs["STYLE_SIZES"] = sizes
-        inputs["STYLE_WEIGHTS"] = np.array(weights, dtype=np.float32)
-    shot = options.get("shot")
-    if shot is not None:
-        inputs["SEQUENCE"] = bytes_tensor(shot.sequence)
-        inputs["STEADY"] = np.array([shot.steady], dtype=np.float32)
-    return inputs
+    return inputs | _several(sizes, weights) | _of_shot(options.get("shot"))
+
+
+def soft_inputs(
+    content: FloatImage,
+    regions: npt.NDArray[np.uint8],
+    styles: Sequence[SoftStyle],
+    *,
+    places: Collection[Place],
+    shot: Shot | None = None,
+) -> dict[str, Array]:
+    """The inputs of `wct2` for a call with soft regions."""
+    strip, sizes = lay_out([style.image for style in styles])
+    # As many planes for each style; a coupling never names those that are not there.
+    count = max(len(style.regions) for style in styles)
+    planes = [_with_planes(style.regions, count) for style in styles]
+    couplings = [_with_planes(style.coupling.T, count).T for style in styles]
+    inputs: dict[str, Array] = {
+        "CONTENT": content,
+        "STYLE": strip,
+        "CONTENT_REGIONS": regions,
+        "STYLE_REGIONS": lay_out(planes)[0],
+        "COUPLING": np.concatenate(couplings, axis=1).astype(np.float32),
+        "TRANSFER_AT": bytes_tensor(",".join(places)),
+    }
+    return inputs | _several(sizes, [style.weight for style in styles]) | _of_shot(shot)
+
+
+def _with_planes(planes: Array, count: int) -> Array:
+    rest = [(0, count - len(planes)), *[(0, 0)] * (planes.ndim - 1)]
+    return np.pad(planes, rest)
+
+
+def _several(sizes: Array, weights: Sequence[float]) -> dict[str, Array]:
+    if len(weights) == 1:
+        return {}
+    return {"STYLE_SIZES": sizes, "STYLE_WEIGHTS": np.array(weights, dtype=np.float32)}
+
+
+def _of_shot(shot: Shot | None) -> dict[str, Array]:
+    if shot is None:
+        return {}
+    return {
+        "SEQUENCE": bytes_tensor(shot.sequence),
+        "STEADY": np.array([shot.steady], dtype=np.float32),
+    }
 
 
 def lay_out(pictures: Sequence[Array]) -> tuple[Array, npt.NDArray[np.int32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Collection
@@ -10,11 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from photoreal import regions
 from photoreal.errors import InvalidMask, InvalidOption
 from photoreal.options import (
     DEFAULT_BLEND,
+    DEFAULT_SIZE,
+    PUBLISHED_SIZE,
     Place,
     check_options,
     check_style_count,
@@ -23,6 +27,7 @@ from photoreal.options import (
 )
 from photoreal.preprocess import (
     Limits,
+    Mask,
     check_size,
     check_working_size,
     decode_photo,
@@ -34,6 +39,7 @@ from photoreal.preprocess import (
     working_size,
 )
 from photoreal.regions import Pair
+from photoreal.serve import looks, soft_found
 from photoreal.serve.cores import available_cores
 from photoreal.serve.found_regions import decode_masks, describe, find_regions
 from photoreal.serve.known_regions import KnownRegions
@@ -48,6 +54,7 @@ from photoreal.serve.request import (
     shot_of,
 )
 from photoreal.serve.sequences import SteadyRegions
+from photoreal.serve.soft_found import find_soft
 from photoreal.upsample import apply_colors, fit_colors
 
 
@@ -88,54 +95,144 @@ def stylize(
     """
     watch = _Stopwatch(check)
     asked = _read_options(request, limits)
-    originals, photos = _read_photos(request, limits, check)
+    originals, photos = _read_photos(request, asked, limits, check)
     masks = decode_masks(request, originals, limits, check)
     watch.lap("decode")
-    smooth = None
-    if sequences is not None and asked.shot is not None:
-        smooth = partial(sequences.smooth, asked.shot)
-    segmenting = models if request.segment else None
-    found = find_regions(originals, photos, masks, segmenting, request.match, smooth, known)
-    if asked.pairs is not None:
-        found.take(asked.pairs)
-    watch.lap("segment")
-    image = b""
-    done: dict[str, Any] = {}
-    if not request.regions_only:
-        content, *styles = photos.values()
-        inputs = zip(styles, found.styles, found.pairs, asked.weights, strict=True)
-        result = models.transfer(
-            content,
-            found.content,
-            [StyleInput(*style) for style in inputs],
-            alpha=request.alpha,
-            places=asked.places,
-            blend=DEFAULT_BLEND[found.match] if request.blend is None else request.blend,
-            shot=asked.shot,
-        )
-        watch.lap("transfer")
-        if request.full_resolution:
-            pixels = _full_resolution(content, result.image, originals["content"])
-            watch.lap("upsample")
-        else:
-            pixels = to_pixels(result.image)
-        image = encode_pixels(pixels)
-        done = dict(zip(("height", "width"), pixels.shape, strict=False))
-        done["style"] = "cached" if result.style_cached else "measured"
+    work = _Work(request, asked, originals, photos, masks, models, watch)
+    if request.method == "published":
+        done = _published(work, sequences, known)
+    else:
+        done = _soft(work, sequences, known)
+    image = b"" if done.pixels is None else encode_pixels(_scaled(done.pixels, request.output_size))
     # At the photos' own size, label maps can be given back as their masks.
     labels = [
         encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
-        for role, used in zip(originals, (found.content, *found.styles), strict=True)
+        for role, used in zip(originals, done.labels, strict=True)
     ]
     watch.lap("encode")
     seconds = watch.total()
-    report = describe(found, seconds) | done
+    report = done.report | {"method": request.method, "seconds": seconds}
     return StylizeResponse(image, labels[0], labels[1:], json.dumps(report), seconds)
+
+
+class _Work(NamedTuple):
+    """A request whose photos are decoded."""
+
+    request: StylizeRequest
+    asked: _Options
+    originals: dict[str, npt.NDArray[np.uint8]]
+    photos: dict[str, FloatImage]
+    masks: dict[str, Mask] | None
+    models: Models
+    watch: _Stopwatch
+
+    @property
+    def segmenting(self) -> Models | None:
+        return self.models if self.request.segment else None
+
+
+class _Done(NamedTuple):
+    """The result (H, W, 3), None where regions are all that is wanted, and what was used."""
+
+    pixels: npt.NDArray[np.uint8] | None
+    labels: list[regions.LabelMap]
+    report: dict[str, Any]
+
+
+def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
+    """Soft regions, their colors aligned, WCT2, and the change carried over to the photo."""
+    request, asked = work.request, work.asked
+    content, *styles = work.photos.values()
+    memory = None
+    if sequences is not None and asked.shot is not None:
+        styles_seen = hashlib.blake2b(b"".join(request.styles)).digest()
+        memory = sequences.memory(asked.shot, [content.shape, request.match, styles_seen])
+    rule = request.match or "nearest"
+    found = find_soft(
+        *(work.originals, work.photos, work.masks, work.segmenting, rule),
+        mask_edges=rule != "published" if request.mask_edges is None else request.mask_edges,
+        plan=None if memory is None else memory.plan,
+        known=known,
+    )
+    if asked.pairs is not None:
+        found.take(asked.pairs)
+    elif memory is not None and memory.couplings is not None:
+        found.couplings = memory.couplings
+    work.watch.lap("segment")
+    labels = [found.content.labels, *(style.labels for style in found.styles)]
+    if request.regions_only:
+        return _Done(None, labels, soft_found.describe(found, {}))
+    strength = request.alpha * request.color_strength
+    steady = None if memory is None or asked.shot is None else memory.steadied(asked.shot.steady)
+    image = looks.align(content, styles, found, asked.weights, strength, steady)
+    work.watch.lap("colors")
+    cached = False
+    further = looks.wct2_strength(request, found)
+    if further > 0.0 and work.models.transfer_soft is not None:
+        image, cached = looks.transfer_features(
+            *(image, styles, found, asked.weights, work.models.transfer_soft, further),
+            *(asked.places, asked.shot),
+        )
+        work.watch.lap("transfer")
+    if memory is not None and sequences is not None and asked.shot is not None:
+        memory.plan, memory.couplings = found.plan, found.couplings
+        sequences.remember(asked.shot, memory)
+    original = _scaled(work.originals["content"], request.output_size)
+    pixels = apply_colors(fit_colors(content, image), original, threads=available_cores())
+    work.watch.lap("upsample")
+    report = soft_found.describe(found, {}) | {
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "style": "cached" if cached else "measured",
+    }
+    return _Done(pixels, labels, report)
+
+
+def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
+    """WCT2 as published: label maps, no alignment, the network's own pixels."""
+    request, asked = work.request, work.asked
+    smooth = None
+    if sequences is not None and asked.shot is not None:
+        smooth = partial(sequences.smooth, asked.shot)
+    found = find_regions(
+        *(work.originals, work.photos, work.masks, work.segmenting, request.match, smooth, known)
+    )
+    if asked.pairs is not None:
+        found.take(asked.pairs)
+    work.watch.lap("segment")
+    labels = [found.content, *found.styles]
+    if request.regions_only:
+        return _Done(None, labels, describe(found, {}))
+    content, *styles = work.photos.values()
+    inputs = zip(styles, found.styles, found.pairs, asked.weights, strict=True)
+    result = work.models.transfer(
+        content,
+        found.content,
+        [StyleInput(*style) for style in inputs],
+        alpha=request.alpha,
+        places=asked.places,
+        blend=DEFAULT_BLEND[found.match] if request.blend is None else request.blend,
+        shot=asked.shot,
+    )
+    work.watch.lap("transfer")
+    cached = {"style": "cached" if result.style_cached else "measured"}
+    return _Done(to_pixels(result.image), labels, describe(found, {}) | cached)
+
+
+def _scaled(photo: npt.NDArray[np.uint8], size: int | None) -> npt.NDArray[np.uint8]:
+    """A photo (H, W, 3) with the shorter side of at most `size`."""
+    height, width = photo.shape[:2]
+    if size is None or size >= min(height, width):
+        return photo
+    tall, wide = working_size(height, width, size)
+    scaled = Image.fromarray(photo).resize((wide, tall), Image.Resampling.LANCZOS)
+    return np.asarray(scaled)
 
 
 class _Options(NamedTuple):
     """What the options of a request say together."""
 
+    size: int
     places: Collection[Place]
     weights: list[float]
     shot: Shot | None
@@ -144,7 +241,11 @@ class _Options(NamedTuple):
 
 def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
     check_options(request)
-    check_size(request.size, limits)
+    size = request.size
+    if size is None:
+        size = PUBLISHED_SIZE if request.method == "published" else DEFAULT_SIZE
+        size = min(size, limits.max_size)
+    check_size(size, limits)
     count = check_style_count(len(request.styles))
     if request.pairs is not None and count > 1:
         raise InvalidOption("The pairs are given for several styles; expected a single style.")
@@ -154,6 +255,7 @@ def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
         )
         raise InvalidMask(f"There is a {given} mask but no {lacking} mask; give both or none.")
     return _Options(
+        size=size,
         places=parse_places(request.transfer_at),
         weights=check_weights(request.weights, count),
         shot=shot_of(request),
@@ -162,15 +264,15 @@ def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
 
 
 def _read_photos(
-    request: StylizeRequest, limits: Limits, check: Callable[[], None]
+    request: StylizeRequest, asked: _Options, limits: Limits, check: Callable[[], None]
 ) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, FloatImage]]:
     """The photos by role ("content", then the styles) as they came and at working size."""
     several = len(request.styles) > 1
     names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
     files = dict(zip(("content", *names), (request.content, *request.styles), strict=True))
     sizes = {role: photo_size(file, f"{role} photo", limits, check) for role, file in files.items()}
-    size = request.size
-    if request.full_resolution:  # no photo gets more detail by being enlarged for the transfer
+    size = asked.size
+    if request.method != "published":  # no photo gets more detail by being enlarged
         size = max(limits.min_size, min(size, *sizes["content"]))
     for role, (height, width) in sizes.items():
         check_working_size(height, width, size, f"{role} photo", limits)
@@ -183,12 +285,3 @@ def _read_photos(
         height, width = photo.shape[:2]
         photos[role] = resize_photo(photo, *working_size(height, width, size))
     return originals, photos
-
-
-def _full_resolution(
-    content: FloatImage, result: FloatImage, original: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.uint8]:
-    """The result of the content at working size, at the pixels of the original (H, W, 3)."""
-    if content.shape[1:] == original.shape[:2]:
-        return to_pixels(result)
-    return apply_colors(fit_colors(content, result), original, threads=available_cores())

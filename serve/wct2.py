@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from photoreal.serve.device import chosen_placement, require_cuda, within_gpu_me
 from photoreal.serve.option_tensors import read_options
 from photoreal.serve.request import shot_of
 from photoreal.serve.sequences import SequenceStore
+from photoreal.serve.soft_inputs import Prepared, read_soft
 from photoreal.serve.style_cache import StyleCache
 from photoreal.serve.style_strip import cut_out, read_pairs
 from photoreal.steady import SteadyMoments
@@ -89,13 +90,34 @@ def serve_wct2(
     Raises InvalidOption when the inputs do not belong together, NumericalError when the result
     is not finite. `sequences` remembers the moments of videos from frame to frame.
     """
-    content, styles = _picture(inputs, "CONTENT"), _styles(inputs)
     options = StylizeOptions(**read_options(inputs, TRANSFER_OPTIONS))
+    check_options(options)
+    soft = "CONTENT_REGIONS" in inputs
+    prepared = (read_soft if soft else _labelled)(inputs, options, engine, cache)
+    shot = None if options.sequence is None else shot_of(options)
+    if sequences is None or shot is None:
+        image = _array(prepared.apply(steady=None))
+    else:
+        looks = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data)
+        memory = sequences.get(shot.sequence, (prepared.fits, looks))
+        memory.next_frame()
+        try:
+            image = _array(prepared.apply(steady=_steady(memory, prepared.takes, shot.steady)))
+        except NumericalError:
+            sequences.forget(shot.sequence)  # else the frames to come would fail with it
+            raise
+        sequences.keep(shot.sequence, (prepared.fits, looks), memory)
+    return {"IMAGE": image, "STYLE_CACHED": np.array(prepared.cached)}
+
+
+def _labelled(
+    inputs: dict[str, Array], options: StylizeOptions, engine: Engine, cache: StyleCache
+) -> Prepared:
+    """A transfer by label maps, its styles measured."""
+    content, styles = _picture(inputs, "CONTENT"), _styles(inputs)
     weights = check_weights(options.weights, check_style_count(len(styles)))
     pairs = _pairs(inputs, content, styles)
-    check_options(options)
     places = parse_places(options.transfer_at)
-    shot = None if options.sequence is None else shot_of(options)
     for picture in (content, *styles):
         check_side(picture)
     known = [
@@ -113,23 +135,13 @@ def serve_wct2(
         places=places,
         blend=options.blend or 0,
     )
-    if sequences is None or shot is None:
-        image = _array(apply())
-    else:
-        looks = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data)
-        fits = (content.image.shape, looks, tuple(weights), options.alpha, places)
-        memory = sequences.get(shot.sequence, fits)
-        memory.next_frame()
-        try:
-            image = _array(apply(steady=_steady(memory, pairs, shot.steady)))
-        except NumericalError:
-            sequences.forget(shot.sequence)  # else the frames to come would fail with it
-            raise
-        sequences.keep(shot.sequence, fits, memory)
-    return {
-        "IMAGE": image,
-        "STYLE_CACHED": np.array([cached for _, cached in known]),
-    }
+    partners = [{pair.content: pair.style for pair in own} for own in pairs]
+    return Prepared(
+        apply,
+        [cached for _, cached in known],
+        lambda label: tuple((label in own, own.get(label)) for own in partners),
+        (content.image.shape, tuple(weights), options.alpha, places),
+    )
 
 
 def _array(result: torch.Tensor) -> Array:
@@ -145,13 +157,11 @@ def _array(result: torch.Tensor) -> Array:
     return image
 
 
-def _steady(memory: SteadyMoments, pairs: Sequence[Sequence[Pair]], share: float) -> Steady:
-    """Smooths the moments of each content label for as long as it takes the same of the styles."""
-    partners = [{pair.content: pair.style for pair in own} for own in pairs]
+def _steady(memory: SteadyMoments, takes: Callable[[int], Hashable], share: float) -> Steady:
+    """Smooths the moments of each content region for as long as it takes the same of the styles."""
 
-    def smooth(place: Hashable, label: int, found: Moments) -> Moments:
-        taken = tuple((label in own, own.get(label)) for own in partners)
-        return memory((place, label, taken), found, share)
+    def smooth(place: Hashable, region: int, found: Moments) -> Moments:
+        return memory((place, region, takes(region)), found, share)
 
     return smooth
 

@@ -166,6 +166,11 @@ WCT2 = ModelSpec(
         TensorSpec("CONTENT_LABELS", "UINT8", (-1, -1), optional=True),
         TensorSpec("STYLE_LABELS", "UINT8", (-1, -1), optional=True),
         TensorSpec("PAIRS", "INT32", (-1, -1), optional=True),  # content label, style labels
+        # Instead of labels and pairs: a plane of weights (0..255) for each region, and for each
+        # content region its shares of the styles' regions, style by style.
+        TensorSpec("CONTENT_REGIONS", "UINT8", (-1, -1, -1), optional=True),
+        TensorSpec("STYLE_REGIONS", "UINT8", (-1, -1, -1), optional=True),
+        TensorSpec("COUPLING", "FP32", (-1, -1), optional=True),
         *_option_inputs(TRANSFER_OPTIONS),
     ),
     outputs=(

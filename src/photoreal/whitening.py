@@ -150,8 +150,7 @@ def mixture(parts: Sequence[tuple[float, Moments]]) -> Moments:
         shift = part.mean - mean
         covariance.add_(part.covariance, alpha=share / total)
         covariance.addmm_(shift, shift.T, alpha=share / total)
-    lows, highs = ([bound for bound in bounds] for bounds in zip(*((p.low, p.high) for _, p in parts), strict=True))
-    return Moments(mean, covariance, min(lows), max(highs))
+    return Moments(mean, covariance, min(p.low for _, p in parts), max(p.high for _, p in parts))
 
 
 def style_statistics(region: Moments) -> StyleStatistics:

@@ -20,7 +20,7 @@ from photoreal.serve.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.option_tensors import read_options
 from photoreal.serve.request import Models, StylizeRequest, Transferred
 from photoreal.serve.sequences import SteadyRegions
-from photoreal.serve.style_strip import wct2_inputs
+from photoreal.serve.style_strip import soft_inputs, wct2_inputs
 from photoreal.serve.stylize import stylize
 from photoreal.serve.watch import Guard, Watch
 
@@ -66,4 +66,10 @@ class TritonPythonModel:
             outputs = call_model(triton, WCT2, inputs, request, watch=watch)
             return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
 
-        return Models(transfer, segment if self._classes else None, self._classes)
+        def transfer_soft(content: Any, regions: Any, styles: Any, **how: Any) -> Any:
+            inputs = soft_inputs(content, regions, styles, **how)
+            outputs = call_model(triton, WCT2, inputs, request, watch=watch)
+            return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
+
+        found = segment if self._classes else None
+        return Models(transfer, found, self._classes, transfer_soft)

@@ -24,7 +24,7 @@ def compress_range(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     room = np.where(color > 0, 1.0 - bent, bent)
     reach = (room / np.maximum(np.abs(color), 1e-6)).min(axis=0)
     inside: npt.NDArray[np.float32] = bent + np.minimum(reach, 1.0) * color
-    return np.clip(inside, 0.0, 1.0, dtype=np.float32)
+    return np.asarray(np.clip(inside, 0.0, 1.0), dtype=np.float32)
 
 
 def _shoulder(gray: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -38,7 +38,9 @@ class ColorMap(NamedTuple):
     offset: Matrix
 
 
-def color_moments(picture: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]) -> ColorMoments:
+def color_moments(
+    picture: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
+) -> ColorMoments:
     """Weighted moments of a picture (3, H, W) by weights (H, W) from 0 up, not all of them 0."""
     colors, shares = picture.reshape(3, -1), weights.ravel()
     total = float(shares.sum(dtype=np.float64))

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
-from photoreal.options.stylize import MatchRule, Place
+from photoreal.options.stylize import MatchRule, Method, Place
 
 
 class RegionArguments(TypedDict, total=False):
     """Options of `find_regions`; what is left out, or None, is the server's default."""
 
     size: int | None
-    """Shorter side of the result in pixels, 16 to 2048; default 512."""
+    """Shorter side in pixels at which photos are worked on, 16 to 2048; default 320; 512 with
+    published.
+    """
     segment: bool | None
     """Without masks, find regions (true) or take photos whole (false); default true."""
     match: MatchRule | None
-    """How regions find partners, published or nearest; default published with masks, else
-    nearest.
+    """How regions find partners, published or nearest; default nearest; with published and masks
+    published.
     """
 
 
@@ -31,11 +33,30 @@ class StylizeArguments(RegionArguments, total=False):
     """Shares of several styles, from 0 up; default equal."""
     alpha: float | None
     """Strength of the transfer, 0 to 1; default 1."""
+    method: Method | None
+    """wct2 aligns the colors of regions, then transfers features; color aligns colors alone, in
+    a tenth of the time; published is WCT2 as its authors published it, wct2, color or published;
+    default wct2.
+    """
+    color_strength: float | None
+    """Strength of the alignment of colors, 0 to 1; default 1."""
+    wct2_strength: float | None
+    """Strength of the transfer of features after it, 0 to 1; default 0.9 with masks, 0.4
+    without.
+    """
+    output_size: int | None
+    """Shorter side of the result in pixels, no more than the photo's own, 16 to 100000; default
+    the content photo's; size with published.
+    """
     transfer_at: str | Iterable[Place] | None
     """Where features are transformed, some of encoder,skip,decoder; default all."""
     blend: int | None
-    """Pixels from a region's border up to which neighbors mix, 0 to 64; default 0 with
-    published, 3 with nearest.
+    """Pixels from a region's border up to which neighbors mix, 0 to 64; default 0 with the rule
+    published, 3 with nearest. Only with the method published; the others have soft regions.
+    """
+    mask_edges: bool | None
+    """Move the borders of masks to the edges of the photos; default true; false with the rule
+    published.
     """
     sequence: str | bytes | None
     """Id of the shot of a video that the content photo is the next frame of, up to 64 bytes.
@@ -44,10 +65,6 @@ class StylizeArguments(RegionArguments, total=False):
     steady: float | None
     """Share of the frames before in a frame's regions and statistics, 0 to 0.99; default 0.5.
     Needs sequence.
-    """
-    full_resolution: bool | None
-    """Carry the result over to all the pixels of the content photo; default false. size is then
-    the size that the transfer works at.
     """
     pairs: Iterable[tuple[int, int | None]] | None
     """Instead of match: rows of a content label and the style label that it takes, -1 (None in

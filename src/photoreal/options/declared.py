@@ -129,8 +129,11 @@ def whole(
     return _option(Option("whole", "INT32", text, default, unit=unit, check=check, **rest))
 
 
-def flag(default: bool, help: str, *, off: str = "", **rest: Any) -> Any:  # noqa: A002
-    """True or false. `off` is the help of the switch that turns off what is on by default."""
+def flag(default: bool | None, help: str, *, off: str = "", **rest: Any) -> Any:  # noqa: A002
+    """True or false. `off` is the help of the switch that turns off what is on by default.
+
+    Where the default depends on the rest of the request (None), there are switches for both.
+    """
     return _option(Option("flag", "BOOL", help, default, off=off, **rest))
 
 

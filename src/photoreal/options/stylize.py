@@ -32,8 +32,17 @@ PLACES: tuple[Place, ...] = ("encoder", "skip", "decoder")
 MatchRule = Literal["published", "nearest"]
 MATCH_RULES: tuple[MatchRule, ...] = ("published", "nearest")
 
+Method = Literal["wct2", "color", "published"]
+METHODS: tuple[Method, ...] = ("wct2", "color", "published")
+"""Colors aligned by region, then WCT2; the alignment alone; WCT2 as its authors published it."""
+
 DEFAULT_ALPHA = 1.0
-DEFAULT_SIZE = 512
+DEFAULT_METHOD: Method = "wct2"
+DEFAULT_SIZE = 320
+PUBLISHED_SIZE = 512
+"""The size of the result with `published`, whose pixels are the network's own."""
+DEFAULT_WCT2_STRENGTH = {"masks": 0.9, "found": 0.4}
+"""By where the regions come from: what a person drew is followed further."""
 DEFAULT_TRANSFER_AT = ",".join(PLACES)
 DEFAULT_BLEND: dict[MatchRule, int] = {"published": 0, "nearest": 3}
 """Pixels from a region's border up to which neighbors mix, by the rule of matching."""
@@ -57,14 +66,39 @@ class StylizeOptions:
         transfer=True,
     )
     alpha: float = number(DEFAULT_ALPHA, "Strength of the transfer", low=0, high=1, transfer=True)
-    size: int = whole(
-        DEFAULT_SIZE,
-        "Shorter side of the result in pixels",
+    method: Method = choice(
+        DEFAULT_METHOD,
+        METHODS,
+        "`wct2` aligns the colors of regions, then transfers features; `color` aligns colors alone,"
+        " in a tenth of the time; `published` is WCT2 as its authors published it",
+    )
+    color_strength: float = number(1.0, "Strength of the alignment of colors", low=0, high=1)
+    wct2_strength: float | None = number(
+        None,
+        "Strength of the transfer of features after it",
+        low=0,
+        high=1,
+        default_words=f"{DEFAULT_WCT2_STRENGTH['masks']:g} with masks,"
+        f" {DEFAULT_WCT2_STRENGTH['found']:g} without",
+    )
+    size: int | None = whole(
+        None,
+        "Shorter side in pixels at which photos are worked on",
         low=16,
         high=2048,
         unit="pixels",
+        default_words=f"{DEFAULT_SIZE}; {PUBLISHED_SIZE} with `published`",
         by_server=True,
         offered=("command", "form", "regions"),  # a video's own is about its frames
+    )
+    output_size: int | None = whole(
+        None,
+        "Shorter side of the result in pixels, no more than the photo's own",
+        low=16,
+        high=100_000,
+        unit="pixels",
+        default_words="the content photo's; `size` with `published`",
+        offered=("command", "form"),
     )
     transfer_at: str | Iterable[Place] = words(
         DEFAULT_TRANSFER_AT,
@@ -84,7 +118,7 @@ class StylizeOptions:
         None,
         MATCH_RULES,
         "How regions find partners",
-        default_words="`published` with masks, else `nearest`",
+        default_words="`nearest`; with `published` and masks `published`",
         offered=("command", "video", "form", "regions"),
     )
     blend: int | None = whole(
@@ -93,9 +127,15 @@ class StylizeOptions:
         low=0,
         high=MAX_BLEND,
         unit="pixels",
-        default_words=f"{DEFAULT_BLEND['published']} with `published`,"
+        default_words=f"{DEFAULT_BLEND['published']} with the rule `published`,"
         f" {DEFAULT_BLEND['nearest']} with `nearest`",
+        more="Only with the method `published`; the others have soft regions",
         transfer=True,
+    )
+    mask_edges: bool | None = flag(
+        None,
+        "Move the borders of masks to the edges of the photos",
+        default_words="true; false with the rule `published`",
     )
     sequence: str | bytes | None = identifier(
         "Id of the shot of a video that the content photo is the next frame of",
@@ -113,12 +153,6 @@ class StylizeOptions:
         more="Needs `sequence`",
         offered=(),
         transfer=True,
-    )
-    full_resolution: bool = flag(
-        False,
-        "Carry the result over to all the pixels of the content photo",
-        more="`size` is then the size that the transfer works at",
-        offered=("command",),
     )
     pairs: Iterable[tuple[int, int | None]] | None = label_pairs(
         "Instead of `match`: rows of a content label and the style label that it takes, -1 (None"

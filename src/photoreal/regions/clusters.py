@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -57,7 +59,7 @@ def _distances(features: FloatArray, centers: FloatArray) -> FloatArray:
     """Squared distances (N, K)."""
     cross = features @ centers.T
     squares = (features**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1) - 2 * cross
-    return np.maximum(squares, 0.0)
+    return np.asarray(np.maximum(squares, 0.0), dtype=np.float32)
 
 
 def memberships(features: FloatArray, centers: FloatArray) -> FloatArray:
@@ -70,23 +72,43 @@ def memberships(features: FloatArray, centers: FloatArray) -> FloatArray:
     return shared
 
 
-def join_sure(weights: FloatArray, classes: FloatArray, nothing: int = 0) -> FloatArray:
-    """Weights (k, N) with the clusters of one sure class as one region.
+def group(
+    shares: FloatArray, classes: FloatArray, nothing: int = 0
+) -> tuple[list[int], list[int | None]]:
+    """The region of each cluster (-1 for one too small), and the class of each region.
 
-    `classes` (groups, N) are probabilities; the group `nothing` stands for no class.
+    `shares` (k, N) are the clusters' weights, `classes` (groups, N) probabilities. Clusters of
+    one sure class are one region; a region without one has None. The group `nothing` is no class.
     """
-    means = weights @ classes.T / np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
-    joined: dict[tuple[str, int], FloatArray] = {}
-    for index, (weight, mean) in enumerate(zip(weights, means, strict=True)):
+    means = shares @ classes.T / np.maximum(shares.sum(axis=1, keepdims=True), 1e-6)
+    large = shares.mean(axis=1) >= _LEAST_SHARE
+    if not large.any():
+        large[:] = True
+    groups: list[int] = []
+    known: list[int | None] = []
+    for mean, enough in zip(means, large, strict=True):
         best = int(mean.argmax())
-        sure = mean[best] >= SURE and best != nothing
-        key = ("class", best) if sure else ("cluster", index)
-        joined[key] = joined[key] + weight if key in joined else weight
-    kept = [weight for weight in joined.values() if weight.mean() >= _LEAST_SHARE]
-    if not kept:
-        return np.ones_like(weights[:1])
-    regions = np.stack(kept)
-    return regions / np.maximum(regions.sum(axis=0), 1e-6)
+        if not enough:
+            groups.append(-1)
+        elif mean[best] >= SURE and best != nothing:
+            if best not in known:
+                known.append(best)
+            groups.append(known.index(best))
+        else:
+            groups.append(len(known))
+            known.append(None)
+    return groups, known
+
+
+def joined(shares: FloatArray, groups: Sequence[int]) -> FloatArray:
+    """Weights (K, N) of the regions from those of their clusters (k, N); they add up to 1."""
+    weights = np.zeros((max(groups) + 1, shares.shape[1]), dtype=np.float32)
+    for share, region in zip(shares, groups, strict=True):
+        if region >= 0:
+            weights[region] += share
+    total = weights.sum(axis=0)
+    weights[:, total <= 1e-6] = 1.0  # pixels of a cluster too small for a region
+    return np.asarray(weights / weights.sum(axis=0), dtype=np.float32)
 
 
 def follow_colors(weights: FloatArray, color: FloatArray, rounds: int = 2) -> FloatArray:

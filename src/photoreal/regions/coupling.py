@@ -51,4 +51,5 @@ def _sinkhorn(ours: Matrix, theirs: Matrix, cost: Matrix) -> Matrix:
         other = theirs / (kernel.T @ scale)
         scale = ours / (kernel @ other)
     plan: Matrix = scale[:, None] * kernel * other
-    return plan / plan.sum(axis=1, keepdims=True)
+    rows: Matrix = plan / plan.sum(axis=1, keepdims=True)
+    return rows

@@ -1,4 +1,4 @@
-"""What tells the regions of a photo apart, and what makes a region of one photo like one of another.
+"""Features of pixels: what tells regions apart, and what makes those of two photos alike.
 
 Every pixel of a small copy of the photo is described by its color, its place, the fineness of
 its texture, how far it stands out from the border, and the segmenter's opinion. Regions are
@@ -68,7 +68,7 @@ class RegionFeatures:
             if name == "color":
                 values = values / _COLOR_UNITS
             planes.append(weight * values.reshape(-1, values.shape[-2] * values.shape[-1]))
-        return np.concatenate(planes).astype(np.float32).T
+        return np.asarray(np.concatenate(planes).T, dtype=np.float32)
 
 
 def region_features(photo: FloatArray, probabilities: FloatArray | None) -> RegionFeatures:
@@ -153,4 +153,4 @@ _LEAST_STEP = 1e-3  # a sparse graph takes 0 for no connection
 
 def _steps(color: FloatArray, axis: int) -> npt.NDArray[np.float64]:
     change = np.sqrt((np.diff(color, axis=axis) ** 2).sum(axis=0)).astype(np.float64)
-    return np.maximum(change - _GEODESIC_STEP, 0.0) + _LEAST_STEP
+    return np.asarray(np.maximum(change - _GEODESIC_STEP, 0.0) + _LEAST_STEP)

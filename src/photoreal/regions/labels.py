@@ -127,14 +127,14 @@ def given_pairs(rows: Iterable[tuple[int, int | None]]) -> list[Pair]:
     Raises InvalidOption for a label out of range, and when a content label is named twice or too
     many of them are.
     """
-    rows = [(ours, -1 if theirs is None else theirs) for ours, theirs in rows]
-    for ours, theirs in rows:
+    given = [(ours, -1 if theirs is None else theirs) for ours, theirs in rows]
+    for ours, theirs in given:
         if not (0 <= ours < LABELS and -1 <= theirs < LABELS):
             raise InvalidOption(
                 f"The pairs hold the labels {ours} and {theirs}; expected a content label from 0"
                 f" to {LABELS - 1} and a style label likewise, or -1 for the whole style photo."
             )
-    pairs = [Pair(ours, None if theirs < 0 else theirs) for ours, theirs in rows]
+    pairs = [Pair(ours, None if theirs < 0 else theirs) for ours, theirs in given]
     if len({pair.content for pair in pairs}) < len(pairs) or len(pairs) > MAX_REGIONS:
         raise InvalidOption(
             f"The pairs name a content label twice or more than {MAX_REGIONS} of them;"

@@ -1,7 +1,8 @@
 """Soft regions: a weight for every pixel and region, found in a photo or made from a mask.
 
 The weights of a pixel add up to 1. A region of the content takes a mixture of the style's
-regions, so nothing is torn along a border that only the segmenter sees.
+regions, so nothing is torn along a border that only the segmenter sees. Where the segmenter is
+sure, a region is a class; elsewhere regions are clusters of color and place.
 """
 
 from __future__ import annotations
@@ -10,24 +11,27 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from photoreal import classes
-from photoreal.local_linear import FloatArray, apply_local_linear, fit_local_linear, resize_plane
-from photoreal.regions.clusters import find_centers, follow_colors, join_sure, memberships
+from photoreal.local_linear import FloatArray, apply_local_linear, fit_local_linear
+from photoreal.regions import clusters
 from photoreal.regions.features import RegionFeatures, region_features
 from photoreal.regions.labels import LabelMap, resize_labels
 
-_SIDE, _RIDGE = 21, 1e-3
-"""Window in pixels and ridge of the filter that carries found regions to the photo's pixels."""
+AREA_LABEL = 100
+"""Label of the first region that is no class, in label maps; classes have their group's."""
+
+_SIDE, _RIDGE = 11, 1e-3
+"""Window in pixels of the small copy, and ridge: of the filter from there to the photo."""
 _MASK_SIDE, _MASK_RIDGE = 17, 1e-4
 _SOLID = 0.98
 """A weight above this counts as 1: most pixels then have a single region, which costs less."""
 
 
 class RegionInfo(NamedTuple):
-    """What a person is told of a region: a name and how sure the segmenter is of it, 0..1."""
+    """What a person is told of a region: its label in maps, a name, and how sure it is, 0..1."""
 
+    label: int
     name: str
     sure: float
 
@@ -36,7 +40,7 @@ class SoftRegions(NamedTuple):
     """The regions of one photo.
 
     `weights` (K, H, W) in 0..1 add up to 1 at every pixel; `traits` (K, D) are the regions'
-    mean features, by which they are matched, none (K, 0) for regions of a mask.
+    mean features, by which they are matched, of D = 0 for regions of a mask.
     """
 
     weights: FloatArray
@@ -46,65 +50,115 @@ class SoftRegions(NamedTuple):
     @property
     def shares(self) -> FloatArray:
         """The regions' parts (K,) of the photo."""
-        return self.weights.mean(axis=(1, 2))
+        shares: FloatArray = self.weights.mean(axis=(1, 2))
+        return shares
 
     @property
     def labels(self) -> LabelMap:
-        """The strongest region of every pixel, (H, W)."""
-        strongest: LabelMap = self.weights.argmax(axis=0).astype(np.uint8)
+        """The label of the strongest region of every pixel, (H, W)."""
+        table = np.array([info.label for info in self.infos], dtype=np.uint8)
+        strongest: LabelMap = table[self.weights.argmax(axis=0)]
         return strongest
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the weights take."""
+        return self.weights.nbytes
+
+
+class RegionPlan(NamedTuple):
+    """How the regions of a photo were found, so that the next frame of a shot has the same.
+
+    `centers` (k, D) are those of the clusters, `groups` (k,) the region of each cluster, -1 for
+    one too small to be a region, and `infos` describe the regions.
+    """
+
+    centers: FloatArray
+    groups: Sequence[int]
+    infos: Sequence[RegionInfo]
 
 
 def find_regions(
-    photo: FloatArray, probabilities: FloatArray | None, centers: FloatArray | None = None
-) -> tuple[SoftRegions, FloatArray]:
-    """The regions of a photo (3, H, W) in 0..1, and the centers they were found by.
+    photo: FloatArray, probabilities: FloatArray | None, plan: RegionPlan | None = None
+) -> tuple[SoftRegions, RegionPlan]:
+    """The regions of a photo (3, H, W) in 0..1, and how they were found.
 
-    `probabilities` (groups, a, b) are the segmenter's. Centers of another frame of the same
-    shot keep a video's regions the same.
+    `probabilities` (groups, a, b) are the segmenter's, None without one. With the plan of
+    another frame of the same shot the regions are the same.
     """
     features = region_features(photo, probabilities)
     values = features.for_clusters()
-    if centers is None:
-        centers = find_centers(values)
-    weights = memberships(values, centers)
-    weights = join_sure(weights, features.classes.reshape(len(features.classes), -1))
-    planes = follow_colors(weights.reshape(-1, *features.rank.shape), features.color)
-    traits = _means(planes, features.for_matching())
-    slopes, offsets = fit_local_linear(planes, features.guide, _SIDE // 2 | 1, _RIDGE)
+    if plan is None:
+        plan = _plan(values, features)
+    shares = clusters.memberships(values, plan.centers)
+    weights = clusters.joined(shares, plan.groups)
+    planes = clusters.follow_colors(weights.reshape(-1, *features.rank.shape), features.color)
+    slopes, offsets = fit_local_linear(planes, features.guide, _SIDE, _RIDGE)
     fine = settle(apply_local_linear(slopes, offsets, photo))
-    return SoftRegions(fine, traits, _describe(planes, features)), centers
+    return SoftRegions(fine, _means(planes, features.for_matching()), plan.infos), plan
+
+
+def _plan(values: FloatArray, features: RegionFeatures) -> RegionPlan:
+    centers = clusters.find_centers(values)
+    shares = clusters.memberships(values, centers)
+    probabilities = features.classes.reshape(len(features.classes), -1)
+    groups, known = clusters.group(shares, probabilities)
+    weights = clusters.joined(shares, groups)
+    sure = (weights @ probabilities.T / weights.sum(axis=1, keepdims=True)).max(axis=1)
+    infos = []
+    areas = 0
+    for best, value in zip(known, sure.tolist(), strict=True):
+        if best is None:
+            info = RegionInfo(AREA_LABEL + areas, f"area {areas + 1}", round(value, 3))
+            areas += 1
+        else:
+            info = RegionInfo(best, classes.GROUPS[best], round(value, 3))
+        infos.append(info)
+    return RegionPlan(centers, groups, infos)
+
+
+def whole_photo(photo: FloatArray) -> SoftRegions:
+    """A photo (3, H, W) as one region."""
+    weights = np.ones((1, *photo.shape[1:]), dtype=np.float32)
+    return SoftRegions(weights, np.zeros((1, 0), np.float32), [RegionInfo(0, "whole photo", 1.0)])
 
 
 def mask_regions(
-    labels: LabelMap, wanted: Sequence[int], photo: FloatArray, *, edges: bool = True
-) -> FloatArray:
-    """Weights (K + 1, H, W) of a mask's labels (any size) for a photo (3, H, W) in 0..1.
+    labels: LabelMap, names: Sequence[str], photo: FloatArray, *, edges: bool
+) -> SoftRegions:
+    """The regions of a mask (any size) for a photo (3, H, W) in 0..1.
 
-    The last plane is what has none of the wanted labels. With `edges` borders are moved to the
-    photo's own within a band around them (He, Sun and Tang, "Guided Image Filtering", TPAMI 2013).
+    `names` are those of the labels, as far as they have one. With `edges` the borders are moved
+    to the photo's own within a band around them (He, Sun and Tang, "Guided Image Filtering",
+    TPAMI 2013).
     """
-    _, height, width = photo.shape
-    small = resize_labels(labels, height, width)
-    hard = np.stack([*(small == label for label in wanted), ~np.isin(small, wanted)])
-    planes = hard.astype(np.float32)
-    if not edges or len(np.unique(small)) < 2:
-        return planes
-    slopes, offsets = fit_local_linear(planes, photo, _MASK_SIDE, _MASK_RIDGE)
-    return settle(apply_local_linear(slopes, offsets, photo))
+    small = resize_labels(labels, *photo.shape[1:])
+    present = np.unique(small).tolist()
+    planes = np.stack([small == label for label in present]).astype(np.float32)
+    if edges and len(present) > 1:
+        slopes, offsets = fit_local_linear(planes, photo, _MASK_SIDE, _MASK_RIDGE)
+        planes = settle(apply_local_linear(slopes, offsets, photo))
+    infos = [
+        RegionInfo(label, names[label] if label < len(names) else str(label), 1.0)
+        for label in present
+    ]
+    return SoftRegions(planes, np.zeros((len(planes), 0), np.float32), infos)
 
 
 def settle(weights: FloatArray, solid: float = _SOLID) -> FloatArray:
-    """Weights (K, H, W) in 0..1 that add up to 1, with those near 0 or 1 at 0 or 1.
+    """Weights (K, H, W) of about 0..1 as ones that add up to 1.
 
-    A pixel that no region claims goes to the one with the largest share.
+    Those above `solid` become 1 and those below 1 - `solid` become 0. A pixel that no region
+    claims goes to the largest.
     """
-    low = (1.0 - solid) / 2
-    weights = np.clip((weights - low) / (1.0 - 2.0 * low), 0.0, 1.0)
-    total = weights.sum(axis=0)
-    weights[weights.mean(axis=(1, 2)).argmax()][total <= 0] = 1.0
-    settled: FloatArray = weights / np.maximum(total, 1e-6)
-    settled[:, total <= 0] = weights[:, total <= 0]
+    low = 1.0 - solid
+    sharp = np.clip((weights - low) / (solid - low), 0.0, 1.0)
+    total = sharp.sum(axis=0)
+    nobody = total <= 1e-3
+    if nobody.any():
+        sharp[sharp.mean(axis=(1, 2)).argmax(), nobody] = 1.0
+        total = sharp.sum(axis=0)
+    settled: FloatArray = (sharp / total).astype(np.float32)
     return settled
 
 
@@ -112,22 +166,3 @@ def _means(planes: FloatArray, values: FloatArray) -> FloatArray:
     weights = planes.reshape(len(planes), -1)
     means: FloatArray = weights @ values / np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
     return means
-
-
-def _describe(planes: FloatArray, features: RegionFeatures) -> list[RegionInfo]:
-    means = _means(planes, features.classes.reshape(len(features.classes), -1).T)
-    infos = []
-    for number, mean in enumerate(means, start=1):
-        best = int(mean.argmax())
-        known = mean[best] >= 0.5
-        name = classes.GROUPS[best] if known else f"area {number}"
-        infos.append(RegionInfo(name, round(float(mean[best]), 3)))
-    return infos
-
-
-def resize_weights(weights: FloatArray, height: int, width: int) -> FloatArray:
-    """Weights (K, H, W) at another size, bilinear."""
-    return np.stack([resize_plane(plane, height, width) for plane in weights])
-
-
-Coupling = npt.NDArray[np.float64]
