@@ -15,7 +15,8 @@ COUNT = 6
 SURE = 0.6
 """Mean probability from which on a cluster is a region of its class."""
 
-_TRIES, _ROUNDS, _SAMPLES = 4, 20, 4000
+_TRIES, _ROUNDS, _SAMPLES = 3, 15, 2500
+_ALIKE = 12.0  # L*a*b* between the mean colors of clusters that are one region
 _LEAST_SHARE = 0.004  # a smaller region has no dependable statistics
 
 _SPREAD = 9  # pixels around in which a region may claim what has its color
@@ -73,30 +74,43 @@ def memberships(features: FloatArray, centers: FloatArray) -> FloatArray:
 
 
 def group(
-    shares: FloatArray, classes: FloatArray, nothing: int = 0
+    shares: FloatArray, classes: FloatArray, color: FloatArray, nothing: int = 0
 ) -> tuple[list[int], list[int | None]]:
     """The region of each cluster (-1 for one too small), and the class of each region.
 
-    `shares` (k, N) are the clusters' weights, `classes` (groups, N) probabilities. Clusters of
-    one sure class are one region; a region without one has None. The group `nothing` is no class.
+    `shares` (k, N) are the clusters' weights, `classes` (groups, N) probabilities, `color` (3, N)
+    is CIELAB. Clusters of one sure class are one region, and so are those without a class that
+    have about one color: a plain wall must not fall apart. A region without a class has None.
+    The group `nothing` is no class.
     """
-    means = shares @ classes.T / np.maximum(shares.sum(axis=1, keepdims=True), 1e-6)
+    sums = np.maximum(shares.sum(axis=1, keepdims=True), 1e-6)
+    means, colors = shares @ classes.T / sums, shares @ color.T / sums
     large = shares.mean(axis=1) >= _LEAST_SHARE
     if not large.any():
         large[:] = True
     groups: list[int] = []
     known: list[int | None] = []
-    for mean, enough in zip(means, large, strict=True):
+    seen: list[FloatArray] = []  # the color of each region's first cluster
+    for mean, own, enough in zip(means, colors, large, strict=True):
         best = int(mean.argmax())
         if not enough:
             groups.append(-1)
         elif mean[best] >= SURE and best != nothing:
             if best not in known:
                 known.append(best)
+                seen.append(own)
             groups.append(known.index(best))
         else:
-            groups.append(len(known))
-            known.append(None)
+            alike = (
+                region
+                for region, (group, other) in enumerate(zip(known, seen, strict=True))
+                if group is None and np.linalg.norm(own - other) < _ALIKE
+            )
+            region = next(alike, len(known))
+            if region == len(known):
+                known.append(None)
+                seen.append(own)
+            groups.append(region)
     return groups, known
 
 

@@ -102,7 +102,7 @@ def _plan(values: FloatArray, features: RegionFeatures) -> RegionPlan:
     centers = clusters.find_centers(values)
     shares = clusters.memberships(values, centers)
     probabilities = features.classes.reshape(len(features.classes), -1)
-    groups, known = clusters.group(shares, probabilities)
+    groups, known = clusters.group(shares, probabilities, features.color.reshape(3, -1))
     weights = clusters.joined(shares, groups)
     sure = (weights @ probabilities.T / weights.sum(axis=1, keepdims=True)).max(axis=1)
     infos = []
