@@ -18,7 +18,8 @@ from photoreal.regions import MAX_REGIONS, Pair
 from photoreal.serve.adapter import Array
 from photoreal.serve.style_cache import StyleCache
 from photoreal.serve.style_strip import cut_out
-from photoreal.transfer import Engine, SoftImage, Steady, apply_soft, check_side, couple_measures
+from photoreal.soft_transfer import SoftImage, apply_soft, couple_measures
+from photoreal.transfer import Engine, Steady, check_side
 
 
 class Apply(Protocol):
@@ -53,7 +54,7 @@ def read_soft(
     weights = check_weights(options.weights, check_style_count(len(styles)))
     places = parse_places(options.transfer_at)
     for picture in (content, *styles):
-        check_side(picture)
+        check_side(picture.image)
     known = [cache.measure_soft(style, engine, places) for style in styles]
     coupled = [
         couple_measures(found, coupling)

@@ -119,7 +119,7 @@ def _labelled(
     pairs = _pairs(inputs, content, styles)
     places = parse_places(options.transfer_at)
     for picture in (content, *styles):
-        check_side(picture)
+        check_side(picture.image)
     known = [
         cache.measure(style, {pair.style for pair in own}, engine, places)
         for style, own in zip(styles, pairs, strict=True)
