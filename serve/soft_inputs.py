@@ -21,6 +21,9 @@ from photoreal.serve.style_strip import cut_out
 from photoreal.soft_transfer import SoftImage, apply_soft, couple_measures
 from photoreal.transfer import Engine, Steady, check_side
 
+NAMES = ("CONTENT_REGIONS", "STYLE_REGIONS", "COUPLING")
+"""The inputs of soft regions."""
+
 
 class Apply(Protocol):
     """The content's pass through the networks."""
@@ -47,8 +50,8 @@ def read_soft(
 ) -> Prepared:
     """A transfer by soft regions, its styles measured.
 
-    Raises InvalidOption for planes of another size than their photo or a coupling that does not
-    fit them.
+    Raises InvalidOption when an input is missing, for planes of another size than their photo, and
+    for a coupling that does not fit them.
     """
     content, styles, couplings = _read(inputs)
     weights = check_weights(options.weights, check_style_count(len(styles)))
@@ -80,9 +83,15 @@ def read_soft(
 def _read(
     inputs: dict[str, Array],
 ) -> tuple[SoftImage, list[SoftImage], Sequence[npt.NDArray[np.float64]]]:
-    if "STYLE_REGIONS" not in inputs or "COUPLING" not in inputs:
+    lacking = [name for name in NAMES if name not in inputs]
+    if lacking:
         raise InvalidOption(
-            "CONTENT_REGIONS is there alone; expected STYLE_REGIONS and COUPLING with it."
+            f"{' and '.join(lacking)} is missing; soft regions need {', '.join(NAMES)}."
+        )
+    labels = [name for name in ("CONTENT_LABELS", "STYLE_LABELS", "PAIRS") if name in inputs]
+    if labels:
+        raise InvalidOption(
+            f"{' and '.join(labels)} came with soft regions; give label maps or soft regions."
         )
     sizes = inputs.get("STYLE_SIZES")
     content = _soft_image(inputs["CONTENT"], inputs["CONTENT_REGIONS"], "CONTENT")
