@@ -85,13 +85,11 @@ def _read(
 ) -> tuple[SoftImage, list[SoftImage], Sequence[npt.NDArray[np.float64]]]:
     lacking = [name for name in NAMES if name not in inputs]
     if lacking:
-        raise InvalidOption(
-            f"{' and '.join(lacking)} is missing; soft regions need {', '.join(NAMES)}."
-        )
+        raise InvalidOption(f"Soft regions need {', '.join(NAMES)}; missing: {', '.join(lacking)}.")
     labels = [name for name in ("CONTENT_LABELS", "STYLE_LABELS", "PAIRS") if name in inputs]
     if labels:
         raise InvalidOption(
-            f"{' and '.join(labels)} came with soft regions; give label maps or soft regions."
+            f"Soft regions came with {', '.join(labels)}; give label maps or soft regions."
         )
     sizes = inputs.get("STYLE_SIZES")
     content = _soft_image(inputs["CONTENT"], inputs["CONTENT_REGIONS"], "CONTENT")

@@ -163,16 +163,16 @@ def _hole(planes: Array) -> Array:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_without("CONTENT_REGIONS"), "CONTENT_REGIONS is missing"),
-        (_without("STYLE_REGIONS"), "STYLE_REGIONS is missing"),
-        (_without("COUPLING"), "COUPLING is missing"),
+        (_without("CONTENT_REGIONS"), "missing: CONTENT_REGIONS"),
+        (_without("STYLE_REGIONS"), "missing: STYLE_REGIONS"),
+        (_without("COUPLING"), "missing: COUPLING"),
         (
             lambda inputs: inputs.update(CONTENT_LABELS=np.zeros((SIDE, SIDE), np.uint8)),
-            "CONTENT_LABELS came with soft regions",
+            "came with CONTENT_LABELS; give",
         ),
         (
             lambda inputs: inputs.update(PAIRS=np.zeros((1, 2), np.int32)),
-            "PAIRS came with soft regions",
+            "came with PAIRS; give",
         ),
         (_changed("CONTENT_REGIONS", lambda p: p[:, 1:]), "CONTENT_REGIONS is 2x31x32; expected"),
         (_changed("STYLE_REGIONS", lambda p: p[:, :, 1:]), "STYLE_REGIONS is 3x24x31; expected"),
