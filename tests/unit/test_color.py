@@ -87,7 +87,7 @@ class TestMap:
         mean = found.matrix @ content.mean + found.offset
         covariance = found.matrix @ content.covariance @ found.matrix.T
         # The ridge of 1e-6 on the content's covariance is all that is missing.
-        slack = 1.01e-6 * np.linalg.norm(found.matrix, 2) ** 2
+        slack = 1.01e-6 * float(np.linalg.norm(found.matrix, 2)) ** 2
         np.testing.assert_allclose(mean, style.mean, atol=1e-9)
         np.testing.assert_allclose(covariance, style.covariance, atol=slack)
 
@@ -109,7 +109,7 @@ class TestMap:
         np.testing.assert_array_equal(none.matrix, np.eye(3))
         np.testing.assert_array_equal(none.offset, np.zeros(3))
         for of_half, of_none, of_full in zip(half, none, full, strict=True):
-            np.testing.assert_allclose(of_half, (of_none + of_full) / 2, atol=1e-12)
+            np.testing.assert_allclose(of_half, np.add(of_none, of_full) / 2, atol=1e-12)
 
     @pytest.mark.parametrize("flat", ["content", "style", "both"])
     def test_a_region_of_one_color_gives_numbers(self, flat: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from photoreal.contract import PLACES, WCT2, Unpool
+from photoreal.contract import PLACES, WCT2, Place, Unpool
 from photoreal.errors import InvalidOption
 from photoreal.regions import MAX_REGIONS, Pair
 from photoreal.segmenter import Segmenter
@@ -30,6 +30,7 @@ Array = npt.NDArray[Any]
 CheckSentence = Callable[[object], None]
 
 SIDE = 32
+SKIP: tuple[Place, ...] = ("skip",)
 
 
 class CountingEngine(NetworkEngine):
@@ -100,7 +101,7 @@ def test_inputs_are_those_of_the_contract(inputs: dict[str, Array]) -> None:
         _image(0),
         _planes(2),
         [_style(1, 3, 2, height=24), _style(2, 1, 2, width=40)._replace(weight=0.5)],
-        places=("skip",),
+        places=SKIP,
         shot=Shot(b"a", 0.5),
     )
     assert inputs.keys() < several.keys()
@@ -307,9 +308,9 @@ class TestInProcess:
         assert models.transfer_soft is not None
         assert models.segment is None
         styles = [_style(1, 3, 2, height=24), _style(2, 1, 2, width=40)._replace(weight=0.5)]
-        given = soft_inputs(_image(0), _planes(2), styles, places=("skip",))
+        given = soft_inputs(_image(0), _planes(2), styles, places=SKIP)
         for cached in (False, True):
-            found = models.transfer_soft(_image(0), _planes(2), styles, places=("skip",))
+            found = models.transfer_soft(_image(0), _planes(2), styles, places=SKIP)
             np.testing.assert_array_equal(found.image, _serve(given, engine))
             assert found.style_cached is cached
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from photoreal import region_transform, soft_transform
-from photoreal.contract import PLACES, Unpool
+from photoreal.contract import PLACES, Place, Unpool
 from photoreal.errors import InvalidOption
 from photoreal.region_transform import RegionMeasure, RegionTransform, Target
 from photoreal.regions import Pair
@@ -34,6 +34,7 @@ from photoreal.whitening import (
 Array = npt.NDArray[Any]
 
 HEIGHT, WIDTH, CHANNELS = 32, 48, 5
+SKIP: tuple[Place, ...] = ("skip",)
 
 
 def _features(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
@@ -48,7 +49,8 @@ def _labels() -> Array:
 
 
 def _one_hot(labels: Array, count: int = 3) -> Array:
-    return (labels == np.arange(count)[:, None, None]).astype(np.float32)
+    planes: Array = (labels == np.arange(count)[:, None, None]).astype(np.float32)
+    return planes
 
 
 def _soft_weights(seed: int = 0, count: int = 3) -> Array:
@@ -65,9 +67,11 @@ def statistics() -> dict[int | None, StyleStatistics]:
     return {k: style_statistics(moments([s[0].flatten(1)])) for k, s in enumerate(styles)}
 
 
-def _assert_same(found: Moments, expected: Moments, **tolerance: float) -> None:
-    torch.testing.assert_close(found.mean, expected.mean, **tolerance)
-    torch.testing.assert_close(found.covariance, expected.covariance, **tolerance)
+def _assert_same(
+    found: Moments, expected: Moments, rtol: float | None = None, atol: float | None = None
+) -> None:
+    torch.testing.assert_close(found.mean, expected.mean, rtol=rtol, atol=atol)
+    torch.testing.assert_close(found.covariance, expected.covariance, rtol=rtol, atol=atol)
     assert float(found.low) == pytest.approx(float(expected.low))
     assert float(found.high) == pytest.approx(float(expected.high))
 
@@ -251,7 +255,7 @@ class TestTransfer:
     ) -> None:
         picture = SoftImage(smooth_image(32, 32), np.ones((1, 32, 32), dtype=np.float32))
         assert measure_soft(picture, engine, places=()) == {}
-        skips = measure_soft(picture, engine, places=("skip",))
+        skips = measure_soft(picture, engine, places=SKIP)
         assert {name for name, _ in skips} == {"LH", "HL", "HH"}
         assert measure_soft(picture, engine, places=PLACES).keys() > skips.keys()
 
@@ -275,7 +279,7 @@ def _natural(height: int, width: int) -> Array:
     photo[:, (abs(x - 0.8) < 0.12) & (y > 0.45) & (y < 0.75)] = np.array([0.6, 0.3, 0.2])[:, None]
     photo[:, y > 0.85] = np.array([0.5, 0.45, 0.4])[:, None]
     photo += 0.03 * random.standard_normal((3, height, width))
-    return np.clip(photo, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(photo, 0, 1), dtype=np.float32)
 
 
 def test_soft_regions_cost_at_most_15_percent_more_products_than_hard_ones(

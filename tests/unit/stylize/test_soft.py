@@ -446,7 +446,7 @@ class TestShots:
     ) -> None:
         sequences = SteadyRegions()
         made = request_for(**scenes, size=64, sequence="a")
-        for pairs in ([[1, 2]], None):
+        for pairs in ([(1, 2)], None):
             last = stylize(replace(made, pairs=pairs), sees, LIMITS, sequences)
         alone = stylize(request_for(**scenes, size=64), sees, LIMITS)
         assert report_of(last)["pairs"] == report_of(alone)["pairs"]
