@@ -136,13 +136,14 @@ def test_regions_alone_come_without_a_transfer_and_can_be_given_back(
     assert difference.mean() < 3
 
 
-class TestDefault:
-    @pytest.fixture(scope="class")
-    def found(
-        self, local: Server, stylize: Callable[..., StylizeResult], photos: dict[str, Any]
-    ) -> StylizeResult:
-        return stylize(local, **photos, size=SIZE)
+@pytest.fixture(scope="module")
+def found(
+    local: Server, stylize: Callable[..., StylizeResult], photos: dict[str, Any]
+) -> StylizeResult:
+    return stylize(local, **photos, size=SIZE)
 
+
+class TestDefault:
     def test_regions_are_classes_and_areas(self, found: StylizeResult) -> None:
         report = found.report
         assert (report["regions"], report["match"]) == ("segmenter", "nearest")
@@ -200,6 +201,7 @@ def test_match_rule_is_the_callers_choice(
     content = np.zeros((512, 768), dtype=np.uint8)
     content[:, :300] = 9  # the style has no label 9
     style = np.zeros_like(content)
+    style[:, 600:] = 5
     result = stylize(
         local,
         **photos,

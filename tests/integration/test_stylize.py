@@ -118,48 +118,46 @@ def test_alpha_zero_gives_the_content_back(
     assert np.abs(np.asarray(image, dtype=np.int16) - content).max() <= 2
 
 
-class TestDefault:
-    @pytest.fixture(scope="class")
-    def result(
-        self,
-        local: Server,
-        stylize: Callable[..., StylizeResult],
-        pair: Callable[[str], dict[str, Any]],
-    ) -> StylizeResult:
-        return stylize(local, **pair("pagoda-dusk"), size=HEIGHT)
+@pytest.fixture(scope="module")
+def default(
+    local: Server, stylize: Callable[..., StylizeResult], pair: Callable[[str], dict[str, Any]]
+) -> StylizeResult:
+    return stylize(local, **pair("pagoda-dusk"), size=HEIGHT)
 
+
+class TestDefault:
     def test_grpc_gives_the_same_bytes_as_http(
         self,
         local: Server,
         stylize: Callable[..., StylizeResult],
         pair: Callable[[str], dict[str, Any]],
-        result: StylizeResult,
+        default: StylizeResult,
     ) -> None:
         other = stylize(local, "grpc", **pair("pagoda-dusk"), size=HEIGHT)
-        assert other.png == result.png
-        assert other.content_labels_png == result.content_labels_png
-        assert other.style_labels_png == result.style_labels_png
+        assert other.png == default.png
+        assert other.content_labels_png == default.content_labels_png
+        assert other.style_labels_png == default.style_labels_png
 
-    def test_result_and_labels_are_of_the_photos_sizes(self, result: StylizeResult) -> None:
-        assert result.image.size == (640, 427)
-        assert result.content_labels.shape == (427, 640)
-        assert result.style_labels.shape == (512, 768)
+    def test_result_and_labels_are_of_the_photos_sizes(self, default: StylizeResult) -> None:
+        assert default.image.size == (640, 427)
+        assert default.content_labels.shape == (427, 640)
+        assert default.style_labels.shape == (512, 768)
 
     def test_each_region_takes_the_color_of_its_style(
-        self, result: StylizeResult, pair: Callable[[str], dict[str, Any]]
+        self, default: StylizeResult, pair: Callable[[str], dict[str, Any]]
     ) -> None:
         files = pair("pagoda-dusk")
         content, style = _pixels(files["content"]), _pixels(files["style"])
-        image = np.asarray(result.image, dtype=np.float64)
-        for label in np.unique(result.content_labels):
-            ours, theirs = result.content_labels == label, result.style_labels == label
+        image = np.asarray(default.image, dtype=np.float64)
+        for label in np.unique(default.content_labels):
+            ours, theirs = default.content_labels == label, default.style_labels == label
             wanted = style[theirs].mean(axis=0)
             before = np.linalg.norm(content[ours].mean(axis=0) - wanted)
             after = np.linalg.norm(image[ours].mean(axis=0) - wanted)
             assert after < before, (label, before, after)
 
-    def test_report_tells_what_was_done(self, result: StylizeResult) -> None:
-        report = result.report
+    def test_report_tells_what_was_done(self, default: StylizeResult) -> None:
+        report = default.report
         assert (report["method"], report["regions"]) == ("wct2", "masks")
         assert report["match"] == "nearest"
         assert [entry["content"] for entry in report["pairs"]] == COLORS
@@ -186,9 +184,9 @@ class TestDefault:
         local: Server,
         stylize: Callable[..., StylizeResult],
         pair: Callable[[str], dict[str, Any]],
-        result: StylizeResult,
+        default: StylizeResult,
     ) -> None:
         color = stylize(local, **pair("pagoda-dusk"), size=HEIGHT, method="color")
         assert "transfer" not in color.report["seconds"]
-        assert color.image.size == result.image.size
-        assert color.png != result.png
+        assert color.image.size == default.image.size
+        assert color.png != default.png
