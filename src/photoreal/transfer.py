@@ -156,10 +156,7 @@ def measure_places(
     engine: Engine,
     places: Collection[Place],
 ) -> dict[LevelPlace, dict[_Label, Moments]]:
-    """Moments of the regions at every place: one pass through the networks, no deeper than needed.
-
-    `measure_regions` gives those of features (1, C, h, w).
-    """
+    """What `measure_regions` finds in the features (1, C, h, w) at every place, in one pass."""
     found: dict[LevelPlace, dict[_Label, Moments]] = {}
 
     def measure(place: LevelPlace, features: Tensor) -> None:
