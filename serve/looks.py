@@ -20,7 +20,7 @@ _SOLID = 0.75
 """For features most pixels take one region's map: after the alignment the maps differ little."""
 
 SteadyColors = Callable[[int, ColorMoments], ColorMoments]
-"""Gives the moments to use for a content region, from those that were found in this frame."""
+"""Gives the moments to use for a content label, from those that were found in this frame."""
 
 
 class Look(NamedTuple):
@@ -54,7 +54,7 @@ def align(
             maps.append(None)
             continue
         if steady is not None:
-            own = steady(region, own)
+            own = steady(found.content.infos[region].label, own)
         goal = barycenter([moments for _, moments in goals], [weight for weight, _ in goals])
         maps.append(color_map(own, goal, strength=strength))
     return align_colors(content, found.content.weights, maps)

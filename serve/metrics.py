@@ -30,7 +30,7 @@ ERROR_KINDS: dict[str, type[BaseException]] = {
     "internal": BaseException,
 }
 """Kinds of errors; the first class that an error belongs to decides."""
-STAGES = ("decode", "segment", "transfer", "upsample", "encode", "total")
+STAGES = ("decode", "segment", "colors", "transfer", "upsample", "encode", "total")
 STAGE_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Upper bounds in seconds."""
 

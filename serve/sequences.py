@@ -2,7 +2,7 @@
 
 A client names the shot that a frame belongs to by an id of its own making, and begins a new one
 at a cut. Nothing here is needed: a shot that was let go, or went with a restart of the server,
-starts anew with its next frame.
+begins again with its next frame.
 """
 
 from __future__ import annotations
@@ -114,14 +114,14 @@ class ShotMemory:
     def steadied(self, share: float) -> Callable[[int, ColorMoments], ColorMoments]:
         """A function that averages a region's colors with those of the frames before."""
 
-        def average(region: int, found: ColorMoments) -> ColorMoments:
-            before = self._colors.get(region)
+        def average(label: int, found: ColorMoments) -> ColorMoments:
+            before = self._colors.get(label)
             if before is not None:
                 found = ColorMoments(
                     share * before.mean + (1.0 - share) * found.mean,
                     share * before.covariance + (1.0 - share) * found.covariance,
                 )
-            self._colors[region] = found
+            self._colors[label] = found
             return found
 
         return average

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photoreal import classes, regions
-from photoreal.errors import InvalidOption
+from photoreal.errors import InvalidOption, NumericalError
 from photoreal.options import MatchRule
 from photoreal.preprocess import Mask, resize_photo
 from photoreal.regions import Pair, soft
@@ -100,14 +100,20 @@ def find_soft(
 def segment_groups(
     models: Models, original: npt.NDArray[np.uint8], photo: FloatImage
 ) -> FloatImage:
-    """Probabilities (groups, h, w), found at the working size or at a smaller one."""
+    """Probabilities (groups, h, w), found at the working size or at a smaller one.
+
+    Raises NumericalError when the segmenter gives no numbers.
+    """
     assert models.segment is not None  # noqa: S101 (tells the type checker)
     _, height, width = photo.shape
     scale = math.sqrt(SEGMENT_PIXELS / (height * width))
     small = photo
     if scale < 1.0:
         small = resize_photo(original, round(height * scale), round(width * scale))
-    return classes.group_probabilities(models.segment(small), models.segmenter_classes)
+    probabilities = models.segment(small)
+    if not np.isfinite(probabilities).all():
+        raise NumericalError("the segmenter's probabilities are not finite; give masks instead.")
+    return classes.group_probabilities(probabilities, models.segmenter_classes)
 
 
 def _by_label(content: SoftRegions, style: SoftRegions, rule: MatchRule) -> Matrix:
@@ -152,7 +158,7 @@ def describe(found: SoftFound, seconds: Mapping[str, float]) -> dict[str, Any]:
     style has nothing for the region.
     """
     styled = [any(coupling[k].any() for coupling in found.couplings) for k in range(_count(found))]
-    listing = _listing(found.content)
+    infos, listing = found.content.infos, _listing(found.content)
     partners = [
         [_partner(coupling[k], style) for coupling, style in _by_style(found)]
         for k in range(_count(found))
@@ -164,15 +170,15 @@ def describe(found: SoftFound, seconds: Mapping[str, float]) -> dict[str, Any]:
         "match": found.match,
         "pairs": [
             {
-                "content": one["name"],
+                "content": info.name,
                 "style": names[0] if len(names) == 1 else names,
                 "share": one["share"],
                 "sure": one["sure"],
             }
-            for one, names, has in zip(listing, partners, styled, strict=True)
+            for info, one, names, has in zip(infos, listing, partners, styled, strict=True)
             if has
         ],
-        "unstyled": [one["name"] for one, has in zip(listing, styled, strict=True) if not has],
+        "unstyled": [info.name for info, has in zip(infos, styled, strict=True) if not has],
         "content_regions": listing,
         "style_regions": theirs[0] if len(theirs) == 1 else theirs,
         "height": height,
@@ -191,7 +197,7 @@ def _by_style(found: SoftFound) -> list[tuple[Matrix, SoftRegions]]:
     return list(zip(found.couplings, found.styles, strict=True))
 
 
-def _partner(row: npt.NDArray[np.float64], style: SoftRegions) -> str | None:
+def _partner(row: npt.NDArray[np.float64], style: SoftRegions) -> str | int | None:
     """The name of the style region that a content region takes most of."""
     if not row.any():
         return None
@@ -209,7 +215,7 @@ def _listing(found: SoftRegions) -> list[dict[str, Any]]:
 def _region(info: RegionInfo, share: float) -> dict[str, Any]:
     return {
         "label": info.label,
-        "name": info.name,
+        "name": str(info.name),
         "share": round(share, 4),
         "sure": info.sure,
     }

@@ -18,7 +18,11 @@ from photoreal.regions import MAX_REGIONS, Pair
 from photoreal.serve.adapter import Array
 from photoreal.serve.style_cache import StyleCache
 from photoreal.serve.style_strip import cut_out
-from photoreal.transfer import Engine, SoftImage, Steady, apply_soft, check_side, couple_measures
+from photoreal.soft_transfer import SoftImage, apply_soft, couple_measures
+from photoreal.transfer import Engine, Steady, check_side
+
+NAMES = ("CONTENT_REGIONS", "STYLE_REGIONS", "COUPLING")
+"""The inputs of soft regions."""
 
 
 class Apply(Protocol):
@@ -46,14 +50,14 @@ def read_soft(
 ) -> Prepared:
     """A transfer by soft regions, its styles measured.
 
-    Raises InvalidOption for planes of another size than their photo or a coupling that does not
-    fit them.
+    Raises InvalidOption when an input is missing, for planes of another size than their photo, and
+    for a coupling that does not fit them.
     """
     content, styles, couplings = _read(inputs)
     weights = check_weights(options.weights, check_style_count(len(styles)))
     places = parse_places(options.transfer_at)
     for picture in (content, *styles):
-        check_side(picture)
+        check_side(picture.image)
     known = [cache.measure_soft(style, engine, places) for style in styles]
     coupled = [
         couple_measures(found, coupling)
@@ -79,9 +83,13 @@ def read_soft(
 def _read(
     inputs: dict[str, Array],
 ) -> tuple[SoftImage, list[SoftImage], Sequence[npt.NDArray[np.float64]]]:
-    if "STYLE_REGIONS" not in inputs or "COUPLING" not in inputs:
+    lacking = [name for name in NAMES if name not in inputs]
+    if lacking:
+        raise InvalidOption(f"Soft regions need {', '.join(NAMES)}; missing: {', '.join(lacking)}.")
+    labels = [name for name in ("CONTENT_LABELS", "STYLE_LABELS", "PAIRS") if name in inputs]
+    if labels:
         raise InvalidOption(
-            "CONTENT_REGIONS is there alone; expected STYLE_REGIONS and COUPLING with it."
+            f"Soft regions came with {', '.join(labels)}; give label maps or soft regions."
         )
     sizes = inputs.get("STYLE_SIZES")
     content = _soft_image(inputs["CONTENT"], inputs["CONTENT_REGIONS"], "CONTENT")

@@ -17,13 +17,11 @@ from torch import Tensor
 
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES, STYLE_CACHE_VARIABLE, Place
 from photoreal.serve.variables import whole_number
+from photoreal.soft_transfer import SoftImage, SoftMeasures, measure_soft
 from photoreal.transfer import (
     Engine,
     LabelledImage,
-    SoftImage,
-    SoftMeasures,
     StyleMeasures,
-    measure_soft,
     measure_style,
 )
 from photoreal.whitening import Moments, StyleStatistics

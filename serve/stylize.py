@@ -103,7 +103,10 @@ def stylize(
         done = _published(work, sequences, known)
     else:
         done = _soft(work, sequences, known)
-    image = b"" if done.pixels is None else encode_pixels(_scaled(done.pixels, request.output_size))
+    image, size = b"", {}
+    if done.pixels is not None:
+        pixels = _scaled(done.pixels, request.output_size)
+        image, size = encode_pixels(pixels), {"height": pixels.shape[0], "width": pixels.shape[1]}
     # At the photos' own size, label maps can be given back as their masks.
     labels = [
         encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
@@ -111,7 +114,7 @@ def stylize(
     ]
     watch.lap("encode")
     seconds = watch.total()
-    report = done.report | {"method": request.method, "seconds": seconds}
+    report = done.report | size | {"method": request.method, "seconds": seconds}
     return StylizeResponse(image, labels[0], labels[1:], json.dumps(report), seconds)
 
 
@@ -146,7 +149,11 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     memory = None
     if sequences is not None and asked.shot is not None:
         styles_seen = hashlib.blake2b(b"".join(request.styles)).digest()
-        memory = sequences.memory(asked.shot, [content.shape, request.match, styles_seen])
+        pairs = None if asked.pairs is None else tuple(asked.pairs)
+        source = (work.masks is None, request.segment)
+        memory = sequences.memory(
+            asked.shot, [content.shape, source, request.match, pairs, styles_seen]
+        )
     rule = request.match or "nearest"
     found = find_soft(
         *(work.originals, work.photos, work.masks, work.segmenting, rule),
@@ -156,8 +163,8 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     )
     if asked.pairs is not None:
         found.take(asked.pairs)
-    elif memory is not None and memory.couplings is not None:
-        found.couplings = memory.couplings
+    elif memory is not None and memory.plan is not None and memory.couplings is not None:
+        found.couplings = memory.couplings  # the plan says that these are the same regions
     work.watch.lap("segment")
     labels = [found.content.labels, *(style.labels for style in found.styles)]
     if request.regions_only:
@@ -180,12 +187,8 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     original = _scaled(work.originals["content"], request.output_size)
     pixels = apply_colors(fit_colors(content, image), original, threads=available_cores())
     work.watch.lap("upsample")
-    report = soft_found.describe(found, {}) | {
-        "height": pixels.shape[0],
-        "width": pixels.shape[1],
-        "style": "cached" if cached else "measured",
-    }
-    return _Done(pixels, labels, report)
+    report = {"style": "cached" if cached else "measured"}
+    return _Done(pixels, labels, soft_found.describe(found, {}) | report)
 
 
 def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:

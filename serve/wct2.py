@@ -31,6 +31,7 @@ from photoreal.serve.device import chosen_placement, require_cuda, within_gpu_me
 from photoreal.serve.option_tensors import read_options
 from photoreal.serve.request import shot_of
 from photoreal.serve.sequences import SequenceStore
+from photoreal.serve.soft_inputs import NAMES as SOFT_INPUTS
 from photoreal.serve.soft_inputs import Prepared, read_soft
 from photoreal.serve.style_cache import StyleCache
 from photoreal.serve.style_strip import cut_out, read_pairs
@@ -92,7 +93,7 @@ def serve_wct2(
     """
     options = StylizeOptions(**read_options(inputs, TRANSFER_OPTIONS))
     check_options(options)
-    soft = "CONTENT_REGIONS" in inputs
+    soft = any(name in inputs for name in SOFT_INPUTS)
     prepared = (read_soft if soft else _labelled)(inputs, options, engine, cache)
     shot = None if options.sequence is None else shot_of(options)
     if sequences is None or shot is None:
@@ -119,7 +120,7 @@ def _labelled(
     pairs = _pairs(inputs, content, styles)
     places = parse_places(options.transfer_at)
     for picture in (content, *styles):
-        check_side(picture)
+        check_side(picture.image)
     known = [
         cache.measure(style, {pair.style for pair in own}, engine, places)
         for style, own in zip(styles, pairs, strict=True)

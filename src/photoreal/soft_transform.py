@@ -76,7 +76,8 @@ class SoftLayout:
     def _find(self, height: int, width: int, device: torch.device) -> _Layout:
         stride = self._weights.shape[1] // height
         small = F.avg_pool2d(self._weights[None], stride)[0].flatten(1)
-        small = torch.where(small < _NEAR, 0.0, small)
+        # The strongest stays, however many regions share the pixel.
+        small = torch.where(small < small.amax(dim=0).clamp(max=_NEAR), 0.0, small)
         small /= small.sum(dim=0)
         strongest, labels = small.max(dim=0)
         alone = strongest > 1.0 - _NEAR

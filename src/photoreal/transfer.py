@@ -27,16 +27,16 @@ from photoreal.contract import BANDS, LEVELS, PADDING_MULTIPLE, PLACES, POOLINGS
 from photoreal.errors import InvalidOption
 from photoreal.region_transform import RegionMeasure, RegionTransform, Target
 from photoreal.regions import Pair
-from photoreal.soft_transform import SoftMeasure, SoftTransform
 from photoreal.vgg import Decoder, Encoded, Encoder, Skips
-from photoreal.whitening import Moments, StyleStatistics, mixture, styles_statistics
+from photoreal.whitening import Moments, StyleStatistics, styles_statistics
 
 MIN_SIDE = 16
 """Below this the deepest feature map is a single pixel wide and has no border to reflect."""
 
 _Network = TypeVar("_Network", Encoder, Decoder)
 _Label = TypeVar("_Label", int, int | None)
-_Place = tuple[str, int]  # ("encoder", 2), ("LH", 1), ("decoder", 4) ...
+LevelPlace = tuple[str, int]
+"""A place at one level: ("encoder", 2), ("LH", 1), ("decoder", 4) ..."""
 
 
 class Engine(Protocol):
@@ -98,20 +98,10 @@ class LabelledImage(NamedTuple):
     labels: npt.NDArray[np.uint8]
 
 
-class SoftImage(NamedTuple):
-    """An image (1, 3, H, W) in 0..1 and the weights (K, H, W) of its regions, which add up to 1."""
-
-    image: Tensor
-    weights: npt.NDArray[np.float32]
-
-
-SoftMeasures = dict[_Place, dict[int, Moments]]
-"""For each place the moments of a style's soft regions."""
-
-StyleMeasures = dict[_Place, dict[int | None, StyleStatistics]]
+StyleMeasures = dict[LevelPlace, dict[int | None, StyleStatistics]]
 """For each place the statistics of the style's regions; None is the whole photo."""
 
-Steady = Callable[[_Place, int, Moments], Moments]
+Steady = Callable[[LevelPlace, int, Moments], Moments]
 """Gives the moments to use for a content label at a place, from those that were found there."""
 
 
@@ -157,46 +147,19 @@ def measure_style(
         return {}
     image, labels = _pad(style)
     regions = RegionMeasure(labels, sorted(wanted, key=lambda label: (label is None, label)))
-    return _statistics(_measure(image, regions, engine, places))
+    return places_statistics(measure_places(image, regions, engine, places))
 
 
-@torch.inference_mode()
-def measure_soft(
-    style: SoftImage, engine: Engine, *, places: Collection[Place] = PLACES
-) -> SoftMeasures:
-    """Moments of a style's soft regions at every place: one pass, no deeper than needed.
-
-    Raises InvalidOption when the image is too small.
-    """
-    image, weights = _pad_soft(style)
-    return _measure(image, SoftMeasure(weights), engine, places) if places else {}
-
-
-def couple_measures(measures: SoftMeasures, coupling: npt.NDArray[np.float64]) -> StyleMeasures:
-    """Statistics for the content's regions from those of a style's soft regions.
-
-    `coupling` (K, J) says how much of each style region is in the mix of a content region. A
-    region all of whose partners have vanished at a place has no entry there.
-    """
-    mixed: dict[_Place, dict[int, Moments]] = {}
-    for place, found in measures.items():
-        mixed[place] = {}
-        for region, row in enumerate(coupling):
-            shares = [(float(row[j]), moment) for j, moment in found.items() if row[j] > 0.0]
-            if shares:
-                mixed[place][region] = mixture(shares)
-    return _statistics(mixed)
-
-
-def _measure(
+def measure_places(
     x: Tensor,
     measure_regions: Callable[[Tensor], dict[_Label, Moments]],
     engine: Engine,
     places: Collection[Place],
-) -> dict[_Place, dict[_Label, Moments]]:
-    found: dict[_Place, dict[_Label, Moments]] = {}
+) -> dict[LevelPlace, dict[_Label, Moments]]:
+    """What `measure_regions` finds in the features (1, C, h, w) at every place, in one pass."""
+    found: dict[LevelPlace, dict[_Label, Moments]] = {}
 
-    def measure(place: _Place, features: Tensor) -> None:
+    def measure(place: LevelPlace, features: Tensor) -> None:
         found[place] = measure_regions(features)
 
     skips: list[Skips] = []
@@ -224,8 +187,8 @@ def _measure(
     return found
 
 
-def _statistics(found: Mapping[_Place, Mapping[_Label, Moments]]) -> StyleMeasures:
-    """All at once, which is faster on a GPU."""
+def places_statistics(found: Mapping[LevelPlace, Mapping[_Label, Moments]]) -> StyleMeasures:
+    """Statistics from moments, all at once, which is faster on a GPU."""
     regions = [region for at_place in found.values() for region in at_place.values()]
     statistics = iter(styles_statistics(regions))
     return {
@@ -253,35 +216,24 @@ def apply_style(
     """
     image, labels = _pad(content)
     regions = RegionTransform(labels, pairs, alpha, blend)
-    result = _apply(image, regions, measures, engine, places, steady)
-    return _cropped(result, content.image)
+    result = transform_places(image, regions, measures, engine, places, steady)
+    return cropped(result, content.image)
 
 
-@torch.inference_mode()
-def apply_soft(
-    content: SoftImage,
-    measures: StyleMeasures,
-    engine: Engine,
-    *,
-    alpha: float = 1.0,
-    places: Collection[Place] = PLACES,
-    steady: Steady | None = None,
-) -> Tensor:
-    """`apply_style` for soft regions; `measures` are by content region (`couple_measures`)."""
-    image, weights = _pad_soft(content)
-    result = _apply(image, SoftTransform(weights, alpha), measures, engine, places, steady)
-    return _cropped(result, content.image)
-
-
-def _apply(
+def transform_places(
     x: Tensor,
-    transform_regions: RegionTransform | SoftTransform,
+    transform_regions: Callable[..., list[Tensor]],
     measures: StyleMeasures,
     engine: Engine,
     places: Collection[Place],
     steady: Steady | None,
 ) -> Tensor:
-    def transform(*given: tuple[_Place, Tensor]) -> list[Tensor]:
+    """The picture (1, 3, H, W) after one pass through the networks, transformed at every place.
+
+    `transform_regions` takes one `Target` or several and gives their new features.
+    """
+
+    def transform(*given: tuple[LevelPlace, Tensor]) -> list[Tensor]:
         targets = (
             Target(
                 features,
@@ -313,14 +265,15 @@ def _apply(
     return x
 
 
-def _cropped(result: Tensor, image: Tensor) -> Tensor:
+def cropped(result: Tensor, image: Tensor) -> Tensor:
+    """A result without the pixels that were added to the image."""
     height, width = image.shape[-2:]
     return result[..., :height, :width]
 
 
-def check_side(picture: LabelledImage | SoftImage) -> None:
-    """Raise InvalidOption when an image is too small for the networks."""
-    height, width = picture.image.shape[-2:]
+def check_side(image: Tensor) -> None:
+    """Raise InvalidOption when an image (1, 3, H, W) is too small for the networks."""
+    height, width = image.shape[-2:]
     if min(height, width) < MIN_SIDE:
         raise InvalidOption(
             f"The image is {width}x{height} pixels; the transfer needs at least"
@@ -329,21 +282,16 @@ def check_side(picture: LabelledImage | SoftImage) -> None:
 
 
 def _pad(picture: LabelledImage) -> LabelledImage:
-    check_side(picture)
-    image, labels = picture
-    image, (below, right) = _padded(image)
-    return LabelledImage(image, np.pad(labels, ((0, below), (0, right)), mode="reflect"))
+    image, (below, right) = padded(picture.image)
+    return LabelledImage(image, np.pad(picture.labels, ((0, below), (0, right)), mode="reflect"))
 
 
-def _pad_soft(picture: SoftImage) -> SoftImage:
-    check_side(picture)
-    image, weights = picture
-    image, (below, right) = _padded(image)
-    return SoftImage(image, np.pad(weights, ((0, 0), (0, below), (0, right)), mode="reflect"))
+def padded(image: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """An image of sides that the networks can pool, and the pixels added below and right.
 
-
-def _padded(image: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """An image of sides that the networks can pool, and the pixels added below and right."""
+    Raises InvalidOption when the image is too small.
+    """
+    check_side(image)
     height, width = image.shape[-2:]
     below, right = -height % PADDING_MULTIPLE, -width % PADDING_MULTIPLE
     if below or right:

@@ -97,10 +97,20 @@ def test_stages_of_answered_requests_are_observed(
     }
     assert tuple(stages) == STAGES
     seen = {stage for stage, one in stages.items() if len(one.observed) == 1}
-    assert seen == set(STAGES) - {"upsample"}  # which full resolution alone has
+    assert seen == set(STAGES)
     assert all(one.buckets == list(STAGE_BUCKETS) for one in stages.values())
     parts = sum(one.observed[0] for name, one in stages.items() if name in seen - {"total"})
     assert stages["total"].observed[0] == pytest.approx(parts, abs=0.01)
+
+
+def test_stages_that_a_method_lacks_are_not_observed(
+    adapter: Any, inputs: Inputs, triton: Any
+) -> None:
+    published = {"METHOD": np.array([b"published"], dtype=object)}
+    adapter.execute([triton.Request(inputs | published)])
+    made = triton.MetricFamily.made["photoreal_stage_seconds"]
+    seen = {one.labels["stage"] for one in made if one.observed}
+    assert seen == set(STAGES) - {"colors", "upsample"}
 
 
 def test_a_triton_without_histograms_does_without_stages(

@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from photoreal.contract import SEGMENTER, STYLIZE, WCT2
+from photoreal.contract import SEGMENTER, STYLIZE, WCT2, ModelSpec
 from photoreal.preprocess import Limits, decode_photo
+from photoreal.serve.in_process import in_process_models
 from photoreal.serve.request import Models, StylizeRequest, Transferred
+from photoreal.serve.soft_inputs import NAMES as SOFT
 from photoreal.serve.style_cache import StyleCache
 from photoreal.serve.stylize import stylize
 from photoreal.serve.wct2 import serve_wct2
@@ -28,6 +30,9 @@ NUMPY_TYPES = {"FP32": np.float32, "UINT8": np.uint8, "INT32": np.int32, "BYTES"
 
 def _text(value: str | bytes) -> Array:
     return np.array([value.encode() if isinstance(value, str) else value], dtype=object)
+
+
+PUBLISHED = {"METHOD": _text("published")}
 
 
 @pytest.fixture
@@ -91,6 +96,10 @@ def test_outputs_are_those_of_the_contract(
         assert value.dtype == np.object_
         assert isinstance(value[0], bytes)
     image = decode_photo(outputs["IMAGE"][0], "result", Limits())
+    assert image.shape == (16, 24, 3)
+    given = photos | PUBLISHED
+    outputs = _outputs(adapter.execute([triton.Request(given)])[0])
+    image = decode_photo(outputs["IMAGE"][0], "result", Limits())
     np.testing.assert_array_equal(image, photo(16, 24, seed=1))
     assert json.loads(outputs["REPORT"][0])["regions"] == "whole"
 
@@ -124,20 +133,15 @@ def test_calls_of_other_models_fit_their_contract(
         "SEGMENT": np.array([True]),
         "MATCH": _text("nearest"),
         "BLEND": np.array([5], dtype=np.int32),
-    }
+    } | PUBLISHED
     (response,) = adapter_with_segmenter.execute([triton.Request(photos | options, "abc")])
     _outputs(response)
     assert [name for name, _, _ in triton.calls] == ["segmenter"] * 3 + ["wct2"]
     assert triton.asked[:3] == [["PROBABILITIES"]] * 3  # labels are not worth the work
     assert {request_id for _, _, request_id in triton.calls} == {"abc"}
     for (_, inputs, _), model in zip(triton.calls, (SEGMENTER,) * 3 + (WCT2,), strict=True):
-        assert set(inputs) == set(model.input_names())
-        for spec in model.inputs:
-            value = inputs[spec.name]
-            shape = value.shape[1:] if model.max_batch_size else value.shape
-            assert value.dtype == NUMPY_TYPES[spec.dtype]
-            assert len(shape) == len(spec.dims)
-            assert all(d in (-1, size) for d, size in zip(spec.dims, shape, strict=True))
+        _check_contract(inputs, model)
+        assert set(inputs) == set(model.input_names()) - set(SOFT)
     sent = triton.calls[-1][1]
     assert sent["PAIRS"].tolist() == [[1, 1, 1], [2, 2, 2]]  # sky and vegetation
     assert sent["STYLE"].shape == (3, 20, 36)
@@ -150,10 +154,57 @@ def test_calls_of_other_models_fit_their_contract(
     assert sent["BLEND"].tolist() == [5]
 
 
+def _check_contract(inputs: dict[str, Array], model: ModelSpec) -> None:
+    specs = {spec.name: spec for spec in model.inputs}
+    for name, value in inputs.items():
+        spec = specs[name]
+        shape = value.shape[1:] if model.max_batch_size else value.shape
+        assert value.dtype == NUMPY_TYPES[spec.dtype]
+        assert len(shape) == len(spec.dims)
+        assert all(d in (-1, size) for d, size in zip(spec.dims, shape, strict=True))
+
+
+def test_soft_regions_fit_the_contract_of_the_transfer(
+    adapter_with_segmenter: Any,
+    photos: dict[str, Array],
+    photo: Photo,
+    encoded: Encode,
+    triton: Any,
+) -> None:
+    styles = [photos["STYLE"], _text(encoded(photo(16, 20, seed=3)))]
+    options = {
+        "STYLE": np.concatenate(styles),
+        "STYLE_WEIGHTS": np.array([1, 3], dtype=np.float32),
+        "SEQUENCE": _text("shot"),
+        "TRANSFER_AT": _text("skip"),
+    }
+    (response,) = adapter_with_segmenter.execute([triton.Request(photos | options, "abc")])
+    _outputs(response)
+    assert [name for name, _, _ in triton.calls] == ["segmenter"] * 3 + ["wct2"]
+    assert {request_id for _, _, request_id in triton.calls} == {"abc"}
+    sent = triton.calls[-1][1]
+    _check_contract(sent, WCT2)
+    labels = {"CONTENT_LABELS", "STYLE_LABELS", "PAIRS", "ALPHA", "BLEND"}
+    assert set(sent) == set(WCT2.input_names()) - labels
+    assert sent["STYLE"].shape[1:] == sent["STYLE_REGIONS"].shape[1:] == (20, 36)
+    count, planes = len(sent["CONTENT_REGIONS"]), len(sent["STYLE_REGIONS"])
+    assert sent["COUPLING"].shape == (count, 2 * planes)
+    assert sent["STYLE_WEIGHTS"].tolist() == [0.25, 0.75]
+    assert sent["SEQUENCE"].tolist() == [b"shot"]
+
+
+def test_method_color_calls_no_transfer(
+    adapter: Any, photos: dict[str, Array], triton: Any
+) -> None:
+    outputs = _outputs(adapter.execute([triton.Request(photos | {"METHOD": _text("color")})])[0])
+    assert not triton.calls
+    assert json.loads(outputs["REPORT"][0])["method"] == "color"
+
+
 def test_given_pairs_are_those_of_the_transfer(
     adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
-    pairs = {"PAIRS": np.array([[1, 2], [2, -1]], dtype=np.int32)}
+    pairs = {"PAIRS": np.array([[1, 2], [2, -1]], dtype=np.int32)} | PUBLISHED
     _outputs(adapter_with_segmenter.execute([triton.Request(photos | pairs)])[0])
     assert triton.calls[-1][1]["PAIRS"].tolist() == [[1, 2], [2, -1]]
 
@@ -161,7 +212,7 @@ def test_given_pairs_are_those_of_the_transfer(
 def test_pairs_with_the_whole_photo_are_sent_as_minus_one(
     adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
-    _outputs(adapter.execute([triton.Request(photos)])[0])
+    _outputs(adapter.execute([triton.Request(photos | PUBLISHED)])[0])
     assert triton.calls[0][1]["PAIRS"].tolist() == [[0, -1]]
 
 
@@ -172,7 +223,7 @@ def test_no_pairs_are_sent_as_an_empty_table(
         "CONTENT_MASK": _text(encoded(np.full((16, 24), 1, dtype=np.uint8))),
         "STYLE_MASK": _text(encoded(np.full((20, 16), 2, dtype=np.uint8))),
     }
-    outputs = _outputs(adapter.execute([triton.Request(photos | masks)])[0])
+    outputs = _outputs(adapter.execute([triton.Request(photos | masks | PUBLISHED)])[0])
     assert triton.calls[0][1]["PAIRS"].shape == (0, 2)
     assert json.loads(outputs["REPORT"][0])["unstyled"] == [1]
 
@@ -278,15 +329,31 @@ def test_adapter_and_plain_call_give_the_same_picture(
 ) -> None:
     engine = builtin_engine("cat5")
     triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine, StyleCache(0))
-    outputs = _outputs(adapter.execute([triton.Request(photos)])[0])
+    outputs = _outputs(adapter.execute([triton.Request(photos | PUBLISHED)])[0])
 
     def transfer(content: Array, content_labels: Array, styles: Any, **how: Any) -> Transferred:
         pictures = {"CONTENT": content, "STYLE": styles[0].image}
         return Transferred(serve_wct2(pictures, engine, StyleCache(0))["IMAGE"])
 
     expected = stylize(
-        StylizeRequest(photos["CONTENT"][0], photos["STYLE"][0], size=16),
+        StylizeRequest(
+            content=photos["CONTENT"][0], style=photos["STYLE"][0], size=16, method="published"
+        ),
         Models(transfer),
         Limits(),
     )
+    assert outputs["IMAGE"][0] == expected.image
+
+
+def test_adapter_and_models_in_this_process_give_the_same_picture(
+    adapter: Any,
+    photos: dict[str, Array],
+    builtin_engine: Callable[[str], NetworkEngine],
+    triton: Any,
+) -> None:
+    engine = builtin_engine("cat5")
+    triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine, StyleCache(0))
+    outputs = _outputs(adapter.execute([triton.Request(photos)])[0])
+    request = StylizeRequest(content=photos["CONTENT"][0], style=photos["STYLE"][0], size=16)
+    expected = stylize(request, in_process_models(engine), Limits())
     assert outputs["IMAGE"][0] == expected.image

@@ -14,6 +14,7 @@ from torch import Tensor
 from photoreal.contract import Unpool
 from photoreal.regions import Pair
 from photoreal.serve.launcher import Server
+from photoreal.soft_transfer import SoftImage, apply_soft, couple_measures, measure_soft
 from photoreal.transfer import LabelledImage, NetworkEngine, transfer
 from photoreal.weights.segmenters import load_segmenter
 
@@ -91,6 +92,33 @@ def test_wct2_is_the_transfer(
     np.testing.assert_allclose(got, wanted, atol=1e-3)
 
 
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_wct2_takes_soft_regions(
+    local: Server,
+    call: Callable[..., Arrays],
+    images: Arrays,
+    builtin_engine: Callable[[Unpool], NetworkEngine],
+    protocol: str,
+) -> None:
+    planes = {}
+    for name, (height, width) in SHAPES.items():
+        ramp = np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8), (height, width))
+        planes[f"{name}_REGIONS"] = np.stack([ramp, 255 - ramp])
+    coupling = np.array([[0.25, 0.75], [1.0, 0.0]], dtype=np.float32)
+    got = call(local, "wct2", images | planes | {"COUPLING": coupling}, protocol)["IMAGE"]
+    content, style = (
+        SoftImage(
+            torch.from_numpy(images[name])[None],
+            planes[f"{name}_REGIONS"].astype(np.float32) / np.float32(255),
+        )
+        for name in SHAPES
+    )
+    engine = builtin_engine("cat5")
+    measures = couple_measures(measure_soft(style, engine), coupling.astype(np.float64))
+    wanted = apply_soft(content, measures, engine)[0].numpy()
+    np.testing.assert_allclose(got, wanted, atol=1e-3)
+
+
 NAN_PIXEL = np.full((3, 24, 40), 0.5, dtype=np.float32)
 NAN_PIXEL[1, 2, 3] = np.nan
 BAD_TRANSFERS: dict[str, tuple[dict[str, Any], str]] = {
@@ -110,6 +138,17 @@ BAD_TRANSFERS: dict[str, tuple[dict[str, Any], str]] = {
     "an image without pixels": ({"STYLE": np.zeros((3, 0, 32), dtype=np.float32)}, "STYLE|image"),
     "a content label twice": ({"PAIRS": np.array([[0, 0], [0, 1]], dtype=np.int32)}, "pairs"),
     "no place": ({"TRANSFER_AT": np.array([b""], dtype=np.object_)}, "transfer_at"),
+    "style regions alone": (
+        {"STYLE_REGIONS": np.full((1, 35, 21), 255, dtype=np.uint8)},
+        "missing: CONTENT_REGIONS, COUPLING",
+    ),
+    "regions without a coupling": (
+        {
+            "CONTENT_REGIONS": np.full((1, 24, 40), 255, dtype=np.uint8),
+            "STYLE_REGIONS": np.full((1, 35, 21), 255, dtype=np.uint8),
+        },
+        "missing: COUPLING",
+    ),
     "too wide a border": ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65"),
     "a place in no UTF-8": ({"TRANSFER_AT": np.array([b"\xff"], dtype=np.object_)}, "UTF-8"),
 }

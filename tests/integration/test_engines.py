@@ -34,6 +34,7 @@ MASKS = ("content_mask", "style_mask")
     ],
     ids=["masks", "odd size, places, alpha", "encoder alone", "segmenter", "whole"],
 )
+@pytest.mark.parametrize("method", ["published", "wct2"])
 def test_engines_agree(
     local: Server,
     bls: Server,
@@ -41,8 +42,11 @@ def test_engines_agree(
     pair: Callable[[str], dict[str, Any]],
     psnr: Callable[[Tensor, Tensor], float],
     options: dict[str, Any],
+    method: str,
 ) -> None:
-    arguments = {**pair("pagoda-dusk"), **options}
+    arguments = {**pair("pagoda-dusk"), **options, "method": method}
+    if method == "wct2":
+        arguments |= {"wct2_strength": 1.0, "output_size": options["size"]}
     if not arguments.pop("masks", True):
         arguments = {name: value for name, value in arguments.items() if name not in MASKS}
     one, other = (stylize(server, **arguments) for server in (local, bls))

@@ -9,6 +9,7 @@ import pytest
 from memory import proportional_bytes, watched
 
 from photoreal.client import StylizeResult
+from photoreal.options import DEFAULT_SIZE
 from photoreal.serve.launcher import Server
 from photoreal.serve.memory import estimate_bytes
 
@@ -28,7 +29,8 @@ def test_memory_of_a_request_of_the_default_size(
     assert len(processes) == 5  # the server, and stylize, wct2, cancel and the segmenter
     with watched(processes) as figures:
         result = stylize(local, **pair("pagoda-twilight"))
-    assert result.image.size == (767, 512)
+    assert result.image.size == (640, 427)
+    assert result.report["working_height"] == DEFAULT_SIZE
     assert len(figures) > 3
     measured = {
         "before_gib": round(figures[0] / GIB, 2),
@@ -40,5 +42,5 @@ def test_memory_of_a_request_of_the_default_size(
         record_property(name, value)
     print(measured)
     assert 0 < max(figures) < 4 * GIB
-    sizes = {"content": (512, 767), "style": (512, 767)}
-    assert max(figures) - figures[0] < estimate_bytes(sizes, 512)
+    sizes = {"content": (427, 640), "style": (512, 768)}
+    assert max(figures) - figures[0] < estimate_bytes(sizes, DEFAULT_SIZE)

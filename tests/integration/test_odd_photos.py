@@ -110,29 +110,38 @@ def _flat(*color: int) -> Pixels:
     return np.full((HEIGHT, WIDTH, 3), color, dtype=np.uint8)
 
 
+@pytest.mark.parametrize("method", ["wct2", "published"])
 def test_one_color_as_content_takes_the_mean_of_the_style(
-    local: Server, stylize: Stylize, style: Pixels
+    local: Server, stylize: Stylize, style: Pixels, method: str
 ) -> None:
-    result = stylize(local, content=_flat(120, 130, 140), style=style, size=HEIGHT, segment=False)
+    result = stylize(
+        local, content=_flat(120, 130, 140), style=style, size=HEIGHT, segment=False, method=method
+    )
     image = np.asarray(result.image, dtype=np.float64)
     assert image.std(axis=(0, 1)).max() < 8  # there is no structure to be found in it
     assert image.min() > 16
 
 
+@pytest.mark.parametrize("method", ["wct2", "published"])
 def test_one_color_as_style_moves_the_content_towards_it(
-    local: Server, stylize: Stylize, picture: Image.Image
+    local: Server, stylize: Stylize, picture: Image.Image, method: str
 ) -> None:
     red = np.array([200, 40, 40])
-    result = stylize(local, content=picture, style=_flat(*red), size=HEIGHT, segment=False)
+    result = stylize(
+        local, content=picture, style=_flat(*red), size=HEIGHT, segment=False, method=method
+    )
     image, content = (np.asarray(one, dtype=np.float64) for one in (result.image, picture))
     before, after = (np.linalg.norm(one.mean(axis=(0, 1)) - red) for one in (content, image))
     assert after < before / 2
     assert image.max() > 0
 
 
-def test_one_color_to_one_color(local: Server, stylize: Stylize) -> None:
+@pytest.mark.parametrize("method", ["wct2", "published"])
+def test_one_color_to_one_color(local: Server, stylize: Stylize, method: str) -> None:
     blue = np.array([60, 90, 200])
-    result = stylize(local, content=_flat(200, 180, 90), style=_flat(*blue), size=HEIGHT)
+    result = stylize(
+        local, content=_flat(200, 180, 90), style=_flat(*blue), size=HEIGHT, method=method
+    )
     image = np.asarray(result.image, dtype=np.float64)
     assert image.std(axis=(0, 1)).max() < 8
     assert np.abs(image.mean(axis=(0, 1)) - blue).max() < 40
@@ -152,7 +161,10 @@ def test_sizes_need_not_be_alike(
     other: tuple[int, int],
 ) -> None:
     photos = picture.resize(content), Image.fromarray(style).resize(other)
-    result = stylize(local, content=photos[0], style=photos[1], size=16, segment=False)
+    options: dict[str, Any] = {"style": photos[1], "size": 16, "segment": False}
+    own = stylize(local, content=photos[0], **options)
+    assert own.image.size == content
+    result = stylize(local, content=photos[0], **options, method="published")
     short, long = min(content), max(content)
     assert sorted(result.image.size) == [16, round(16 * long / short)]
     assert np.asarray(result.image).std() > 10
@@ -172,7 +184,7 @@ def test_regions_of_a_single_pixel(
     masks["style_mask"][5, 5] = 2
     masks["content_mask"][0, 0] = 3
     photos = {"content": photo(HEIGHT, WIDTH), "style": photo(HEIGHT, WIDTH, 1)}
-    report = stylize(local, **photos, **masks, size=HEIGHT, match=match).report
+    report = stylize(local, **photos, **masks, size=HEIGHT, match=match, method="published").report
     partners = {entry["content"]: entry["style"] for entry in report["pairs"]}
     if match == "published":
         assert (partners, report["unstyled"]) == ({1: 1}, [2, 3])
@@ -185,7 +197,7 @@ def test_masks_without_a_common_label_leave_the_content_as_it_is(
 ) -> None:
     masks = {"content_mask": _masks()["content_mask"], "style_mask": np.zeros_like(style[..., 0])}
     masks["content_mask"][:, 20:] = 2
-    result = stylize(local, content=picture, style=style, **masks, size=HEIGHT)
+    result = stylize(local, content=picture, style=style, **masks, size=HEIGHT, method="published")
     assert (result.report["pairs"], result.report["unstyled"]) == ([], [1, 2])
     difference = np.asarray(result.image, dtype=np.int16) - np.asarray(picture, dtype=np.int16)
     assert np.abs(difference).max() <= 2

@@ -34,6 +34,11 @@ def test_stylize_without_the_projects_client(local: Server, protocol: str) -> No
         ("TRANSFER_AT", "BYTES", b"encoder,skip"),
         ("SEGMENT", "BOOL", True),
         ("MATCH", "BYTES", b"nearest"),
+        ("METHOD", "BYTES", b"wct2"),
+        ("COLOR_STRENGTH", "FP32", 0.9),
+        ("WCT2_STRENGTH", "FP32", 0.5),
+        ("OUTPUT_SIZE", "INT32", 200),
+        ("MASK_EDGES", "BOOL", False),
     ]
     kinds = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32, "BOOL": np.bool_}
     inputs = []
@@ -45,7 +50,7 @@ def test_stylize_without_the_projects_client(local: Server, protocol: str) -> No
         assert client.is_model_ready("stylize")
         answer = client.infer("stylize", inputs)
     with Image.open(io.BytesIO(answer.as_numpy("IMAGE")[0])) as image:
-        assert (image.format, image.size) == ("PNG", (72, 48))
+        assert (image.format, image.size) == ("PNG", (300, 200))
     for name, size in (("CONTENT_LABELS", (640, 427)), ("STYLE_LABELS", (768, 512))):
         with Image.open(io.BytesIO(answer.as_numpy(name)[0])) as labels:
             assert (labels.format, labels.mode, labels.size) == ("PNG", "L", size)
@@ -70,14 +75,18 @@ def test_metadata_names_the_tensors(local: Server, protocol: str) -> None:
         "STYLE_MASK": "BYTES",
         "STYLE_WEIGHTS": "FP32",
         "ALPHA": "FP32",
+        "METHOD": "BYTES",
+        "COLOR_STRENGTH": "FP32",
+        "WCT2_STRENGTH": "FP32",
         "SIZE": "INT32",
+        "OUTPUT_SIZE": "INT32",
         "TRANSFER_AT": "BYTES",
         "SEGMENT": "BOOL",
         "MATCH": "BYTES",
         "BLEND": "INT32",
+        "MASK_EDGES": "BOOL",
         "SEQUENCE": "BYTES",
         "STEADY": "FP32",
-        "FULL_RESOLUTION": "BOOL",
         "PAIRS": "INT32",
     }
     outputs = {one["name"]: one["datatype"] for one in metadata["outputs"]}

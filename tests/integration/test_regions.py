@@ -14,6 +14,7 @@ from PIL import Image
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.client.address import Protocol
 from photoreal.contract import DEFAULT_BLEND, SEGMENTER_CLASSES_FILE
+from photoreal.regions.soft import AREA_LABEL
 from photoreal.serve.environment import free_ports
 from photoreal.serve.launcher import Server
 from photoreal.serve.settings import ServeSettings
@@ -37,7 +38,7 @@ def segmented(
     stylize: Callable[..., StylizeResult],
     photos: dict[str, Any],
 ) -> StylizeResult:
-    return stylize(local, **photos, size=SIZE)
+    return stylize(local, **photos, size=SIZE, method="published")
 
 
 def test_segmenter_finds_the_regions(segmented: StylizeResult) -> None:
@@ -65,6 +66,7 @@ def test_label_maps_given_back_as_masks_give_the_same_picture(
         content_mask=segmented.content_labels_png,
         style_mask=segmented.style_labels_png,
         match="nearest",
+        method="published",
     )
     assert (again.report["regions"], again.report["match"]) == ("masks", "nearest")
     assert again.png == segmented.png
@@ -77,7 +79,7 @@ def test_without_segmentation_the_photo_is_one_region(
     photos: dict[str, Any],
     segmented: StylizeResult,
 ) -> None:
-    whole = stylize(local, **photos, size=SIZE, segment=False)
+    whole = stylize(local, **photos, size=SIZE, segment=False, method="published")
     assert whole.report["regions"] == "whole"
     assert whole.report["pairs"] == [
         {"content": "whole photo", "style": "whole photo", "share": 1.0}
@@ -92,11 +94,16 @@ def test_regions_alone_come_without_a_transfer_and_can_be_given_back(
 ) -> None:
     """With a class that only its kin matches, which masks by themselves cannot say."""
     files = pair("pagoda-twilight")
-    photos = {"content": files["content"], "style": files["style"], "size": SIZE}
+    photos = {
+        "content": files["content"],
+        "style": files["style"],
+        "size": SIZE,
+    }
+    how: dict[str, Any] = {"method": "published"}
     url = local.grpc_url if protocol == "grpc" else local.http_url
     with StyleTransferClient(url, protocol=protocol) as client:
-        found = client.find_regions(**photos)
-        direct = client.stylize(**photos)
+        found = client.find_regions(**photos, **how)
+        direct = client.stylize(**photos, **how)
         labels = {
             role: {region["name"]: region["label"] for region in found.report[f"{role}_regions"]}
             for role in ("content", "style")
@@ -107,6 +114,7 @@ def test_regions_alone_come_without_a_transfer_and_can_be_given_back(
         ]
         given = {
             **photos,
+            **how,
             "content_mask": found.content_labels_png,
             "style_mask": found.style_labels_png,
             "blend": DEFAULT_BLEND["nearest"],
@@ -128,18 +136,80 @@ def test_regions_alone_come_without_a_transfer_and_can_be_given_back(
     assert difference.mean() < 3
 
 
+@pytest.fixture(scope="module")
+def found(
+    local: Server, stylize: Callable[..., StylizeResult], photos: dict[str, Any]
+) -> StylizeResult:
+    return stylize(local, **photos, size=SIZE)
+
+
+class TestDefault:
+    def test_regions_are_classes_and_areas(self, found: StylizeResult) -> None:
+        report = found.report
+        assert (report["regions"], report["match"]) == ("segmenter", "nearest")
+        assert report["unstyled"] == []
+        for labels, role in (
+            (found.content_labels, "content_regions"),
+            (found.style_labels, "style_regions"),
+        ):
+            assert set(np.unique(labels)) <= {region["label"] for region in report[role]}
+            for region in report[role]:
+                area = region["label"] >= AREA_LABEL
+                assert region["name"].startswith("area ") == area
+                assert 0 <= region["sure"] <= 1
+        assert sum(entry["share"] for entry in report["pairs"]) == pytest.approx(1, abs=1e-3)
+
+    def test_regions_alone_are_those_of_a_transfer(
+        self, local: Server, photos: dict[str, Any], found: StylizeResult
+    ) -> None:
+        with StyleTransferClient(local.http_url) as client:
+            alone = client.find_regions(**photos, size=SIZE)
+        assert "transfer" not in alone.report["seconds"]
+        assert alone.content_labels_png == found.content_labels_png
+        assert alone.report["pairs"] == found.report["pairs"]
+
+    def test_label_maps_can_be_given_back_with_pairs(
+        self,
+        local: Server,
+        stylize: Callable[..., StylizeResult],
+        photos: dict[str, Any],
+        found: StylizeResult,
+    ) -> None:
+        label = found.report["content_regions"][0]["label"]
+        masks = {
+            "content_mask": found.content_labels_png,
+            "style_mask": found.style_labels_png,
+        }
+        one = stylize(local, **photos, **masks, size=SIZE, pairs=[(label, None)])
+        assert len(one.report["pairs"]) == 1
+        none = stylize(local, **photos, **masks, size=SIZE, pairs=[])
+        assert none.report["pairs"] == []
+        with Image.open(photos["content"]) as photo:
+            difference = np.asarray(none.image, float) - np.asarray(photo.convert("RGB"), float)
+        assert np.abs(difference).mean() < 3
+
+
+@pytest.mark.parametrize("method", ["published", "color"])
 @pytest.mark.parametrize("match", ["published", "nearest"])
 def test_match_rule_is_the_callers_choice(
     local: Server,
     stylize: Callable[..., StylizeResult],
     photos: dict[str, Any],
     match: str,
+    method: str,
 ) -> None:
     content = np.zeros((512, 768), dtype=np.uint8)
     content[:, :300] = 9  # the style has no label 9
     style = np.zeros_like(content)
+    style[:, 600:] = 5
     result = stylize(
-        local, **photos, size=SIZE, content_mask=content, style_mask=style, match=match
+        local,
+        **photos,
+        size=SIZE,
+        content_mask=content,
+        style_mask=style,
+        match=match,
+        method=method,
     )
     report = result.report
     assert report["match"] == match

@@ -1,4 +1,4 @@
-"""Region borders, hard and soft, through the real server."""
+"""Region borders of the method `published`, hard and soft, through the real server."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def ask(local: Server, stylize: Callable[..., StylizeResult]) -> Ask:
             content_mask=labels,
             style_mask=labels,
             size=SIZE,
+            method="published",
             **options,
         )
 
@@ -101,5 +102,6 @@ def test_regions_that_match_nothing_may_have_soft_borders(
         style_mask=masks[1],
         size=16,
         blend=4,
+        method="published",
     )
     assert result.report["unstyled"] == [3, 5]

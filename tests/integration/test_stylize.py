@@ -25,7 +25,7 @@ HEIGHT, WIDTH = 64, 96
 def result(
     local: Server, stylize: Callable[..., StylizeResult], pair: Callable[[str], dict[str, Any]]
 ) -> StylizeResult:
-    return stylize(local, **pair("pagoda-dusk"), size=HEIGHT)
+    return stylize(local, **pair("pagoda-dusk"), size=HEIGHT, method="published")
 
 
 def _pixels(path: Any) -> npt.NDArray[np.float64]:
@@ -39,7 +39,7 @@ def test_grpc_gives_the_same_bytes_as_http(
     pair: Callable[[str], dict[str, Any]],
     result: StylizeResult,
 ) -> None:
-    other = stylize(local, "grpc", **pair("pagoda-dusk"), size=HEIGHT)
+    other = stylize(local, "grpc", **pair("pagoda-dusk"), size=HEIGHT, method="published")
     assert other.png == result.png
     assert other.content_labels_png == result.content_labels_png
     assert other.style_labels_png == result.style_labels_png
@@ -55,7 +55,10 @@ async def test_async_clients_side_by_side_give_the_same_bytes(
         assert await http.ready()
         assert await grpc.ready()
         results = await asyncio.gather(
-            *(client.stylize(**pair("pagoda-dusk"), size=HEIGHT) for client in (http, grpc))
+            *(
+                client.stylize(**pair("pagoda-dusk"), size=HEIGHT, method="published")
+                for client in (http, grpc)
+            )
         )
     assert [other.png for other in results] == [result.png] * 2
 
@@ -109,7 +112,81 @@ def test_alpha_zero_gives_the_content_back(
     local: Server, stylize: Callable[..., StylizeResult], pair: Callable[[str], dict[str, Any]]
 ) -> None:
     files = pair("pagoda-dusk")
-    image = stylize(local, **files, size=HEIGHT, alpha=0.0).image
+    image = stylize(local, **files, size=HEIGHT, alpha=0.0, method="published").image
     with Image.open(files["content"]) as photo:
         content = np.asarray(photo.resize(image.size, Image.Resampling.LANCZOS), dtype=np.int16)
     assert np.abs(np.asarray(image, dtype=np.int16) - content).max() <= 2
+
+
+@pytest.fixture(scope="module")
+def default(
+    local: Server, stylize: Callable[..., StylizeResult], pair: Callable[[str], dict[str, Any]]
+) -> StylizeResult:
+    return stylize(local, **pair("pagoda-dusk"), size=HEIGHT)
+
+
+class TestDefault:
+    def test_grpc_gives_the_same_bytes_as_http(
+        self,
+        local: Server,
+        stylize: Callable[..., StylizeResult],
+        pair: Callable[[str], dict[str, Any]],
+        default: StylizeResult,
+    ) -> None:
+        other = stylize(local, "grpc", **pair("pagoda-dusk"), size=HEIGHT)
+        assert other.png == default.png
+        assert other.content_labels_png == default.content_labels_png
+        assert other.style_labels_png == default.style_labels_png
+
+    def test_result_and_labels_are_of_the_photos_sizes(self, default: StylizeResult) -> None:
+        assert default.image.size == (640, 427)
+        assert default.content_labels.shape == (427, 640)
+        assert default.style_labels.shape == (512, 768)
+
+    def test_each_region_takes_the_color_of_its_style(
+        self, default: StylizeResult, pair: Callable[[str], dict[str, Any]]
+    ) -> None:
+        files = pair("pagoda-dusk")
+        content, style = _pixels(files["content"]), _pixels(files["style"])
+        image = np.asarray(default.image, dtype=np.float64)
+        for label in np.unique(default.content_labels):
+            ours, theirs = default.content_labels == label, default.style_labels == label
+            wanted = style[theirs].mean(axis=0)
+            before = np.linalg.norm(content[ours].mean(axis=0) - wanted)
+            after = np.linalg.norm(image[ours].mean(axis=0) - wanted)
+            assert after < before, (label, before, after)
+
+    def test_report_tells_what_was_done(self, default: StylizeResult) -> None:
+        report = default.report
+        assert (report["method"], report["regions"]) == ("wct2", "masks")
+        assert report["match"] == "nearest"
+        assert [entry["content"] for entry in report["pairs"]] == COLORS
+        assert [entry["style"] for entry in report["pairs"]] == COLORS
+        assert [entry["sure"] for entry in report["pairs"]] == [1.0] * 5
+        assert (report["height"], report["width"]) == (427, 640)
+        assert (report["working_height"], report["working_width"]) == (HEIGHT, WIDTH)
+        stages = ["decode", "segment", "colors", "transfer", "upsample", "encode", "total"]
+        assert list(report["seconds"]) == stages
+
+    def test_alpha_zero_gives_the_content_back(
+        self,
+        local: Server,
+        stylize: Callable[..., StylizeResult],
+        pair: Callable[[str], dict[str, Any]],
+    ) -> None:
+        files = pair("pagoda-dusk")
+        image = stylize(local, **files, size=HEIGHT, alpha=0.0).image
+        difference = np.asarray(image, dtype=np.int16) - _pixels(files["content"])
+        assert np.abs(difference).max() <= 2
+
+    def test_method_color_is_without_a_transfer(
+        self,
+        local: Server,
+        stylize: Callable[..., StylizeResult],
+        pair: Callable[[str], dict[str, Any]],
+        default: StylizeResult,
+    ) -> None:
+        color = stylize(local, **pair("pagoda-dusk"), size=HEIGHT, method="color")
+        assert "transfer" not in color.report["seconds"]
+        assert color.image.size == default.image.size
+        assert color.png != default.png

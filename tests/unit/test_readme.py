@@ -29,6 +29,6 @@ def test_limits_are_those_of_the_program() -> None:
     text = (ROOT / "docs" / "api.md").read_text()
     assert f"{limits.min_size} to {limits.max_size}; default {DEFAULT_SIZE}" in text
     assert (
-        f"0 to {MAX_BLEND}; default {DEFAULT_BLEND['published']} with `published`,"
+        f"0 to {MAX_BLEND}; default {DEFAULT_BLEND['published']} with the rule `published`,"
         f" {DEFAULT_BLEND['nearest']} with `nearest`"
     ) in text

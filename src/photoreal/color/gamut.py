@@ -12,11 +12,12 @@ import numpy.typing as npt
 from photoreal.color.spaces import luma
 
 KNEE = 0.05
-"""Luma within this of black or white is compressed, so that nothing is cut off flat."""
+"""Luma within this of black or white makes room for luma beyond it, so that nothing is cut off
+flat."""
 
 
 def compress_range(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A picture (3, H, W) of any values as one in 0..1; pictures well inside 0..1 do not change."""
+    """A picture (3, H, W) of any values as one in 0..1; a picture in 0..1 does not change."""
     gray = luma(picture)
     color = picture - gray
     bent = _shoulder(gray)
@@ -28,9 +29,15 @@ def compress_range(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _shoulder(gray: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Values that bend toward 0 and 1 from `KNEE` away on, with the slope 1 there."""
+    """Luma in 0..1: beyond the knees bent as far as the most extreme values need."""
+    return 1.0 - _below_one(1.0 - _below_one(gray))
+
+
+def _below_one(gray: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Values with the largest at 1 or below, monotone, and of slope 1 up to the knee."""
+    reach = float(gray.max()) - (1.0 - KNEE)
+    if reach <= KNEE:
+        return gray
     over = np.maximum(gray - (1.0 - KNEE), 0.0)
-    under = np.maximum(KNEE - gray, 0.0)
-    middle = np.clip(gray, KNEE, 1.0 - KNEE)
-    bent = middle + KNEE * (1.0 - np.exp(-over / KNEE)) - KNEE * (1.0 - np.exp(-under / KNEE))
-    return np.asarray(bent, dtype=np.float32)
+    bent = over / (1.0 + (reach - KNEE) / (reach * KNEE) * over)
+    return np.asarray(np.minimum(gray, 1.0 - KNEE) + bent, dtype=np.float32)

@@ -14,6 +14,11 @@ from photoreal.options.stylize import MatchRule, Method, Place
 class RegionArguments(TypedDict, total=False):
     """Options of `find_regions`; what is left out, or None, is the server's default."""
 
+    method: Method | None
+    """wct2 aligns the colors of regions, then transfers features; color aligns colors alone, in
+    a tenth of the time; published is WCT2 as its authors published it, wct2, color or published;
+    default wct2.
+    """
     size: int | None
     """Shorter side in pixels at which photos are worked on, 16 to 2048; default 320; 512 with
     published.
@@ -33,11 +38,6 @@ class StylizeArguments(RegionArguments, total=False):
     """Shares of several styles, from 0 up; default equal."""
     alpha: float | None
     """Strength of the transfer, 0 to 1; default 1."""
-    method: Method | None
-    """wct2 aligns the colors of regions, then transfers features; color aligns colors alone, in
-    a tenth of the time; published is WCT2 as its authors published it, wct2, color or published;
-    default wct2.
-    """
     color_strength: float | None
     """Strength of the alignment of colors, 0 to 1; default 1."""
     wct2_strength: float | None

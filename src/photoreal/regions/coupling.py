@@ -16,6 +16,7 @@ Matrix = npt.NDArray[np.float64]
 _TEMPERATURE = 0.05
 _TRANSPORT_SHARE = 0.5
 _ROUNDS = 300
+_VANISHED = 1e-6
 _LEAST = 0.02  # a smaller share of a partner is not worth measuring
 
 
@@ -32,15 +33,21 @@ def couple(
     """
     cost = ((content[:, None] - style[None]) ** 2).sum(axis=2, dtype=np.float64)
     cost -= cost.min(axis=1, keepdims=True)
-    ours = np.asarray(content_shares, dtype=np.float64)
-    theirs = np.asarray(style_shares, dtype=np.float64)
+    ours, theirs = _present(content_shares), _present(style_shares)
     nearest = theirs * np.exp(-cost / _TEMPERATURE)
     nearest /= nearest.sum(axis=1, keepdims=True)
-    transport = _sinkhorn(ours / ours.sum(), theirs / theirs.sum(), cost)
+    transport = _sinkhorn(ours, theirs, cost)
     shares = _TRANSPORT_SHARE * transport + (1.0 - _TRANSPORT_SHARE) * nearest
     shares[shares < _LEAST] = 0.0
     coupled: Matrix = shares / shares.sum(axis=1, keepdims=True)
     return coupled
+
+
+def _present(shares: npt.NDArray[np.float32]) -> Matrix:
+    """Shares that add up to 1, none of them 0: a region that has vanished has no row to divide."""
+    above = np.maximum(shares.astype(np.float64), _VANISHED)
+    present: Matrix = above / above.sum()
+    return present
 
 
 def _sinkhorn(ours: Matrix, theirs: Matrix, cost: Matrix) -> Matrix:

@@ -29,10 +29,13 @@ _SOLID = 0.98
 
 
 class RegionInfo(NamedTuple):
-    """What a person is told of a region: its label in maps, a name, and how sure it is, 0..1."""
+    """What a person is told of a region: its label in maps, a name, and how sure it is, 0..1.
+
+    A region of a gray mask is called by its label.
+    """
 
     label: int
-    name: str
+    name: str | int
     sure: float
 
 
@@ -139,8 +142,7 @@ def mask_regions(
         slopes, offsets = fit_local_linear(planes, photo, _MASK_SIDE, _MASK_RIDGE)
         planes = settle(apply_local_linear(slopes, offsets, photo))
     infos = [
-        RegionInfo(label, names[label] if label < len(names) else str(label), 1.0)
-        for label in present
+        RegionInfo(label, names[label] if label < len(names) else label, 1.0) for label in present
     ]
     return SoftRegions(planes, np.zeros((len(planes), 0), np.float32), infos)
 
@@ -148,15 +150,18 @@ def mask_regions(
 def settle(weights: FloatArray, solid: float = _SOLID) -> FloatArray:
     """Weights (K, H, W) of about 0..1 as ones that add up to 1.
 
-    Those above `solid` become 1 and those below 1 - `solid` become 0. A pixel that no region
-    claims goes to the largest.
+    Those above `solid` become 1 and those below 1 - `solid` become 0. A pixel at which all are
+    below goes to the strongest there, or to the largest region where there is nothing at all.
     """
     low = 1.0 - solid
     sharp = np.clip((weights - low) / (solid - low), 0.0, 1.0)
     total = sharp.sum(axis=0)
     nobody = total <= 1e-3
     if nobody.any():
-        sharp[sharp.mean(axis=(1, 2)).argmax(), nobody] = 1.0
+        left = weights[:, nobody]
+        largest = sharp.mean(axis=(1, 2)).argmax()
+        sharp[:, nobody] = 0.0
+        sharp[np.where(left.max(axis=0) > 0.0, left.argmax(axis=0), largest), nobody] = 1.0
         total = sharp.sum(axis=0)
     settled: FloatArray = (sharp / total).astype(np.float32)
     return settled

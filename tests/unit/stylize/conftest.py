@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from photoreal.serve.request import (
     FloatImage,
     Models,
     Shot,
+    SoftStyle,
     StyleInput,
     StylizeRequest,
     StylizeResponse,
@@ -40,6 +42,7 @@ class FakeModels:
     labels: list[Array] = field(default_factory=list)
     transfers: list[dict[str, Any]] = field(default_factory=list)
     segmented: list[FloatImage] = field(default_factory=list)
+    soft_transfers: list[dict[str, Any]] = field(default_factory=list)
 
     def transfer(
         self,
@@ -68,6 +71,26 @@ class FakeModels:
         )
         return Transferred(content)
 
+    def transfer_soft(
+        self,
+        content: FloatImage,
+        regions: npt.NDArray[np.uint8],
+        styles: Sequence[SoftStyle],
+        *,
+        places: Collection[Place],
+        shot: Shot | None = None,
+    ) -> Transferred:
+        self.soft_transfers.append(
+            {
+                "content": content,
+                "regions": regions,
+                "styles": list(styles),
+                "places": tuple(places),
+                "shot": shot,
+            }
+        )
+        return Transferred(content)
+
     def segment(self, image: FloatImage) -> FloatImage:
         """Probabilities of a segmenter that is sure of the next one of `labels`."""
         self.segmented.append(image)
@@ -79,7 +102,14 @@ class FakeModels:
     @property
     def called(self) -> dict[str, Any]:
         assert len(self.transfers) == 1
+        assert not self.soft_transfers
         return self.transfers[0]
+
+    @property
+    def called_soft(self) -> dict[str, Any]:
+        assert len(self.soft_transfers) == 1
+        assert not self.transfers
+        return self.soft_transfers[0]
 
 
 @pytest.fixture
@@ -112,6 +142,12 @@ def request_for(content: Array, style: Array, encoded: Encode) -> Callable[..., 
 
 
 @pytest.fixture
+def published_for(request_for: Callable[..., StylizeRequest]) -> Callable[..., StylizeRequest]:
+    """The same with the method `published`."""
+    return partial(request_for, method="published")
+
+
+@pytest.fixture
 def gray(encoded: Encode) -> dict[str, bytes]:
     """Two photos of the same sizes in which no edge moves a region's border."""
     return {
@@ -121,7 +157,7 @@ def gray(encoded: Encode) -> dict[str, bytes]:
 
 
 def models_of(fake: FakeModels, classes: tuple[str, ...] = ()) -> Models:
-    return Models(fake.transfer, fake.segment if classes else None, classes)
+    return Models(fake.transfer, fake.segment if classes else None, classes, fake.transfer_soft)
 
 
 def report_of(response: StylizeResponse) -> dict[str, Any]:

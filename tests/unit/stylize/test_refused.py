@@ -50,6 +50,7 @@ def test_wrong_options_are_refused(
     check_sentence(no.value)
     assert not fake.segmented
     assert not fake.transfers
+    assert not fake.soft_transfers
 
 
 @pytest.mark.parametrize(
@@ -129,3 +130,4 @@ def test_limits_are_those_that_were_given(
         with pytest.raises(InvalidRequest):
             stylize(request_for(), models_of(fake), limits)
     assert not fake.transfers
+    assert not fake.soft_transfers

@@ -1,4 +1,4 @@
-"""Regions that a segmenter finds, and how soft their borders are."""
+"""Regions of the method `published`: label maps, and how soft their borders are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from photoreal.classes import ADE20K, GROUPS
 from photoreal.contract import DEFAULT_BLEND
 from photoreal.errors import InvalidOption, NumericalError
 from photoreal.regions import Pair
-from photoreal.serve import found_regions
+from photoreal.serve import soft_found
 from photoreal.serve.request import Models, StylizeRequest
 from photoreal.serve.stylize import stylize
 
@@ -27,11 +27,11 @@ from .conftest import (
 
 
 def test_segmenter_s_classes_are_grouped_and_matched_by_kin(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+    published_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
 ) -> None:
     classes = ("tree", "sky", "lake", "car")
     fake.labels = [rows(16, 24, 1, 0, 2, 3), rows(20, 16, 1, 0)]
-    response = stylize(request_for(**gray), models_of(fake, classes), LIMITS)
+    response = stylize(published_for(**gray), models_of(fake, classes), LIMITS)
     assert [image.shape for image in fake.segmented] == [(3, 16, 24), (3, 20, 16)]
     sky, vegetation, vehicle, water = (
         GROUPS.index(name) for name in ("sky", "vegetation", "vehicle", "water")
@@ -54,25 +54,25 @@ def test_segmenter_s_classes_are_grouped_and_matched_by_kin(
 
 
 def test_classes_of_one_group_add_up(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+    published_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
 ) -> None:
     """Neither grass nor tree is likelier than the sky, but vegetation is."""
     planes = np.array([0.3, 0.3, 0.4], dtype=np.float32).reshape(3, 1, 1)
     even = np.broadcast_to(planes, (3, 2, 3))
     models = Models(fake.transfer, lambda image: even, ("grass", "tree", "sky"))
-    report = report_of(stylize(request_for(**gray), models, LIMITS))
+    report = report_of(stylize(published_for(**gray), models, LIMITS))
     assert [pair["content"] for pair in report["pairs"]] == ["vegetation"]
 
 
 def test_large_photos_are_segmented_at_a_smaller_size(
-    request_for: Callable[..., StylizeRequest],
+    published_for: Callable[..., StylizeRequest],
     fake: FakeModels,
     gray: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(found_regions, "SEGMENT_PIXELS", 600)
+    monkeypatch.setattr(soft_found, "SEGMENT_PIXELS", 600)
     fake.labels = [rows(2, 3, 0, 1), rows(3, 2, 1, 1)]
-    stylize(request_for(**gray, size=48), models_of(fake, ("sky", "tree")), LIMITS)
+    stylize(published_for(**gray, size=48), models_of(fake, ("sky", "tree")), LIMITS)
     assert [image.shape for image in fake.segmented] == [(3, 20, 30), (3, 27, 22)]
     sky, vegetation = GROUPS.index("sky"), GROUPS.index("vegetation")
     np.testing.assert_array_equal(fake.called["content_labels"], rows(48, 72, sky, vegetation))
@@ -80,19 +80,19 @@ def test_large_photos_are_segmented_at_a_smaller_size(
 
 
 def test_segmenter_may_follow_the_published_rule(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+    published_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
 ) -> None:
     fake.labels = [rows(16, 24, 1, 0), rows(20, 16, 1, 1)]
     models = models_of(fake, ("tree", "sky"))
-    report = report_of(stylize(request_for(**gray, match="published"), models, LIMITS))
+    report = report_of(stylize(published_for(**gray, match="published"), models, LIMITS))
     assert [(p["content"], p["style"]) for p in report["pairs"]] == [("sky", "sky")]
     assert report["unstyled"] == ["vegetation"]
 
 
 def test_segment_false_leaves_the_segmenter_alone(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels
+    published_for: Callable[..., StylizeRequest], fake: FakeModels
 ) -> None:
-    response = stylize(request_for(segment=False), models_of(fake, ADE20K), LIMITS)
+    response = stylize(published_for(segment=False), models_of(fake, ADE20K), LIMITS)
     assert not fake.segmented
     assert report_of(response)["regions"] == "whole"
 
@@ -112,7 +112,7 @@ def test_borders_are_as_soft_as_the_rule_or_the_caller_says(
     source: str,
     asked: dict[str, Any],
     blend: int,
-    request_for: Callable[..., StylizeRequest],
+    published_for: Callable[..., StylizeRequest],
     fake: FakeModels,
     gray: dict[str, bytes],
 ) -> None:
@@ -120,15 +120,15 @@ def test_borders_are_as_soft_as_the_rule_or_the_caller_says(
     masks = {}
     if source == "masks":
         masks = {"content_mask": fake.labels[0], "style_mask": fake.labels[1]}
-    stylize(request_for(**gray, **masks, **asked), models_of(fake, ("sky", "tree")), LIMITS)
+    stylize(published_for(**gray, **masks, **asked), models_of(fake, ("sky", "tree")), LIMITS)
     assert fake.called["blend"] == blend
 
 
 def test_report_lists_the_regions_of_both_photos(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+    published_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
 ) -> None:
     fake.labels = [rows(16, 24, 1, 0, 2, 2), rows(20, 16, 1, 0)]
-    response = stylize(request_for(**gray), models_of(fake, ("tree", "sky", "lake")), LIMITS)
+    response = stylize(published_for(**gray), models_of(fake, ("tree", "sky", "lake")), LIMITS)
     report = report_of(response)
     sky, vegetation, water = (GROUPS.index(name) for name in ("sky", "vegetation", "water"))
     assert report["content_regions"] == [
@@ -144,7 +144,7 @@ def test_report_lists_the_regions_of_both_photos(
 
 @pytest.mark.parametrize("source", ["masks", "segmenter", "whole"])
 def test_given_pairs_take_the_place_of_a_rule(
-    request_for: Callable[..., StylizeRequest],
+    published_for: Callable[..., StylizeRequest],
     fake: FakeModels,
     gray: dict[str, bytes],
     source: str,
@@ -154,7 +154,7 @@ def test_given_pairs_take_the_place_of_a_rule(
     if source == "masks":
         given = {"content_mask": rows(16, 24, 1, 2), "style_mask": rows(20, 16, 1, 2)}
     pairs = [[0, -1]] if source == "whole" else [[1, 2], [2, -1]]
-    request = request_for(**gray, **given, pairs=pairs)
+    request = published_for(**gray, **given, pairs=pairs)
     report = report_of(stylize(request, models_of(fake, ("tree", "sky")), LIMITS))
     assert report["match"] == "given"
     expected = [Pair(ours, None if theirs < 0 else theirs) for ours, theirs in pairs]
@@ -162,11 +162,11 @@ def test_given_pairs_take_the_place_of_a_rule(
 
 
 def test_region_without_a_given_partner_stays_as_it_is(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+    published_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
 ) -> None:
     masks = {"content_mask": rows(16, 24, 1, 2), "style_mask": rows(20, 16, 1, 2)}
     report = report_of(
-        stylize(request_for(**gray, **masks, pairs=[[2, 1]]), models_of(fake), LIMITS)
+        stylize(published_for(**gray, **masks, pairs=[[2, 1]]), models_of(fake), LIMITS)
     )
     assert fake.called["pairs"] == [Pair(2, 1)]
     assert report["unstyled"] == [1]
@@ -186,7 +186,7 @@ def test_region_without_a_given_partner_stays_as_it_is(
     ],
 )
 def test_pairs_that_cannot_be(
-    request_for: Callable[..., StylizeRequest],
+    published_for: Callable[..., StylizeRequest],
     fake: FakeModels,
     gray: dict[str, bytes],
     pairs: list[list[int]],
@@ -195,31 +195,31 @@ def test_pairs_that_cannot_be(
 ) -> None:
     masks = {"content_mask": rows(16, 24, 1, 2), "style_mask": rows(20, 16, 1, 2)}
     with pytest.raises(InvalidOption, match=words) as caught:
-        stylize(request_for(**gray, **masks, pairs=pairs), models_of(fake), LIMITS)
+        stylize(published_for(**gray, **masks, pairs=pairs), models_of(fake), LIMITS)
     check_sentence(caught.value)
     assert not fake.transfers
 
 
 def test_a_segmenter_that_gives_no_numbers_gives_no_regions(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+    published_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
 ) -> None:
     def segment(image: Any) -> Any:
         return np.full((2, *image.shape[1:]), np.nan, dtype=np.float32)
 
     models = replace(models_of(fake, ("tree", "sky")), segment=segment)
     with pytest.raises(NumericalError, match="give masks instead"):
-        stylize(request_for(**gray, segment=True), models, LIMITS)
+        stylize(published_for(**gray, segment=True), models, LIMITS)
     assert not fake.transfers
 
 
 def test_regions_alone_need_no_transfer(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
+    published_for: Callable[..., StylizeRequest], fake: FakeModels, gray: dict[str, bytes]
 ) -> None:
     fake.labels = [rows(16, 24, 1, 0), rows(20, 16, 1, 0)] * 2
     models = models_of(fake, ("tree", "sky"))
-    alone = stylize(request_for(**gray, regions_only=True), models, LIMITS)
+    alone = stylize(published_for(**gray, regions_only=True), models, LIMITS)
     assert not fake.transfers
-    full = stylize(request_for(**gray), models, LIMITS)
+    full = stylize(published_for(**gray), models, LIMITS)
     assert alone.image == b""
     assert alone.content_labels == full.content_labels
     assert alone.style_labels == full.style_labels

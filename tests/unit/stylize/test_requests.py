@@ -1,4 +1,4 @@
-"""Requests with masks and without: what reaches the transfer, and what comes back."""
+"""The method `published`, with masks and without: what is transferred, and what comes back."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .conftest import (
 
 
 def test_without_masks_and_segmenter_the_photo_is_one_region(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, content: Array, style: Array
+    published_for: Callable[..., StylizeRequest], fake: FakeModels, content: Array, style: Array
 ) -> None:
-    response = stylize(request_for(), models_of(fake), LIMITS)
+    response = stylize(published_for(), models_of(fake), LIMITS)
     called = fake.called
     np.testing.assert_allclose(called["content"], content.transpose(2, 0, 1) / 255, atol=1e-6)
     np.testing.assert_allclose(called["style"], style.transpose(2, 0, 1) / 255, atol=1e-6)
@@ -45,9 +45,9 @@ def test_without_masks_and_segmenter_the_photo_is_one_region(
 
 
 def test_photos_come_at_the_working_size(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels
+    published_for: Callable[..., StylizeRequest], fake: FakeModels
 ) -> None:
-    report = report_of(stylize(request_for(size=32), models_of(fake), LIMITS))
+    report = report_of(stylize(published_for(size=32), models_of(fake), LIMITS))
     assert fake.called["content"].shape == (3, 32, 48)
     assert fake.called["style"].shape == (3, 40, 32)
     assert fake.called["style_labels"].shape == (40, 32)
@@ -55,9 +55,9 @@ def test_photos_come_at_the_working_size(
 
 
 def test_options_reach_the_transfer(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels
+    published_for: Callable[..., StylizeRequest], fake: FakeModels
 ) -> None:
-    request = request_for(alpha=0.25, transfer_at="skip, encoder", blend=7)
+    request = published_for(alpha=0.25, transfer_at="skip, encoder", blend=7)
     stylize(request, models_of(fake), LIMITS)
     assert fake.called["alpha"] == 0.25
     assert fake.called["blend"] == 7
@@ -65,11 +65,11 @@ def test_options_reach_the_transfer(
 
 
 def test_gray_masks_are_labels_under_the_published_rule(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels
+    published_for: Callable[..., StylizeRequest], fake: FakeModels
 ) -> None:
     content_mask, style_mask = rows(16, 24, 3, 7), rows(20, 16, 7, 9)
     response = stylize(
-        request_for(content_mask=content_mask, style_mask=style_mask),
+        published_for(content_mask=content_mask, style_mask=style_mask),
         models_of(fake, ADE20K),
         LIMITS,
     )
@@ -90,11 +90,13 @@ def test_gray_masks_are_labels_under_the_published_rule(
 
 
 def test_color_masks_have_their_colors_names(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels
+    published_for: Callable[..., StylizeRequest], fake: FakeModels
 ) -> None:
     colors = np.array([[0, 0, 255], [0, 255, 0]], dtype=np.uint8)
     response = stylize(
-        request_for(content_mask=colors[rows(16, 24, 0, 1)], style_mask=colors[rows(20, 16, 1, 0)]),
+        published_for(
+            content_mask=colors[rows(16, 24, 0, 1)], style_mask=colors[rows(20, 16, 1, 0)]
+        ),
         models_of(fake),
         LIMITS,
     )
@@ -105,9 +107,9 @@ def test_color_masks_have_their_colors_names(
 
 
 def test_masks_may_follow_the_nearest_rule(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels
+    published_for: Callable[..., StylizeRequest], fake: FakeModels
 ) -> None:
-    request = request_for(
+    request = published_for(
         content_mask=rows(16, 24, 3, 7), style_mask=rows(20, 16, 7, 9), match="nearest"
     )
     report = report_of(stylize(request, models_of(fake), LIMITS))
@@ -118,18 +120,18 @@ def test_masks_may_follow_the_nearest_rule(
 
 
 def test_masks_are_scaled_with_their_photos(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels
+    published_for: Callable[..., StylizeRequest], fake: FakeModels
 ) -> None:
-    request = request_for(content_mask=rows(16, 24, 1, 2), style_mask=rows(20, 16, 1, 2), size=32)
+    request = published_for(content_mask=rows(16, 24, 1, 2), style_mask=rows(20, 16, 1, 2), size=32)
     stylize(request, models_of(fake), LIMITS)
     np.testing.assert_array_equal(fake.called["content_labels"], rows(32, 48, 1, 2))
 
 
 @pytest.mark.parametrize("match", ["published", "nearest"])
 def test_shares_of_styled_and_unstyled_regions_make_the_photo(
-    match: str, request_for: Callable[..., StylizeRequest], fake: FakeModels
+    match: str, published_for: Callable[..., StylizeRequest], fake: FakeModels
 ) -> None:
-    request = request_for(
+    request = published_for(
         content_mask=rows(16, 24, 1, 2, 3), style_mask=rows(20, 16, 1, 3, 4), match=match
     )
     report = report_of(stylize(request, models_of(fake), LIMITS))
@@ -138,9 +140,9 @@ def test_shares_of_styled_and_unstyled_regions_make_the_photo(
 
 
 def test_report_has_the_stages_in_seconds(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels
+    published_for: Callable[..., StylizeRequest], fake: FakeModels
 ) -> None:
-    report = report_of(stylize(request_for(), models_of(fake), LIMITS))
+    report = report_of(stylize(published_for(), models_of(fake), LIMITS))
     assert list(report) == [
         "regions",
         "match",
@@ -154,6 +156,7 @@ def test_report_has_the_stages_in_seconds(
         "working_width",
         "seconds",
         "style",
+        "method",
     ]
     seconds = report["seconds"]
     assert list(seconds) == ["decode", "segment", "transfer", "encode", "total"]

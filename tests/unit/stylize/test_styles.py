@@ -25,10 +25,10 @@ CLASSES = ("sky", "tree")
 
 
 def test_each_style_is_matched_by_itself(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, style: Array, encoded: Encode
+    published_for: Callable[..., StylizeRequest], fake: FakeModels, style: Array, encoded: Encode
 ) -> None:
     masks = [rows(20, 16, 3, 5), rows(20, 16, 3, 7)]
-    request = request_for(
+    request = published_for(
         style=[encoded(style), encoded(style[::-1].copy())],
         weights=[1.0, 3.0],
         content_mask=rows(16, 24, 3, 5),
@@ -50,9 +50,9 @@ def test_each_style_is_matched_by_itself(
 
 
 def test_weights_are_equal_unless_given(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, style: Array, encoded: Encode
+    published_for: Callable[..., StylizeRequest], fake: FakeModels, style: Array, encoded: Encode
 ) -> None:
-    stylize(request_for(style=[encoded(style)] * 4), models_of(fake), LIMITS)
+    stylize(published_for(style=[encoded(style)] * 4), models_of(fake), LIMITS)
     assert [part.weight for part in fake.called["styles"]] == [0.25] * 4
 
 
@@ -77,7 +77,7 @@ def test_refused(
     count: int,
     change: dict[str, Any],
     words: str,
-    request_for: Callable[..., StylizeRequest],
+    published_for: Callable[..., StylizeRequest],
     fake: FakeModels,
     style: Array,
     encoded: Encode,
@@ -87,13 +87,13 @@ def test_refused(
     if masks is not None:
         change = change | {"style_mask": [encoded(mask) for mask in masks]}
     with pytest.raises(InvalidRequest, match=words) as caught:
-        stylize(request_for(style=[encoded(style)] * count, **change), models_of(fake), LIMITS)
+        stylize(published_for(style=[encoded(style)] * count, **change), models_of(fake), LIMITS)
     check_sentence(caught.value)
     assert not fake.transfers
 
 
 def test_the_regions_of_a_shot_are_steadied(
-    request_for: Callable[..., StylizeRequest], gray: dict[str, bytes]
+    published_for: Callable[..., StylizeRequest], gray: dict[str, bytes]
 ) -> None:
     """A frame in which the segmenter sees nothing but sky keeps its trees for a while."""
     both, sky = rows(2, 3, 0, 1), np.zeros((2, 3), dtype=np.uint8)
@@ -102,7 +102,7 @@ def test_the_regions_of_a_shot_are_steadied(
     seen: list[set[int]] = []
     for sequence in (b"a", b"a", b"b"):
         fake = FakeModels(labels=[both if not seen else sky, style])
-        request = request_for(**gray, sequence=sequence, steady=0.8)
+        request = published_for(**gray, sequence=sequence, steady=0.8)
         # The fake is sure of as many classes as it is given labels.
         models = replace(models_of(fake, CLASSES), segment=_of_two(fake.segment))
         stylize(request, models, LIMITS, sequences)
@@ -120,14 +120,14 @@ def _of_two(segment: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def test_the_regions_of_a_style_are_found_once(
-    request_for: Callable[..., StylizeRequest], gray: dict[str, bytes]
+    published_for: Callable[..., StylizeRequest], gray: dict[str, bytes]
 ) -> None:
     sky, both = np.zeros((2, 3), dtype=np.uint8), rows(3, 2, 0, 1)
     known = KnownRegions()
     fake = FakeModels(labels=[both, both, sky])
     models = replace(models_of(fake, CLASSES), segment=_of_two(fake.segment))
     for _ in range(2):
-        stylize(request_for(**gray), models, LIMITS, None, known)
+        stylize(published_for(**gray), models, LIMITS, None, known)
     assert len(fake.segmented) == 3
     first, second = (called["style_labels"] for called in fake.transfers)
     np.testing.assert_array_equal(first, second)

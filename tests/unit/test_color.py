@@ -1,0 +1,199 @@
+"""Colors: moments, the transport between them, and the range of a display."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from photoreal.color.align import align_colors, region_colors
+from photoreal.color.gamut import compress_range
+from photoreal.color.spaces import lab, luma
+from photoreal.color.transport import (
+    MAX_GAIN,
+    ColorMap,
+    ColorMoments,
+    barycenter,
+    color_map,
+    color_moments,
+    mixture,
+)
+
+Array = npt.NDArray[Any]
+
+
+def _picture(seed: int, height: int = 12, width: int = 18) -> Array:
+    """Correlated colors in the middle of the range."""
+    random = np.random.default_rng(seed)
+    mixing = random.uniform(-0.06, 0.06, (3, 3)) + 0.06 * np.eye(3)
+    colors = np.tensordot(mixing, random.standard_normal((3, height, width)), axes=1)
+    return np.clip(0.5 + colors, 0.05, 0.95).astype(np.float32)
+
+
+def _moments(seed: int) -> ColorMoments:
+    return color_moments(_picture(seed), np.ones((12, 18), dtype=np.float32))
+
+
+def _assert_same(found: ColorMoments, expected: ColorMoments, atol: float) -> None:
+    np.testing.assert_allclose(found.mean, expected.mean, atol=atol)
+    np.testing.assert_allclose(found.covariance, expected.covariance, atol=atol)
+
+
+class TestMoments:
+    def test_weighted_moments_are_numpys(self) -> None:
+        picture = _picture(1)
+        weights = np.random.default_rng(2).random((12, 18)).astype(np.float32)
+        found = color_moments(picture, weights)
+        colors, shares = picture.reshape(3, -1).astype(np.float64), weights.ravel()
+        np.testing.assert_allclose(found.mean, np.average(colors, axis=1, weights=shares), 1e-6)
+        expected = np.cov(colors, aweights=shares, ddof=0)
+        np.testing.assert_allclose(found.covariance, expected, atol=1e-8)
+
+    def test_a_flat_region_keeps_its_small_variance(self) -> None:
+        picture = np.full((3, 100, 100), 0.9, dtype=np.float32)
+        picture[:, ::2] += 1e-3
+        found = color_moments(picture, np.ones((100, 100), dtype=np.float32))
+        np.testing.assert_allclose(found.covariance, np.full((3, 3), 2.5e-7), rtol=1e-3)
+
+    def test_a_mixture_has_the_moments_of_all_pixels_together(self) -> None:
+        one, two = _picture(1), 0.5 * _picture(2, 12, 6)
+        parts = [color_moments(p, np.ones(p.shape[1:], dtype=np.float32)) for p in (one, two)]
+        together = np.concatenate([one, two], axis=2)
+        expected = color_moments(together, np.ones(together.shape[1:], dtype=np.float32))
+        _assert_same(mixture(parts, [18.0, 6.0]), expected, 1e-7)
+
+    def test_a_barycenter_of_one_is_that_one(self) -> None:
+        _assert_same(barycenter([_moments(1), _moments(2)], [3.0, 0.0]), _moments(1), 1e-9)
+
+    def test_a_barycenter_of_commuting_covariances_averages_the_deviations(self) -> None:
+        parts = [ColorMoments(np.full(3, m), s**2 * np.eye(3)) for m, s in ((0.2, 0.1), (0.6, 0.3))]
+        found = barycenter(parts, [1.0, 3.0])
+        _assert_same(found, ColorMoments(np.full(3, 0.5), 0.25**2 * np.eye(3)), 1e-9)
+
+    def test_a_region_of_less_than_a_pixel_has_no_colors(self) -> None:
+        weights = np.zeros((3, 12, 18), dtype=np.float32)
+        weights[0], weights[1, 0, 0] = 1.0, 0.9
+        found = region_colors(_picture(1), weights)
+        assert [one is None for one in found] == [False, True, True]
+
+
+class TestMap:
+    @pytest.mark.parametrize("seed", range(5))
+    def test_it_carries_mean_and_covariance_over(self, seed: int) -> None:
+        content, style = _moments(seed), _moments(seed + 50)
+        found = color_map(content, style, gain=1e6)
+        mean = found.matrix @ content.mean + found.offset
+        covariance = found.matrix @ content.covariance @ found.matrix.T
+        # The ridge of 1e-6 on the content's covariance is all that is missing.
+        slack = 1.01e-6 * float(np.linalg.norm(found.matrix, 2)) ** 2
+        np.testing.assert_allclose(mean, style.mean, atol=1e-9)
+        np.testing.assert_allclose(covariance, style.covariance, atol=slack)
+
+    @pytest.mark.parametrize("gain", [0.5, MAX_GAIN])
+    def test_it_is_symmetric_and_its_gain_is_bounded(self, gain: float) -> None:
+        content = ColorMoments(np.full(3, 0.5), np.diag([1e-2, 1e-7, 0.0]))
+        found = color_map(content, _moments(2), gain=gain)
+        np.testing.assert_allclose(found.matrix, found.matrix.T, atol=1e-9)
+        values = np.linalg.eigvalsh(found.matrix)
+        assert values.min() >= -1e-9
+        assert values.max() == pytest.approx(gain)
+        np.testing.assert_allclose(
+            found.matrix @ content.mean + found.offset, _moments(2).mean, atol=1e-9
+        )
+
+    def test_strength_0_is_the_identity_and_others_lie_between(self) -> None:
+        content, style = _moments(1), _moments(2)
+        none, half, full = (color_map(content, style, strength=s) for s in (0.0, 0.5, 1.0))
+        np.testing.assert_array_equal(none.matrix, np.eye(3))
+        np.testing.assert_array_equal(none.offset, np.zeros(3))
+        for of_half, of_none, of_full in zip(half, none, full, strict=True):
+            np.testing.assert_allclose(of_half, np.add(of_none, of_full) / 2, atol=1e-12)
+
+    @pytest.mark.parametrize("flat", ["content", "style", "both"])
+    def test_a_region_of_one_color_gives_numbers(self, flat: str) -> None:
+        one = ColorMoments(np.array([0.2, 0.4, 0.6]), np.zeros((3, 3)))
+        content = one if flat != "style" else _moments(1)
+        style = one if flat != "content" else _moments(1)
+        found = color_map(content, style)
+        assert np.isfinite(found.matrix).all()
+        np.testing.assert_allclose(found.matrix @ content.mean + found.offset, style.mean)
+
+
+class TestAlignment:
+    def test_regions_are_mapped_by_their_weights(self) -> None:
+        picture = _picture(1)
+        weights = np.zeros((2, 12, 18), dtype=np.float32)
+        weights[0, :, :6], weights[1, :, 12:], weights[:, :, 6:12] = 1.0, 1.0, 0.5
+        darker = ColorMap(0.5 * np.eye(3), np.full(3, 0.1))
+        found = align_colors(picture, weights, [darker, None])
+        dark = 0.5 * picture + 0.1
+        np.testing.assert_allclose(found[..., :6], dark[..., :6], atol=1e-6)
+        np.testing.assert_allclose(found[..., 12:], picture[..., 12:], atol=1e-6)
+        both = (dark + picture) / 2
+        np.testing.assert_allclose(found[..., 6:12], both[..., 6:12], atol=1e-6)
+
+    def test_maps_that_change_nothing_leave_black_and_white_alone(self) -> None:
+        picture = np.random.default_rng(0).random((3, 12, 18), dtype=np.float32)
+        picture[:, 0], picture[:, 1], picture[:, 2] = 0.0, 1.0, np.eye(3)[:, [0]]
+        identity = color_map(_moments(1), _moments(2), strength=0.0)
+        found = align_colors(picture, np.ones((1, 12, 18), dtype=np.float32), [identity])
+        np.testing.assert_allclose(found, picture, atol=1e-6)
+
+
+class TestRange:
+    @pytest.fixture
+    def wild(self) -> Array:
+        """Colors far outside the range, and all the grays from -1 to 2 in the first row."""
+        picture = np.random.default_rng(3).uniform(-1.0, 2.0, (3, 40, 301)).astype(np.float32)
+        picture[:, 0] = np.linspace(-1.0, 2.0, 301)
+        return picture
+
+    def test_the_result_is_in_range(self, wild: Array) -> None:
+        found = compress_range(wild)
+        assert found.dtype == np.float32
+        assert found.min() >= 0.0
+        assert found.max() <= 1.0
+
+    def test_a_picture_in_range_stays_as_it_is(self) -> None:
+        picture = np.random.default_rng(3).random((3, 40, 60), dtype=np.float32)
+        picture[:, 0], picture[:, 1] = 0.0, 1.0
+        np.testing.assert_allclose(compress_range(picture), picture, atol=1e-6)
+
+    def test_the_middle_stays_as_it_is(self, wild: Array) -> None:
+        wild[:, 1:] = 0.1 + 0.8 * np.random.default_rng(4).random((3, 39, 301))
+        np.testing.assert_allclose(compress_range(wild)[:, 1:], wild[:, 1:], atol=1e-6)
+
+    def test_gray_stays_gray_and_in_order(self, wild: Array) -> None:
+        grays = compress_range(wild)[:, 0]
+        assert np.ptp(grays, axis=0).max() < 1e-6
+        steps = np.diff(grays[0])
+        assert (steps > 0).all(), "different grays must stay different"
+        assert grays[0, 0] == pytest.approx(0.0, abs=0.01)
+        assert grays[0, -1] == pytest.approx(1.0, abs=0.01)
+
+    def test_hue_stays(self, wild: Array) -> None:
+        found = compress_range(wild)
+        before, after = wild - luma(wild), found - luma(found)
+        large = (np.linalg.norm(before, axis=0) > 0.05) & (np.linalg.norm(after, axis=0) > 0.01)
+        assert large.mean() > 0.3
+        cosine = (before * after).sum(axis=0) / np.maximum(
+            np.linalg.norm(before, axis=0) * np.linalg.norm(after, axis=0), 1e-9
+        )
+        assert cosine[large].min() > 0.9999
+
+
+@pytest.mark.parametrize(
+    ("color", "expected"),
+    [
+        ((0, 0, 0), (0, 0, 0)),
+        ((1, 1, 1), (100, 0, 0)),
+        ((1, 0, 0), (53.24, 80.09, 67.20)),
+        ((0, 0, 1), (32.30, 79.19, -107.86)),
+        ((0.5, 0.5, 0.5), (53.39, 0, 0)),
+    ],
+)
+def test_cielab_has_the_known_values(color: Array, expected: Array) -> None:
+    found = lab(np.array(color, dtype=np.float64).reshape(3, 1, 1)).ravel()
+    np.testing.assert_allclose(found, expected, atol=0.05)
