@@ -8,7 +8,6 @@ import triton_python_backend_utils as triton
 
 from photoreal.contract import SEGMENTER, STYLIZE, WCT2
 from photoreal.serve.adapter import (
-    answer,
     blob,
     blobs,
     bytes_tensor,
@@ -20,6 +19,7 @@ from photoreal.serve.adapter import (
 from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.request import Models, StylizeRequest, Transferred
+from photoreal.serve.request_queue import stylize_queue
 from photoreal.serve.sequences import SteadyRegions
 from photoreal.serve.style_strip import wct2_inputs
 from photoreal.serve.stylize import stylize
@@ -33,9 +33,13 @@ class TritonPythonModel:
         self._memories = SteadyRegions(), KnownRegions()
         self._metrics = RequestMetrics(triton, STYLIZE.name)
         self._stages = StageMetrics(triton)
+        self._queue = stylize_queue(triton, self._serve, self._metrics, self._guard)
 
-    def execute(self, requests: list[Any]) -> list[Any]:
-        return answer(triton, STYLIZE, requests, self._serve, self._metrics)
+    def execute(self, requests: list[Any]) -> None:
+        self._queue.put(requests)
+
+    def finalize(self) -> None:
+        self._queue.close()
 
     def _serve(self, request: Any) -> dict[str, Any]:
         values = read_inputs(triton, STYLIZE, request)
@@ -45,9 +49,8 @@ class TritonPythonModel:
             "STYLE_WEIGHTS": lambda value: value.tolist(),
             "ALPHA": lambda value: float(value.item()),
             "SIZE": lambda value: int(value.item()),
-            "TRANSFER_AT": text,
             **dict.fromkeys(("SEGMENT", "FULL_RESOLUTION"), lambda value: bool(value.item())),
-            "MATCH": text,
+            **dict.fromkeys(("TRANSFER_AT", "MATCH"), text),
             "BLEND": lambda value: int(value.item()),
             "STEADY": lambda value: float(value.item()),
             "PAIRS": lambda value: value.tolist(),
@@ -56,11 +59,8 @@ class TritonPythonModel:
         wanted = request.requested_output_names() or STYLIZE.output_names()
         given["regions_only"] = "IMAGE" not in wanted  # then nobody waits for a transfer
         with self._guard.watch(request) as watch:
-            models = self._models(request, watch)
-            limits = self._guard.limits
-            response = stylize(
-                StylizeRequest(**given), models, limits, *self._memories, watch.glance
-            )
+            asked, models = StylizeRequest(**given), self._models(request, watch)
+            response = stylize(asked, models, self._guard.limits, *self._memories, watch.glance)
         self._stages.observe(response.seconds)
         return {name: bytes_tensor(getattr(response, name.lower())) for name in wanted}
 
