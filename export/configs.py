@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from photoreal.contract import (
-    DEFAULT_MAX_SECONDS,
     ENGINE_PARAMETER,
     ENGINES,
     UNPOOL_PARAMETER,
@@ -73,7 +72,6 @@ def model_config(spec: ModelSpec, kind: str, parameters: Mapping[str, str], furt
         f'default_model_filename: "{MODEL_FILES[spec.backend]}"',
         *(_tensor("input", tensor) for tensor in spec.inputs),
         *(_tensor("output", tensor) for tensor in spec.outputs),
-        *([_queue(spec.max_queue)] if spec.max_queue else []),
         f"instance_group [{{ count: 1 kind: {kind} }}]",
         *(
             f'parameters {{ key: "{key}" value: {{ string_value: "{value}" }} }}'
@@ -82,15 +80,6 @@ def model_config(spec: ModelSpec, kind: str, parameters: Mapping[str, str], furt
         *([further] if further else []),
     ]
     return "\n".join(sections) + "\n"
-
-
-def _queue(length: int) -> str:
-    # Triton keeps queues in its batcher, which serves a model without batches one by one.
-    policy = (
-        f"max_queue_size: {length} default_timeout_microseconds: {DEFAULT_MAX_SECONDS * 10**6}"
-        " allow_timeout_override: true timeout_action: REJECT"
-    )
-    return f"dynamic_batching {{ default_queue_policy {{ {policy} }} }}"
 
 
 def _tensor(kind: str, spec: TensorSpec) -> str:

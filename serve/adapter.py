@@ -34,6 +34,7 @@ from photoreal.errors import (
     InvalidOption,
     InvalidRequest,
     NumericalError,
+    QueueFull,
     ServeError,
 )
 from photoreal.serve.log_lines import request_line, shown_id
@@ -75,22 +76,23 @@ def answer(
 ) -> list[Any]:
     """Answer each request by itself: one bad request gives one error.
 
-    InvalidRequest becomes INVALID_ARGUMENT with its sentence, Canceled CANCELLED; DeadlineExceeded
-    and ModelUnavailable become UNAVAILABLE, the latter telling a client that it may try again.
+    InvalidRequest becomes INVALID_ARGUMENT with its sentence, Canceled CANCELLED; DeadlineExceeded,
+    QueueFull and ModelUnavailable become UNAVAILABLE; the last two tell a client to try again.
     NumericalError becomes INTERNAL with its sentence. Anything else becomes INTERNAL with a
     sentence that says nothing about the server; the traceback goes to the server's log with the
     request's id.
     """
-    return [_answer_one(triton, model, request, serve, metrics) for request in requests]
+    return [answer_one(triton, model, request, serve, metrics) for request in requests]
 
 
-def _answer_one(
+def answer_one(
     triton: Any,
     model: ModelSpec,
     request: Any,
     serve: Callable[[Any], dict[str, Array]],
     metrics: RequestMetrics,
 ) -> Any:
+    """The response to one request, as `answer` makes it."""
     start = time.perf_counter()
 
     def line(words: str) -> str:
@@ -110,6 +112,10 @@ def _answer_one(
     except DeadlineExceeded as error:  # Triton has no code of its own for it
         metrics.ended_in(error)
         triton.Logger.log_info(line(f"stopped: {error}"))
+        failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
+    except QueueFull as error:
+        metrics.ended_in(error)
+        triton.Logger.log_info(line(f"turned away: {error}"))
         failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
     except Canceled as error:
         metrics.ended_in(error)

@@ -32,10 +32,10 @@ from photoreal.serve.log_lines import rewrite_in_background
 from photoreal.serve.repository import (
     configured_backends,
     configured_engine,
+    link_models,
     models_on_gpu,
     models_to_load,
 )
-from photoreal.serve.request_queue import with_queue
 from photoreal.serve.settings import ServeSettings, command_line, hide_keys
 from photoreal.serve.temporary import plain_folder, plain_programs
 
@@ -98,7 +98,7 @@ class Server:
         self._guard = guard.Guard(settings.shm_prefix, Path(self._folder.name))
         triton = self._find_triton(models, Path(self._folder.name))
         limits = settled({**os.environ, **settings.limits})
-        served = with_queue(settings.repository, Path(self._folder.name), limits)
+        served = link_models(settings.repository, Path(self._folder.name))
         extra |= {
             contract.STYLE_CACHE_VARIABLE: str(settings.style_cache),
             contract.KEEP_MEMORY_VARIABLE: str(settings.keep_memory_s),

@@ -145,6 +145,11 @@ def max_seconds(environment: Mapping[str, str] = os.environ) -> int:
     return SECONDS.number(environment)
 
 
+def max_queue(environment: Mapping[str, str] = os.environ) -> int:
+    """Requests that may wait while another one is worked on; raises ServeError."""
+    return QUEUE.number(environment)
+
+
 def settled(environment: Mapping[str, str]) -> dict[str, str]:
     """Settings for the models' processes, checked, with the memory that there is now.
 
@@ -153,7 +158,7 @@ def settled(environment: Mapping[str, str]) -> dict[str, str]:
     """
     limits = request_limits(environment)
     max_seconds(environment)
-    QUEUE.number(environment)
+    max_queue(environment)
     given = {one.variable: environment.get(one.variable) or one.default for one in SETTINGS}
     return given | {MEMORY.variable: str(limits.max_memory or 0)}
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from photoreal import contract
 from photoreal.contract import CANARY_ID, ModelSpec, TensorSpec
 from photoreal.errors import ServeError
+from photoreal.serve.metrics import WAITING, WORKING
 
 _ASK_S = 1.0
 _LOAD_S = 120.0
 _SIDE = 16
-_SUCCESSES = re.compile(rf'^nv_inference_request_success{{model="{contract.STYLIZE.name}".*}} (.+)')
 # A proxy from the environment is for the world outside, not for this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -48,12 +50,25 @@ class Management:
 
     def completed(self) -> float | None:
         """Requests of `stylize` that were served, None when the server does not say."""
+        stylized = {"model": contract.STYLIZE.name, "outcome": "ok"}
+        return self._metric("photoreal_requests_total", stylized)
+
+    def owes_answers(self) -> bool:
+        """Whether `stylize` has requests that it has not answered, as far as the server says."""
+        counts = [self._metric(name) for name in (WAITING, WORKING)]
+        return any(count is None or count > 0 for count in counts)
+
+    def _metric(self, name: str, labels: Mapping[str, str] = MappingProxyType({})) -> float | None:
+        """A value of the server's metrics, None when it does not say."""
         try:
             text = self._get(self._metrics_url).decode()
         except OSError:
             return None
-        counts = [found[1] for line in text.splitlines() if (found := _SUCCESSES.match(line))]
-        return float(counts[0]) if counts else None
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return float(sample.value)
+        return None
 
     def reload(self, model: str) -> None:
         """Load a model anew and wait until it is there; raises ServeError.

@@ -6,6 +6,7 @@ keep both. A family of the same name in two models is one family: labels tell th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +17,12 @@ from photoreal.errors import (
     InvalidMask,
     InvalidOption,
     InvalidRequest,
+    QueueFull,
 )
 
-OUTCOMES = ("ok", "refused", "stopped", "failed")
-"""Answered; refused, the caller's mistake; stopped in time or canceled; failed, the server's."""
+OUTCOMES = ("ok", "refused", "stopped", "busy", "failed")
+"""Answered; refused, the caller's mistake; stopped in time or canceled; turned away for want of
+room in the queue; failed, the server's fault."""
 ERROR_KINDS: dict[str, type[BaseException]] = {
     "image": InvalidImage,
     "mask": InvalidMask,
@@ -27,9 +30,12 @@ ERROR_KINDS: dict[str, type[BaseException]] = {
     "request": InvalidRequest,
     "deadline": DeadlineExceeded,
     "canceled": Canceled,
+    "busy": QueueFull,
     "internal": BaseException,
 }
 """Kinds of errors; the first class that an error belongs to decides."""
+WAITING, WORKING = "photoreal_requests_waiting", "photoreal_requests_working"
+"""Names of the metrics of the queue."""
 STAGES = ("decode", "segment", "colors", "transfer", "upsample", "encode", "total")
 STAGE_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Upper bounds in seconds."""
@@ -75,8 +81,54 @@ class RequestMetrics:
             outcome = "refused"
         elif isinstance(error, Canceled | DeadlineExceeded):
             outcome = "stopped"
+        elif isinstance(error, QueueFull):
+            outcome = "busy"
         self._outcomes[outcome].increment(1)
         self._kinds[error_kind(error)].increment(1)
+
+
+class QueueMetrics:
+    """Requests to `stylize` that are not answered yet, and how long they waited.
+
+    Triton keeps the values when the model's process dies. It then tells nobody so: who looks after
+    the server learns from here whether somebody waits for an answer that will not come.
+    """
+
+    def __init__(self, triton: Any) -> None:
+        gauge = triton.MetricFamily.GAUGE
+        self._families = [
+            triton.MetricFamily(name=WAITING, description="Requests that wait.", kind=gauge),
+            triton.MetricFamily(
+                name=WORKING, description="Requests that are worked on, 0 or 1.", kind=gauge
+            ),
+        ]
+        self._waiting, self._working = (family.Metric(labels={}) for family in self._families)
+        self.note(0, working=False)
+        self._seconds = None
+        if hasattr(triton.MetricFamily, "HISTOGRAM"):  # not before 24.10
+            self._families.append(
+                triton.MetricFamily(
+                    name="photoreal_queue_seconds",
+                    description="Seconds that requests waited before they were begun.",
+                    kind=triton.MetricFamily.HISTOGRAM,
+                )
+            )
+            self._seconds = self._families[-1].Metric(labels={}, buckets=list(STAGE_BUCKETS))
+
+    @staticmethod
+    def now() -> float:
+        """The present for `waited`."""
+        return time.monotonic()
+
+    def note(self, waiting: int, working: bool) -> None:
+        """Say how many requests wait, and whether one is worked on."""
+        self._waiting.set(waiting)
+        self._working.set(int(working))
+
+    def waited(self, since: float) -> None:
+        """Note that a request, which came at `since`, is begun."""
+        if self._seconds is not None:
+            self._seconds.observe(self.now() - since)
 
 
 class StageMetrics:

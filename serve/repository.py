@@ -15,6 +15,19 @@ from photoreal.errors import ServeError
 from photoreal.serve.adapter import engine_name, is_exported
 
 
+def link_models(repository: Path, folder: Path) -> Path:
+    """A repository in `folder` that leads to the models of the given one.
+
+    Its path may be plainer than the given one's.
+    """
+    linked = folder / "repository"
+    linked.mkdir()
+    for model in repository.resolve().iterdir():
+        if (model / "config.pbtxt").exists():
+            (linked / model.name).symlink_to(model)
+    return linked
+
+
 def models_to_load(repository: Path, engine: str | None) -> list[str]:
     """Models that the engine needs and the repository holds; raises ServeError.
 

@@ -1,49 +1,184 @@
-"""The queue of `stylize`, which Triton keeps: how many may wait in it, and how long."""
+"""The queue of `stylize`: how requests wait for the one that is worked on.
+
+It is not Triton's, whose batcher turns its look-ahead off once a queue has a limit, and may then
+sleep for half a second between two requests. Here `execute` takes every request at once and
+returns; answers go out through Triton's response senders from a thread that does the work.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import heapq
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
-from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import ModelConfig
+from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIME_IS_UP
+from photoreal.errors import DeadlineExceeded, QueueFull, Stopped
+from photoreal.serve.adapter import Array, answer_one
+from photoreal.serve.limits import max_queue
+from photoreal.serve.metrics import QueueMetrics, RequestMetrics
+from photoreal.serve.watch import Guard, Watch
 
-from photoreal.contract import STYLIZE
-from photoreal.errors import ServeError
-from photoreal.serve.limits import QUEUE, SECONDS
+LOOK_S = 0.25
+"""Seconds between two looks at those that wait: whether their time is up or their callers gone."""
 
-CONFIG = "config.pbtxt"
+INTERACTIVE, BACKGROUND = 0, 1
+"""What somebody waits for, before frames of videos and the supervisor's canaries."""
 
 
-def with_queue(repository: Path, folder: Path, limits: Mapping[str, str]) -> Path:
-    """A repository in `folder` that leads to the given one, with a queue as the limits say.
+def priority(triton: Any, request: Any) -> int:
+    """The priority of a request to `stylize`; of those that wait, the lowest number goes first."""
+    is_frame = triton.get_input_tensor_by_name(request, "SEQUENCE") is not None
+    return BACKGROUND if is_frame or request.request_id() == CANARY_ID else INTERACTIVE
 
-    Triton takes the numbers from a model's config alone, which stays as it is. The folder's path
-    may be plainer than the repository's. Raises ServeError.
+
+@dataclass(order=True)
+class _Waiting:
+    priority: int
+    number: int
+    request: Any = field(compare=False)
+    watch: Watch = field(compare=False)
+    since: float = field(compare=False)
+
+
+class RequestQueue:
+    """Requests that wait, at most `length`, and a thread that answers one after the other.
+
+    `answer` makes the response to a request, `refuse` the one to a request that ends in an error
+    before it is begun; neither raises. `watch` starts the time that a request may wait.
     """
-    length, seconds = QUEUE.number(limits), SECONDS.number(limits)
-    text = (repository / STYLIZE.name / CONFIG).read_text()
-    try:
-        config = text_format.Parse(text, ModelConfig())
-    except text_format.ParseError as error:
-        raise ServeError(
-            f"The config of {STYLIZE.name} in {repository} cannot be read; make it anew with:"
-            f" photoreal export --repository {repository}"
-        ) from error
-    policy = config.dynamic_batching.default_queue_policy
-    policy.max_queue_size = length
-    policy.default_timeout_microseconds = seconds * 10**6
-    policy.allow_timeout_override = True
-    policy.timeout_action = policy.REJECT
-    overlay = folder / "repository"
-    overlay.mkdir(parents=True)
-    for model in repository.resolve().iterdir():
-        if (model / CONFIG).exists() and model.name != STYLIZE.name:
-            (overlay / model.name).symlink_to(model)
-    own = overlay / STYLIZE.name
-    own.mkdir()
-    for entry in (repository.resolve() / STYLIZE.name).iterdir():
-        if entry.name != CONFIG:
-            (own / entry.name).symlink_to(entry)
-    (own / CONFIG).write_text(text_format.MessageToString(config))
-    return overlay
+
+    def __init__(
+        self,
+        triton: Any,
+        length: int,
+        answer: Callable[[Any], Any],
+        refuse: Callable[[Any, Exception], Any],
+        watch: Callable[[Any], Watch],
+    ) -> None:
+        self._triton, self._length = triton, length
+        self._answer, self._refuse, self._watch = answer, refuse, watch
+        self._metrics = QueueMetrics(triton)
+        self._changed = threading.Condition()
+        self._waiting: list[_Waiting] = []
+        self._working = False
+        self._number = 0
+        self._closed = threading.Event()
+        loops = (self._serve_next, self._look_after)
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(one,), name=one.__name__, daemon=True)
+            for one in loops
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, requests: Sequence[Any]) -> None:
+        """Take requests in; those without room are answered at once."""
+        for request in requests:
+            self._put(request)
+
+    def _put(self, request: Any) -> None:
+        with self._changed:
+            if len(self._waiting) + self._working <= self._length:
+                self._number += 1
+                entry = _Waiting(
+                    priority(self._triton, request),
+                    self._number,
+                    request,
+                    self._watch(request),
+                    self._metrics.now(),
+                )
+                heapq.heappush(self._waiting, entry)
+                self._note()  # before Triton can take it for accepted: see `QueueMetrics`
+                self._changed.notify_all()
+                return
+        error = QueueFull(f"{QUEUE_IS_FULL}: {self._length} requests wait; try again later.")
+        self._send(request, self._refuse(request, error))
+
+    def close(self) -> None:
+        """End the threads; Triton unloads a model when all of its requests are answered."""
+        self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _repeat(self, step: Callable[[], None]) -> None:
+        while not self._closed.is_set():
+            step()
+
+    def _serve_next(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed.is_set())
+            if not self._waiting:
+                return
+            entry = heapq.heappop(self._waiting)
+            self._working = True
+            self._note()
+        self._metrics.waited(entry.since)
+        self._send(entry.request, self._answer(entry.request))
+        with self._changed:
+            self._working = False
+            self._note()
+
+    def _look_after(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed.is_set())
+            entries = list(self._waiting)
+        for entry in entries:
+            self._look_at(entry)
+        self._closed.wait(LOOK_S)
+
+    def _look_at(self, entry: _Waiting) -> None:
+        try:
+            entry.watch.check()
+        except Stopped as error:
+            self._drop(entry, error)
+
+    def _drop(self, entry: _Waiting, error: Stopped) -> None:
+        with self._changed:
+            if entry not in self._waiting:  # it was begun in the meantime
+                return
+            self._waiting.remove(entry)
+            heapq.heapify(self._waiting)
+        entry.watch.close()
+        if isinstance(error, DeadlineExceeded):
+            error = DeadlineExceeded(
+                f"{TIME_IS_UP[1]}: it waited for {entry.watch.seconds:g} s and was not begun."
+            )
+        self._send(entry.request, self._refuse(entry.request, error))
+        with self._changed:
+            self._note()
+
+    def _send(self, request: Any, response: Any) -> None:
+        try:
+            request.get_response_sender().send(
+                response, flags=self._triton.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+            )
+        except Exception:  # noqa: BLE001 (the thread goes on to the next request)
+            self._triton.Logger.log_error(traceback.format_exc())
+
+    def _note(self) -> None:
+        self._metrics.note(len(self._waiting), self._working)
+
+
+def stylize_queue(
+    triton: Any, serve: Callable[[Any], dict[str, Array]], metrics: RequestMetrics, guard: Guard
+) -> RequestQueue:
+    """The queue of `stylize`, as long as the environment says; raises ServeError.
+
+    `serve` and `metrics` are those of `photoreal.serve.adapter.answer`.
+    """
+
+    def answer(request: Any) -> Any:
+        return answer_one(triton, STYLIZE, request, serve, metrics)
+
+    def refuse(request: Any, error: Exception) -> Any:
+        def fail(request: Any) -> NoReturn:
+            raise error
+
+        return answer_one(triton, STYLIZE, request, fail, metrics)
+
+    return RequestQueue(triton, max_queue(), answer, refuse, guard.watch)

@@ -39,9 +39,11 @@ class SupervisorSettings:
 class Supervisor:
     """Watches a running server, and brings back its models or the whole of it.
 
-    A model that failed is loaded anew, which takes seconds and disturbs no other. Should the
-    server then still not answer a canary, it is restarted. Styles that the server kept are lost
-    with the process of `wct2`: `refill` is then called, in a thread of its own, once it answers.
+    A model that failed is loaded again, which takes seconds and disturbs no other. Should the
+    server then still not answer a canary, it is restarted; so it is when `stylize` failed and had
+    requests, whose callers learn only from the end of their connections that no answer will come.
+    Styles that the server kept are lost with the process of `wct2`: `refill` is then called, in a
+    thread of its own, once it answers.
     """
 
     def __init__(
@@ -115,7 +117,9 @@ class Supervisor:
         sentence = f"{who} failed ({fault.reason}): {fault.sentence}"
         self._status.problem = sentence
         log.warning("%s", sentence)
-        if models and not self._reloaded.intersection(models):
+        if contract.STYLIZE.name in models and self._management.owes_answers():
+            log.warning("%s had requests, whose connections are closed.", who)
+        elif models and not self._reloaded.intersection(models):
             self._wait(sentence)
             if self._reload(models, fault):
                 self._watch_anew()

@@ -35,12 +35,13 @@ class Watch:
     ) -> None:
         self._request, self._canceled, self._clock = request, canceled, clock
         own = request.timeout() / 1e6  # Triton counts microseconds; 0 is none
-        self._seconds = own if 0 < own < max_seconds else max_seconds
-        self._deadline = clock() + self._seconds
+        self.seconds: float = own if 0 < own < max_seconds else max_seconds
+        """How long the request may take."""
+        self._deadline = clock() + self.seconds
         self._next_look = clock()
         self._whose = (
             "the timeout that it came with"
-            if self._seconds == own
+            if self.seconds == own
             else "the most that this server gives a request; a smaller size takes less"
         )
         given = json.loads(request.parameters() or "{}").get(CANCEL_PARAMETER)
@@ -52,7 +53,7 @@ class Watch:
         if self.key in self._canceled or self._request.is_cancelled():
             raise Canceled("The request was canceled; nobody waits for its answer.")
         if self._clock() >= self._deadline:
-            raise DeadlineExceeded(f"{TIME_IS_UP[0]} {self._seconds:g} s, {self._whose}.")
+            raise DeadlineExceeded(f"{TIME_IS_UP[0]} {self.seconds:g} s, {self._whose}.")
 
     def glance(self) -> None:
         """`check` for steps that are many and short: looks for the caller every `POLL_S` only."""
@@ -69,11 +70,15 @@ class Watch:
         try:
             self.check()  # it may have waited for long
         except Stopped:
-            self._canceled.remove(self.key)
+            self.close()
             raise
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The request has ended: forget its key."""
         self._canceled.remove(self.key)
 
     @contextmanager

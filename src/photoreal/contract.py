@@ -55,13 +55,13 @@ KEEP_MEMORY_VARIABLE = "PHOTOREAL_KEEP_MEMORY_SECONDS"
 DEFAULT_KEEP_MEMORY_S = 300
 
 DEFAULT_MAX_QUEUE = 16
-"""Requests that may wait for `stylize`; Triton refuses further ones at once."""
+"""Requests that may wait for `stylize`; further ones are refused at once."""
 DEFAULT_MAX_SECONDS = 600
 """Seconds that a request may wait, and seconds that it may be worked on."""
 TIME_IS_UP = ("The request was stopped after", "Request timeout expired")
-"""How an error begins that says so: from a model, or from Triton of a request that waited."""
+"""How an error begins that says so: of a request that was begun, or of one that waited."""
 QUEUE_IS_FULL = "Exceeds maximum queue size"
-"""What Triton says of a request for which there is no room to wait."""
+"""How an error begins when there is no room to wait; these two are Triton's own words, too."""
 CANCEL_PARAMETER = "cancel"
 """Parameter of a request: a key of 32 hexadecimal digits under which it can be canceled."""
 WHOLE_PHOTO = -1
@@ -108,18 +108,13 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model of the repository.
-
-    ``max_batch_size`` 0 means that it takes no batch, ``max_queue`` 0 that any number of
-    requests may wait for it.
-    """
+    """One model of the repository; ``max_batch_size`` 0 means that it takes no batch."""
 
     name: str
     backend: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     max_batch_size: int = 0
-    max_queue: int = 0
 
     def input_names(self) -> list[str]:
         """Names of the inputs, in the order of the config."""
@@ -152,7 +147,6 @@ STYLIZE = ModelSpec(
         TensorSpec("STYLE_LABELS", "BYTES", (-1,)),  # one for each style
         TensorSpec("REPORT", "BYTES", (1,)),
     ),
-    max_queue=DEFAULT_MAX_QUEUE,
 )
 
 WCT2 = ModelSpec(

@@ -8,6 +8,7 @@
     ├── Stopped             work on a request was given up
     │   ├── DeadlineExceeded    its time is up
     │   └── Canceled            nobody waits for it any more
+    ├── QueueFull           as many requests wait as the server allows
     ├── NumericalError      the numbers of a picture left their range
     ├── WeightsError        a checkpoint is missing, misshapen or not what was recorded
     ├── ExportError         an exported model does not agree with its network
@@ -49,6 +50,10 @@ class DeadlineExceeded(Stopped):
 
 class Canceled(Stopped):
     """Nobody waits for the request's answer any more."""
+
+
+class QueueFull(PhotorealError):
+    """As many requests wait as the server allows; the same one may be served later."""
 
 
 NOT_COMPUTED = "The picture cannot be computed:"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import queue
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -109,6 +110,21 @@ class InferenceResponse:
         return self._error
 
 
+class ResponseSender:
+    """What answers a request after `execute` has returned."""
+
+    def __init__(self) -> None:
+        self._responses: queue.Queue[InferenceResponse] = queue.Queue()
+
+    def send(self, response: InferenceResponse, flags: int) -> None:
+        assert flags == FakeTriton.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+        self._responses.put(response)
+
+    def sent(self, timeout_s: float = 60.0) -> InferenceResponse:
+        """The response, waiting for it; raises queue.Empty."""
+        return self._responses.get(timeout=timeout_s)
+
+
 class Request:
     """A request as an adapter receives it."""
 
@@ -126,6 +142,10 @@ class Request:
         self._timeout, self._parameters = timeout, json.dumps(parameters or {})
         self._trace = object()
         self.canceled = False
+        self.sender = ResponseSender()
+
+    def get_response_sender(self) -> ResponseSender:
+        return self.sender
 
     def is_cancelled(self) -> bool:
         return self.canceled
@@ -197,6 +217,7 @@ class FakeTriton(ModuleType):
     """
 
     TRITONSERVER_MEMORY_CPU, TRITONSERVER_MEMORY_GPU = 0, 2
+    TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
 
     def __init__(self) -> None:
         super().__init__("triton_python_backend_utils")
@@ -297,9 +318,22 @@ def triton(monkeypatch: pytest.MonkeyPatch) -> FakeTriton:
     return fake
 
 
+def _waits_for_answers(model: Any) -> Any:
+    """A model whose `execute` gives the responses also when they come later."""
+    execute = model.execute
+
+    def wait(requests: list[Request]) -> list[InferenceResponse]:
+        responses = execute(requests)
+        return [one.sender.sent() for one in requests] if responses is None else responses
+
+    model.execute = wait
+    return model
+
+
 @pytest.fixture
-def load_adapter(triton: FakeTriton) -> Callable[[str], Any]:
+def load_adapter(triton: FakeTriton) -> Iterator[Callable[[str], Any]]:
     """Makes a model from an adapter's file, given by its path in the project."""
+    loaded: list[Any] = []
 
     def load(path: str) -> Any:
         spec = importlib.util.spec_from_file_location("adapter_under_test", ROOT / path)
@@ -307,9 +341,13 @@ def load_adapter(triton: FakeTriton) -> Callable[[str], Any]:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        return module.TritonPythonModel()
+        loaded.append(_waits_for_answers(module.TritonPythonModel()))
+        return loaded[-1]
 
-    return load
+    yield load
+    for model in loaded:
+        if hasattr(model, "_queue"):  # it was initialized, and has threads
+            model.finalize()
 
 
 @pytest.fixture

@@ -42,9 +42,11 @@ def adapter(
 def test_every_series_is_there_before_the_first_request(adapter: Any, triton: Any) -> None:
     made = triton.MetricFamily.made
     outcomes = [tuple(one.labels.values()) for one in made[REQUESTS]]
-    assert outcomes == [("stylize", outcome) for outcome in ("ok", "refused", "stopped", "failed")]
+    assert outcomes == [
+        ("stylize", outcome) for outcome in ("ok", "refused", "stopped", "busy", "failed")
+    ]
     kinds = {tuple(one.labels.values()) for one in made[ERRORS]}
-    told = ("image", "mask", "option", "request", "deadline", "canceled", "internal")
+    told = ("image", "mask", "option", "request", "deadline", "canceled", "busy", "internal")
     assert kinds == {("stylize", kind) for kind in told}
     assert triton.MetricFamily.values(REQUESTS) == {}
 

@@ -102,6 +102,7 @@ def test_model_killed_while_idle(service: Any, recovers: Callable[..., None], mo
 def test_model_killed_during_a_request(
     service: Any, recovers: Callable[..., None], wait: Callable[..., float], model: str
 ) -> None:
+    servers = service.metric("photoreal_server_restarts_total", reason="died")
     victim, worker = service.model(model), service.model("wct2")
     request = Request(service, 256)
     if model == "segmenter":
@@ -114,7 +115,10 @@ def test_model_killed_during_a_request(
         words = str(request.error)
         assert "Traceback" not in words
         assert ".py" not in words
-        assert model in words
+        # Callers of stylize learn of its end by that of their connections.
+        assert model in words or (model == "stylize" and "No server is ready" in words)
+    if model == "stylize":
+        assert service.metric("photoreal_server_restarts_total", reason="died") == servers + 1
 
 
 def test_model_stopped_while_idle(service: Any, recovers: Callable[..., None]) -> None:
@@ -135,10 +139,11 @@ def test_model_stopped_during_a_request(
 
 def test_server_killed(service: Any, recovers: Callable[..., None]) -> None:
     before = service.server()
+    restarts = service.metric("photoreal_server_restarts_total", reason="died")
     os.kill(before, signal.SIGKILL)
     recovers("tritonserver killed")
     assert service.server() != before
-    assert service.metric("photoreal_server_restarts_total", reason="died") == 1
+    assert service.metric("photoreal_server_restarts_total", reason="died") == restarts + 1
 
 
 @pytest.mark.long

@@ -259,16 +259,18 @@ def test_an_http_client_that_leaves_stops_the_work(
 
 
 def _refused_in_queue(server: Server) -> float:
-    return _metric(server, "nv_inference_request_failure", model="stylize", reason="REJECTED")
+    return _metric(server, "photoreal_errors_total", model="stylize", kind="deadline")
 
 
 def _waiting(server: Server) -> float:
-    return _metric(server, "nv_inference_pending_request_count", model="stylize")
+    return _metric(server, "photoreal_requests_waiting")
 
 
 def test_a_request_beyond_the_queue_is_refused_at_once(
     small: Server, stylize: Callable[..., StylizeResult], photos: dict[str, Any]
 ) -> None:
+    turned_away = {"model": "stylize", "outcome": "busy"}
+    before = _metric(small, "photoreal_requests_total", **turned_away)
     results: list[StylizeResult] = []
     second = threading.Thread(
         target=lambda: results.append(stylize(small, **photos, size=16, timeout=60))
@@ -282,6 +284,30 @@ def test_a_request_beyond_the_queue_is_refused_at_once(
         assert not long.ended.is_set()  # nobody waited for it
     second.join(60)
     assert [result.image.size for result in results] == [(16, 16)]
+    assert _metric(small, "photoreal_requests_total", **turned_away) == before + len(PROTOCOLS)
+
+
+def test_a_waiting_request_begins_as_soon_as_the_one_before_ends(
+    small: Server, stylize: Callable[..., StylizeResult], photos: dict[str, Any]
+) -> None:
+    """Triton's batcher would sleep for half a second in about half of the cases."""
+    spans: list[tuple[float, float]] = []
+
+    def request() -> None:
+        result = stylize(small, **photos, size=16, timeout=60)
+        ended = time.monotonic()
+        spans.append((ended - result.report["seconds"]["total"], ended))
+
+    for _ in range(8):
+        pair = [threading.Thread(target=request) for _ in range(2)]
+        for thread in pair:
+            thread.start()
+        for thread in pair:
+            thread.join(60)
+    spans.sort(key=lambda span: span[1])
+    pauses = sorted(max(0.0, spans[k + 1][0] - spans[k][1]) for k in range(0, len(spans), 2))
+    print("pauses between two requests in ms:", [round(1000 * pause) for pause in pauses])
+    assert pauses[len(pauses) // 2] < 0.15
 
 
 def test_time_in_the_queue_counts(

@@ -100,18 +100,7 @@ def test_nothing_else_is_set(config: Any) -> None:
         "output",
         "instance_group",
         "parameters",
-        "dynamic_batching",
     }
-
-
-def test_only_stylize_has_a_queue_of_limited_length(spec: ModelSpec, config: Any) -> None:
-    policy = config.dynamic_batching.default_queue_policy
-    assert config.HasField("dynamic_batching") == (spec.name == "stylize")
-    assert policy.max_queue_size == spec.max_queue
-    if spec.max_queue:
-        assert policy.default_timeout_microseconds == contract.DEFAULT_MAX_SECONDS * 10**6
-        assert policy.allow_timeout_override
-        assert policy.timeout_action == policy.REJECT
 
 
 def test_text_is_the_generated_one(spec: ModelSpec) -> None:

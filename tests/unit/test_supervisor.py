@@ -43,6 +43,7 @@ class World:
     failing: dict[str, str] = field(default_factory=dict)
     alive: bool = True
     reload_helps: bool = True
+    owes: bool = False
     restart_error: str | None = None
     steps: list[Any] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
@@ -109,7 +110,11 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     management = SimpleNamespace(
-        is_alive=world.is_alive, completed=world.completed, reload=world.reload, failing=world.ask
+        is_alive=world.is_alive,
+        completed=world.completed,
+        owes_answers=lambda: world.owes,
+        reload=world.reload,
+        failing=world.ask,
     )
     monkeypatch.setattr(supervisor, "Management", lambda *arguments: management)
     monkeypatch.setattr(supervisor, "ProcessTable", lambda pid: world)
@@ -164,6 +169,24 @@ def test_a_dead_model_is_loaded_anew(world: World) -> None:
 def test_a_stopped_model_is_killed_before(world: World) -> None:
     done = _run(world, lambda: world.states.update(stylize="stopped"), *[None] * 8)
     assert done == ["kill stylize", "reload stylize"]
+
+
+@pytest.mark.parametrize("state", ["dead", "stopped"])
+def test_a_dead_model_that_owes_answers_ends_its_callers_connections(
+    world: World, state: State
+) -> None:
+    """Nothing else tells them: Triton does not answer for a process that is no more."""
+
+    def fail() -> None:
+        world.states.update(stylize=state)
+        world.owes = True
+
+    assert _run(world, fail, *[None] * 8) == ["restart"]
+
+
+def test_what_another_model_owes_its_callers_get_from_triton(world: World) -> None:
+    world.owes = True
+    assert _run(world, lambda: world.states.update(wct2="dead"), *[None] * 8) == ["reload wct2"]
 
 
 def test_two_models_are_loaded_one_after_the_other(world: World) -> None:

@@ -7,7 +7,6 @@ import triton_python_backend_utils as triton
 
 from photoreal.contract import SEGMENTER, STYLIZE, WCT2
 from photoreal.serve.adapter import (
-    answer,
     blob,
     blobs,
     bytes_tensor,
@@ -19,6 +18,7 @@ from photoreal.serve.known_regions import KnownRegions
 from photoreal.serve.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.option_tensors import read_options
 from photoreal.serve.request import Models, StylizeRequest, Transferred
+from photoreal.serve.request_queue import stylize_queue
 from photoreal.serve.sequences import SteadyRegions
 from photoreal.serve.style_strip import soft_inputs, wct2_inputs
 from photoreal.serve.stylize import stylize
@@ -34,9 +34,13 @@ class TritonPythonModel:
         self._memories = SteadyRegions(), KnownRegions()
         self._metrics = RequestMetrics(triton, STYLIZE.name)
         self._stages = StageMetrics(triton)
+        self._queue = stylize_queue(triton, self._serve, self._metrics, self._guard)
 
-    def execute(self, requests: list[Any]) -> list[Any]:
-        return answer(triton, STYLIZE, requests, self._serve, self._metrics)
+    def execute(self, requests: list[Any]) -> None:
+        self._queue.put(requests)
+
+    def finalize(self) -> None:
+        self._queue.close()
 
     def _serve(self, request: Any) -> dict[str, Any]:
         values = read_inputs(triton, STYLIZE, request)
@@ -47,11 +51,8 @@ class TritonPythonModel:
         wanted = request.requested_output_names() or STYLIZE.output_names()
         given["regions_only"] = "IMAGE" not in wanted  # then nobody waits for a transfer
         with self._guard.watch(request) as watch:
-            models = self._models(request, watch)
-            limits = self._guard.limits
-            response = stylize(
-                StylizeRequest(**given), models, limits, *self._memories, watch.glance
-            )
+            asked, models = StylizeRequest(**given), self._models(request, watch)
+            response = stylize(asked, models, self._guard.limits, *self._memories, watch.glance)
         self._stages.observe(response.seconds)
         return {name: bytes_tensor(getattr(response, name.lower())) for name in wanted}
 

@@ -9,8 +9,9 @@ import pytest
 
 from photoreal import contract
 from photoreal.errors import ServeError
+from photoreal.export.configs import model_configs
 from photoreal.serve.adapter import is_exported
-from photoreal.serve.repository import models_to_load
+from photoreal.serve.repository import link_models, models_to_load
 
 Export = Callable[..., None]
 LEVELS = [spec.name for spec in contract.network_levels()]
@@ -63,3 +64,16 @@ def test_levels_that_the_bls_engine_lacks_are_named(repository: Path, export: Ex
 def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ServeError, match=r"no model repository in .*photoreal export"):
         models_to_load(tmp_path, None)
+
+
+def test_a_repository_is_linked_from_a_folder_with_a_plainer_path(
+    repository: Path, tmp_path: Path
+) -> None:
+    (repository / "notes").mkdir()
+    odd = repository.rename(tmp_path / "größer & schöner")
+    (tmp_path / "run").mkdir()
+    linked = link_models(odd, tmp_path / "run")
+    assert linked == tmp_path / "run" / "repository"
+    assert {path.name for path in linked.iterdir()} == set(model_configs())
+    for name, config in model_configs().items():
+        assert (linked / name / "config.pbtxt").read_text() == config

@@ -1,0 +1,171 @@
+"""The queue of `stylize`: who is answered when, and who is turned away."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, TIME_IS_UP
+from photoreal.serve import request_queue
+from photoreal.serve.request_queue import RequestQueue
+
+Sentence = Callable[[object], None]
+FRAME = {"SEQUENCE": np.array([b"shot"], dtype=object)}
+
+
+class Model:
+    """A model that works on a request until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.begun: queue.Queue[str] = queue.Queue()
+        self.go_on = threading.Semaphore(0)
+
+    def answer(self, request: Any) -> str:
+        self.begun.put(request.request_id())
+        assert self.go_on.acquire(timeout=60)
+        return f"the answer to {request.request_id()}"
+
+
+@pytest.fixture
+def model(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Model:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(request_queue, "LOOK_S", 0.01)
+    return Model()
+
+
+@pytest.fixture
+def waiting(triton: Any, model: Model) -> Iterator[RequestQueue]:
+    """A queue with room for three."""
+    from photoreal.serve.watch import Guard
+
+    made = RequestQueue(triton, 3, model.answer, lambda request, error: error, Guard().watch)
+    yield made
+    model.go_on.release(100)
+    made.close()
+    assert not [one for one in threading.enumerate() if one.name in ("_serve_next", "_look_after")]
+
+
+def _begin(waiting: RequestQueue, model: Model, triton: Any) -> Any:
+    """A request that is being worked on."""
+    request = triton.Request({}, "first")
+    waiting.put([request])
+    assert model.begun.get(timeout=60) == "first"
+    return request
+
+
+def _counts(triton: Any) -> tuple[float, float]:
+    made = triton.MetricFamily.made
+    (wait,), (work,) = made["photoreal_requests_waiting"], made["photoreal_requests_working"]
+    return wait.value(), work.value()
+
+
+def test_requests_are_answered_one_after_the_other(
+    waiting: RequestQueue, model: Model, triton: Any
+) -> None:
+    assert _counts(triton) == (0, 0)
+    requests = [_begin(waiting, model, triton)]
+    for name in ("second", "third"):
+        requests.append(triton.Request({}, name))
+        waiting.put([requests[-1]])
+    assert _counts(triton) == (2, 1)
+    assert model.begun.empty()
+    for name, then in (("first", "second"), ("second", "third")):
+        model.go_on.release()
+        assert requests.pop(0).sender.sent() == f"the answer to {name}"
+        assert model.begun.get(timeout=60) == then
+    model.go_on.release()
+    assert requests[0].sender.sent() == "the answer to third"
+    (seconds,) = triton.MetricFamily.made["photoreal_queue_seconds"]
+    assert len(seconds.observed) == 3
+
+
+def test_nobody_sleeps_between_two_requests(
+    waiting: RequestQueue, model: Model, triton: Any
+) -> None:
+    """The bound is a tenth of the pause that Triton's batcher makes."""
+    first, pauses = _begin(waiting, model, triton), []
+    for number in range(10):
+        following = triton.Request({}, str(number))
+        waiting.put([following])
+        model.go_on.release()
+        first.sender.sent()
+        start = time.monotonic()
+        assert model.begun.get(timeout=60) == str(number)
+        pauses.append(time.monotonic() - start)
+        first = following
+    assert sorted(pauses)[len(pauses) // 2] < 0.05
+
+
+def test_frames_and_canaries_wait_behind_what_somebody_waits_for(
+    waiting: RequestQueue, model: Model, triton: Any
+) -> None:
+    _begin(waiting, model, triton)
+    waiting.put([triton.Request(FRAME, "frame")])
+    waiting.put([triton.Request({}, CANARY_ID)])
+    waiting.put([triton.Request({}, "interactive")])
+    model.go_on.release(4)
+    assert [model.begun.get(timeout=60) for _ in range(3)] == ["interactive", "frame", CANARY_ID]
+
+
+def test_without_room_a_request_is_turned_away_at_once(
+    waiting: RequestQueue, model: Model, triton: Any, check_sentence: Sentence
+) -> None:
+    _begin(waiting, model, triton)
+    for name in ("a", "b", "c"):
+        waiting.put([triton.Request({}, name)])
+    late = triton.Request({}, "late")
+    waiting.put([late])
+    error = late.sender.sent(0)  # it is there before `put` returns
+    assert str(error).startswith(QUEUE_IS_FULL)
+    check_sentence(error)
+    assert _counts(triton) == (3, 1)
+    model.go_on.release()
+    assert model.begun.get(timeout=60) == "a"
+    waiting.put([again := triton.Request({}, "again")])
+    with pytest.raises(queue.Empty):
+        again.sender.sent(0)
+
+
+def test_time_in_the_queue_counts(
+    waiting: RequestQueue, model: Model, triton: Any, check_sentence: Sentence
+) -> None:
+    _begin(waiting, model, triton)
+    short = triton.Request({}, "short", timeout=100_000)
+    waiting.put([short])
+    error = short.sender.sent()
+    assert str(error) == f"{TIME_IS_UP[1]}: it waited for 0.1 s and was not begun."
+    check_sentence(error)
+    assert model.begun.empty()
+    assert _counts(triton) == (0, 1)
+
+
+def test_a_caller_that_leaves_the_queue_is_not_worked_for(
+    waiting: RequestQueue, model: Model, triton: Any
+) -> None:
+    _begin(waiting, model, triton)
+    left, stays = triton.Request({}, "left"), triton.Request({}, "stays")
+    for one in (left, stays):
+        waiting.put([one])
+    left.canceled = True
+    assert "canceled" in str(left.sender.sent())
+    model.go_on.release()
+    assert model.begun.get(timeout=60) == "stays"
+
+
+def test_an_answer_that_cannot_be_sent_does_not_end_the_work(
+    waiting: RequestQueue, model: Model, triton: Any
+) -> None:
+    def fail(response: object, flags: int) -> None:
+        raise RuntimeError("The client is gone.")
+
+    _begin(waiting, model, triton).sender.send = fail
+    waiting.put([triton.Request({}, "second")])
+    model.go_on.release()
+    assert model.begun.get(timeout=60) == "second"
+    assert "The client is gone." in triton.errors[0]
