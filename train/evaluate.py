@@ -103,9 +103,15 @@ def evaluate(
         found, wanted = class_scores(segmenter, item, (photo, targets), change, names)
         if item.source not in scores:
             scores[item.source] = Score(_only(item.source))
-        _count(scores[item.source], found, wanted, segmenter.temperature)
-        if not tells_classes_apart(item.source):
-            scores[item.source].uncalibrated = scores[item.source].calibrated = Reliability()
+        score = scores[item.source]
+        right = _count(score, found, wanted)
+        if tells_classes_apart(item.source):
+            for reliability, temperature in (
+                (score.uncalibrated, 1.0),
+                (score.calibrated, segmenter.temperature),
+            ):
+                confidence = _confidence(found / temperature, score.only)
+                reliability.add(confidence.numpy(), right.numpy())
         advance()
     return scores
 
@@ -168,7 +174,8 @@ def _at_size(
     )
 
 
-def _count(score: Score, scores: Tensor, targets: Tensor, temperature: float) -> None:
+def _count(score: Score, scores: Tensor, targets: Tensor) -> Tensor:
+    """Count what was found; returns where it was right, (n,) bool."""
     found, wanted = scores.argmax(dim=0), targets
     if score.only is not None:
         label = CLASSES.index(score.only)
@@ -176,10 +183,14 @@ def _count(score: Score, scores: Tensor, targets: Tensor, temperature: float) ->
     count = len(score.names)
     pairs = (wanted * count + found).numpy()
     score.confusion += np.bincount(pairs, minlength=count * count).reshape(count, count)
-    for reliability, divisor in ((score.uncalibrated, 1.0), (score.calibrated, temperature)):
-        probabilities = (scores / divisor).softmax(dim=0)
-        if score.only is not None:
-            own = probabilities[CLASSES.index(score.only)]
-            probabilities = torch.stack([1.0 - own, own])
-        confidence = probabilities.gather(0, found[None])[0]
-        reliability.add(confidence.numpy(), (found == wanted).numpy())
+    return found == wanted
+
+
+def _confidence(scores: Tensor, only: str | None) -> Tensor:
+    """Probability (n,) of the likeliest class, or of its being `only` or not."""
+    probabilities = scores.softmax(dim=0)
+    highest, found = probabilities.max(dim=0)
+    if only is None:
+        return highest
+    label = CLASSES.index(only)
+    return torch.where(found == label, highest, 1.0 - probabilities[label])
