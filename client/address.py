@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -32,6 +33,19 @@ class Address:
 
     def __str__(self) -> str:
         return self.target
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the server is on this machine by its address, "localhost" included."""
+        return is_loopback(urlsplit(f"//{self.target}").hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, a name or an IP address without brackets, is this machine's loopback."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def parse_address(url: str | None, protocol: Protocol) -> Address:

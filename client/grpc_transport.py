@@ -85,9 +85,19 @@ class AsyncGrpcTransport:
         """Nothing is held between calls."""
 
 
+_UNLIMITED = -1
+_CHANNEL = [
+    ("grpc.max_send_message_length", _UNLIMITED),
+    ("grpc.max_receive_message_length", _UNLIMITED),
+]
+
+
 def _connect(binding: Any, address: Address, credentials: Credentials) -> Any:
+    # gRPC asks the proxy of the environment even for localhost, which a proxy cannot reach.
+    direct = [("grpc.enable_http_proxy", 0)] if address.is_loopback else []
     return binding.InferenceServerClient(
         address.target,
+        channel_args=_CHANNEL + direct,  # in place of tritonclient's own
         ssl=address.tls,
         root_certificates=credentials.ca_certificate,
         certificate_chain=credentials.client_certificate,

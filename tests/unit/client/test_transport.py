@@ -85,6 +85,31 @@ def http_answer(outputs):
 
 
 @pytest.mark.parametrize(("kind", "protocol"), WAYS)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_proxy_is_not_asked_for_this_machine(
+    kind, protocol, host, closed_url, serve_bytes, monkeypatch
+):
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, f"http://{serve_bytes(http(502, b''))}")
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    url = closed_url.replace("127.0.0.1", host)
+    with pytest.raises(ServerUnavailable, match="connection refused"):
+        stylize(kind, protocol, url)
+    assert not serve_bytes.requests
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_grpc_reaches_other_machines_through_the_proxy(kind, serve_bytes, monkeypatch):
+    monkeypatch.setenv("grpc_proxy", f"http://{serve_bytes(http(502, b''))}")
+    monkeypatch.delenv("no_grpc_proxy", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises((ServerUnavailable, RequestTimeout)):
+        stylize(kind, "grpc", "photos.example:8001")
+    assert serve_bytes.requests[0].startswith(b"CONNECT photos.example:8001")
+
+
+@pytest.mark.parametrize(("kind", "protocol"), WAYS)
 class TestNoAnswer:
     def test_refused(self, kind, protocol, closed_url):
         with pytest.raises(ServerUnavailable, match="connection refused") as caught:
