@@ -18,6 +18,7 @@ from photoreal import contract
 from photoreal.errors import ServeError
 from photoreal.serve import guard
 from photoreal.serve.canary import canary
+from photoreal.serve.canceled import CANCELED_VARIABLE
 from photoreal.serve.driver import check_gpu
 from photoreal.serve.environment import (
     Installation,
@@ -101,6 +102,7 @@ class Server:
         extra |= {
             contract.STYLE_CACHE_VARIABLE: str(settings.style_cache),
             contract.KEEP_MEMORY_VARIABLE: str(settings.keep_memory_s),
+            CANCELED_VARIABLE: str(Path(self._folder.name) / "canceled"),
             **limits,
         }
         as_json = settings.insight.log_format == "json"

@@ -13,6 +13,7 @@ import pytest
 
 from photoreal.errors import ServeError
 from photoreal.serve.canary import canary
+from photoreal.serve.canceled import CANCELED_VARIABLE
 from photoreal.serve.environment import free_ports
 from photoreal.serve.launcher import Server
 from photoreal.serve.settings import ServeSettings, command_line
@@ -46,6 +47,9 @@ def test_a_server_runs_until_it_is_stopped(settings: ServeSettings, temporary: P
             )[1:]
         )
         assert process.environ()["PHOTOREAL_ENGINE"] == "local"
+        # Keys of canceled requests go with the server's folder, however it ends.
+        canceled = Path(process.environ()[CANCELED_VARIABLE])
+        assert canceled.parent == next(temporary.iterdir())
         assert os.getsid(server.pid) == server.pid  # out of reach of Ctrl-C
         leftover.touch()
     assert not process.is_running()
