@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from typing import IO
 
 from photoreal import contract
 from photoreal.errors import ServeError
-from photoreal.serve import guard
+from photoreal.serve import guard, hidden_arguments
 from photoreal.serve.canary import canary
 from photoreal.serve.canceled import CANCELED_VARIABLE
 from photoreal.serve.driver import check_gpu
@@ -39,9 +40,15 @@ from photoreal.serve.repository import (
 from photoreal.serve.request_queue import with_queue
 from photoreal.serve.settings import ServeSettings, command_line, hide_keys
 
+VISIBLE_KEYS = (
+    "The server's keys are visible in this machine's process list, as ptrace is not permitted"
+    " here; see SECURITY.md."
+)
+
 _END_S = 10.0
 _GROUP_END_S = 5.0
 _HELD_UP_S = 2.0
+_log = logging.getLogger(__name__)
 
 
 class Server:
@@ -106,20 +113,23 @@ class Server:
             **limits,
         }
         as_json = settings.insight.log_format == "json"
-        self._process = subprocess.Popen(
-            command_line(
-                replace(settings, repository=served),
-                triton.binary,
-                triton.backends,
-                models,
-                self._gpu_pool(models),
-            ),
-            env=server_environment(triton, extra),
-            stdin=subprocess.DEVNULL,
+        command = command_line(
+            replace(settings, repository=served),
+            triton.binary,
+            triton.backends,
+            models,
+            self._gpu_pool(models),
+        )
+        # In a session of its own: Ctrl-C reaches this process, which then stops the server.
+        self._process, hidden = hidden_arguments.start(
+            hide_keys(command),
+            command,
+            server_environment(triton, extra),
             stdout=subprocess.PIPE if as_json else self._log,
             stderr=subprocess.STDOUT if as_json or self._log else None,
-            start_new_session=True,  # Ctrl-C reaches this process, which then stops the server
         )
+        if not hidden:
+            _log.warning("%s", VISIBLE_KEYS)
         if self._process.stdout is not None:
             self._rewriter = rewrite_in_background(self._process.stdout, self._log)
 

@@ -61,9 +61,8 @@ def command_line(
     """The tritonserver command for these settings.
 
     Only what is needed is loaded, and management needs a key: a load call may carry code. Triton
-    takes the key from its command line alone, so other users of this machine may read it in the
-    list of processes, unless /proc is mounted with hidepid=2 or the server has a container of
-    its own. It is made anew at every start and opens nothing else.
+    takes keys from its command line alone, which every user of the machine can read; the launcher
+    starts it so that they are not shown there (`photoreal.serve.hidden_arguments`).
 
     `gpu_pool` is how many bytes of the first GPU are for what models hand each other; 0 is for
     models that have nothing there.

@@ -6,17 +6,20 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from photoreal.errors import ServeError
+from photoreal.serve import hidden_arguments
 from photoreal.serve.canary import canary
 from photoreal.serve.canceled import CANCELED_VARIABLE
 from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server
-from photoreal.serve.settings import ServeSettings, command_line
+from photoreal.serve.launcher import VISIBLE_KEYS, Server
+from photoreal.serve.security import Security
+from photoreal.serve.settings import ServeSettings, command_line, hide_keys
 
 Script = Callable[[str], None]
 BINARY, BACKENDS = Path("/opt/tritonserver"), Path("/tmp/backends")  # noqa: S108
@@ -37,15 +40,9 @@ def test_a_server_runs_until_it_is_stopped(settings: ServeSettings, temporary: P
     with Server(settings) as server:
         process = _settled(server.pid)
         assert server.poll() is None
-        assert (
-            process.cmdline()[2:]
-            == command_line(
-                settings,
-                BINARY,
-                next(temporary.iterdir()) / "backends",
-                ["stylize", "wct2", "cancel"],
-            )[1:]
-        )
+        backends = next(temporary.iterdir()) / "backends"
+        command = command_line(settings, BINARY, backends, ["stylize", "wct2", "cancel"])
+        assert process.cmdline()[2:] == hide_keys(command)[1:]
         assert process.environ()["PHOTOREAL_ENGINE"] == "local"
         # Keys of canceled requests go with the server's folder, however it ends.
         canceled = Path(process.environ()[CANCELED_VARIABLE])
@@ -58,6 +55,37 @@ def test_a_server_runs_until_it_is_stopped(settings: ServeSettings, temporary: P
     server.stop()  # once more does no harm
     with pytest.raises(ServeError, match="not running"):
         _ = server.pid
+
+
+@pytest.mark.usefixtures("ready")
+def test_the_server_gets_its_keys_and_the_process_list_does_not(
+    settings: ServeSettings, script: Script, tmp_path: Path
+) -> None:
+    script(f'printf "%s\\n" "$@" >"{tmp_path}/given"\nexec sleep 60')
+    secured = replace(settings, security=Security("an-api-key-of-these-tests"))
+    keys = {secured.admin_key, "an-api-key-of-these-tests"}
+    with Server(secured) as server:
+        process = _settled(server.pid)
+        deadline = time.monotonic() + 10
+        while (given := _text(tmp_path / "given")).count("-key=") != 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert all(given.count(f"-key={key}\n") == 2 for key in keys)
+        shown = " ".join(process.cmdline())
+        assert not [key for key in keys if key in shown]
+
+
+@pytest.mark.usefixtures("ready")
+def test_keys_that_cannot_be_hidden_are_said_to_be_visible(
+    settings: ServeSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hidden_arguments, "_HOLD", "import os; os._exit(97)")
+    with Server(settings):
+        assert [one.getMessage() for one in caplog.records] == [VISIBLE_KEYS]
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 @pytest.mark.usefixtures("ready")
