@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from photoreal.client.failures import Failed, failure
+from photoreal.client.patience import Patience
 from photoreal.client.server_options import ServerOptions, server_options
 from photoreal.client.style_options import NumbersCommand, read_styles, style_options
 from photoreal.client.terminal import check_folder, progress
@@ -87,7 +88,7 @@ _PATH = click.Path(path_type=Path)
     metavar="PLACES",
     help=f"Where the features are transformed.  [server's default: {DEFAULT_TRANSFER_AT}]",
 )
-@server_options(waits_for="a frame")
+@server_options(waits_for="a frame", sits_out="")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def video(
     video: Path,
@@ -114,7 +115,12 @@ def video(
             with progress(quiet) as say:
                 client = stack.enter_context(server.client(say))
             shown = stack.enter_context(_frames(quiet))
-            report = stylize_video(client, video, looks, output, progress=shown, **options)
+            patience = Patience(
+                client,
+                server.patience,
+                lambda words: None if quiet else click.echo(words, err=True),
+            )
+            report = stylize_video(patience, video, looks, output, progress=shown, **options)
     except KeyboardInterrupt as stop:
         kept = stop.args[1] if len(stop.args) > 1 else None
         if kept is not None:

@@ -59,6 +59,8 @@ TIME_IS_UP = ("The request was stopped after", "Request timeout expired")
 """How an error begins that says so: from a model, or from Triton of a request that waited."""
 QUEUE_IS_FULL = "Exceeds maximum queue size"
 """What Triton says of a request for which there is no room to wait."""
+MODEL_IS_GONE = ("is not healthy", "exited unexpectedly")
+"""What Triton says of a request whose model's process has died."""
 CANCEL_PARAMETER = "cancel"
 """Parameter of a request: a key of 32 hexadecimal digits under which it can be canceled."""
 MAX_STYLES = 4

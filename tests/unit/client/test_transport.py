@@ -298,6 +298,18 @@ def test_address_is_read_at_once():
             ServerUnavailable,
             "does not speak gRPC",
         ),
+        (
+            "500",
+            "Failed to process the request(s): Stub process 'stylize_0_0' is not healthy.",
+            ServerUnavailable,
+            "a model has died and is brought back",
+        ),
+        (
+            "StatusCode.INTERNAL",
+            "Stub process 'stylize_0_0' is not healthy.",
+            ServerUnavailable,
+            "a model has died and is brought back",
+        ),
         (None, "client side", ServerFailed, "client side"),
     ],
 )
