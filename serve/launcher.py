@@ -20,7 +20,7 @@ from photoreal.errors import ServeError
 from photoreal.serve import guard, hidden_arguments
 from photoreal.serve.canary import canary
 from photoreal.serve.canceled import CANCELED_VARIABLE
-from photoreal.serve.driver import check_gpu
+from photoreal.serve.driver import check_gpu, visible_gpu
 from photoreal.serve.environment import (
     Installation,
     check_environment,
@@ -34,6 +34,7 @@ from photoreal.serve.log_lines import rewrite_in_background
 from photoreal.serve.repository import (
     configured_backends,
     configured_engine,
+    engines_side,
     models_on_gpu,
     models_to_load,
 )
@@ -104,12 +105,14 @@ class Server:
         self._folder = tempfile.TemporaryDirectory(prefix="photoreal-")
         self._guard = guard.Guard(settings.shm_prefix, Path(self._folder.name))
         triton = self._find_triton(models, Path(self._folder.name))
-        limits = settled({**os.environ, **settings.limits})
+        longest = engines_side(settings.repository, models)
+        limits = settled({**os.environ, **settings.limits}, longest)
         served = with_queue(settings.repository, Path(self._folder.name), limits)
         extra |= {
             contract.STYLE_CACHE_VARIABLE: str(settings.style_cache),
             contract.KEEP_MEMORY_VARIABLE: str(settings.keep_memory_s),
             CANCELED_VARIABLE: str(Path(self._folder.name) / "canceled"),
+            **visible_gpu(settings.gpu),
             **limits,
         }
         as_json = settings.insight.log_format == "json"
@@ -145,7 +148,7 @@ class Server:
             if (settings.engine or configured_engine(settings.repository)) == "bls":
                 raise ServeError(
                     "The device cuda is for the local engine; what the bls engine calls runs where"
-                    " it was exported for: photoreal export --device gpu."
+                    " it was exported for: photoreal export --device cuda."
                 )
             from photoreal.serve.device import require_cuda  # takes seconds, as torch does
 

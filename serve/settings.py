@@ -21,7 +21,8 @@ READY_TIMEOUT_S = 180.0
 class ServeSettings:
     """How to serve; `engine` None leaves the choice to the repository's config.
 
-    So do `device` and `precision`, where and how the local engine runs its networks.
+    So do `device` and `precision`, where and how the local engine runs its networks. `gpu` is the
+    number of the one GPU that the models see; None leaves them the first of all.
     `style_cache` is how many bytes known styles may take; 0 keeps none. `limits` are environment
     variables as `photoreal.serve.limits` lists them, in place of this process's own. `triton` is
     the folder of an installed Triton, such as a container's; None takes the wheel's.
@@ -49,6 +50,7 @@ class ServeSettings:
     start_timeout_s: float = READY_TIMEOUT_S
     device: str | None = None
     precision: str | None = None
+    gpu: int | None = None
 
     def ports(self) -> dict[str, int]:
         """The three ports by name."""

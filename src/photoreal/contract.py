@@ -28,6 +28,9 @@ ENGINE_PARAMETER = "engine"
 ENGINE_VARIABLE = "PHOTOREAL_ENGINE"
 """Environment variable that takes precedence over the config's ``engine`` parameter."""
 
+MAX_SIDE_PARAMETER = "max_side"
+"""Parameter of `wct2`'s config: the longest side in pixels that TensorRT's engines serve."""
+
 DEVICES = ("cpu", "cuda")
 DEVICE_PARAMETER = "device"
 DEVICE_VARIABLE = "PHOTOREAL_DEVICE"

@@ -9,8 +9,10 @@ import pytest
 
 from photoreal import contract
 from photoreal.errors import ServeError
+from photoreal.export.acceleration import Acceleration
+from photoreal.export.configs import Target, model_configs
 from photoreal.serve.adapter import is_exported
-from photoreal.serve.repository import models_to_load
+from photoreal.serve.repository import engines_side, models_to_load
 
 Export = Callable[..., None]
 LEVELS = [spec.name for spec in contract.network_levels()]
@@ -63,3 +65,16 @@ def test_levels_that_the_bls_engine_lacks_are_named(repository: Path, export: Ex
 def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ServeError, match=r"no model repository in .*photoreal export"):
         models_to_load(tmp_path, None)
+
+
+@pytest.mark.parametrize("how", ["onnxruntime", "plans", "neither"])
+def test_the_side_that_engines_serve_is_in_the_repository(how: str, repository: Path) -> None:
+    target = {
+        "onnxruntime": Target(gpu=True, acceleration=Acceleration(), max_side=1024),
+        "plans": Target(gpu=True, tensorrt=True, max_side=1024),
+        "neither": Target(gpu=True),
+    }[how]
+    config = model_configs(target=target)["wct2"]
+    (repository / "wct2" / "config.pbtxt").write_text(config)
+    assert engines_side(repository, ["wct2", *LEVELS]) == (None if how == "neither" else 1024)
+    assert engines_side(repository, ["wct2"]) is None  # the local engine has no engines

@@ -58,6 +58,19 @@ def test_a_server_runs_until_it_is_stopped(settings: ServeSettings, temporary: P
 
 
 @pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("gpu", [None, 3])
+def test_the_server_sees_the_gpu_that_was_chosen(
+    gpu: int | None, settings: ServeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
+    with Server(replace(settings, gpu=gpu)) as server:
+        found = _settled(server.pid).environ()
+    assert found["CUDA_VISIBLE_DEVICES"] == ("1,2" if gpu is None else "3")
+    if gpu is not None:  # otherwise CUDA counts the fastest first, and nvidia-smi does not
+        assert found["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+@pytest.mark.usefixtures("ready")
 def test_the_server_gets_its_keys_and_the_process_list_does_not(
     settings: ServeSettings, script: Script, tmp_path: Path
 ) -> None:
