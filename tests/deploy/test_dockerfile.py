@@ -142,6 +142,7 @@ def test_its_health_is_asked_of_the_supervisor(
 def test_everything_that_it_installs_is_pinned_for_its_python(extra: str, root: Path) -> None:
     """As far as can be told without a registry: from what is installed here, of any Python."""
     assert f"has Python {IMAGE_PYTHON}" in (root / "Dockerfile").read_text()
+    assert f"--python-version {IMAGE_PYTHON} " in (root / "Makefile").read_text()  # make lock
     pins = {}
     for line in (root / "constraints.txt").read_text().splitlines():
         if not line.startswith("#"):
