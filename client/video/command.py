@@ -31,6 +31,7 @@ from photoreal.contract import (
     MAX_STEADY,
 )
 from photoreal.errors import PhotorealError
+from photoreal.interrupt import interrupted_by_signals
 
 _PATH = click.Path(path_type=Path)
 
@@ -112,6 +113,7 @@ def video(
         check_folder(output)
         looks = read_styles(style, styles)
         with ExitStack() as stack:
+            stack.enter_context(interrupted_by_signals())
             with progress(quiet) as say:
                 client = stack.enter_context(server.client(say))
             shown = stack.enter_context(_frames(quiet))

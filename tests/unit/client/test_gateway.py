@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -259,6 +260,25 @@ class TestBounds:
                 assert response.status_code == 408
                 assert "slower than" in response.json()["detail"]
             assert (await caller.post(URL, files=FILES)).status_code == 200
+
+    def test_large_files_lie_on_disk_without_a_name(
+        self, gateway, transport, tmp_path, monkeypatch
+    ):
+        """As docs/web.md and SECURITY.md say."""
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        opened, named, infer = [], [], transport.infer
+
+        async def look(*arguments):
+            descriptors = Path("/proc/self/fd").iterdir()
+            opened.extend(str(one.readlink()) for one in descriptors if one.exists())
+            named.extend(tmp_path.iterdir())
+            return await infer(*arguments)
+
+        transport.infer = look
+        files = FILES | {"content_image": ("a.png", bytes(2 << 20))}
+        assert gateway().post(URL, files=files).status_code == 200
+        assert len([one for one in opened if one.startswith(str(tmp_path))]) == 1
+        assert not named
 
     async def test_uploads_are_bounded_too(self):
         stall = asyncio.Event()

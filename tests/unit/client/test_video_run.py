@@ -1,6 +1,9 @@
 """Runs over a film: shots, what is sent, and runs that stop half way."""
 
+import os
 import resource
+import signal
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -168,6 +171,22 @@ class TestCommand:
         outcome = command(str(photo_file), "--patience", "0", transport=FailsLater(2, gone))
         assert outcome.exit_code == 1
         assert "the first 2 frames, is kept in" in outcome.stderr
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_a_shutdown_keeps_what_is_done(self, command, photo_file, tmp_path, number):
+        class Ends(Mirror):
+            def infer(self, *arguments):
+                if len(self.calls) == 3:
+                    os.kill(os.getpid(), number)
+                    time.sleep(0.2)  # in a thread of the pool; the main one takes signals
+                return super().infer(*arguments)
+
+        before = signal.getsignal(number)
+        outcome = command(str(photo_file), transport=Ends())
+        assert outcome.exit_code == 1  # click's own, as the command is called here
+        assert "frames, is kept in" in outcome.stderr
+        assert len(times(tmp_path / "out.partial.mp4")) >= 2
+        assert signal.getsignal(number) is before
 
     def test_a_failure_half_way_says_where_the_rest_is(self, command, photo_file):
         outcome = command(
