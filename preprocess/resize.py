@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,16 @@ def _beyond(tall: int, wide: int, limits: Limits) -> str | None:
     if limits.max_side is not None and max(tall, wide) > limits.max_side:
         return f"a side longer than the {limits.max_side} allowed"
     return None
+
+
+def check_sides(photos: Iterable[npt.NDArray[np.float32]], limits: Limits) -> None:
+    """Raise InvalidOption when a photo (3, H, W) at working size has too long a side."""
+    for photo in photos:
+        height, width = photo.shape[1:]
+        if limits.max_side is not None and max(height, width) > limits.max_side:
+            raise InvalidOption(
+                f"A photo has {width}x{height} pixels; expected at most {limits.max_side} a side."
+            )
 
 
 def resize_photo(photo: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
