@@ -66,7 +66,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def write(module: object, spec: ModelSpec, path: Path, precision: str) -> None:
         path.write_text(f"{spec.name} {precision}")
 
-    def build(spec: ModelSpec, onnx_file: Path, plan_file: Path, precision: str) -> None:
+    def build(
+        spec: ModelSpec, onnx_file: Path, plan_file: Path, precision: str, max_side: int
+    ) -> None:
         plan_file.write_text(f"plan of {onnx_file.read_text()}")
 
     monkeypatch.setattr(repository, "export_onnx", write)
