@@ -31,8 +31,11 @@ class KnownHosts:
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
         self._app = app
-        self._named = frozenset(host.lower() for host in hosts)
-        self._known = self._named | {"localhost", socket.gethostname().lower()}
+        self._known = {"localhost", socket.gethostname().lower(), *map(str.lower, hosts)}
+        # Under these a proxy may serve the page. Other ports of this machine are other sites.
+        self._named = {
+            host.lower() for host in hosts if host.lower() != "localhost" and not _is_address(host)
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""

@@ -416,6 +416,13 @@ class TestOrigin:
             refused(response, 403, "A page of another site", check_sentence)
         assert not transport.calls
 
+    @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:3000"])
+    def test_another_port_of_this_machine_is_another_site(self, gateway, origin, check_sentence):
+        caller = gateway(GatewaySettings(hosts=("localhost", "127.0.0.1")))  # as of --host
+        headers = {"host": "localhost:8080", "origin": origin}
+        response = caller.post(URL, files=FILES, headers=headers)
+        refused(response, 403, "A page of another site", check_sentence)
+
     @pytest.mark.parametrize(
         ("host", "origin"),
         [

@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from photoreal import contract
 from photoreal.errors import ServeError
-from photoreal.serve import hidden_arguments
+from photoreal.export.configs import Target, model_configs
+from photoreal.serve import hidden_arguments, launcher
 from photoreal.serve.canary import canary
 from photoreal.serve.canceled import CANCELED_VARIABLE
 from photoreal.serve.environment import free_ports
@@ -68,6 +70,21 @@ def test_the_server_sees_the_gpu_that_was_chosen(
     assert found["CUDA_VISIBLE_DEVICES"] == ("1,2" if gpu is None else "3")
     if gpu is not None:  # otherwise CUDA counts the fastest first, and nvidia-smi does not
         assert found["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+@pytest.mark.usefixtures("ready")
+def test_models_learn_what_the_engines_serve(
+    settings: ServeSettings, export: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in model_configs(target=Target(gpu=True, tensorrt=True, max_side=640)).items():
+        (settings.repository / name / "config.pbtxt").write_text(text)
+    export(*(spec.name for spec in contract.network_levels()), kind="plan")
+    monkeypatch.setattr(launcher, "check_gpu", lambda models: None)
+    monkeypatch.setattr(launcher, "check_backends", lambda triton, backends: None)
+    with Server(replace(settings, engine=None)) as server:
+        assert _settled(server.pid).environ()["PHOTOREAL_MAX_SIDE"] == "640"
+    with Server(settings) as server:  # the local engine has no engines
+        assert _settled(server.pid).environ()["PHOTOREAL_MAX_SIDE"] == "0"
 
 
 @pytest.mark.usefixtures("ready")
