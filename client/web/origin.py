@@ -42,6 +42,8 @@ class KnownHosts:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             host, origin = headers.get("host", ""), headers.get("origin")
+            if headers.get("sec-fetch-site") == "same-origin":
+                origin = None  # a browser's own word; without a referrer, Origin may be "null"
             if not self._is_known(host):
                 name = _name(host) or host
                 words = (

@@ -437,6 +437,17 @@ class TestOrigin:
         headers = {"host": host, "origin": origin}
         assert caller.post(URL, files=FILES, headers=headers).status_code == 200
 
+    @pytest.mark.parametrize(
+        ("site", "status"),
+        [("same-origin", 200), ("same-site", 403), ("cross-site", 403), ("none", 403)],
+    )
+    def test_a_browser_s_word_on_where_a_page_is_from(self, gateway, site, status):
+        """Pages without a referrer, as the gateway's own are, may have the origin null."""
+        headers = {"origin": "null", "sec-fetch-site": site}
+        assert gateway().post(URL, files=FILES, headers=headers).status_code == status
+        headers["host"] = "evil.test"  # a name that was made to mean this machine
+        assert gateway().post(URL, files=FILES, headers=headers).status_code == 421
+
 
 class TestPage:
     def test_every_file_is_served_and_none_is_asked_for_elsewhere(self, gateway):
