@@ -30,7 +30,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM build AS export
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m pip --python /opt/photoreal/bin/python install -c constraints.txt '.[export]'
-ARG DEVICE=gpu
+ARG DEVICE=cuda
 ARG ACCELERATOR=cuda
 ARG PRECISION=fp32
 ARG WEIGHTS=builtin

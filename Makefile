@@ -86,6 +86,9 @@ lock: $(INSTALLED)
 	{ echo '# The versions of requirements.lock, by `make lock`; make installs these.'; \
 		{ sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p' requirements.lock; \
 		grep -o 'torch==[0-9.]*' pyproject.toml; } | LC_ALL=C sort -u; } > constraints.txt
+	@# The image has another Python: all that it installs has to exist for that one.
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra runtime --extra export --constraint constraints.txt \
+		--python-version 3.12 --python-platform x86_64-manylinux_2_35 --only-binary :all: >/dev/null
 
 # A service that finds nothing because it cannot be asked would look like good news.
 audit: $(INSTALLED)

@@ -35,13 +35,17 @@ class Address:
         return self.target
 
     @property
-    def is_local(self) -> bool:
-        """Whether it is this machine's own."""
-        host = urlsplit(f"//{self.target}").hostname or ""
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == DEFAULT_HOST
+    def is_loopback(self) -> bool:
+        """Whether the server is on this machine by its address, "localhost" included."""
+        return is_loopback(urlsplit(f"//{self.target}").hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, a name or an IP address without brackets, is this machine's loopback."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def parse_address(url: str | None, protocol: Protocol) -> Address:

@@ -72,7 +72,7 @@ folder failed; 2 the call has to be changed.
     metavar="FOLDER",
     help="Write the regions there too, as label maps (usable as masks) and in colors.",
 )
-@server_options(waits_for="the picture")
+@server_options(waits_for="the picture", sits_out="With --content-dir: ")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.pass_context
 def stylize(

@@ -171,6 +171,8 @@ def run_folder(
                 manifest,
                 tell=lambda name: bar.update(task, description=name),
                 advance=lambda: bar.advance(task),
+                patience=server.patience,
+                say=lambda words: None if quiet else _tell(bar, words),
             )
             run.start(jobs, call.in_flight or IN_FLIGHT)
             try:
@@ -210,6 +212,11 @@ def _summary(call: FolderCall, plan: Plan, outcome: Outcome, before: int, left: 
     if plan.ignored:
         line += f" Ignored {plan.ignored} other {'file' if plan.ignored == 1 else 'files'}."
     return line
+
+
+def _tell(bar: Progress, words: str) -> None:
+    """Print a line above the bar; markup and wrapping are not for plain words."""
+    bar.console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _progress(quiet: bool) -> AbstractContextManager[Progress]:

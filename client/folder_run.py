@@ -13,6 +13,7 @@ from photoreal.client.errors import InvalidInput, ServerUnavailable
 from photoreal.client.folder import Job
 from photoreal.client.inputs import encode_image
 from photoreal.client.manifest import Manifest, fingerprint
+from photoreal.client.patience import Patience
 from photoreal.errors import PhotorealError
 
 IN_FLIGHT = 2
@@ -58,6 +59,8 @@ class FolderRun:
         manifest: where finished pictures are noted.
         tell: hears of each photo's name when its work begins.
         advance: called when a photo is finished or has failed.
+        patience: seconds that a photo waits for a server that restarts or is busy.
+        say: is told of such a wait.
     """
 
     def __init__(
@@ -67,8 +70,10 @@ class FolderRun:
         manifest: Manifest,
         tell: Callable[[str], None],
         advance: Callable[[], None],
+        patience: float = 0.0,
+        say: Callable[[str], None] = lambda words: None,
     ) -> None:
-        self._client = client
+        self._client = Patience(client, patience, say)
         self._options = options
         self._manifest = manifest
         self._tell = tell
@@ -101,6 +106,7 @@ class FolderRun:
     def finish_early(self) -> Outcome:
         """Begin no further photo and wait for those in flight, whose work is kept."""
         self._stop.set()
+        self._client.give_up()
         return self.wait()
 
     def _work(self) -> None:
@@ -114,6 +120,7 @@ class FolderRun:
                 self._stylize(job)
             except (ServerUnavailable, DiskFailed) as error:
                 self._stop.set()
+                self._client.give_up()
                 with self._lock:
                     self.outcome.stopped = self.outcome.stopped or error
                 return

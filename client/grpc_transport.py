@@ -17,14 +17,6 @@ from photoreal.client.request import Tensors
 from photoreal.client.transport import Exchange, infer_arguments, output_arrays
 from photoreal.contract import STYLIZE
 
-# gRPC goes through a proxy of the environment even to this machine. Options that are given replace
-# those of tritonclient, which allow messages of any size (-1).
-_TO_THIS_MACHINE = [
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-]
-
 
 class GrpcTransport:
     """Synchronous gRPC."""
@@ -93,14 +85,23 @@ class AsyncGrpcTransport:
         """Nothing is held between calls."""
 
 
+_UNLIMITED = -1
+_CHANNEL = [
+    ("grpc.max_send_message_length", _UNLIMITED),
+    ("grpc.max_receive_message_length", _UNLIMITED),
+]
+
+
 def _connect(binding: Any, address: Address, credentials: Credentials) -> Any:
+    # gRPC asks the proxy of the environment even for localhost, which a proxy cannot reach.
+    direct = [("grpc.enable_http_proxy", 0)] if address.is_loopback else []
     return binding.InferenceServerClient(
         address.target,
+        channel_args=_CHANNEL + direct,  # in place of tritonclient's own
         ssl=address.tls,
         root_certificates=credentials.ca_certificate,
         certificate_chain=credentials.client_certificate,
         private_key=credentials.client_key,
-        channel_args=_TO_THIS_MACHINE if address.is_local else None,
     )
 
 

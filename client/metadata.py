@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -63,15 +62,14 @@ def read_metadata(photo: bytes, size: tuple[int, int]) -> Metadata:
     thumbnail go, and sizes become those of the picture. A photo with a color profile gives
     sRGB's, since that is what its picture is in. A file that cannot be read gives nothing.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata is no reason to fail
-        try:
-            with Image.open(BytesIO(photo)) as image:
-                profile = _srgb_profile() if image.info.get("icc_profile") else None
-                source = image.getexif()
-                return Metadata(_exif(source, size), profile)
-        except (*_DAMAGED, Image.DecompressionBombError):
-            return Metadata()
+    # Pillow's warnings stay as the program has them: the filters belong to all of its threads.
+    try:
+        with Image.open(BytesIO(photo)) as image:
+            profile = _srgb_profile() if image.info.get("icc_profile") else None
+            source = image.getexif()
+            return Metadata(_exif(source, size), profile)
+    except (*_DAMAGED, Image.DecompressionBombError, Warning):
+        return Metadata()
 
 
 def insert_in_png(png: bytes, metadata: Metadata) -> bytes:

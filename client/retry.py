@@ -26,7 +26,7 @@ from tenacity import (
 from photoreal.client.errors import InvalidInput, ServerUnavailable, ServiceError
 
 DEFAULT_RETRIES = 2
-"""Tries after the first one: enough for a dropped connection. A restart asks for about eight."""
+"""Tries after the first one: enough for a dropped connection. For a restart see `patience`."""
 
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 8.0

@@ -17,6 +17,7 @@ from photoreal.client.call import DEFAULT_TIMEOUT
 from photoreal.client.client import StyleTransferClient
 from photoreal.client.credential_options import credential_options
 from photoreal.client.embedded import own_server
+from photoreal.client.patience import DEFAULT_PATIENCE_S
 from photoreal.client.retry import DEFAULT_RETRIES
 from photoreal.client.terminal import Say
 
@@ -42,6 +43,8 @@ class ServerOptions:
         retries: tries after the first one while the server is not available.
         embedded: whether to start a server if none is ready at the address.
         repository: model repository of that server.
+        patience: seconds that each request of a long job waits for a server that restarts or is
+            busy.
         credentials: a client's arguments by which the server at `url` lets it in.
         make: opens a synchronous client; tests hand over one without a network.
     """
@@ -52,6 +55,7 @@ class ServerOptions:
     retries: int
     embedded: bool = False
     repository: Path | None = None
+    patience: float = 0.0
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
     make: Callable[..., StyleTransferClient] = StyleTransferClient
 
@@ -115,6 +119,7 @@ def server_options(
     timeout: float = DEFAULT_TIMEOUT,
     retries: int = DEFAULT_RETRIES,
     embedding: Embedding = "on request",
+    sits_out: str | None = None,
 ) -> _Decorator:
     """Add the options, and hand their values to the command as one argument, ``server``.
 
@@ -124,6 +129,7 @@ def server_options(
         retries: how often, unless given.
         embedding: when the command starts a server of its own; "never" leaves --embedded and
             --repository out.
+        sits_out: begins the help of --patience, which is left out unless this is given.
     """
     options: list[_Decorator] = [
         click.option(
@@ -156,6 +162,17 @@ def server_options(
         ),
         credential_options,
     ]
+    if sits_out is not None:
+        options.append(
+            click.option(
+                "--patience",
+                type=click.FloatRange(min=0),
+                default=DEFAULT_PATIENCE_S,
+                show_default=True,
+                metavar="SECONDS",
+                help=f"{sits_out}How long to wait for a server that restarts or is busy.",
+            )
+        )
     if embedding != "never":
         options += [
             click.option("--embedded", is_flag=True, help=_EMBEDDED_HELP[embedding]),
@@ -178,6 +195,7 @@ def server_options(
             credentials: Mapping[str, Any],
             embedded: bool = False,
             repository: Path | None = None,
+            patience: float = 0.0,
             **others: Any,
         ) -> Any:
             starts = embedded or (embedding == "without url" and url is None)
@@ -185,7 +203,7 @@ def server_options(
                 raise click.UsageError("--repository needs --embedded.")
             make = click.get_current_context().obj or StyleTransferClient
             server = ServerOptions(
-                url, protocol, timeout, retries, starts, repository, credentials, make
+                url, protocol, timeout, retries, starts, repository, patience, credentials, make
             )
             return command(*arguments, server=server, **others)
 

@@ -28,7 +28,14 @@ from photoreal.client.errors import (
     ServiceError,
 )
 from photoreal.client.request import Tensors
-from photoreal.contract import CANCEL, CANCEL_PARAMETER, QUEUE_IS_FULL, STYLIZE, TIME_IS_UP
+from photoreal.contract import (
+    CANCEL,
+    CANCEL_PARAMETER,
+    MODEL_IS_GONE,
+    QUEUE_IS_FULL,
+    STYLIZE,
+    TIME_IS_UP,
+)
 
 CANCEL_TIMEOUT = 1.0
 """Seconds that telling a server of a call that was given up may take."""
@@ -156,6 +163,8 @@ class Exchange:
                 message = "the server cancelled the call"
             transient = status in _TRANSIENT or _UNLOADED in message
             return self._refused(message, transient=transient)
+        if any(mark in message for mark in MODEL_IS_GONE):
+            return self.unreachable("a model has died and is brought back", transient=True)
         return ServerFailed(_first_line(message), request_id=self.request_id)
 
     def _refused(self, message: str, *, transient: bool) -> ServiceError:

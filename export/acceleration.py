@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from photoreal.contract import ModelSpec
 from photoreal.export.tensorrt import profiles
 
-DEVICES = ("cpu", "gpu")
 ACCELERATORS = ("cuda", "tensorrt")
 """What ONNX Runtime takes on a GPU: its own kernels, or TensorRT where that can run a part."""
 ENGINE_CACHE = "/var/cache/photoreal/engines"
@@ -26,7 +25,16 @@ class Acceleration:
     cache: str = ENGINE_CACHE
 
 
-def optimization(spec: ModelSpec, acceleration: Acceleration) -> str:
+CUDA_PARAMETERS = {
+    # Triton's default times every algorithm for every new size of picture, which takes seconds.
+    "cudnn_conv_algo_search": "1",  # heuristic
+    # Each model has an arena of its own, which would grow to powers of two.
+    "arena_extend_strategy": "1",  # as requested
+}
+"""Options of ONNX Runtime's CUDA provider, in the words of Triton's backend."""
+
+
+def optimization(spec: ModelSpec, acceleration: Acceleration, max_side: int) -> str:
     """The part of a model's config that asks for it; the shapes are those of the engines."""
     parameters = {
         "precision_mode": acceleration.precision.upper(),
@@ -35,7 +43,7 @@ def optimization(spec: ModelSpec, acceleration: Acceleration) -> str:
         "trt_engine_cache_prefix": spec.name,
         "trt_timing_cache_enable": "1",
         "trt_timing_cache_path": acceleration.cache,
-        **_shapes(spec),
+        **_shapes(spec, max_side),
     }
     lines = [
         f'      parameters {{ key: "{key}" value: "{value}" }}' for key, value in parameters.items()
@@ -54,9 +62,9 @@ def optimization(spec: ModelSpec, acceleration: Acceleration) -> str:
     )
 
 
-def _shapes(spec: ModelSpec) -> dict[str, str]:
+def _shapes(spec: ModelSpec, max_side: int) -> dict[str, str]:
     """The smallest, largest and best shape of every input, as in INPUT:1x3x16x16."""
-    found = profiles(spec)
+    found = profiles(spec, max_side)
     kinds = {"min": "smallest", "max": "largest", "opt": "best"}
     return {
         f"trt_profile_{short}_shapes": ",".join(

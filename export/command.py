@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from photoreal.contract import UNPOOLS, Unpool
-from photoreal.export.acceleration import ACCELERATORS, DEVICES, ENGINE_CACHE
+from photoreal.contract import DEVICES, PADDING_MULTIPLE, UNPOOLS, Unpool
+from photoreal.export.acceleration import ACCELERATORS, ENGINE_CACHE
+from photoreal.export.tensorrt import DEFAULT_MAX_SIDE
 
 
 @click.command()
@@ -56,6 +57,15 @@ from photoreal.export.acceleration import ACCELERATORS, DEVICES, ENGINE_CACHE
     show_default=True,
     help="Where the server keeps those engines.",
 )
+@click.option(
+    "--max-side",
+    type=click.IntRange(256, 8192),
+    metavar="PIXELS",
+    default=DEFAULT_MAX_SIDE,
+    show_default=True,
+    help="Longest side of a picture that TensorRT engines serve, a multiple of 8; memory grows"
+    " with its square.",
+)
 def export(
     repository: Path,
     weights: str,
@@ -66,6 +76,7 @@ def export(
     device: str,
     accelerator: str,
     engine_cache: str,
+    max_side: int,
 ) -> None:
     """Write the networks as ONNX models into a Triton model repository.
 
@@ -74,6 +85,10 @@ def export(
     """
     from photoreal.export import ExportSettings, export_repository
 
+    if max_side % PADDING_MULTIPLE:
+        raise click.BadParameter(
+            f"{max_side} is no multiple of {PADDING_MULTIPLE}.", param_hint="--max-side"
+        )
     settings = ExportSettings(
         repository,
         weights,
@@ -84,6 +99,7 @@ def export(
         device,
         accelerator,
         engine_cache,
+        max_side,
     )
     export_repository(settings, click.echo)
     click.echo(

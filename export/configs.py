@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from photoreal.contract import (
     ENGINE_PARAMETER,
     ENGINES,
+    MAX_SIDE_PARAMETER,
     UNPOOL_PARAMETER,
     WCT2,
     ModelSpec,
@@ -15,11 +16,14 @@ from photoreal.contract import (
     Unpool,
     models,
 )
-from photoreal.export.acceleration import Acceleration, optimization
+from photoreal.export.acceleration import CUDA_PARAMETERS, Acceleration, optimization
+from photoreal.export.tensorrt import DEFAULT_MAX_SIDE
 
 MODEL_FILES = {"python": "model.py", "onnxruntime": "model.onnx", "tensorrt": "model.plan"}
-# Native backends take the GPU where there is one; without a count every device gets instances.
-_KINDS = {"python": "KIND_CPU", "onnxruntime": "KIND_AUTO", "tensorrt": "KIND_GPU"}
+_CPU_GROUP = "count: 1 kind: KIND_CPU"
+# Without a number there would be an instance on every GPU, and the models of one request would
+# meet tensors of each other's GPUs. CUDA_VISIBLE_DEVICES says which GPU is the first.
+_GPU_GROUP = "count: 1 kind: KIND_GPU gpus: [0]"
 # Triton's Python backend otherwise copies every tensor to the CPU first.
 _STAY_ON_GPU = {"FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
 _HEADER = "# Generated from photoreal.contract by `photoreal export`.\n"
@@ -29,14 +33,21 @@ _HEADER = "# Generated from photoreal.contract by `photoreal export`.\n"
 class Target:
     """What the models are to run on.
 
-    `gpu`: the networks are models on the GPU and `wct2` calls them there; else everything may
-    run on a CPU. `tensorrt`: the networks are TensorRT engines, which need a GPU either way.
+    `gpu`: the networks are models on the GPU and `wct2` calls them there; else everything runs on
+    the CPU. `tensorrt`: the networks are TensorRT engines, which need a GPU either way.
     `acceleration`: how ONNX Runtime runs the networks on a GPU; None is its own kernels.
+    `max_side`: the longest side of a picture in pixels that TensorRT's engines are built for.
     """
 
     gpu: bool = False
     tensorrt: bool = False
     acceleration: Acceleration | None = None
+    max_side: int = DEFAULT_MAX_SIDE
+
+    @property
+    def has_engines(self) -> bool:
+        """Whether TensorRT runs the networks, for pictures up to `max_side`, one at a time."""
+        return self.tensorrt or self.acceleration is not None
 
 
 CPU = Target()
@@ -47,32 +58,38 @@ def model_configs(unpool: Unpool = "cat5", target: Target = CPU) -> dict[str, st
     configs = {}
     for spec in models(unpool):
         network = spec.backend == "onnxruntime"
+        on_gpu = network and (target.gpu or target.tensorrt)
         parameters = {}
         if spec.name == WCT2.name:
             parameters = {ENGINE_PARAMETER: ENGINES[0], UNPOOL_PARAMETER: unpool}
             if target.gpu:
                 parameters |= {ENGINE_PARAMETER: "bls", **_STAY_ON_GPU}
+                on_gpu = True
+            if target.has_engines:
+                parameters[MAX_SIDE_PARAMETER] = str(target.max_side)
+        elif network and target.has_engines:
+            spec = replace(spec, max_batch_size=1)
         if network and target.tensorrt:
             spec = replace(spec, backend="tensorrt")
-        kind = _KINDS[spec.backend]
-        if target.gpu and (network or spec.name == WCT2.name):
-            kind = "KIND_GPU"
         further = ""
-        if spec.backend == "onnxruntime" and target.acceleration is not None:
-            further = optimization(spec, target.acceleration)
-        configs[spec.name] = model_config(spec, kind, parameters, further)
+        if spec.backend == "onnxruntime" and on_gpu:
+            parameters |= CUDA_PARAMETERS
+            if target.acceleration is not None:
+                further = optimization(spec, target.acceleration, target.max_side)
+        group = _GPU_GROUP if on_gpu else _CPU_GROUP
+        configs[spec.name] = model_config(spec, group, parameters, further)
     return configs
 
 
-def model_config(spec: ModelSpec, kind: str, parameters: Mapping[str, str], further: str) -> str:
-    """Text of one config; `further` is what only this model has."""
+def model_config(spec: ModelSpec, group: str, parameters: Mapping[str, str], further: str) -> str:
+    """Text of one config; `group` is of its instances, `further` what only this model has."""
     sections = [
         _HEADER + f'name: "{spec.name}"\nbackend: "{spec.backend}"',
         f"max_batch_size: {spec.max_batch_size}",
         f'default_model_filename: "{MODEL_FILES[spec.backend]}"',
         *(_tensor("input", tensor) for tensor in spec.inputs),
         *(_tensor("output", tensor) for tensor in spec.outputs),
-        f"instance_group [{{ count: 1 kind: {kind} }}]",
+        f"instance_group [{{ {group} }}]",
         *(
             f'parameters {{ key: "{key}" value: {{ string_value: "{value}" }} }}'
             for key, value in parameters.items()

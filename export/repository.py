@@ -16,10 +16,10 @@ from torch import nn
 from photoreal import contract
 from photoreal.contract import ModelSpec, Unpool
 from photoreal.errors import ExportError
-from photoreal.export.acceleration import ACCELERATORS, DEVICES, ENGINE_CACHE, Acceleration
+from photoreal.export.acceleration import ACCELERATORS, ENGINE_CACHE, Acceleration
 from photoreal.export.configs import MODEL_FILES, Target, model_configs
 from photoreal.export.onnx import check_onnx, export_onnx
-from photoreal.export.tensorrt import build_engine, require_tensorrt
+from photoreal.export.tensorrt import DEFAULT_MAX_SIDE, build_engine, require_tensorrt
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel, Labels
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import BUILTIN, load_wct2, save_bundle
@@ -36,8 +36,9 @@ class ExportSettings:
     `weights`: "builtin", "wct2" or a folder. `segmenter`: "default", "ade20k", a folder, or None
     for none.
     `precision`: "fp32" or "fp16" inside the models; their tensors are float32 either way.
-    `device`: "cpu" or "gpu", where the server is to run them. `accelerator`: "cuda" or "tensorrt",
-    what ONNX Runtime takes on a GPU; with the latter, engines are kept in `engine_cache`.
+    `device`: "cpu" or "cuda", where the server is to run them. `accelerator`: "cuda" or
+    "tensorrt", what ONNX Runtime takes on a GPU; with the latter, engines are kept in
+    `engine_cache`. `max_side`: the longest side of a picture in pixels for TensorRT.
     """
 
     repository: Path
@@ -46,20 +47,22 @@ class ExportSettings:
     segmenter: str | None = DEFAULT_SEGMENTER
     precision: str = "fp32"
     tensorrt: bool = False
-    device: str = DEVICES[0]
+    device: str = contract.DEVICES[0]
     accelerator: str = ACCELERATORS[0]
     engine_cache: str = ENGINE_CACHE
+    max_side: int = DEFAULT_MAX_SIDE
 
     def target(self) -> Target:
         """What the configs are made for; raises ExportError when the choices exclude another."""
         if self.accelerator == ACCELERATORS[0]:
-            return Target(self.device == "gpu", self.tensorrt)
-        if self.tensorrt or self.device != "gpu":
+            return Target(self.device == "cuda", self.tensorrt, max_side=self.max_side)
+        if self.tensorrt or self.device != "cuda":
             raise ExportError(
-                "The accelerator tensorrt runs ONNX models on a GPU; expected it with --device gpu"
+                "The accelerator tensorrt runs ONNX models on a GPU; expected it with --device cuda"
                 " and without --tensorrt."
             )
-        return Target(gpu=True, acceleration=Acceleration(self.precision, self.engine_cache))
+        acceleration = Acceleration(self.precision, self.engine_cache)
+        return Target(gpu=True, acceleration=acceleration, max_side=self.max_side)
 
 
 def export_repository(settings: ExportSettings, report: Callable[[str], None]) -> None:
@@ -155,7 +158,7 @@ def _stage_network(
     line = f"{spec.name:<16} {settings.precision}  {size:6.1f} MiB  largest error {error:.1e}"
     if settings.tensorrt:
         plan = path.with_name(MODEL_FILES["tensorrt"])
-        build_engine(spec, path, plan, settings.precision)
+        build_engine(spec, path, plan, settings.precision, settings.max_side)
         path.unlink()
         line += f"  engine {plan.stat().st_size / 2**20:.1f} MiB"
     return line

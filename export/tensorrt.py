@@ -9,14 +9,18 @@ from typing import Any, NamedTuple
 
 import torch
 
-from photoreal.contract import ModelSpec, TensorSpec
+from photoreal.contract import SEGMENTER, ModelSpec, TensorSpec
 from photoreal.errors import ExportError
 
-MIN_SIDE, BEST_SIDE, MAX_SIDE = 16, 1024, 2048
-"""Picture sides in pixels that an engine serves, and the one that it is tuned for.
+MIN_SIDE, BEST_SIDE = 16, 1024
+"""Picture sides in pixels: the smallest that an engine serves, and that which it is tuned for.
 
 The smallest is the server's own, at which it also tries whether it works.
 """
+DEFAULT_MAX_SIDE = 1536
+"""The largest side. TensorRT reserves memory for it, in each engine, with the side's square."""
+_SEGMENTER_SIDE = 448
+"""The segmenter is tuned for what it mostly gets: about 200 000 pixels."""
 
 
 class Profile(NamedTuple):
@@ -27,16 +31,17 @@ class Profile(NamedTuple):
     largest: tuple[int, ...]
 
 
-def profiles(spec: ModelSpec) -> dict[str, Profile]:
-    """Optimisation profile of each input, by name."""
-    return {tensor.name: _profile(tensor, spec.max_batch_size) for tensor in spec.inputs}
+def profiles(spec: ModelSpec, max_side: int = DEFAULT_MAX_SIDE) -> dict[str, Profile]:
+    """Optimization profile of each input, by name, for one picture at a time."""
+    best = _SEGMENTER_SIDE if spec.name == SEGMENTER.name else BEST_SIDE
+    sides = (MIN_SIDE, min(best, max_side), max_side)
+    return {
+        tensor.name: Profile(*(_shape(tensor, side) for side in sides)) for tensor in spec.inputs
+    }
 
 
-def _profile(tensor: TensorSpec, batches: int) -> Profile:
-    def shape(batch: int, side: int) -> tuple[int, ...]:
-        return (batch, *(size if size > 0 else side // tensor.stride for size in tensor.dims))
-
-    return Profile(shape(1, MIN_SIDE), shape(1, BEST_SIDE), shape(batches, MAX_SIDE))
+def _shape(tensor: TensorSpec, side: int) -> tuple[int, ...]:
+    return (1, *(size if size > 0 else side // tensor.stride for size in tensor.dims))
 
 
 def require_tensorrt() -> Any:
@@ -54,7 +59,13 @@ def require_tensorrt() -> Any:
     return importlib.import_module("tensorrt")
 
 
-def build_engine(spec: ModelSpec, onnx_file: Path, plan_file: Path, precision: str) -> None:
+def build_engine(
+    spec: ModelSpec,
+    onnx_file: Path,
+    plan_file: Path,
+    precision: str,
+    max_side: int = DEFAULT_MAX_SIDE,
+) -> None:
     """Build the engine of one model; raises ExportError with TensorRT's own words."""
     trt = require_tensorrt()
     logger = trt.Logger(trt.Logger.WARNING)
@@ -69,7 +80,7 @@ def build_engine(spec: ModelSpec, onnx_file: Path, plan_file: Path, precision: s
     if precision == "fp16" and hasattr(trt.BuilderFlag, "FP16"):
         config.set_flag(trt.BuilderFlag.FP16)
     profile = builder.create_optimization_profile()
-    for name, bounds in profiles(spec).items():
+    for name, bounds in profiles(spec, max_side).items():
         profile.set_shape(name, *bounds)
     config.add_optimization_profile(profile)
     engine = builder.build_serialized_network(network, config)

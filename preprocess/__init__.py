@@ -3,12 +3,19 @@
 from photoreal.preprocess.decode import Mask, decode_mask, decode_photo, photo_size
 from photoreal.preprocess.encode import encode_labels, encode_photo, encode_pixels, to_pixels
 from photoreal.preprocess.limits import PHOTO_FORMATS, Limits
-from photoreal.preprocess.resize import check_size, check_working_size, resize_photo, working_size
+from photoreal.preprocess.resize import (
+    check_sides,
+    check_size,
+    check_working_size,
+    resize_photo,
+    working_size,
+)
 
 __all__ = [
     "PHOTO_FORMATS",
     "Limits",
     "Mask",
+    "check_sides",
     "check_size",
     "check_working_size",
     "decode_mask",

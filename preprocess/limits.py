@@ -17,7 +17,8 @@ class Limits:
     `max_bytes`: of one encoded image. `max_pixels`: of one image as it arrives, read from
     its header. `min_side`: the shortest side in pixels of an image as it arrives.
     `min_size`, `max_size`: the working length of the shorter side. `max_working_pixels`: of
-    one photo at working size. `max_regions`: different labels of a mask. `max_memory`: bytes
+    one photo at working size. `max_side`: its longer side then, None for any length.
+    `max_regions`: different labels of a mask. `max_memory`: bytes
     that one request may take, None for any number. `formats`: of photos; no other decoder is
     tried.
     """
@@ -28,6 +29,7 @@ class Limits:
     min_size: int = 16
     max_size: int = 2048
     max_working_pixels: int = 2048 * 2048
+    max_side: int | None = None
     max_regions: int = MAX_REGIONS
     max_memory: int | None = None
     formats: tuple[str, ...] = PHOTO_FORMATS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -31,20 +32,42 @@ def check_working_size(height: int, width: int, size: int, name: str, limits: Li
     """Raise InvalidOption when a size, or a photo (H, W) at that size, is beyond limits."""
     check_size(size, limits)
     tall, wide = working_size(height, width, size)
+    beyond = _beyond(tall, wide, limits)
+    if beyond is None:
+        return
+    ratio = max(height, width) / min(height, width)
+    fitting = min(size, math.ceil(math.sqrt(limits.max_working_pixels / ratio)))
+    if limits.max_side is not None:
+        fitting = min(fitting, math.ceil(limits.max_side / ratio))
+    while fitting > 0 and _beyond(*working_size(height, width, fitting), limits):
+        fitting -= 1  # the longer side is rounded
+    advice = (
+        f"a size of up to {fitting} fits"
+        if fitting >= limits.min_size
+        else "it is too long and narrow for any size"
+    )
+    raise InvalidOption(
+        f"The {name} at size {size} would be {wide}x{tall} pixels, {beyond}; {advice}."
+    )
+
+
+def _beyond(tall: int, wide: int, limits: Limits) -> str | None:
+    """What a photo at working size goes beyond, in words; None if nothing."""
     if tall * wide > limits.max_working_pixels:
-        ratio = max(height, width) / min(height, width)
-        fitting = math.floor(math.sqrt(limits.max_working_pixels / ratio))
-        while math.prod(working_size(height, width, fitting)) > limits.max_working_pixels:
-            fitting -= 1  # the longer side is rounded
-        advice = (
-            f"a size of up to {fitting} fits"
-            if fitting >= limits.min_size
-            else "it is too long and narrow for any size"
-        )
-        raise InvalidOption(
-            f"The {name} at size {size} would be {wide}x{tall} pixels, more than the"
-            f" {limits.max_working_pixels} allowed; {advice}."
-        )
+        return f"more than the {limits.max_working_pixels} allowed"
+    if limits.max_side is not None and max(tall, wide) > limits.max_side:
+        return f"a side longer than the {limits.max_side} allowed"
+    return None
+
+
+def check_sides(photos: Iterable[npt.NDArray[np.float32]], limits: Limits) -> None:
+    """Raise InvalidOption when a photo (3, H, W) at working size has too long a side."""
+    for photo in photos:
+        height, width = photo.shape[1:]
+        if limits.max_side is not None and max(height, width) > limits.max_side:
+            raise InvalidOption(
+                f"A photo has {width}x{height} pixels; expected at most {limits.max_side} a side."
+            )
 
 
 def resize_photo(photo: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:

@@ -23,6 +23,7 @@ from photoreal.contract import (
     ENGINE_PARAMETER,
     ENGINE_VARIABLE,
     ENGINES,
+    MODEL_IS_GONE,
     SEGMENTER,
     SEGMENTER_CLASSES_FILE,
     ModelSpec,
@@ -64,7 +65,7 @@ NO_ROOM_ON_GPU = "The GPU has too little memory for"
 _AWAY = "The server is stopping or not yet ready; the same request may succeed later."
 _AWAY_MARKS = ("Server not ready", "has no available versions", _AWAY)
 _BACK = "is not running; it is brought back within seconds, send the request again."
-_GONE_MARKS = ("is not healthy", "exited unexpectedly", "is not ready", "unknown model", _BACK)
+_GONE_MARKS = (*MODEL_IS_GONE, "is not ready", "unknown model", _BACK)
 
 
 def answer(

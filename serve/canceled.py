@@ -17,6 +17,9 @@ from pathlib import Path
 from photoreal.cancel_key import is_key
 from photoreal.errors import InvalidOption, ServeError
 
+CANCELED_VARIABLE = "PHOTOREAL_CANCELED_FOLDER"
+"""Environment variable by which the launcher tells its models where the keys are."""
+
 _FORGET_S = 3600.0
 _MOST_KEYS = 1000
 
@@ -24,13 +27,15 @@ _MOST_KEYS = 1000
 class CanceledKeys:
     """Keys of canceled requests, shared by the models' processes of one server.
 
-    The folder is this user's own; unless given it is named after the server's process, which is
-    the parent of every model's.
+    The folder is this user's own. `photoreal serve` names one inside its temporary folder, which
+    is removed however the server ends. Under another launcher the folder is named after the
+    server's process, the parent of every model's.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
+        named = os.environ.get(CANCELED_VARIABLE)
         default = f"photoreal-{os.getuid()}-{os.getppid()}"
-        self._folder = folder or Path(tempfile.gettempdir()) / default
+        self._folder = folder or Path(named or Path(tempfile.gettempdir()) / default)
 
     def add(self, key: str) -> None:
         """Mark a request as canceled; raises InvalidOption for what is no key, ServeError."""

@@ -62,6 +62,13 @@ from photoreal.serve.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S, ServeS
     help="Of the networks there; statistics are always in fp32. Default: fp16 on cuda, fp32 on"
     " the cpu.",
 )
+@click.option(
+    "--gpu",
+    type=click.IntRange(min=0),
+    metavar="NUMBER",
+    help="The GPU to use, as nvidia-smi counts them. Default: the first. More GPUs are more"
+    " servers, each with its own ports.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
 @click.option("--http-port", default=HTTP_PORT, show_default=True, type=int)
 @click.option("--grpc-port", default=GRPC_PORT, show_default=True, type=int)
@@ -163,6 +170,7 @@ def serve(
     engine: str | None,
     device: str | None,
     precision: str | None,
+    gpu: int | None,
     host: str,
     http_port: int,
     grpc_port: int,
@@ -221,6 +229,7 @@ def serve(
         start_timeout_s=start_timeout,
         device=device,
         precision=precision,
+        gpu=gpu,
     )
     if print_command:
         click.echo(shlex.join(Server(settings).command()))

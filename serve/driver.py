@@ -17,6 +17,16 @@ CUDA_VARIABLE = "CUDA_VERSION"
 _LIBRARY = "libcuda.so.1"
 
 
+def visible_gpu(number: int | None) -> dict[str, str]:
+    """Environment variables that leave a process one GPU, counted as nvidia-smi counts.
+
+    Models and their instance groups then know it as the first. None leaves all as they are.
+    """
+    if number is None:
+        return {}
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(number)}
+
+
 def check_gpu(models: Sequence[str]) -> None:
     """Raise ServeError unless there is a GPU for the models, with a driver that is new enough."""
     if not models:

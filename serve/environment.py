@@ -159,6 +159,10 @@ def server_environment(
     The models' processes find a virtual environment through PATH alone, by its folder `programs`.
     """
     given, python = os.environ.get("LD_LIBRARY_PATH", ""), str(_find_libpython())
+    if python in _loader_folders():
+        # Named here, it would come before the libraries that PyTorch brings along: in NVIDIA's
+        # image another cuDNN is there, and parts of two releases refuse to work together.
+        python = ""
     # An image has them in order: some of them have to come before those of the system.
     libraries = [given, python]
     if triton.libraries is not None:
@@ -173,6 +177,14 @@ def server_environment(
         "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
         "LD_LIBRARY_PATH": _joined(libraries),
         **extra,
+    }
+
+
+def _loader_folders() -> set[str]:
+    """Folders that the dynamic loader searches in any case."""
+    multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
+    return {
+        f"{root}/{name}" for root in ("", "/usr") for name in ("lib", "lib64", f"lib/{multiarch}")
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -16,9 +17,10 @@ from typing import IO
 
 from photoreal import contract
 from photoreal.errors import ServeError
-from photoreal.serve import guard
+from photoreal.serve import guard, hidden_arguments
 from photoreal.serve.canary import canary
-from photoreal.serve.driver import check_gpu
+from photoreal.serve.canceled import CANCELED_VARIABLE
+from photoreal.serve.driver import check_gpu, visible_gpu
 from photoreal.serve.environment import (
     Installation,
     check_environment,
@@ -32,6 +34,7 @@ from photoreal.serve.log_lines import rewrite_in_background
 from photoreal.serve.repository import (
     configured_backends,
     configured_engine,
+    engines_side,
     link_models,
     models_on_gpu,
     models_to_load,
@@ -39,9 +42,15 @@ from photoreal.serve.repository import (
 from photoreal.serve.settings import ServeSettings, command_line, hide_keys
 from photoreal.serve.temporary import plain_folder, plain_programs
 
+VISIBLE_KEYS = (
+    "The server's keys are visible in this machine's process list, as ptrace is not permitted"
+    " here; see SECURITY.md."
+)
+
 _END_S = 10.0
 _GROUP_END_S = 5.0
 _HELD_UP_S = 2.0
+_log = logging.getLogger(__name__)
 
 
 class Server:
@@ -97,28 +106,34 @@ class Server:
         self._folder = tempfile.TemporaryDirectory(prefix="photoreal-", dir=plain_folder())
         self._guard = guard.Guard(settings.shm_prefix, Path(self._folder.name))
         triton = self._find_triton(models, Path(self._folder.name))
-        limits = settled({**os.environ, **settings.limits})
+        longest = engines_side(settings.repository, models)
+        limits = settled({**os.environ, **settings.limits}, longest)
         served = link_models(settings.repository, Path(self._folder.name))
         extra |= {
             contract.STYLE_CACHE_VARIABLE: str(settings.style_cache),
             contract.KEEP_MEMORY_VARIABLE: str(settings.keep_memory_s),
+            CANCELED_VARIABLE: str(Path(self._folder.name) / "canceled"),
+            **visible_gpu(settings.gpu),
             **limits,
         }
         as_json = settings.insight.log_format == "json"
-        self._process = subprocess.Popen(
-            command_line(
-                replace(settings, repository=served),
-                triton.binary,
-                triton.backends,
-                models,
-                self._gpu_pool(models),
-            ),
-            env=server_environment(triton, plain_programs(Path(self._folder.name)), extra),
-            stdin=subprocess.DEVNULL,
+        command = command_line(
+            replace(settings, repository=served),
+            triton.binary,
+            triton.backends,
+            models,
+            self._gpu_pool(models),
+        )
+        # In a session of its own: Ctrl-C reaches this process, which then stops the server.
+        self._process, hidden = hidden_arguments.start(
+            hide_keys(command),
+            command,
+            server_environment(triton, plain_programs(Path(self._folder.name)), extra),
             stdout=subprocess.PIPE if as_json else self._log,
             stderr=subprocess.STDOUT if as_json or self._log else None,
-            start_new_session=True,  # Ctrl-C reaches this process, which then stops the server
         )
+        if not hidden:
+            _log.warning("%s", VISIBLE_KEYS)
         if self._process.stdout is not None:
             self._rewriter = rewrite_in_background(self._process.stdout, self._log)
 
@@ -134,7 +149,7 @@ class Server:
             if (settings.engine or configured_engine(settings.repository)) == "bls":
                 raise ServeError(
                     "The device cuda is for the local engine; what the bls engine calls runs where"
-                    " it was exported for: photoreal export --device gpu."
+                    " it was exported for: photoreal export --device cuda."
                 )
             from photoreal.serve.device import require_cuda  # takes seconds, as torch does
 

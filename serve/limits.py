@@ -84,6 +84,14 @@ WORKING_PIXELS = Setting(
     "Pixels of one photo at the size of the result.",
     lowest=_DEFAULTS.min_size**2,
 )
+SIDE = Setting(
+    "--max-side",
+    "0",
+    "PIXELS",
+    "Longer side of one photo at the size of the result; 0 is no limit but that of TensorRT's"
+    " engines, where the models are such.",
+    lowest=0,
+)
 REGIONS = Setting(
     "--max-regions",
     str(_DEFAULTS.max_regions),
@@ -122,7 +130,7 @@ QUEUE = Setting(
     answer="503 at once",
 )
 SETTINGS = (
-    *(IMAGE_BYTES, PIXELS, FORMATS, SIZE, WORKING_PIXELS),
+    *(IMAGE_BYTES, PIXELS, FORMATS, SIZE, WORKING_PIXELS, SIDE),
     *(REGIONS, MEMORY, SECONDS, QUEUE),
 )
 
@@ -134,6 +142,7 @@ def request_limits(environment: Mapping[str, str] = os.environ) -> Limits:
         max_pixels=PIXELS.number(environment),
         max_size=SIZE.number(environment),
         max_working_pixels=WORKING_PIXELS.number(environment),
+        max_side=SIDE.number(environment) or None,
         max_regions=REGIONS.number(environment),
         max_memory=_memory(environment),
         formats=_formats(environment),
@@ -150,8 +159,11 @@ def max_queue(environment: Mapping[str, str] = os.environ) -> int:
     return QUEUE.number(environment)
 
 
-def settled(environment: Mapping[str, str]) -> dict[str, str]:
+def settled(environment: Mapping[str, str], engines_side: int | None = None) -> dict[str, str]:
     """Settings for the models' processes, checked, with the memory that there is now.
+
+    `engines_side` is the longest side that the repository's engines serve, None for any.
+
 
     Without it a model that is loaded anew would take the memory that the others have grown to
     for taken. Raises ServeError.
@@ -160,7 +172,11 @@ def settled(environment: Mapping[str, str]) -> dict[str, str]:
     max_seconds(environment)
     max_queue(environment)
     given = {one.variable: environment.get(one.variable) or one.default for one in SETTINGS}
-    return given | {MEMORY.variable: str(limits.max_memory or 0)}
+    sides = [side for side in (limits.max_side, engines_side) if side is not None]
+    return given | {
+        MEMORY.variable: str(limits.max_memory or 0),
+        SIDE.variable: str(min(sides, default=0)),
+    }
 
 
 def table() -> str:

@@ -69,6 +69,18 @@ def configured_backends(repository: Path, models: Iterable[str]) -> dict[str, st
     return {name: str(_read_config(repository, name).backend) for name in models}
 
 
+def engines_side(repository: Path, models: Iterable[str]) -> int | None:
+    """The longest side in pixels that TensorRT's engines among the models serve.
+
+    None where no model is such. Raises ServeError.
+    """
+    if contract.network_levels()[0].name not in models:
+        return None
+    parameters = _read_config(repository, contract.WCT2.name).parameters
+    side = parameters[contract.MAX_SIDE_PARAMETER].string_value
+    return int(side) if side.isdecimal() else None
+
+
 def models_on_gpu(repository: Path, models: Iterable[str]) -> list[str]:
     """Those of the models that cannot do without a GPU; raises ServeError."""
     kind = ModelInstanceGroup.KIND_GPU

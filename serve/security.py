@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import secrets
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from photoreal.client.address import is_loopback
 from photoreal.contract import API_KEY_HEADERS, API_KEY_VARIABLE
 from photoreal.errors import ServeError
 
@@ -86,7 +86,7 @@ class Security:
 
     def warning(self, host: str) -> str | None:
         """What somebody who binds to `host` may have overlooked, if anything."""
-        if self.api_key is not None or _is_loopback(host):
+        if self.api_key is not None or is_loopback(host):
             return None
         return (
             f"Anybody who reaches {host} may use the models; with {API_KEY_VARIABLE} set they ask"
@@ -114,13 +114,6 @@ def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment for processes that have no use for the keys."""
     keys = {ADMIN_KEY_VARIABLE, API_KEY_VARIABLE}
     return {name: value for name, value in environment.items() if name not in keys}
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _restriction(apis: tuple[str, ...], header: str, key: str) -> list[str]:

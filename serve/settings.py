@@ -21,7 +21,8 @@ READY_TIMEOUT_S = 180.0
 class ServeSettings:
     """How to serve; `engine` None leaves the choice to the repository's config.
 
-    So do `device` and `precision`, where and how the local engine runs its networks.
+    So do `device` and `precision`, where and how the local engine runs its networks. `gpu` is the
+    number of the one GPU that the models see; None leaves them the first of all.
     `style_cache` is how many bytes known styles may take; 0 keeps none. `limits` are environment
     variables as `photoreal.serve.limits` lists them, in place of this process's own. `triton` is
     the folder of an installed Triton, such as a container's; None takes the wheel's.
@@ -49,6 +50,7 @@ class ServeSettings:
     start_timeout_s: float = READY_TIMEOUT_S
     device: str | None = None
     precision: str | None = None
+    gpu: int | None = None
 
     def ports(self) -> dict[str, int]:
         """The three ports by name."""
@@ -61,9 +63,8 @@ def command_line(
     """The tritonserver command for these settings.
 
     Only what is needed is loaded, and management needs a key: a load call may carry code. Triton
-    takes the key from its command line alone, so other users of this machine may read it in the
-    list of processes, unless /proc is mounted with hidepid=2 or the server has a container of
-    its own. It is made anew at every start and opens nothing else.
+    takes keys from its command line alone, which every user of the machine can read; the launcher
+    starts it so that they are not shown there (`photoreal.serve.hidden_arguments`).
 
     `gpu_pool` is how many bytes of the first GPU are for what models hand each other; 0 is for
     models that have nothing there.

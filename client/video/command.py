@@ -11,6 +11,7 @@ import click
 
 from photoreal.client.failures import Failed, failure
 from photoreal.client.option_flags import request_options
+from photoreal.client.patience import Patience
 from photoreal.client.server_options import ServerOptions, server_options
 from photoreal.client.style_options import NumbersCommand, read_styles, style_options
 from photoreal.client.terminal import check_folder, progress
@@ -23,6 +24,7 @@ from photoreal.client.video.run import (
 )
 from photoreal.client.video.sink import DEFAULT_CRF, MAX_CRF, container_of
 from photoreal.errors import PhotorealError
+from photoreal.interrupt import interrupted_by_signals
 from photoreal.options import DEFAULT_SIZE, DEFAULT_STEADY, MAX_STEADY
 
 _PATH = click.Path(path_type=Path)
@@ -69,7 +71,7 @@ _PATH = click.Path(path_type=Path)
     help="Frames that are sent at once with --steady 0.",
 )
 @request_options("video")
-@server_options(waits_for="a frame")
+@server_options(waits_for="a frame", sits_out="")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def video(
     video: Path,
@@ -90,10 +92,16 @@ def video(
         check_folder(output)
         looks = read_styles(style, styles)
         with ExitStack() as stack:
+            stack.enter_context(interrupted_by_signals())
             with progress(quiet) as say:
                 client = stack.enter_context(server.client(say))
             shown = stack.enter_context(_frames(quiet))
-            report = stylize_video(client, video, looks, output, progress=shown, **options)
+            patience = Patience(
+                client,
+                server.patience,
+                lambda words: None if quiet else click.echo(words, err=True),
+            )
+            report = stylize_video(patience, video, looks, output, progress=shown, **options)
     except KeyboardInterrupt as stop:
         kept = stop.args[1] if len(stop.args) > 1 else None
         if kept is not None:

@@ -19,6 +19,7 @@ from PIL import Image
 from photoreal.client.client import StyleTransferClient
 from photoreal.client.errors import ClientError, ServerFailed
 from photoreal.client.inputs import ImageInput
+from photoreal.client.patience import Patience
 from photoreal.client.video.cuts import CutDetector
 from photoreal.client.video.sink import DEFAULT_CRF, Kept, VideoSink
 from photoreal.client.video.source import Frame, Pixels, Sound, VideoSource
@@ -56,7 +57,7 @@ Progress = Callable[[int, int | None], None]
 
 
 def stylize_video(
-    client: StyleTransferClient,
+    client: StyleTransferClient | Patience,
     video: Path,
     style: ImageInput | Sequence[ImageInput],
     output: Path,
@@ -71,7 +72,8 @@ def stylize_video(
     """Stylize every frame of a video; sound, time stamps and colors' meaning stay.
 
     Args:
-        client: a client of the server.
+        client: a client of the server; a :class:`Patience` sits out its restarts, which a client
+            alone does not.
         video: any file that FFmpeg reads.
         style: as for :meth:`StyleTransferClient.stylize`.
         output: the file to write, .mp4, .mov or .mkv; replaced when all is done.
@@ -118,7 +120,7 @@ def kept_sentence(kept: Kept) -> str:
 
 
 def _stylized(
-    client: StyleTransferClient,
+    client: StyleTransferClient | Patience,
     source: VideoSource,
     sink: VideoSink,
     style: ImageInput | Sequence[ImageInput],
@@ -150,6 +152,8 @@ def _stylized(
         while waiting:
             yield _done(waiting)
     finally:
+        if isinstance(client, Patience):
+            client.give_up()
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -159,7 +163,7 @@ def _done(waiting: deque[tuple[Frame, Future[Pixels]]]) -> tuple[Frame, Pixels]:
 
 
 def _one(
-    client: StyleTransferClient,
+    client: StyleTransferClient | Patience,
     data: bytes,
     style: ImageInput | Sequence[ImageInput],
     options: dict[str, Any],

@@ -23,6 +23,7 @@ from photoreal.client.web.errors import RETRY_LATER, install_handlers, sentence_
 from photoreal.client.web.forms import Form, form
 from photoreal.client.web.gallery import GALLERY, picture_file
 from photoreal.client.web.gate import SecureHeaders, UploadGate
+from photoreal.client.web.origin import KnownHosts
 from photoreal.client.web.settings import GatewaySettings
 from photoreal.contract import DEFAULT_ALPHA, DEFAULT_BLEND, DEFAULT_SIZE
 
@@ -63,6 +64,7 @@ def make_app(client: AsyncStyleTransferClient, settings: GatewaySettings | None 
         lifespan=lifespan,
     )
     app.add_middleware(UploadGate, settings=bounds)
+    app.add_middleware(KnownHosts, hosts=bounds.hosts)
     app.add_middleware(SecureHeaders)
     install_handlers(app)
     _add_pictures(app, client, bounds)
@@ -157,7 +159,10 @@ _DETAIL = {
 }
 ERRORS = {
     400: "A field or a photo has to be changed.",
+    403: "A page of another site sent the request.",
+    408: "The upload stalled.",
     413: "A file is too large.",
+    421: "The gateway does not answer to this host name.",
     502: "The server failed on this request, or denies the gateway access.",
     503: "The server is not ready, or too many requests are waiting.",
     504: "The picture was not ready in time.",

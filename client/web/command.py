@@ -34,7 +34,21 @@ from photoreal.interrupt import interrupt_on_signals
     show_default=True,
     help="How many requests may be there at once; one is computed at a time.",
 )
-def web(server: ServerOptions, host: str, port: int, max_upload: int, max_requests: int) -> None:
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name under which it is reached, besides this machine's own; may be given again.",
+)
+def web(
+    server: ServerOptions,
+    host: str,
+    port: int,
+    max_upload: int,
+    max_requests: int,
+    allowed_hosts: tuple[str, ...],
+) -> None:
     """Serve a web page and an HTTP endpoint for pictures until Ctrl-C.
 
     It is a client of the Triton server at --url. Without --url it uses the one at Triton's own
@@ -43,7 +57,7 @@ def web(server: ServerOptions, host: str, port: int, max_upload: int, max_reques
 
     It is reachable from this machine only unless --host says otherwise.
     """
-    settings = GatewaySettings(max_upload << 20, max_requests)
+    settings = GatewaySettings(max_upload << 20, max_requests, (host, *allowed_hosts))
     try:
         with ExitStack() as stack:
             listener = stack.enter_context(_listen(host, port))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -46,16 +49,17 @@ class SecureHeaders:
 
 
 class UploadGate:
-    """Refuses uploads that are too many or too large, before they are read.
+    """Refuses uploads that are too many or too large before they are read, and slow ones.
 
     A declared length counts at once; bytes are counted nevertheless, since a length may be
-    absent or a lie.
+    absent or a lie. A request takes one of the places when its body is complete, so that a slow
+    or silent body keeps nobody out.
     """
 
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
         self._app = app
         self._settings = settings
-        self._present = 0
+        self._uploads = self._present = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -66,33 +70,59 @@ class UploadGate:
         if length.isdecimal() and int(length) > self._settings.max_body_bytes:
             await sentence_response(413, self._too_large(), _HANG_UP)(scope, receive, send)
             return
-        if self._present >= self._settings.max_requests:
-            words = _busy(self._present)
-            await sentence_response(503, words, RETRY_LATER)(scope, receive, send)
+        if self._present >= self._settings.max_requests or (
+            self._uploads >= self._settings.max_uploads
+        ):
+            await sentence_response(503, self._busy(), RETRY_LATER)(scope, receive, send)
             return
-        received = 0
+        self._uploads += 1
+        uploading, present = True, False
+        start, received = time.monotonic(), 0
 
         async def count() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal uploading, present, received
+            if not uploading:  # the application waits for the caller to leave
+                return await receive()
+            message = await self._in_time(receive, start, received)
             received += len(message.get("body", b""))
             if received > self._settings.max_body_bytes:
                 raise HTTPException(413, self._too_large(), _HANG_UP)
+            if not message.get("more_body", False):
+                uploading = False
+                self._uploads -= 1
+                if self._present >= self._settings.max_requests:
+                    raise HTTPException(503, self._busy(), dict(RETRY_LATER))
+                present = True
+                self._present += 1
             return message
 
-        self._present += 1
         try:
             await self._app(scope, count, send)
         finally:
-            self._present -= 1
+            self._uploads -= uploading
+            self._present -= present
+
+    async def _in_time(self, receive: Receive, start: float, received: int) -> Message:
+        """The next piece of a body; raises HTTPException for one that is too slow."""
+        idle = self._settings.idle_s
+        deadline = start + idle + received / self._settings.min_bytes_per_s
+        try:
+            return await asyncio.wait_for(receive(), min(idle, deadline - time.monotonic()))
+        except asyncio.TimeoutError:
+            rate = self._settings.min_bytes_per_s // 1024
+            raise HTTPException(
+                408,
+                f"The upload stalled or was slower than {rate} KiB/s; send it again.",
+                _HANG_UP,
+            ) from None
+
+    def _busy(self) -> str:
+        limit = self._settings.max_requests
+        requests = "request" if limit == 1 else "requests"
+        return f"The gateway is at its limit of {limit} concurrent {requests}; try again later."
 
     def _too_large(self) -> str:
         return (
             f"The upload is larger than {in_mebibytes(self._settings.max_body_bytes)};"
             f" expected files of at most {in_mebibytes(self._settings.max_file_bytes)} each."
         )
-
-
-def _busy(count: int) -> str:
-    subject = "1 request is" if count == 1 else f"{count} requests are"
-    return f"{subject} being served or waiting, which is all that are allowed; try again later."

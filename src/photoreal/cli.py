@@ -7,6 +7,7 @@ neither torch nor a server.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -158,7 +159,10 @@ def run_command(command: click.Command, name: str, argv: Sequence[str] | None) -
     """Run a command under a name and return its exit code, as `main` does."""
     arguments = None if argv is None else list(argv)
     try:
-        outcome = command.main(arguments, prog_name=name, standalone_mode=False)
+        with warnings.catch_warnings():
+            # Odd metadata in a photo: nothing that the user could change.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            outcome = command.main(arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -38,6 +38,9 @@ ENGINE_PARAMETER = "engine"
 ENGINE_VARIABLE = "PHOTOREAL_ENGINE"
 """Environment variable that takes precedence over the config's ``engine`` parameter."""
 
+MAX_SIDE_PARAMETER = "max_side"
+"""Parameter of `wct2`'s config: the longest side in pixels that TensorRT's engines serve."""
+
 DEVICES = ("cpu", "cuda")
 DEVICE_PARAMETER = "device"
 DEVICE_VARIABLE = "PHOTOREAL_DEVICE"
@@ -62,6 +65,8 @@ TIME_IS_UP = ("The request was stopped after", "Request timeout expired")
 """How an error begins that says so: of a request that was begun, or of one that waited."""
 QUEUE_IS_FULL = "Exceeds maximum queue size"
 """How an error begins when there is no room to wait; these two are Triton's own words, too."""
+MODEL_IS_GONE = ("is not healthy", "exited unexpectedly")
+"""What Triton says of a request whose model's process has died."""
 CANCEL_PARAMETER = "cancel"
 """Parameter of a request: a key of 32 hexadecimal digits under which it can be canceled."""
 WHOLE_PHOTO = -1

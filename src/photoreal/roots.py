@@ -45,6 +45,7 @@ def _scales() -> list[float]:
 
 _SCALES = _scales()
 _PREPARED = (1, 2, 4, 8, 16)  # matrices: three bands of five regions
+_LARGEST = _PREPARED[-1]  # more come in several batches: a graph and its memory are never freed
 _PREPARED_ROWS = 4096  # where there are most channels there are no bands
 
 
@@ -90,8 +91,18 @@ def _iterated(covariances: Tensor) -> tuple[Tensor, Tensor]:
 
     Each would take the host as long as the GPU takes for the product.
     """
-    if covariances.device.type != "cuda" or covariances.dtype != torch.float32:
+    if not _has_graphs(covariances):
         return newton_schulz(covariances)
+    replayed = [_replayed(part) for part in torch.split(covariances, _LARGEST)]
+    found, inverses = (torch.cat(parts) for parts in zip(*replayed, strict=True))
+    return found, inverses
+
+
+def _has_graphs(covariances: Tensor) -> bool:
+    return covariances.device.type == "cuda" and covariances.dtype == torch.float32
+
+
+def _replayed(covariances: Tensor) -> tuple[Tensor, Tensor]:
     count, channels, _ = covariances.shape
     room = 1 << (count - 1).bit_length()  # few sizes: each is captured once
     captured = _captured(room, channels, covariances.device)

@@ -169,6 +169,21 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
     check_sentence(error.message())
 
 
+def test_sides_that_no_engine_serves_are_refused(
+    load_adapter: Callable[[str], Any],
+    arguments: Callable[..., dict[str, str]],
+    pictures: dict[str, Array],
+    triton: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PHOTOREAL_MAX_SIDE", "24")
+    model = load_adapter("model_repository/wct2/1/model.py")
+    model.initialize(arguments("wct2"))
+    (response,) = model.execute([triton.Request(pictures)])
+    assert response.error().code() == triton.TritonError.INVALID_ARG
+    assert "expected at most 24 a side." in response.error().message()
+
+
 def test_weights_beside_the_adapter_take_the_place_of_the_built_in_ones(
     load_adapter: Callable[[str], Any],
     arguments: Callable[..., dict[str, str]],

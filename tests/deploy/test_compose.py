@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from photoreal import contract
 from photoreal.contract import DEFAULT_EXIT_TIMEOUT_S, HEALTH_PORT, METRICS_PORT
-from photoreal.export.acceleration import ACCELERATORS, DEVICES, ENGINE_CACHE
+from photoreal.export.acceleration import ACCELERATORS, ENGINE_CACHE
 
+DEVICES = {"gpu": "cuda", "cpu": "cpu"}  # of the services
 PROFILES = {"gpu": {"gpu"}, "cpu": {"cpu"}, "monitoring": {"prometheus", "grafana"}}
 
 
@@ -103,10 +105,11 @@ def test_keys_come_from_the_environment(services: dict[str, Any]) -> None:
 
 
 def test_images_are_made_for_their_device(services: dict[str, Any]) -> None:
-    for device in DEVICES:
-        build = services[device]["build"]
+    assert set(DEVICES.values()) == set(contract.DEVICES)
+    for service, device in DEVICES.items():
+        build = services[service]["build"]
         assert build["args"]["DEVICE"] == device
-        assert services[device]["image"] == f"photoreal:{device}"
+        assert services[service]["image"] == f"photoreal:{service}"
         assert (Path(build["context"])) == Path()
     assert services["gpu"]["build"]["args"]["ACCELERATOR"] == f"${{ACCELERATOR:-{ACCELERATORS[0]}}}"
     (devices,) = services["gpu"]["deploy"]["resources"]["reservations"]["devices"]

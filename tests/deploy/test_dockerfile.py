@@ -15,6 +15,7 @@ import pytest
 from docker.utils import exclude_paths
 from dockerfile_parse import DockerfileParser
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from photoreal.export.acceleration import ENGINE_CACHE
@@ -25,6 +26,8 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover
     tomllib = pytest.importorskip("tomli")
 
+IMAGE_PYTHON = "3.12"
+"""Of Triton's Python backend in the image, under which everything is installed there."""
 Instructions = list[tuple[str, str]]
 
 
@@ -136,7 +139,10 @@ def test_its_health_is_asked_of_the_supervisor(
 
 
 @pytest.mark.parametrize("extra", ["runtime", "export"])
-def test_everything_that_it_installs_is_pinned(extra: str, root: Path) -> None:
+def test_everything_that_it_installs_is_pinned_for_its_python(extra: str, root: Path) -> None:
+    """As far as can be told without a registry: from what is installed here, of any Python."""
+    assert f"has Python {IMAGE_PYTHON}" in (root / "Dockerfile").read_text()
+    assert f"--python-version {IMAGE_PYTHON} " in (root / "Makefile").read_text()  # make lock
     pins = {}
     for line in (root / "constraints.txt").read_text().splitlines():
         if not line.startswith("#"):
@@ -148,15 +154,42 @@ def test_everything_that_it_installs_is_pinned(extra: str, root: Path) -> None:
         version = pins.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement.name} has no pin"
         assert requirement.specifier.contains(version, prereleases=True), requirement
+        assert importlib.metadata.version(requirement.name).split("+")[0] == version
+        pythons = importlib.metadata.metadata(requirement.name)["Requires-Python"] or ""
+        assert SpecifierSet(pythons).contains(f"{IMAGE_PYTHON}.3"), requirement.name
+    ours = importlib.metadata.metadata("photoreal")["Requires-Python"]
+    assert SpecifierSet(ours).contains(f"{IMAGE_PYTHON}.3")
     assert "nvidia-pytriton" not in {requirement.name for requirement in needed}
 
 
+def test_a_package_for_other_pythons_alone_would_be_missed() -> None:
+    """The check is of the image's Python, not of this one."""
+    older = Requirement("tomli; python_version < '3.12'")
+    newer = Requirement("newer; python_version >= '3.12'")
+    assert not _applies(older, [""])
+    assert _applies(newer, [""])
+
+
+def _applies(requirement: Requirement, extras: list[str]) -> bool:
+    """Whether the image needs it, being asked for with one of the extras ("" is none)."""
+    image = {
+        "python_version": IMAGE_PYTHON,
+        "python_full_version": f"{IMAGE_PYTHON}.3",
+        "implementation_version": f"{IMAGE_PYTHON}.3",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+    }
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({**image, "extra": extra}) for extra in extras)
+
+
 def _needed(requirement: Requirement, seen: set[str]) -> Iterator[Requirement]:
-    """What a requirement brings with it, as far as it is installed here."""
+    """What a requirement brings with it, by the metadata of what is installed here."""
     extras = ["", *sorted(requirement.extras)]
     for text in importlib.metadata.requires(requirement.name) or []:
         found = Requirement(text)
-        if found.marker and not any(found.marker.evaluate({"extra": extra}) for extra in extras):
+        if not _applies(found, extras):
             continue
         if canonicalize_name(found.name) != "photoreal":
             yield found

@@ -13,13 +13,15 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from photoreal.contract import DEFAULT_EXIT_TIMEOUT_S
+from photoreal.contract import HEALTH_PORT, HTTP_PORT, METRICS_PORT
 from photoreal.export.acceleration import ENGINE_CACHE
+from photoreal.serve.metrics import STAGES
 from photoreal.serve.settings import ServeSettings
 
 VERSIONS = ("1.30", "1.37")
 """Of Kubernetes: an old one that is still run, and the newest that the schemas know."""
 
+OWN_OBJECTS = ["deployment.yaml", "service.yaml", "disruption-budget.yaml", "engines.yaml"]
 Manifest = dict[str, Any]
 
 
@@ -46,7 +48,7 @@ def predictor(manifests: dict[str, Manifest]) -> Manifest:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("file", ["deployment.yaml", "service.yaml", "disruption-budget.yaml"])
+@pytest.mark.parametrize("file", OWN_OBJECTS)
 def test_own_objects_of_kubernetes(file: str, version: str, manifests: dict[str, Manifest]) -> None:
     kubernetes_validate.validate(manifests[file], version, strict=True)
 
@@ -59,7 +61,12 @@ def test_a_misspelt_field_is_found(manifests: dict[str, Manifest]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "schema"), [("kserve.yaml", "kserve.json"), ("autoscaler.yaml", "keda.json")]
+    ("file", "schema"),
+    [
+        ("kserve.yaml", "kserve.json"),
+        ("autoscaler.yaml", "keda.json"),
+        ("pod-monitor.yaml", "pod-monitor.json"),
+    ],
 )
 def test_objects_of_others(file: str, schema: str, manifests: dict[str, Manifest]) -> None:
     rules = json.loads((Path(__file__).parent / "schemas" / schema).read_text())
@@ -74,7 +81,7 @@ def test_objects_of_others(file: str, schema: str, manifests: dict[str, Manifest
 def test_what_they_share_with_objects_of_kubernetes(
     version: str, manifests: dict[str, Manifest], predictor: Manifest
 ) -> None:
-    own = {"minReplicas", "maxReplicas", "timeout", "autoScaling", "annotations"}
+    own = {"minReplicas", "maxReplicas", "timeout", "autoScaling", "labels"}
     pod = {key: value for key, value in predictor.items() if key not in own}
     header = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "photoreal"}}
     kubernetes_validate.validate({**header, "spec": pod}, version, strict=True)
@@ -104,9 +111,10 @@ def test_every_file_is_applied_but_kserve_s(manifests: dict[str, Manifest]) -> N
 def test_selectors_select_the_pods(manifests: dict[str, Manifest]) -> None:
     deployment = manifests["deployment.yaml"]
     labels = deployment["spec"]["template"]["metadata"]["labels"]
-    assert deployment["spec"]["selector"]["matchLabels"] == labels
-    assert manifests["service.yaml"]["spec"]["selector"] == labels
-    assert manifests["disruption-budget.yaml"]["spec"]["selector"]["matchLabels"] == labels
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= labels.items()
+    assert manifests["service.yaml"]["spec"]["selector"] == selector
+    assert manifests["disruption-budget.yaml"]["spec"]["selector"]["matchLabels"] == selector
     target = manifests["autoscaler.yaml"]["spec"]["scaleTargetRef"]["name"]
     assert target == deployment["metadata"]["name"]
 
@@ -118,8 +126,32 @@ def test_ports_are_the_server_s(manifests: dict[str, Manifest], container: Manif
     for port in manifests["service.yaml"]["spec"]["ports"]:
         assert port["targetPort"] in ports
         assert port["port"] == ports[port["targetPort"]]
-    metadata = manifests["deployment.yaml"]["spec"]["template"]["metadata"]
-    assert metadata["annotations"]["prometheus.io/port"] == str(ports["metrics"])
+
+
+def test_both_ports_with_metrics_are_scraped(
+    manifests: dict[str, Manifest], container: Manifest, predictor: Manifest
+) -> None:
+    monitor = manifests["pod-monitor.yaml"]["spec"]
+    scraped = {endpoint["port"]: endpoint["path"] for endpoint in monitor["podMetricsEndpoints"]}
+    assert scraped == {"metrics": "/metrics", "health": "/metrics"}
+    (theirs,) = predictor["containers"]
+    for ports in (container["ports"], theirs["ports"]):
+        found = {port["name"]: port["containerPort"] for port in ports}
+        assert (found["metrics"], found["health"]) == (METRICS_PORT, HEALTH_PORT)
+    selected = monitor["selector"]["matchLabels"].items()
+    pod = manifests["deployment.yaml"]["spec"]["template"]["metadata"]
+    assert selected <= pod["labels"].items()
+    assert selected <= predictor["labels"].items()
+    # KServe sends requests to the first port.
+    assert theirs["ports"][0]["containerPort"] == HTTP_PORT
+
+
+def test_busy_replicas_count_as_well_as_waiting_requests(manifests: dict[str, Manifest]) -> None:
+    queries = [one["metadata"]["query"] for one in manifests["autoscaler.yaml"]["spec"]["triggers"]]
+    assert len(queries) == 2
+    assert 'nv_inference_pending_request_count{model="stylize"}' in queries[0]
+    assert 'photoreal_stage_seconds_sum{stage="total"}' in queries[1]
+    assert "total" in STAGES
 
 
 def _probes(container: Manifest) -> Iterator[tuple[str, Manifest]]:
@@ -162,12 +194,20 @@ def test_a_pod_has_no_more_rights_than_it_needs(
     volumes = {volume.pop("name"): volume for volume in json.loads(json.dumps(pod["volumes"]))}
     assert set(volumes) == set(mounts)
     assert volumes["shared-memory"]["emptyDir"]["medium"] == "Memory"
+    # Building them takes longer than a pod that is needed can wait.
+    claim = volumes["engines"]["persistentVolumeClaim"]["claimName"]
+    assert claim == manifests["engines.yaml"]["metadata"]["name"]
 
 
-def test_requests_in_flight_have_time_to_finish(manifests: dict[str, Manifest]) -> None:
+def test_requests_in_flight_have_time_to_finish(
+    manifests: dict[str, Manifest], parse_command: Callable[[Sequence[str]], click.Context]
+) -> None:
     pod = manifests["deployment.yaml"]["spec"]["template"]["spec"]
-    pause = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert pod["terminationGracePeriodSeconds"] > pause + DEFAULT_EXIT_TIMEOUT_S + 10
+    (container,) = pod["containers"]
+    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    exit_timeout = parse_command(container["args"]).params["exit_timeout"]
+    assert exit_timeout >= 120  # the largest photo takes half a minute, and others wait for it
+    assert pod["terminationGracePeriodSeconds"] > pause + exit_timeout + 10
 
 
 def test_kserve_runs_the_same(
@@ -184,11 +224,11 @@ def test_kserve_runs_the_same(
         scaled["minReplicaCount"],
         scaled["maxReplicaCount"],
     )
-    (trigger,) = scaled["triggers"]
-    (metric,) = (one["external"] for one in predictor["autoScaling"]["metrics"])
-    for key in ("query", "serverAddress"):
-        assert metric["metric"][key] == trigger["metadata"][key]
-    assert metric["target"]["averageValue"] == trigger["metadata"]["threshold"]
+    metrics = [one["external"] for one in predictor["autoScaling"]["metrics"]]
+    for metric, trigger in zip(metrics, scaled["triggers"], strict=True):
+        for key in ("query", "serverAddress"):
+            assert metric["metric"][key] == trigger["metadata"][key]
+        assert metric["target"]["averageValue"] == trigger["metadata"]["threshold"]
 
 
 def test_images_are_pinned(container: Manifest, check_pinned: Callable[[str], None]) -> None:

@@ -22,16 +22,20 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         "--segmenter",
         "--precision [fp32|fp16]",
         "--tensorrt",
-        "--device [cpu|gpu]",
+        "--device [cpu|cuda]",
         "--accelerator [cuda|tensorrt]",
         "--engine-cache",
+        "--max-side",
     ):
         assert option in shown
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--unpool", "max"], ["--precision", "int8"], ["--speed", "9"], ["somewhere"]],
+    [
+        *(["--unpool", "max"], ["--precision", "int8"], ["--speed", "9"], ["somewhere"]),
+        *(["--device", "gpu"], ["--max-side", "1001"], ["--max-side", "64"]),
+    ],
     ids=" ".join,
 )
 def test_a_call_that_has_to_be_changed(
@@ -49,7 +53,7 @@ def test_a_call_that_has_to_be_changed(
         (["--weights", "nowhere"], "There is no weight set or folder 'nowhere'."),
         (["--segmenter", "nowhere"], "There is no weight set or folder 'nowhere'."),
         (["--tensorrt"], "without --tensorrt."),
-        (["--accelerator", "tensorrt"], "with --device gpu and without --tensorrt."),
+        (["--accelerator", "tensorrt"], "with --device cuda and without --tensorrt."),
     ],
     ids=["weights", "segmenter", "tensorrt", "accelerator"],
 )
@@ -73,8 +77,8 @@ def test_a_success_says_what_comes_next(
         photoreal.export, "export_repository", lambda settings, report: seen.append(settings)
     )
     arguments = ["--repository", str(tmp_path), "--unpool", "sum", "--precision", "fp16"]
-    assert main(["export", *arguments]) == 0
-    assert seen == [ExportSettings(tmp_path, unpool="sum", precision="fp16")]
+    assert main(["export", *arguments, "--max-side", "1024"]) == 0
+    assert seen == [ExportSettings(tmp_path, unpool="sum", precision="fp16", max_side=1024)]
     assert f"photoreal serve --repository {tmp_path}" in capsys.readouterr().out
 
 

@@ -66,7 +66,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def write(module: object, spec: ModelSpec, path: Path, precision: str) -> None:
         path.write_text(f"{spec.name} {precision}")
 
-    def build(spec: ModelSpec, onnx_file: Path, plan_file: Path, precision: str) -> None:
+    def build(
+        spec: ModelSpec, onnx_file: Path, plan_file: Path, precision: str, max_side: int
+    ) -> None:
         plan_file.write_text(f"plan of {onnx_file.read_text()}")
 
     monkeypatch.setattr(repository, "export_onnx", write)
@@ -278,7 +280,7 @@ def test_an_export_without_a_segmenter_leaves_none_from_before(
 @pytest.mark.usefixtures("quick")
 def test_a_repository_for_a_gpu_is_exported_without_one(folder: Path) -> None:
     settings = ExportSettings(
-        folder, precision="fp16", device="gpu", accelerator="tensorrt", engine_cache="/engines"
+        folder, precision="fp16", device="cuda", accelerator="tensorrt", engine_cache="/engines"
     )
     export_repository(settings, _ignore)
     expected = model_configs(target=Target(gpu=True, acceleration=Acceleration("fp16", "/engines")))
@@ -293,8 +295,8 @@ def test_a_repository_for_a_gpu_is_exported_without_one(folder: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_tensorrt_is_asked_for_in_one_of_two_ways(folder: Path) -> None:
-    for further in ({"tensorrt": True, "device": "gpu"}, {"device": "cpu"}):
+    for further in ({"tensorrt": True, "device": "cuda"}, {"device": "cpu"}):
         settings = ExportSettings(folder, accelerator="tensorrt", **further)
-        with pytest.raises(ExportError, match="with --device gpu and without --tensorrt"):
+        with pytest.raises(ExportError, match="with --device cuda and without --tensorrt"):
             export_repository(settings, _ignore)
     assert not folder.exists()

@@ -16,7 +16,7 @@ from photoreal.contract import UNPOOLS, ModelSpec, Unpool
 from photoreal.errors import ExportError
 from photoreal.export.tensorrt import (
     BEST_SIDE,
-    MAX_SIDE,
+    DEFAULT_MAX_SIDE,
     MIN_SIDE,
     build_engine,
     profiles,
@@ -25,20 +25,17 @@ from photoreal.export.tensorrt import (
 from photoreal.preprocess import Limits
 
 
+@pytest.mark.parametrize("max_side", [512, DEFAULT_MAX_SIDE, 2048])
 @pytest.mark.parametrize("unpool", UNPOOLS)
-def test_profiles_of_one_model_are_of_the_same_pictures(unpool: Unpool) -> None:
+def test_profiles_of_one_model_are_of_the_same_pictures(unpool: Unpool, max_side: int) -> None:
     for spec in (contract.SEGMENTER, *contract.network_levels(unpool)):
-        found = profiles(spec)
+        found = profiles(spec, max_side)
         assert list(found) == spec.input_names()
+        best = 448 if spec is contract.SEGMENTER else min(BEST_SIDE, max_side)
         for tensor in spec.inputs:
-            bounds = zip(
-                found[tensor.name],
-                (1, 1, spec.max_batch_size),
-                (MIN_SIDE, BEST_SIDE, MAX_SIDE),
-                strict=True,
-            )
-            for shape, batch, side in bounds:
-                assert shape == (batch, tensor.dims[0], side // tensor.stride, shape[2])
+            for shape, side in zip(found[tensor.name], (MIN_SIDE, best, max_side), strict=True):
+                # One picture: TensorRT reserves memory for the largest batch, and none comes.
+                assert shape == (1, tensor.dims[0], side // tensor.stride, shape[2])
                 assert shape[2] * tensor.stride == side  # a whole number of pixels
 
 
@@ -142,7 +139,7 @@ def test_an_engine_is_built_with_the_profile_of_every_input(
     fake = FakeTensorRT(flags=flags)
     monkeypatch.setitem(sys.modules, "tensorrt", fake)
     plan = onnx_file.with_name("model.plan")
-    build_engine(SPEC, onnx_file, plan, precision)
+    build_engine(SPEC, onnx_file, plan, precision, 640)
     assert plan.read_bytes() == b"engine"
     half = [("flag", "half")] if precision == "fp16" and flags else []
     assert fake.calls == [
@@ -150,7 +147,7 @@ def test_an_engine_is_built_with_the_profile_of_every_input(
         ("network", 1 if flags else 0),
         ("parse", b"network"),
         *half,
-        *(("shape", name, *bounds) for name, bounds in profiles(SPEC).items()),
+        *(("shape", name, *bounds) for name, bounds in profiles(SPEC, 640).items()),
         ("profile",),
         ("build", "network"),
     ]

@@ -13,7 +13,7 @@ from photoreal import contract
 from photoreal.contract import UNPOOLS, ModelSpec, TensorSpec, Unpool
 from photoreal.export.acceleration import Acceleration
 from photoreal.export.configs import MODEL_FILES, Target, model_configs
-from photoreal.export.tensorrt import MAX_SIDE, MIN_SIDE
+from photoreal.export.tensorrt import DEFAULT_MAX_SIDE, MIN_SIDE
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 MODELS = contract.models()
@@ -80,7 +80,7 @@ def test_one_instance(spec: ModelSpec, config: Any) -> None:
     (group,) = config.instance_group
     assert group.count == 1
     kinds = model_config_pb2.ModelInstanceGroup
-    assert group.kind == (kinds.KIND_CPU if spec.backend == "python" else kinds.KIND_AUTO)
+    assert group.kind == kinds.KIND_CPU
 
 
 def test_only_wct2_has_parameters(spec: ModelSpec, config: Any) -> None:
@@ -125,6 +125,7 @@ def test_configs_of_other_exports(unpool: Unpool, tensorrt: bool) -> None:
         if network and tensorrt:
             assert config.default_model_filename == "model.plan"
             assert config.instance_group[0].kind == kinds.KIND_GPU
+            assert config.instance_group[0].gpus == [0]
     skips = {len(configs[f"wct2_decoder_{level}"].input) for level in (2, 3, 4)}
     assert skips == {5 if unpool == "cat5" else 4}
 
@@ -139,21 +140,32 @@ def test_on_a_gpu_the_networks_are_models_there_and_wct2_calls_them(tensorrt: bo
         on_cpu = name in ("stylize", "cancel")
         assert group.kind == (kinds.KIND_CPU if on_cpu else kinds.KIND_GPU)
         assert group.count == 1
+        # All on one GPU: without a number there would be an instance on each.
+        assert group.gpus == ([] if on_cpu else [0])
         found = {key: value.string_value for key, value in config.parameters.items()}
-        expected = {"engine": "bls", "unpool": "cat5", "FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
-        assert found == (expected if name == "wct2" else {})
+        expected = {}
+        if name == "wct2":
+            expected = {"engine": "bls", "unpool": "cat5", "FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
+            if tensorrt:
+                expected["max_side"] = str(DEFAULT_MAX_SIDE)
+        elif config.backend == "onnxruntime":
+            # Neither a search for each new size, nor arenas of twice what is needed.
+            expected = {"cudnn_conv_algo_search": "1", "arena_extend_strategy": "1"}
+        assert found == expected
         assert not config.HasField("optimization")
 
 
 @pytest.mark.parametrize("unpool", UNPOOLS)
 def test_tensorrt_inside_onnx_runtime(unpool: Unpool) -> None:
-    target = Target(gpu=True, acceleration=Acceleration("fp16", "/cache"))
+    target = Target(gpu=True, acceleration=Acceleration("fp16", "/cache"), max_side=1024)
     configs = {name: _parsed(text) for name, text in model_configs(unpool, target).items()}
+    assert configs["wct2"].parameters["max_side"].string_value == "1024"
     for spec in contract.models(unpool):
         accelerators = configs[spec.name].optimization.execution_accelerators
         if spec.backend == "python":
             assert not configs[spec.name].HasField("optimization")
             continue
+        assert configs[spec.name].max_batch_size == 1  # the engines' own
         assert not accelerators.cpu_execution_accelerator
         (accelerator,) = accelerators.gpu_execution_accelerator
         assert accelerator.name == "tensorrt"
@@ -172,7 +184,7 @@ def test_tensorrt_inside_onnx_runtime(unpool: Unpool) -> None:
         if spec.name in ("wct2_encoder_1", "segmenter"):
             (name,) = spec.input_names()
             assert shapes["min"] == f"{name}:1x3x{MIN_SIDE}x{MIN_SIDE}"
-            assert shapes["max"] == f"{name}:4x3x{MAX_SIDE}x{MAX_SIDE}"
+            assert shapes["max"] == f"{name}:1x3x1024x1024"
 
 
 def test_levels_fit_together() -> None:

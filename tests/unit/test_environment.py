@@ -8,6 +8,7 @@ import os
 import platform
 import socket
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from photoreal.errors import ServeError
 from photoreal.serve import environment
 from photoreal.serve.environment import (
+    Installation,
     Wheel,
     check_environment,
     check_numpy,
@@ -158,9 +160,28 @@ def test_an_address_of_another_machine_is_refused(host: str) -> None:
         check_ports(host, {"http": free_ports(HOST, 1)[0]})
 
 
+@pytest.mark.parametrize("given", ["", "/usr/local/nvidia/lib"])
+def test_the_system_s_libraries_do_not_come_before_those_of_pytorch(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NVIDIA's image has libpython and another cuDNN in one folder."""
+    multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
+    system = Path("/usr/lib") / multiarch
+    monkeypatch.setattr(environment, "_find_libpython", lambda: system)
+    monkeypatch.setenv("LD_LIBRARY_PATH", given)
+    image = Installation(tmp_path / "tritonserver", tmp_path / "backends")
+    assert server_environment(image, {})["LD_LIBRARY_PATH"] == given
+    wheel = server_environment(_wheel(tmp_path), {})["LD_LIBRARY_PATH"].split(os.pathsep)
+    assert str(system) not in wheel
+
+
 def test_server_finds_this_python_and_its_libraries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    python = tmp_path / "python"
+    python.mkdir()
+    (python / "libpython3.99.so.1.0").touch()
+    monkeypatch.setattr(environment, "_find_libpython", lambda: python)
     monkeypatch.setenv("PATH", "/some/bin")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/some/lib")
     monkeypatch.setenv("OF_THE_USER", "kept")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from photoreal import roots
+from photoreal.contract import CHANNELS
 from photoreal.regions import Pair
 from photoreal.serve.style_cache import StyleCache
 from photoreal.serve.wct2 import serve_wct2
@@ -32,7 +33,7 @@ def _covariances(count: int, channels: int, seed: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("channels", [64, 512])
-@pytest.mark.parametrize("count", [1, 3, 8, 17])
+@pytest.mark.parametrize("count", [1, 3, 8, 17, 64])
 def test_a_graph_gives_what_its_launches_give(count: int, channels: int) -> None:
     for seed in range(3):  # the same graph, with other matrices
         found = _covariances(count, channels, seed)
@@ -41,6 +42,15 @@ def test_a_graph_gives_what_its_launches_give(count: int, channels: int) -> None
             torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-3)
         for one, expected in zip(roots.inverse_roots(found), expected_inverses, strict=True):
             torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_graphs_of_many_regions_are_bounded() -> None:
+    roots.roots(_covariances(3 * 64, 64, 0))  # three bands of as many regions as masks may have
+    before = torch.cuda.memory_allocated()
+    assert roots._captured.cache_info().currsize <= 5 * len(CHANNELS)
+    for count in (65, 100, 130, 191):
+        roots.roots(_covariances(count, 64, 1))
+    assert torch.cuda.memory_allocated() <= before
 
 
 def test_roots_of_several_sizes_come_in_order() -> None:

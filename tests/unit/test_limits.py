@@ -40,6 +40,7 @@ def test_every_setting_is_read() -> None:
         "PHOTOREAL_FORMATS": "png, jpeg",
         "PHOTOREAL_MAX_SIZE": "300",
         "PHOTOREAL_MAX_WORKING_PIXELS": "4000",
+        "PHOTOREAL_MAX_SIDE": "4500",
         "PHOTOREAL_MAX_REGIONS": "5",
         "PHOTOREAL_MAX_MEMORY": "6000",
         "PHOTOREAL_MAX_SECONDS": "7",
@@ -52,12 +53,25 @@ def test_every_setting_is_read() -> None:
         formats=("JPEG", "PNG"),
         max_size=300,
         max_working_pixels=4000,
+        max_side=4500,
         max_regions=5,
         max_memory=6000,
     )
     assert max_seconds(environment) == 7
     assert limits.QUEUE.number(environment) == 8
     assert settled(environment) == environment
+
+
+@pytest.mark.parametrize(
+    ("given", "engines", "expected"),
+    [("0", None, "0"), ("0", 1536, "1536"), ("2000", 1536, "1536"), ("900", 1536, "900")],
+)
+def test_what_engines_serve_is_a_limit_of_its_own(
+    given: str, engines: int | None, expected: str
+) -> None:
+    found = settled({**NO_MEMORY_LIMIT, limits.SIDE.variable: given}, engines)
+    assert found[limits.SIDE.variable] == expected
+    assert request_limits(found).max_side == (int(expected) or None)
 
 
 def test_an_empty_variable_counts_as_none() -> None:

@@ -26,7 +26,8 @@ PAGES = {"docs/operations.md": OPERATIONS, "SECURITY.md": SECURITY}
 @pytest.mark.parametrize("page", PAGES)
 def test_options_exist(page: str) -> None:
     options = {one for option in serve.params for one in option.opts}
-    others = {"--ca-cert", "--client-cert", "--client-key", "--timeout", "--quick", "--retries"}
+    others = {"--ca-cert", "--client-cert", "--client-key", "--timeout", "--retries"}
+    others |= {"--patience", "--quick"}
     named = set(re.findall(r"(?<![\w|-])--[a-z][a-z-]+", PAGES[page]))
     assert named
     assert named <= options | others

@@ -8,6 +8,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -695,6 +696,26 @@ def test_a_size_that_is_said_to_fit_fits(height: int, width: int, size: int) -> 
             fitting = int(words.split("up to ")[1].split()[0])
             assert fitting < size
             check_working_size(height, width, fitting, "photo", LIMITS)
+
+
+@given(SIDES, SIDES, st.integers(16, 2048))
+@example(1000, 3000, 1024)  # a panorama within the pixels allowed
+def test_a_side_beyond_what_engines_serve_is_refused(height: int, width: int, size: int) -> None:
+    limits = replace(LIMITS, max_side=1536)
+    try:
+        check_working_size(height, width, size, "photo", limits)
+    except InvalidOption as no:
+        words = str(no)
+        if "a side longer than the 1536 allowed" in words:
+            assert max(working_size(height, width, size)) > 1536
+        if "too long and narrow" not in words:
+            fitting = int(words.split("up to ")[1].split()[0])
+            assert fitting < size
+            check_working_size(height, width, fitting, "photo", limits)
+            with pytest.raises(InvalidOption):
+                check_working_size(height, width, fitting + 1, "photo", limits)
+    else:
+        assert max(working_size(height, width, size)) <= 1536
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 24), (8, 12), (40, 31)])

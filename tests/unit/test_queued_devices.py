@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from photoreal import devices, region_pixels
+from photoreal import roots as roots_module
 from photoreal.regions import Pair
 from photoreal.roots import inverse_roots, newton_schulz, roots
 from photoreal.transfer import LabelledImage, NetworkEngine, transfer
@@ -27,6 +28,35 @@ Psnr = Callable[[Tensor, Tensor], float]
 @pytest.fixture
 def queued(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "is_queued", lambda device: True)
+
+
+class _Replayed:
+    """Stands in for a captured graph on a machine without a GPU."""
+
+    def __init__(self, count: int, channels: int) -> None:
+        self.graph = self
+        self.given = torch.zeros(count, channels, channels)
+
+    def replay(self) -> None:
+        self.root, self.inverse = newton_schulz(self.given)
+
+
+@pytest.mark.parametrize("count", [1, 5, 16, 17, 64, 3 * 64])
+def test_graphs_are_few_however_many_regions(
+    count: int, queued: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captured: dict[tuple[int, int], _Replayed] = {}
+
+    def capture(room: int, channels: int, device: torch.device) -> _Replayed:
+        return captured.setdefault((room, channels), _Replayed(room, channels))
+
+    monkeypatch.setattr(roots_module, "_has_graphs", lambda covariances: True)
+    monkeypatch.setattr(roots_module, "_captured", capture)
+    given = [_covariance(8, 50.0, seed=seed) for seed in range(count)]
+    expected, expected_inverses = newton_schulz(torch.stack(given))
+    torch.testing.assert_close(torch.stack(roots(given)), expected)
+    torch.testing.assert_close(torch.stack(inverse_roots(given)), expected_inverses)
+    assert {room for room, _ in captured} <= {1, 2, 4, 8, 16}
 
 
 def _covariance(channels: int, largest: float, *, seed: int = 0) -> Tensor:

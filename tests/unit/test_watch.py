@@ -14,7 +14,7 @@ import pytest
 from photoreal.cancel_key import is_key, new_key
 from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
 from photoreal.errors import Canceled, DeadlineExceeded, InvalidOption, ServeError
-from photoreal.serve.canceled import CanceledKeys
+from photoreal.serve.canceled import CANCELED_VARIABLE, CanceledKeys
 from photoreal.serve.watch import POLL_S, Watch
 
 KEY = "0123456789abcdef" * 2
@@ -158,6 +158,16 @@ def test_keys_are_shared_and_removed_with_the_folder(tmp_path: Path) -> None:
     other.close()  # once more does no harm
     one.add(key)
     assert key in other
+
+
+def test_the_folder_is_the_one_that_the_launcher_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv(CANCELED_VARIABLE, str(tmp_path / "ours"))
+    CanceledKeys().add(KEY)
+    assert (tmp_path / "ours" / KEY).exists()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_the_folder_is_named_after_the_server(

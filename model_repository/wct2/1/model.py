@@ -6,6 +6,7 @@ from typing import Any
 import triton_python_backend_utils as triton
 
 from photoreal.contract import CANARY_ID, WCT2
+from photoreal.preprocess import check_sides
 from photoreal.serve.adapter import answer, read_inputs
 from photoreal.serve.heap import FreedMemory, idle_seconds
 from photoreal.serve.memory import check_transfer_memory
@@ -43,6 +44,7 @@ class TritonPythonModel:
     def _serve(self, request: Any) -> dict[str, Any]:
         inputs = read_inputs(triton, WCT2, request)
         photos = [inputs["CONTENT"], *cut_out(inputs["STYLE"], inputs.get("STYLE_SIZES"))]
+        check_sides(photos, self._guard.limits)
         check_transfer_memory(photos, self._guard.limits)
         self._freed.before_request(max(photo[0].size for photo in photos))
         watch = self._guard.watch(request)

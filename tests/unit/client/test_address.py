@@ -46,3 +46,21 @@ def test_reads_an_address(url, protocol, target, tls):
 def test_refuses_what_is_no_address(url, protocol):
     with pytest.raises(InvalidInput):
         parse_address(url, protocol)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (None, True),
+        ("localhost", True),
+        ("LOCALHOST:9", True),
+        ("127.0.0.2:8001", True),
+        ("[::1]:8001", True),
+        ("photos.example:8001", False),
+        ("10.0.0.1", False),
+        ("[2001:db8::1]:8001", False),
+        ("localhost.example", False),
+    ],
+)
+def test_loopback_is_this_machine(url, expected):
+    assert parse_address(url, "grpc").is_loopback is expected

@@ -7,8 +7,14 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from photoreal.client import RequestRejected, ServerUnavailable, StyleTransferClient
+from photoreal.client import (
+    RequestRejected,
+    ServerUnavailable,
+    StyleTransferClient,
+    patience,
+)
 from photoreal.client.command import stylize
+from photoreal.client.errors import ServerBusy
 from photoreal.client.folder_run import FolderRun
 from photoreal.client.manifest import NAME, Manifest
 
@@ -21,6 +27,7 @@ class PhotoTransport(FakeTransport):
     def __init__(self):
         super().__init__()
         self.errors = {}
+        self.failures = {}  # that end after a while
         self.on_call = lambda: None
         self.lock = threading.Lock()
         self.at_once = self.most_at_once = 0
@@ -34,6 +41,8 @@ class PhotoTransport(FakeTransport):
         self.on_call()
         with self.lock:
             self.at_once -= 1
+        if self.failures.get(content):
+            raise self.failures[content].pop()
         if content in self.errors:
             raise self.errors[content]
         return answer(IMAGE=content)
@@ -69,7 +78,7 @@ def folder(tmp_path):
 def run(folder, tmp_path, transport):
     def invoke(*options, style=("--style", tmp_path / "style.png"), output=tmp_path / "out"):
         def connect(url, *, protocol, timeout, retries):
-            return StyleTransferClient(transport=transport, timeout=timeout)
+            return StyleTransferClient(transport=transport, timeout=timeout, retries=0)
 
         transport.calls.clear()
         arguments = ["--content-dir", folder, *style, "-o", output, *options]
@@ -155,6 +164,29 @@ class TestGoingOn:
         manifest.write_text(f"{first}\n{rest}")
         assert "2 done, 1 finished before" in run().stdout
         assert "0 done, 3 finished before" in run().stdout
+
+
+class TestPatience:
+    @pytest.fixture(autouse=True)
+    def _short_waits(self, monkeypatch):
+        monkeypatch.setattr(patience, "_SHORTEST_S", 0.001)
+
+    def test_a_restart_in_the_middle_loses_no_photo(self, run, transport, tmp_path):
+        gone = ServerUnavailable("No server is ready.", transient=True)
+        transport.failures[photo(1)] = [gone, gone]
+        transport.failures[photo(2)] = [ServerBusy("The queue is full.", transient=True)]
+        outcome = run("--in-flight", 1)
+        assert outcome.exit_code == 0, outcome.output
+        assert "3 photos, 3 done." in outcome.stdout
+        assert "No server is ready. Waiting for it, at most 600 s." in outcome.stderr
+        assert len(transport.calls) == 6
+
+    def test_it_can_be_turned_off(self, run, transport):
+        gone = ServerUnavailable("No server is ready.", transient=True)
+        transport.failures[photo(1)] = [gone] * 3
+        outcome = run("--in-flight", 1, "--patience", 0)
+        assert outcome.exit_code == 1
+        assert "1 done, 2 not begun" in outcome.stdout
 
 
 class TestFailures:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -54,7 +55,7 @@ def gateway(transport):
 
     def make(settings=None, **options):
         app = make_app(AsyncStyleTransferClient(transport=transport), settings)
-        caller = TestClient(app, **options)
+        caller = TestClient(app, **{"base_url": "http://localhost", **options})
         caller.__enter__()
         open_callers.append(caller)
         return caller
@@ -232,6 +233,82 @@ class TestBounds:
         sent, read = await self._send([piece, {"type": "http.request", "body": b"end"}])
         assert (sent, read) == ([], 2)
 
+    @pytest.mark.parametrize("pause", [60, 0.05], ids=["silent", "slow"])
+    async def test_bodies_that_do_not_come_keep_nobody_out(self, transport, pause):
+        """Eight callers that trickle, or say nothing, held the gateway for ever."""
+        settings = GatewaySettings(max_requests=2, idle_s=0.3, min_bytes_per_s=1000)
+        app = make_app(AsyncStyleTransferClient(transport=transport), settings)
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app), base_url="http://localhost"
+        ) as caller:
+            whole = httpx2.Request("POST", "http://localhost" + URL, files=FILES)
+            body = whole.read()
+
+            async def slowly():
+                for byte in body:
+                    yield bytes([byte])
+                    await asyncio.sleep(pause)
+
+            headers = {"content-type": whole.headers["content-type"]}
+            stalled = [
+                asyncio.create_task(caller.post(URL, content=slowly(), headers=headers))
+                for _ in range(3)
+            ]
+            await asyncio.sleep(0.05)
+            assert (await caller.post(URL, files=FILES)).status_code == 200
+            for response in await asyncio.wait_for(asyncio.gather(*stalled), 10):
+                assert response.status_code == 408
+                assert "slower than" in response.json()["detail"]
+            assert (await caller.post(URL, files=FILES)).status_code == 200
+
+    def test_large_files_lie_on_disk_without_a_name(
+        self, gateway, transport, tmp_path, monkeypatch
+    ):
+        """As docs/web.md and SECURITY.md say."""
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        opened, named, infer = [], [], transport.infer
+
+        async def look(*arguments):
+            descriptors = Path("/proc/self/fd").iterdir()
+            opened.extend(str(one.readlink()) for one in descriptors if one.exists())
+            named.extend(tmp_path.iterdir())
+            return await infer(*arguments)
+
+        transport.infer = look
+        files = FILES | {"content_image": ("a.png", bytes(2 << 20))}
+        assert gateway().post(URL, files=files).status_code == 200
+        assert len([one for one in opened if one.startswith(str(tmp_path))]) == 1
+        assert not named
+
+    async def test_uploads_are_bounded_too(self):
+        stall = asyncio.Event()
+
+        async def app(scope, receive, send):
+            await receive()
+
+        async def receive():
+            await stall.wait()
+            return {"type": "http.request", "body": b""}
+
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        gate = UploadGate(app, self.SMALL)
+        scope = {"type": "http", "method": "POST", "headers": []}
+        uploads = [
+            asyncio.create_task(gate(scope, receive, send)) for _ in range(self.SMALL.max_uploads)
+        ]
+        await asyncio.sleep(0)
+        assert not sent
+        await gate(scope, receive, send)
+        assert sent[0]["status"] == 503
+        stall.set()
+        await asyncio.gather(*uploads)
+        await gate(scope, receive, send)
+        assert len(sent) == 2  # the two messages of the one refusal
+
     async def test_one_request_too_many(self, transport):
         """The second is refused while the first is computed, the third is not."""
         begun, done = asyncio.Event(), asyncio.Event()
@@ -245,13 +322,15 @@ class TestBounds:
         transport.infer = slow
         app = make_app(AsyncStyleTransferClient(transport=transport), self.SMALL)
         async with httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app), base_url="http://gateway"
+            transport=httpx2.ASGITransport(app), base_url="http://localhost"
         ) as caller:
             first = asyncio.create_task(caller.post(URL, files=FILES))
             await begun.wait()
             second = await caller.post(URL, files=FILES)
             assert second.status_code == 503
-            assert second.json()["detail"].startswith("1 request is being served")
+            assert second.json()["detail"] == (
+                "The gateway is at its limit of 1 concurrent request; try again later."
+            )
             assert "retry-after" in second.headers
             assert (await caller.get("/settings")).status_code == 200
             done.set()
@@ -270,7 +349,7 @@ class TestBounds:
 
         transport.infer = endless
         app = make_app(AsyncStyleTransferClient(transport=transport))
-        request = httpx2.Request("POST", "http://gateway" + URL, files=FILES)
+        request = httpx2.Request("POST", "http://localhost" + URL, files=FILES)
         messages = [{"type": "http.request", "body": request.read(), "more_body": False}]
 
         async def receive():
@@ -286,10 +365,88 @@ class TestBounds:
         scope = {
             "type": "http", "method": "POST", "path": URL, "raw_path": URL.encode(),
             "query_string": b"", "headers": headers, "http_version": "1.1", "scheme": "http",
-            "server": ("gateway", 80), "client": None, "root_path": "",
+            "server": ("localhost", 80), "client": None, "root_path": "",
         }  # fmt: skip
         await asyncio.wait_for(app(scope, receive, send), 10)
         assert ended.is_set()
+
+
+class TestOrigin:
+    """Pages of other sites, which a browser lets send forms to this machine."""
+
+    @pytest.mark.parametrize(
+        "host",
+        ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "192.0.2.7", "photos.test"],
+    )
+    def test_known_hosts(self, gateway, host):
+        caller = gateway(GatewaySettings(hosts=("photos.test",)))
+        assert caller.get("/settings", headers={"host": host}).status_code == 200
+        assert caller.post(URL, files=FILES, headers={"host": host}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host", ["evil.test", "evil.test:8080", "localhost.evil.test", "", "a b", "x@localhost"]
+    )
+    def test_a_name_that_was_made_to_mean_this_machine(
+        self, gateway, transport, host, check_sentence
+    ):
+        headers = {"host": host}
+        for path in ("/settings", "/", "/health"):
+            refused(gateway().get(path, headers=headers), 421, "--allow-host", check_sentence)
+        response = gateway().post(URL, files=FILES, headers=headers)
+        refused(response, 421, "does not answer to the name", check_sentence)
+        assert not transport.calls
+
+    @pytest.mark.parametrize(
+        "origin",
+        [
+            "http://evil.test",
+            "https://evil.test",
+            "http://localhost:3000",
+            "http://127.0.0.1:8080",
+            "http://localhost:8080.evil.test",
+            "null",
+            "chrome-extension://abc",
+            "",
+        ],
+    )
+    def test_a_foreign_page(self, gateway, transport, origin, check_sentence):
+        headers = {"host": "localhost:8080", "origin": origin}
+        for path in (URL, "/regions/"):
+            response = gateway().post(path, files=FILES, headers=headers)
+            refused(response, 403, "A page of another site", check_sentence)
+        assert not transport.calls
+
+    @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:3000"])
+    def test_another_port_of_this_machine_is_another_site(self, gateway, origin, check_sentence):
+        caller = gateway(GatewaySettings(hosts=("localhost", "127.0.0.1")))  # as of --host
+        headers = {"host": "localhost:8080", "origin": origin}
+        response = caller.post(URL, files=FILES, headers=headers)
+        refused(response, 403, "A page of another site", check_sentence)
+
+    @pytest.mark.parametrize(
+        ("host", "origin"),
+        [
+            ("localhost:8080", "http://localhost:8080"),
+            ("[::1]:8080", "http://[::1]:8080"),
+            ("photos.test", "https://photos.test"),  # TLS ends at a proxy
+            ("127.0.0.1:8080", "https://photos.test"),  # which may put its own host there
+        ],
+    )
+    def test_its_own_page(self, gateway, host, origin):
+        caller = gateway(GatewaySettings(hosts=("photos.test",)))
+        headers = {"host": host, "origin": origin}
+        assert caller.post(URL, files=FILES, headers=headers).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("site", "status"),
+        [("same-origin", 200), ("same-site", 403), ("cross-site", 403), ("none", 403)],
+    )
+    def test_a_browser_s_word_on_where_a_page_is_from(self, gateway, site, status):
+        """Pages without a referrer, as the gateway's own are, may have the origin null."""
+        headers = {"origin": "null", "sec-fetch-site": site}
+        assert gateway().post(URL, files=FILES, headers=headers).status_code == status
+        headers["host"] = "evil.test"  # a name that was made to mean this machine
+        assert gateway().post(URL, files=FILES, headers=headers).status_code == 421
 
 
 class TestPage:

@@ -1,3 +1,5 @@
+import threading
+import warnings
 from io import BytesIO
 
 import numpy as np
@@ -106,6 +108,41 @@ def test_an_unreadable_file_gives_none(data):
     read_metadata(data, (6, 4))  # raises nothing
     if not data.startswith(b"\xff"):
         assert read_metadata(data, (6, 4)) == Metadata()
+
+
+def test_the_warning_filters_of_other_threads_are_left_alone(monkeypatch):
+    # Two threads that leave in the order in which they came, as in a folder run.
+    opened = Image.open
+    both = threading.Barrier(2, timeout=10)
+    first_is_done = threading.Event()
+
+    def slow(source):
+        both.wait()
+        if threading.current_thread().name == "second":
+            assert first_is_done.wait(10)
+        return opened(source)
+
+    monkeypatch.setattr(Image, "open", slow)
+    before = list(warnings.filters)
+    threads = [
+        threading.Thread(target=read_metadata, args=(file(), (6, 4)), name=name)
+        for name in ("first", "second")
+    ]
+    for thread in threads:
+        thread.start()
+    threads[0].join(10)
+    first_is_done.set()
+    threads[1].join(10)
+    assert warnings.filters == before
+
+
+def test_a_warning_that_is_an_error_here_gives_none():
+    damaged = file()
+    at = damaged.index(b"II*\0") if b"II*\0" in damaged else damaged.index(b"MM\0*")
+    damaged = damaged[: at + 4] + b"\xff" * 4 + damaged[at + 8 :]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_metadata(damaged, (6, 4)).exif is None
 
 
 def test_too_large_a_note_is_dropped_before_the_rest():

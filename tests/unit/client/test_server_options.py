@@ -102,7 +102,7 @@ class TestGateway:
 
             def run(self, sockets):
                 files = dict.fromkeys(("content_image", "style_image"), ("a.png", FRAME))
-                with TestClient(self.app) as caller:
+                with TestClient(self.app, base_url="http://localhost") as caller:
                     answers.append(caller.post("/upload_images/", files=files))
 
         @contextmanager

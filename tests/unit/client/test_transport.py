@@ -123,7 +123,7 @@ def test_grpc_asks_a_proxy_for_other_machines(kind, proxy):
     ],
 )
 def test_which_addresses_are_this_machine_s(url, local):
-    assert parse_address(url, "grpc").is_local is local
+    assert parse_address(url, "grpc").is_loopback is local
 
 
 @pytest.mark.parametrize(("kind", "protocol"), WAYS)
@@ -314,6 +314,18 @@ def test_address_is_read_at_once():
             "failed to connect; last error: X: Failed parsing HTTP/2 (frame)",
             ServerUnavailable,
             "does not speak gRPC",
+        ),
+        (
+            "500",
+            "Failed to process the request(s): Stub process 'stylize_0_0' is not healthy.",
+            ServerUnavailable,
+            "a model has died and is brought back",
+        ),
+        (
+            "StatusCode.INTERNAL",
+            "Stub process 'stylize_0_0' is not healthy.",
+            ServerUnavailable,
+            "a model has died and is brought back",
         ),
         (None, "client side", ServerFailed, "client side"),
     ],

@@ -1,13 +1,21 @@
 """Runs over a film: shots, what is sent, and runs that stop half way."""
 
+import os
 import resource
+import signal
+import time
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from photoreal.client import RequestRejected, ServerUnavailable, StyleTransferClient
+from photoreal.client import (
+    RequestRejected,
+    ServerUnavailable,
+    StyleTransferClient,
+    patience,
+)
 from photoreal.client.video.command import video
 from photoreal.client.video.run import VideoStopped, stylize_video
 from photoreal.contract import DEFAULT_STEADY
@@ -23,14 +31,15 @@ def two_shots(step):
 
 
 class FailsLater(Mirror):
-    """Fails at a frame."""
+    """Fails at a frame, so many times."""
 
-    def __init__(self, at, error):
+    def __init__(self, at, error, times=1_000):
         super().__init__()
-        self.at, self.error = at, error
+        self.at, self.error, self.times = at, error, times
 
     def infer(self, *arguments):
-        if len(self.calls) == self.at:
+        if len(self.calls) == self.at and self.times:
+            self.times -= 1
             raise self.error
         return super().infer(*arguments)
 
@@ -125,7 +134,8 @@ class TestCommand:
     def command(self, tmp_path, photo_file):
         def invoke(*options, transport=None, source=None):
             def connect(url, *, protocol, timeout, retries):
-                return StyleTransferClient(transport=transport or Mirror(), timeout=timeout)
+                mirror = transport or Mirror()
+                return StyleTransferClient(transport=mirror, timeout=timeout, retries=0)
 
             source = source or film(tmp_path / "in.mp4", 4, sound="aac")
             arguments = [str(source), *options, "-o", str(tmp_path / "out.mp4")]
@@ -145,6 +155,38 @@ class TestCommand:
         assert outcome.exit_code == 0, outcome.output
         assert mirror.calls[0]["STYLE"].tolist() == [photo_file.read_bytes()] * 2
         assert mirror.calls[0]["STYLE_WEIGHTS"].tolist() == pytest.approx([0.3, 0.7])
+
+    def test_a_restart_half_way_is_sat_out(self, command, photo_file, monkeypatch, tmp_path):
+        monkeypatch.setattr(patience, "_SHORTEST_S", 0.001)
+        gone = ServerUnavailable("No server is ready.", transient=True)
+        transport = FailsLater(2, gone, times=5)
+        outcome = command(str(photo_file), transport=transport)
+        assert outcome.exit_code == 0, outcome.output
+        assert "4 frames of" in outcome.stdout
+        assert "No server is ready. Waiting for it, at most 600 s." in outcome.stderr
+        assert len(times(tmp_path / "out.mp4")) == 4
+
+    def test_patience_is_not_for_ever(self, command, photo_file, tmp_path):
+        gone = ServerUnavailable("No server is ready.", transient=True)
+        outcome = command(str(photo_file), "--patience", "0", transport=FailsLater(2, gone))
+        assert outcome.exit_code == 1
+        assert "the first 2 frames, is kept in" in outcome.stderr
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_a_shutdown_keeps_what_is_done(self, command, photo_file, tmp_path, number):
+        class Ends(Mirror):
+            def infer(self, *arguments):
+                if len(self.calls) == 3:
+                    os.kill(os.getpid(), number)
+                    time.sleep(0.2)  # in a thread of the pool; the main one takes signals
+                return super().infer(*arguments)
+
+        before = signal.getsignal(number)
+        outcome = command(str(photo_file), transport=Ends())
+        assert outcome.exit_code == 1  # click's own, as the command is called here
+        assert "frames, is kept in" in outcome.stderr
+        assert len(times(tmp_path / "out.partial.mp4")) >= 2
+        assert signal.getsignal(number) is before
 
     def test_a_failure_half_way_says_where_the_rest_is(self, command, photo_file):
         outcome = command(

@@ -52,7 +52,7 @@ def test_a_device_that_is_not_there_is_told_before_the_start(
 
 
 def test_the_device_is_the_local_engine_s(repository: Path) -> None:
-    with pytest.raises(ServeError, match=r"for the local engine; .*export --device gpu"):
+    with pytest.raises(ServeError, match=r"for the local engine; .*export --device cuda"):
         _environment(ServeSettings(repository, engine="bls", device="cuda"))
 
 

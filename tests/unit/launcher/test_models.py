@@ -9,9 +9,10 @@ import pytest
 
 from photoreal import contract
 from photoreal.errors import ServeError
-from photoreal.export.configs import model_configs
+from photoreal.export.acceleration import Acceleration
+from photoreal.export.configs import Target, model_configs
 from photoreal.serve.adapter import is_exported
-from photoreal.serve.repository import link_models, models_to_load
+from photoreal.serve.repository import engines_side, link_models, models_to_load
 
 Export = Callable[..., None]
 LEVELS = [spec.name for spec in contract.network_levels()]
@@ -77,3 +78,16 @@ def test_a_repository_is_linked_from_a_folder_with_a_plainer_path(
     assert {path.name for path in linked.iterdir()} == set(model_configs())
     for name, config in model_configs().items():
         assert (linked / name / "config.pbtxt").read_text() == config
+
+
+@pytest.mark.parametrize("how", ["onnxruntime", "plans", "neither"])
+def test_the_side_that_engines_serve_is_in_the_repository(how: str, repository: Path) -> None:
+    target = {
+        "onnxruntime": Target(gpu=True, acceleration=Acceleration(), max_side=1024),
+        "plans": Target(gpu=True, tensorrt=True, max_side=1024),
+        "neither": Target(gpu=True),
+    }[how]
+    config = model_configs(target=target)["wct2"]
+    (repository / "wct2" / "config.pbtxt").write_text(config)
+    assert engines_side(repository, ["wct2", *LEVELS]) == (None if how == "neither" else 1024)
+    assert engines_side(repository, ["wct2"]) is None  # the local engine has no engines

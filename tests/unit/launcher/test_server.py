@@ -12,11 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from photoreal import contract
 from photoreal.errors import ServeError
+from photoreal.export.configs import Target, model_configs
+from photoreal.serve import hidden_arguments, launcher
 from photoreal.serve.canary import canary
+from photoreal.serve.canceled import CANCELED_VARIABLE
 from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server
-from photoreal.serve.settings import ServeSettings, command_line
+from photoreal.serve.launcher import VISIBLE_KEYS, Server
+from photoreal.serve.security import Security
+from photoreal.serve.settings import ServeSettings, command_line, hide_keys
 
 Script = Callable[[str], None]
 BINARY, BACKENDS = Path("/opt/tritonserver"), Path("/tmp/backends")  # noqa: S108
@@ -40,9 +45,12 @@ def test_a_server_runs_until_it_is_stopped(settings: ServeSettings, temporary: P
         folder = next(temporary.iterdir())
         served = replace(settings, repository=folder / "repository")
         models = ["stylize", "wct2", "cancel"]
-        expected = command_line(served, BINARY, folder / "backends", models)
-        assert process.cmdline()[2:] == expected[1:]
+        command = command_line(served, BINARY, folder / "backends", models)
+        assert process.cmdline()[2:] == hide_keys(command)[1:]
         assert process.environ()["PHOTOREAL_ENGINE"] == "local"
+        # Keys of canceled requests go with the server's folder, however it ends.
+        canceled = Path(process.environ()[CANCELED_VARIABLE])
+        assert canceled.parent == next(temporary.iterdir())
         assert os.getsid(server.pid) == server.pid  # out of reach of Ctrl-C
         leftover.touch()
     assert not process.is_running()
@@ -51,6 +59,65 @@ def test_a_server_runs_until_it_is_stopped(settings: ServeSettings, temporary: P
     server.stop()  # once more does no harm
     with pytest.raises(ServeError, match="not running"):
         _ = server.pid
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("gpu", [None, 3])
+def test_the_server_sees_the_gpu_that_was_chosen(
+    gpu: int | None, settings: ServeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
+    with Server(replace(settings, gpu=gpu)) as server:
+        found = _settled(server.pid).environ()
+    assert found["CUDA_VISIBLE_DEVICES"] == ("1,2" if gpu is None else "3")
+    if gpu is not None:  # otherwise CUDA counts the fastest first, and nvidia-smi does not
+        assert found["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+@pytest.mark.usefixtures("ready")
+def test_models_learn_what_the_engines_serve(
+    settings: ServeSettings, export: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in model_configs(target=Target(gpu=True, tensorrt=True, max_side=640)).items():
+        (settings.repository / name / "config.pbtxt").write_text(text)
+    export(*(spec.name for spec in contract.network_levels()), kind="plan")
+    monkeypatch.setattr(launcher, "check_gpu", lambda models: None)
+    monkeypatch.setattr(launcher, "check_backends", lambda triton, backends: None)
+    with Server(replace(settings, engine=None)) as server:
+        assert _settled(server.pid).environ()["PHOTOREAL_MAX_SIDE"] == "640"
+    with Server(settings) as server:  # the local engine has no engines
+        assert _settled(server.pid).environ()["PHOTOREAL_MAX_SIDE"] == "0"
+
+
+@pytest.mark.usefixtures("ready")
+def test_the_server_gets_its_keys_and_the_process_list_does_not(
+    settings: ServeSettings, script: Script, tmp_path: Path
+) -> None:
+    script(f'printf "%s\\n" "$@" >"{tmp_path}/given"\nexec sleep 60')
+    secured = replace(settings, security=Security("an-api-key-of-these-tests"))
+    keys = {secured.admin_key, "an-api-key-of-these-tests"}
+    with Server(secured) as server:
+        process = _settled(server.pid)
+        deadline = time.monotonic() + 10
+        while (given := _text(tmp_path / "given")).count("-key=") != 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert all(given.count(f"-key={key}\n") == 2 for key in keys)
+        shown = " ".join(process.cmdline())
+        assert not [key for key in keys if key in shown]
+
+
+@pytest.mark.usefixtures("ready")
+def test_keys_that_cannot_be_hidden_are_said_to_be_visible(
+    settings: ServeSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hidden_arguments, "_HOLD", "import os; os._exit(97)")
+    with Server(settings):
+        assert [one.getMessage() for one in caplog.records] == [VISIBLE_KEYS]
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 @pytest.mark.usefixtures("ready")

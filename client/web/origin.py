@@ -1,0 +1,91 @@
+"""Which names the gateway answers to, and whose pages may send to it.
+
+Any page in a browser can send forms to a server on the same machine, and through DNS rebinding,
+a name of its own that comes to mean 127.0.0.1, read the answers. The first shows in the header
+Origin, the second in Host, which then has a name that is not the gateway's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from photoreal.client.web.errors import sentence_response
+
+
+class KnownHosts:
+    """Refuses requests to unknown host names (421), and what foreign pages send (403).
+
+    IP addresses, localhost and this machine's own name are known. No page of somebody else's
+    can have them.
+
+    Args:
+        app: what serves the other requests.
+        hosts: further names by which the gateway is reached, as through a proxy.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
+        self._app = app
+        self._known = {"localhost", socket.gethostname().lower(), *map(str.lower, hosts)}
+        # Under these a proxy may serve the page. Other ports of this machine are other sites.
+        self._named = {
+            host.lower() for host in hosts if host.lower() != "localhost" and not _is_address(host)
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            host, origin = headers.get("host", ""), headers.get("origin")
+            if headers.get("sec-fetch-site") == "same-origin":
+                origin = None  # a browser's own word; without a referrer, Origin may be "null"
+            if not self._is_known(host):
+                name = _name(host) or host
+                words = (
+                    f"The gateway does not answer to the name {name[:100]!r}; use its address, or"
+                    " start it with --allow-host NAME."
+                )
+                await sentence_response(421, words)(scope, receive, send)
+                return
+            if scope["method"] != "GET" and origin is not None and not self._is_own(origin, host):
+                words = (
+                    "A page of another site must not send to the gateway; start it with"
+                    " --allow-host NAME where the page is its own under another name."
+                )
+                await sentence_response(403, words)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _is_known(self, host: str) -> bool:
+        name = _name(host)
+        return name is not None and (name in self._known or _is_address(name))
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        """Whether a page is the gateway's; a proxy may have replaced the host that it is under."""
+        scheme, _, place = origin.partition("://")
+        if scheme not in {"http", "https"}:  # "null", or an extension
+            return False
+        return place.lower() == host.lower() or _name(place) in self._named
+
+
+def _name(host: str) -> str | None:
+    """The name or address of a Host header in lower case, without its port; None for none."""
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port  # raises for what is no number
+    except ValueError:
+        return None
+    return parts.hostname if parts.netloc == host and "@" not in host else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
