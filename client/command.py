@@ -25,7 +25,7 @@ Examples:
   photoreal stylize street.jpg sunset.jpg -o out.jpg --alpha 0.7 --size 768
   photoreal stylize street.jpg sunset.jpg -o out.png --embedded
   photoreal stylize street.jpg -o out.png --style sunset.jpg --style rain.jpg --weights 0.3 0.7
-  photoreal stylize street.jpg sunset.jpg -o out.jpg --full-resolution
+  photoreal stylize street.jpg sunset.jpg -o out.jpg --method color
   photoreal stylize --content-dir holiday --style sunset.jpg -o holiday_at_sunset
   photoreal stylize street.jpg sunset.jpg -o out.png --save-labels regions
   photoreal stylize street.jpg sunset.jpg -o out.png --match nearest \\

@@ -22,7 +22,6 @@ ELSEWHERE = {
     "src/photoreal/weights/segmenter/MODEL_CARD.md": "model-card.md",
     "benchmarks/results/bench.md": "results/bench.md",
     "benchmarks/results/gpu.md": "results/gpu.md",
-    "benchmarks/results/full_resolution.md": "results/full_resolution.md",
     "benchmarks/results/quality.md": "results/quality.md",
     "benchmarks/results/video.md": "results/video.md",
     "benchmarks/results/soak.md": "results/soak.md",

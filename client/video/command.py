@@ -25,7 +25,7 @@ from photoreal.client.video.run import (
 from photoreal.client.video.sink import DEFAULT_CRF, MAX_CRF, container_of
 from photoreal.errors import PhotorealError
 from photoreal.interrupt import interrupted_by_signals
-from photoreal.options import DEFAULT_SIZE, DEFAULT_STEADY, MAX_STEADY
+from photoreal.options import DEFAULT_STEADY, MAX_STEADY
 
 _PATH = click.Path(path_type=Path)
 
@@ -43,11 +43,9 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--size",
-    type=int,
-    default=DEFAULT_SIZE,
-    show_default=True,
+    type=click.IntRange(min=16),
     metavar="PIXELS",
-    help="Shorter side of the frames; they are never enlarged.",
+    help="Shorter side of the frames; they are never enlarged.  [default: the film's own]",
 )
 @click.option(
     "--steady",

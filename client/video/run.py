@@ -23,7 +23,7 @@ from photoreal.client.patience import Patience
 from photoreal.client.video.cuts import CutDetector
 from photoreal.client.video.sink import DEFAULT_CRF, Kept, VideoSink
 from photoreal.client.video.source import Frame, Pixels, Sound, VideoSource
-from photoreal.contract import DEFAULT_SIZE, DEFAULT_STEADY
+from photoreal.contract import DEFAULT_STEADY
 from photoreal.errors import PhotorealError
 
 IN_FLIGHT = 2
@@ -62,7 +62,7 @@ def stylize_video(
     style: ImageInput | Sequence[ImageInput],
     output: Path,
     *,
-    size: int = DEFAULT_SIZE,
+    size: int | None = None,
     steady: float = DEFAULT_STEADY,
     crf: int = DEFAULT_CRF,
     in_flight: int = IN_FLIGHT,
@@ -77,7 +77,8 @@ def stylize_video(
         video: any file that FFmpeg reads.
         style: as for :meth:`StyleTransferClient.stylize`.
         output: the file to write, .mp4, .mov or .mkv; replaced when all is done.
-        size: shorter side of the frames in pixels; they are never enlarged.
+        size: shorter side of the frames in pixels, which are never enlarged; the film's own
+            unless given.
         steady: share of the frames before in regions and statistics, 0 to 0.99. 0 treats every
             frame by itself, and lets several be sent at once.
         crf: x264's constant rate factor, 0 (lossless) to 51.
@@ -97,7 +98,8 @@ def stylize_video(
         report = VideoReport(geometry.height, geometry.width)
         sink = VideoSink(output, source, crf)
         report.sound = sink.sound
-        options |= {"size": min(geometry.height, geometry.width)}
+        if options.get("method") == "published":  # whose results have the working size
+            options |= {"size": min(geometry.height, geometry.width)}
         with _keeping(sink):
             results = _stylized(client, source, sink, style, steady, in_flight, report, options)
             with closing(results):

@@ -75,7 +75,7 @@ class VideoSource:
         InvalidInput: the file is missing, is no video or has no video track.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int | None = None) -> None:
         self._path = path
         self._size = size
         self._container = _opened(path)
@@ -178,7 +178,8 @@ class VideoSource:
             tall, wide = wide, tall
         # Chroma is stored for every other pixel: both sides are even.
         shorter = min(tall, wide)
-        scale = max(2, min(self._size, int(shorter)) // 2 * 2) / shorter
+        size = int(shorter) if self._size is None else min(self._size, int(shorter))
+        scale = max(2, size // 2 * 2) / shorter
         return Geometry(_even(tall * scale), _even(wide * scale), turns)
 
     def _frame(self, frame: VideoFrame) -> Frame:

@@ -25,7 +25,8 @@ from photoreal.client.web.gallery import GALLERY, picture_file
 from photoreal.client.web.gate import SecureHeaders, UploadGate
 from photoreal.client.web.origin import KnownHosts
 from photoreal.client.web.settings import GatewaySettings
-from photoreal.contract import DEFAULT_ALPHA, DEFAULT_BLEND, DEFAULT_SIZE
+from photoreal.contract import DEFAULT_ALPHA, DEFAULT_SIZE
+from photoreal.options import MAX_OUTPUT_SIZE
 
 STATIC = Path(__file__).parent / "static"
 # Swagger UI sets styles of its own on the elements that it makes.
@@ -86,7 +87,10 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
     )
     async def upload_images(request: Request, form: _Pictures) -> Response:
         """Answer a PNG; the header Server-Timing has the milliseconds of each stage."""
-        call = client.stylize(**await form.arguments(bounds))
+        arguments = await form.arguments(bounds)
+        if arguments.get("output_size") is None:  # size is that of the picture here
+            arguments["output_size"] = arguments.get("size")
+        call = client.stylize(**arguments)
         result = await _while_present(request, call)
         headers = {
             "Content-Disposition": 'inline; filename="stylized.png"',
@@ -127,8 +131,8 @@ def _add_page(app: FastAPI, client: AsyncStyleTransferClient, bounds: GatewaySet
             "max_size": bounds.limits.max_size,
             "max_working_pixels": bounds.limits.max_working_pixels,
             "default_size": DEFAULT_SIZE,
+            "max_output_size": MAX_OUTPUT_SIZE,
             "default_alpha": DEFAULT_ALPHA,
-            "blend": DEFAULT_BLEND["nearest"],
             "examples": [asdict(picture) | {"url": picture.url} for picture in GALLERY],
         }
 

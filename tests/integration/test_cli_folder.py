@@ -63,7 +63,7 @@ def _run(folder: Path, server: Server | str, *options: object) -> subprocess.Com
 
 def test_folder_from_end_to_end(local: Server, folder: Path) -> None:
     out = folder.parent / "out"
-    done = _run(folder, local, "--full-resolution")
+    done = _run(folder, local)
     assert done.returncode == 1
     assert done.stderr.startswith("Failed: damaged.jpg: The content photo is ")
     assert done.stderr.count("\n") == 1
@@ -80,7 +80,7 @@ def test_folder_from_end_to_end(local: Server, folder: Path) -> None:
     assert exif.get_ifd(ExifTags.IFD.GPSInfo)[2] == (48.0, 51.0, 30.0)
     before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     (folder / "damaged.jpg").unlink()
-    again = _run(folder, local, "--full-resolution")
+    again = _run(folder, local)
     assert (again.returncode, again.stderr) == (0, "")
     assert "3 photos, 0 done, 3 finished before" in again.stdout
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before

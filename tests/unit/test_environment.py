@@ -170,8 +170,8 @@ def test_the_system_s_libraries_do_not_come_before_those_of_pytorch(
     monkeypatch.setattr(environment, "_find_libpython", lambda: system)
     monkeypatch.setenv("LD_LIBRARY_PATH", given)
     image = Installation(tmp_path / "tritonserver", tmp_path / "backends")
-    assert server_environment(image, {})["LD_LIBRARY_PATH"] == given
-    wheel = server_environment(_wheel(tmp_path), {})["LD_LIBRARY_PATH"].split(os.pathsep)
+    assert server_environment(image, tmp_path, {})["LD_LIBRARY_PATH"] == given
+    wheel = server_environment(_wheel(tmp_path), tmp_path, {})["LD_LIBRARY_PATH"].split(os.pathsep)
     assert str(system) not in wheel
 
 

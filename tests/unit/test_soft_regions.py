@@ -177,14 +177,19 @@ class TestClusters:
         shares = np.eye(4, dtype=np.float32).repeat(10, axis=1)
         classes = np.zeros((3, 40), dtype=np.float32)
         classes[1, :20], classes[2, 20:30], classes[0, 30:] = 0.9, 0.5, 1.0
-        groups, known = clusters.group(shares, classes)
+        color = np.zeros((3, 40), dtype=np.float32)
+        color[0, 30:] = 50.0
+        groups, known = clusters.group(shares, classes, color)
         assert groups == [0, 0, 1, 2]
         assert known == [1, None, None]  # not sure enough, and nothing in particular
+        groups, known = clusters.group(shares, classes, np.zeros_like(color))
+        assert (groups, known) == ([0, 0, 1, 1], [1, None])  # one color, one region
 
     def test_a_cluster_of_few_pixels_is_no_region_and_its_pixels_go_elsewhere(self) -> None:
         shares = np.zeros((2, 1000), dtype=np.float32)
         shares[0, 1:], shares[1, 0] = 1.0, 1.0
-        groups, _ = clusters.group(shares, np.zeros((2, 1000), dtype=np.float32))
+        nothing = np.zeros((3, 1000), dtype=np.float32)
+        groups, _ = clusters.group(shares, nothing[:2], nothing)
         assert groups == [0, -1]
         np.testing.assert_allclose(clusters.joined(shares, groups), 1.0)
 

@@ -168,7 +168,8 @@ async function stylize() {
       style_image: panes.style.file,
       alpha,
       size,
-      ...regions.fields(settings.blend),
+      output_size: settings.max_output_size, // all of the photo's pixels
+      ...regions.fields(),
     }, {
       signal,
       onUpload: sent,

@@ -66,15 +66,16 @@ export class Regions {
   }
 
   // What to send beside the photos.
-  fields(blend) {
+  // The server finds the same regions again; their soft borders are lost in a mask.
+  fields() {
     if (!this.found) return {};
+    const given = new Map(this.found.pairs);
+    const asFound = [...this.choices].every(
+      ([label, { on, style }]) => on === given.has(label) && (!on || style === (given.get(label) ?? null)),
+    );
+    if (asFound) return {};
     const pairs = [...this.choices].filter(([, { on }]) => on).map(([ours, { style }]) => [ours, style]);
-    return {
-      content_mask: this.found.content.mask,
-      style_mask: this.found.style.mask,
-      pairs: JSON.stringify(pairs),
-      blend,
-    };
+    return { pairs: JSON.stringify(pairs) };
   }
 
   #takeFoundPairs() {
@@ -157,7 +158,7 @@ export class Regions {
     drawOverlay(canvas("content"), this.labels.content, content, this.selected);
     drawOverlay(canvas("style"), this.labels.style, style, null);
     for (const role of ["content", "style"]) {
-      const words = this.found[role].regions.map(({ name, share }) => `${name} ${percent(share)}`);
+      const words = this.found[role].regions.map((one) => `${one.name} ${percent(one.share)}`);
       canvas(role).setAttribute("aria-label", `Regions: ${words.join(", ")}`);
       this.#tag(role);
     }
@@ -188,7 +189,7 @@ export class Regions {
     if (focused) document.getElementById(focused)?.focus();
   }
 
-  #row({ label, name, share }) {
+  #row({ label, name, share, sure }) {
     const { on, style } = this.choices.get(label);
     const row = element("li", { className: this.selected === label ? "picked" : "" });
     const toggle = element("input", { type: "checkbox", id: `region-${label}`, checked: on });
@@ -199,7 +200,7 @@ export class Regions {
     swatch.classList.toggle("off", !on);
     const title = element("label", { htmlFor: toggle.id });
     title.append(swatch, element("span", { className: "region-name", textContent: name }),
-      element("span", { className: "share", textContent: percent(share) }));
+      element("span", { className: "share", textContent: percent(share), title: sureness(name, sure) }));
     const menu = element("select", { id: `partner-${label}`, disabled: !on });
     menu.setAttribute("aria-label", `Partner of ${name}`);
     for (const one of this.found.style.regions) {
@@ -213,6 +214,11 @@ export class Regions {
     row.append(toggle, title, arrow, menu);
     return row;
   }
+}
+
+function sureness(name, sure) {
+  if (sure === undefined) return "";
+  return name.startsWith("area ") ? "found by color and place" : `${Math.round(100 * sure)} % sure`;
 }
 
 function percent(share) {

@@ -39,6 +39,7 @@ METHODS: tuple[Method, ...] = ("wct2", "color", "published")
 DEFAULT_ALPHA = 1.0
 DEFAULT_METHOD: Method = "wct2"
 DEFAULT_SIZE = 320
+MAX_OUTPUT_SIZE = 100_000
 PUBLISHED_SIZE = 512
 """The size of the result with `published`, whose pixels are the network's own."""
 DEFAULT_WCT2_STRENGTH = {"masks": 0.9, "found": 0.4}
@@ -96,7 +97,7 @@ class StylizeOptions:
         None,
         "Shorter side of the result in pixels, no more than the photo's own",
         low=16,
-        high=100_000,
+        high=MAX_OUTPUT_SIZE,
         unit="pixels",
         default_words="the content photo's; `size` with `published`",
         offered=("command", "form"),

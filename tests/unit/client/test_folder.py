@@ -93,7 +93,7 @@ def names(folder):
 
 class TestDone:
     def test_every_photo_and_nothing_else(self, run, transport, tmp_path):
-        outcome = run("--alpha", "0.5", "--full-resolution", "--no-segment")
+        outcome = run("--alpha", "0.5", "--mask-edges", "--no-segment")
         assert outcome.exit_code == 0, outcome.output
         assert names(tmp_path / "out") == ["a.png", "b.png", "c.PNG", NAME]
         for number, name in enumerate(("a.png", "b.png", "c.PNG")):
@@ -102,7 +102,7 @@ class TestDone:
         assert outcome.stderr == ""
         inputs = transport.inputs
         assert inputs["STYLE"] == photo(100)
-        assert (inputs["ALPHA"], inputs["FULL_RESOLUTION"], inputs["SEGMENT"]) == (0.5, True, False)
+        assert (inputs["ALPHA"], inputs["MASK_EDGES"], inputs["SEGMENT"]) == (0.5, True, False)
 
     def test_format(self, run, tmp_path):
         assert run("--format", "jpg", "--quiet").output == ""

@@ -32,7 +32,11 @@ ALL = {
     "weights": [1.0],
     "sequence": "shot",
     "steady": 0.5,
-    "full_resolution": True,
+    "method": "color",
+    "color_strength": 0.5,
+    "wct2_strength": 0.5,
+    "output_size": 512,
+    "mask_edges": True,
     "pairs": [(0, 1), (2, None)],
 }
 
