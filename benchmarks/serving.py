@@ -115,7 +115,12 @@ def transfer_inputs(files: Files, size: int) -> Inputs:
         return Transferred(content)
 
     request = StylizeRequest(
-        files.content, files.style, files.content_mask, files.style_mask, size=size
+        files.content,
+        files.style,
+        files.content_mask,
+        files.style_mask,
+        size=size,
+        method="published",
     )
     stylize(request, Models(capture), LIMITS)
     return seen[0]

@@ -78,6 +78,7 @@ def measure_stages(repository: Path, files: Files, size: int, runs: int) -> Part
         None if segmenter else files.content_mask,
         None if segmenter else files.style_mask,
         size=size,
+        method="published",
     )
     stage_seconds(request, engine, segmenter)  # makes room in memory
     found = [stage_seconds(request, engine, segmenter) for _ in range(runs)]

@@ -26,6 +26,7 @@ from photoreal.contract import (
     MODEL_IS_GONE,
     SEGMENTER,
     SEGMENTER_CLASSES_FILE,
+    TRACED_VARIABLE,
     ModelSpec,
 )
 from photoreal.errors import (
@@ -246,9 +247,11 @@ def call_with_tensors(
     **how: Any,
 ) -> dict[str, Any]:
     """`call_model` with Triton's own tensors, which may be on a GPU, in and out."""
-    origin = {}
+    origin: dict[str, Any] = {}
     if parent is not None:
-        origin = {"request_id": parent.request_id(), "trace": parent.trace()}
+        origin = {"request_id": parent.request_id()}
+        if os.environ.get(TRACED_VARIABLE):
+            origin["trace"] = parent.trace()
     if watch is not None:
         watch.check()
     wanted = list(outputs) or model.output_names()

@@ -8,13 +8,20 @@ returns; answers go out through Triton's response senders from a thread that doe
 from __future__ import annotations
 
 import heapq
+import os
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIME_IS_UP
+from photoreal.contract import (
+    CANARY_ID,
+    QUEUE_IS_FULL,
+    STYLIZE,
+    TIME_IS_UP,
+    TRACED_VARIABLE,
+)
 from photoreal.errors import DeadlineExceeded, QueueFull, Stopped
 from photoreal.serve.adapter import Array, answer_one
 from photoreal.serve.limits import max_queue
@@ -65,6 +72,10 @@ class RequestQueue:
         self._waiting: list[_Waiting] = []
         self._working = False
         self._number = 0
+        self._unanswered: set[int] = set()
+        # A request's trace ends when `execute` returns; a call that joined it later would crash
+        # the server. Then requests wait in Triton rather than here.
+        self._holds = bool(os.environ.get(TRACED_VARIABLE))
         self._closed = threading.Event()
         loops = (self._serve_next, self._look_after)
         self._threads = [
@@ -78,6 +89,9 @@ class RequestQueue:
         """Take requests in; those without room are answered at once."""
         for request in requests:
             self._put(request)
+        if self._holds:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._unanswered or self._closed.is_set())
 
     def _put(self, request: Any) -> None:
         with self._changed:
@@ -91,6 +105,7 @@ class RequestQueue:
                     self._metrics.now(),
                 )
                 heapq.heappush(self._waiting, entry)
+                self._unanswered.add(entry.number)
                 self._note()  # before Triton can take it for accepted: see `QueueMetrics`
                 self._changed.notify_all()
                 return
@@ -121,7 +136,7 @@ class RequestQueue:
         self._send(entry.request, self._answer(entry.request))
         with self._changed:
             self._working = False
-            self._note()
+            self._answered(entry)
 
     def _look_after(self) -> None:
         with self._changed:
@@ -150,7 +165,12 @@ class RequestQueue:
             )
         self._send(entry.request, self._refuse(entry.request, error))
         with self._changed:
-            self._note()
+            self._answered(entry)
+
+    def _answered(self, entry: _Waiting) -> None:
+        self._unanswered.discard(entry.number)
+        self._note()
+        self._changed.notify_all()
 
     def _send(self, request: Any, response: Any) -> None:
         try:

@@ -184,7 +184,7 @@ def test_adapter_reads_it(
         "STYLE_CACHED": np.array([False]),
     }
     seen = []
-    module = adapter.execute.__func__.__globals__
+    module = type(adapter).execute.__globals__
     work = module["stylize"]
 
     def spy(request: Any, *rest: Any) -> Any:
@@ -266,7 +266,7 @@ def test_form_has_it(kind: Kind) -> None:
     transport = _AsyncTransport()
     client = _module("client").AsyncStyleTransferClient(transport=transport)
     files = {"content_image": ("a.png", b"c"), "style_image": ("b.png", b"s")}
-    with TestClient(_module("client.web").make_app(client)) as caller:
+    with TestClient(_module("client.web").make_app(client), base_url="http://localhost") as caller:
         answer = caller.post("/upload_images/", files=files, data={"grain": kind.text})
         assert answer.status_code == 200, answer.text
         described = caller.get("/openapi.json").json()["components"]["schemas"]
@@ -285,7 +285,7 @@ def test_where_it_is_offered_and_read_can_be_said(kind: Kind) -> None:
     twin = _AsyncTransport()
     files = {"content_image": ("a.png", b"c"), "style_image": ("b.png", b"s")}
     gateway = _module("client.web").make_app(client.AsyncStyleTransferClient(transport=twin))
-    with TestClient(gateway) as caller:
+    with TestClient(gateway, base_url="http://localhost") as caller:
         described = caller.get("/openapi.json").json()["components"]["schemas"]
         caller.post("/upload_images/", files=files, data={"grain": kind.text})
     assert "GRAIN" not in twin.sent[0]

@@ -23,20 +23,20 @@ ALL = {
     "style": b"style",
     "content_mask": b"mask",
     "style_mask": b"mask",
+    "weights": [1.0],
     "alpha": 0.5,
+    "method": "color",
+    "color_strength": 0.5,
+    "wct2_strength": 0.5,
     "size": 256,
+    "output_size": 512,
     "transfer_at": "encoder,skip",
     "segment": False,
     "match": "nearest",
     "blend": 3,
-    "weights": [1.0],
+    "mask_edges": True,
     "sequence": "shot",
     "steady": 0.5,
-    "method": "color",
-    "color_strength": 0.5,
-    "wct2_strength": 0.5,
-    "output_size": 512,
-    "mask_edges": True,
     "pairs": [(0, 1), (2, None)],
 }
 
@@ -63,7 +63,7 @@ class TestContract:
     def test_regions_take_the_options_that_decide_them(self, client):
         arguments = inspect.signature(client.find_regions).parameters
         options = {option.name for option in STYLIZE_OPTIONS}
-        assert options & set(arguments) == {"size", "segment", "match"}
+        assert options & set(arguments) == {"method", "size", "segment", "match"}
         assert all(arguments[option.name].default is None for option in offered("regions"))
 
     def test_both_clients_take_the_same_arguments(self):
