@@ -88,8 +88,9 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
     async def upload_images(request: Request, form: _Pictures) -> Response:
         """Answer a PNG; the header Server-Timing has the milliseconds of each stage."""
         arguments = await form.arguments(bounds)
-        if arguments.get("output_size") is None:  # size is that of the picture here
-            arguments["output_size"] = arguments.get("size")
+        size = arguments.get("size")
+        if arguments.get("output_size") is None and size and size >= bounds.limits.min_size:
+            arguments["output_size"] = size  # the size is that of the picture here
         call = client.stylize(**arguments)
         result = await _while_present(request, call)
         headers = {

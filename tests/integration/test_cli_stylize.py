@@ -58,10 +58,20 @@ def test_both_protocols_write_the_picture_and_the_labels(
     photos = files["content"], files["style"]
     for protocol, url in (("http", local.http_url), ("grpc", f"grpc://{local.grpc_url}")):
         where = "--url", url, "--protocol", protocol, "--save-labels", f"{protocol}/labels"
-        done = run(*photos, *_masks(files), "-o", f"{protocol}.png", "--size", 48, *where)
+        done = run(
+            *photos,
+            *_masks(files),
+            "-o",
+            f"{protocol}.png",
+            "--size",
+            48,
+            "--output-size",
+            48,
+            *where,
+        )
         assert (done.returncode, done.stderr) == (0, "")
         assert "72 x 48 pixels, regions from the masks (5 matched" in done.stdout
-    wanted = stylize(local, **files, size=48)
+    wanted = stylize(local, **files, size=48, output_size=48)
     file = wanted.save(tmp_path / "wanted.png", like=files["content"])
     for protocol in ("http", "grpc"):
         assert (tmp_path / f"{protocol}.png").read_bytes() == file.read_bytes()
@@ -80,6 +90,7 @@ def test_saved_labels_serve_as_masks(
     files = pair("lake-dusk")
     # This way around the style has every class that the test's segmenter finds in the content.
     common = (files["style"], files["content"], "--url", local.http_url, "--size", 64)
+    common += ("--method", "published")
     first = run(*common, "-o", "first.png", "--save-labels", "regions")
     assert first.returncode == 0, first.stderr
     assert "regions from the segmenter" in first.stdout
@@ -92,7 +103,7 @@ def test_saved_labels_serve_as_masks(
 def test_suffix_says_the_format(
     local: Server, run: Run, files: dict[str, Path], tmp_path: Path
 ) -> None:
-    where = "--url", local.http_url, "--size", 16, "--no-segment"
+    where = "--url", local.http_url, "--size", 16, "--output-size", 16, "--no-segment"
     done = run(files["content"], files["style"], "-o", "out.jpg", *where)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "out.jpg") as image:
@@ -152,7 +163,7 @@ def test_embedded_server(
     (port,) = free_ports("127.0.0.1", 1)
     before = set(os.listdir("/dev/shm"))  # noqa: PTH208, S108
     where = "--url", f"127.0.0.1:{port}", "--embedded", "--repository", bare_repository
-    done = run(files["content"], files["style"], "-o", "out.png", "--size", 32, *where)
+    done = run(files["content"], files["style"], "-o", "out.png", "--output-size", 32, *where)
     assert (done.returncode, done.stderr) == (0, "")
     assert "48 x 32 pixels, the whole photo as one region" in done.stdout
     with Image.open(tmp_path / "out.png") as image:

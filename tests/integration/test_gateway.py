@@ -58,7 +58,9 @@ def test_the_call_of_old(
     call = f"--api_url {gateway}/upload_images/ --content_image content.png --style_image style.png"
     done = _run("upload", *call.split(), "--alpha", 1, "--size", 48, folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    wanted = stylize(local, content=files["content"], style=files["style"], alpha=1, size=48)
+    wanted = stylize(
+        local, content=files["content"], style=files["style"], alpha=1, size=48, output_size=48
+    )
     assert (tmp_path / "result.png").read_bytes() == wanted.png
 
 
@@ -99,14 +101,15 @@ def test_upload_to_nobody_and_to_a_stranger(
 
 
 def test_regions_given_back_give_the_same_picture(gateway: str, forms: dict[str, Any]) -> None:
+    published = {"size": "48", "method": "published"}  # whose regions are label maps
     with httpx2.Client(base_url=gateway, timeout=60) as caller:
-        found = caller.post("/regions/", files=forms, data={"size": "48"}).json()
+        found = caller.post("/regions/", files=forms, data=published).json()
         masks = {
             f"{role}_mask": base64.b64decode(found[role]["labels"]) for role in ("content", "style")
         }
-        data = {"size": "48", "blend": "3", "pairs": json.dumps(found["pairs"])}
+        data = published | {"blend": "3", "pairs": json.dumps(found["pairs"])}
         again = caller.post("/upload_images/", files=forms | masks, data=data)
-        direct = caller.post("/upload_images/", files=forms, data={"size": "48"})
+        direct = caller.post("/upload_images/", files=forms, data=published)
     assert direct.headers["content-type"] == "image/png"
     assert "transfer;dur=" in direct.headers["server-timing"]
     assert again.content == direct.content

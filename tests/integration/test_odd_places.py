@@ -73,7 +73,10 @@ def test_spaces_umlauts_a_proxy_and_no_home(
             for protocol in PROTOCOLS:
                 url = server.grpc_url if protocol == "grpc" else server.http_url
                 with StyleTransferClient(url, protocol=protocol, timeout=120, retries=0) as client:
-                    assert client.stylize(**pair("lake-dusk"), size=32).image.height == 32
+                    assert (
+                        client.stylize(**pair("lake-dusk"), size=32, output_size=32).image.height
+                        == 32
+                    )
         except Exception as error:
             raise AssertionError(f"{error}\n{log.read_text()}") from error
         finally:

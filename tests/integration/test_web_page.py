@@ -133,7 +133,7 @@ def test_upload_wait_slide_download(
     download.value.save_as(tmp_path / "out.png")
     wanted = stylize(local, content=files["content"], style=files["style"], size=64)
     assert (tmp_path / "out.png").read_bytes() == wanted.png
-    expect(page.locator("#caption")).to_contain_text("96 × 64 pixels, strength 100 %")
+    expect(page.locator("#caption")).to_contain_text("640 × 427 pixels, strength 100 %")
 
     # The pictures alone, without the handle over them.
     frame, slider = page.locator("#frame"), page.locator("#handle")

@@ -130,7 +130,9 @@ def test_stages_add_up(builtin_networks: Networks, monkeypatch: pytest.MonkeyPat
     values = [value.median for value in found.values() if isinstance(value, Spread)]
     assert all(value >= 0 for value in values)
     assert "masks, since no segmenter" in part.notes[0]
-    request = StylizeRequest(files.content, files.style, segment=False, size=_SIDE)
+    request = StylizeRequest(
+        files.content, files.style, segment=False, size=_SIDE, method="published"
+    )
     one = stages.stage_seconds(request, NetworkEngine(*builtin_networks("cat5")))
     assert sum(one[stage] for stage in stages.STAGES) == pytest.approx(one["total"], abs=5e-3)
 

@@ -69,7 +69,7 @@ def test_blocks_are_closed(pages: dict[str, str]) -> None:
 
 
 def _rows(text: str) -> dict[str, str]:
-    rows = re.findall(r"^\| ([A-Z_]+) \| (\w+ \[.*?) \|", text, re.MULTILINE)
+    rows = re.findall(r"^\| ([A-Z0-9_]+) \| (\w+ \[.*?) \|", text, re.MULTILINE)
     assert len(rows) == len(dict(rows))
     return dict(rows)
 
