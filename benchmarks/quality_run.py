@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
-import torch
 from PIL import Image
 from quality_pairs import InvalidPair, PhotoPair
-from serving import in_process
 
 from photoreal.errors import InvalidRequest
 from photoreal.preprocess import Limits
 from photoreal.segmenter import Segmenter
-from photoreal.serve.request import FloatImage, Models, StylizeRequest
+from photoreal.serve.in_process import in_process_models
+from photoreal.serve.request import StylizeRequest
 from photoreal.serve.stylize import stylize
 from photoreal.transfer import Engine
 
@@ -33,8 +32,10 @@ class Variant:
 
 VARIANTS = (
     Variant("photoreal, the default"),
+    Variant("photoreal, colors alone", {"method": "color"}),
     Variant("photoreal, drawn masks", masks=True),
-    Variant("photoreal, whole photo", {"segment": False}),
+    Variant("photoreal, colors alone, drawn masks", {"method": "color"}, masks=True),
+    Variant("WCT2 as published, drawn masks", {"method": "published"}, masks=True),
 )
 """The rows of photoreal; the options are those of `StylizeRequest`."""
 
@@ -61,22 +62,9 @@ class Stylizer:
             pair.style_mask if variant.masks else None,
             **variant.options,
         )
-        segment = None if self.segmenter is None else prober(self.segmenter)
-        models = Models(in_process(self.engine), segment, self.classes)
+        models = in_process_models(self.engine, self.segmenter, self.classes)
         try:
             response = stylize(request, models, _LIMITS)
         except InvalidRequest as error:
             raise InvalidPair(f"Pair {pair.name!r}: {error}") from None
         return Image.open(BytesIO(response.image))
-
-
-def prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:
-    """The segmenter as a function of arrays: (3, H, W) to probabilities (classes, h, w)."""
-
-    @torch.inference_mode()
-    def probabilities(image: FloatImage) -> FloatImage:
-        found = segmenter.labels_and_probabilities(torch.from_numpy(image[None]))[1]
-        planes: FloatImage = found[0].numpy()
-        return planes
-
-    return probabilities

@@ -89,8 +89,10 @@ def test_saved_labels_serve_as_masks(
     """As the command's own help shows it."""
     files = pair("lake-dusk")
     # This way around the style has every class that the test's segmenter finds in the content.
-    common = (files["style"], files["content"], "--url", local.http_url, "--size", 64)
-    common += ("--method", "published")
+    common = (
+        *(files["style"], files["content"], "--url", local.http_url),
+        *("--size", 64, "--method", "published"),
+    )
     first = run(*common, "-o", "first.png", "--save-labels", "regions")
     assert first.returncode == 0, first.stderr
     assert "regions from the segmenter" in first.stdout

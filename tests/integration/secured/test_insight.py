@@ -77,7 +77,7 @@ def test_metrics_count_requests_errors_and_stages(server: Secured, picture: byte
         'model="wct2",outcome="ok"': 1,
     }
     assert grown[1] == {'kind="image",model="stylize"': 1}
-    stages = ("decode", "segment", "transfer", "encode", "total")
+    stages = ("decode", "segment", "colors", "transfer", "upsample", "encode", "total")
     assert grown[2] == {f'stage="{stage}"': 1 for stage in stages}
     assert server.counts("photoreal_requests_total")['model="wct2",outcome="failed"'] == 0
 
