@@ -54,8 +54,6 @@ def _stylize(server: Server, pair: dict[str, str]) -> bool:
             results[protocol] = client.stylize(
                 EXAMPLES / pair["content"],
                 EXAMPLES / pair["style"],
-                content_mask=EXAMPLES / pair["content_mask"],
-                style_mask=EXAMPLES / pair["style_mask"],
             )
             elapsed = time.perf_counter() - started
         stages = "  ".join(

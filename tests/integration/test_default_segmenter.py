@@ -44,7 +44,9 @@ def test_server_finds_the_sky_of_a_landscape(
     pair: Callable[[str], dict[str, Any]],
 ) -> None:
     files = pair("lake-dusk")
-    result = stylize(server, content=files["content"], style=files["style"], size=SIZE)
+    result = stylize(
+        server, content=files["content"], style=files["style"], size=SIZE, method="published"
+    )
     report = result.report
     assert (report["regions"], report["match"]) == ("segmenter", "nearest")
     assert "sky" in [entry["content"] for entry in report["pairs"]]

@@ -283,8 +283,12 @@ def test_a_request_beyond_the_queue_is_refused_at_once(
         second.start()
         _wait(lambda: _waiting(small) == 1)
         for protocol in PROTOCOLS:
-            with pytest.raises(ServerUnavailable, match="as many requests waiting as it allows"):
-                stylize(small, protocol, **photos, size=16)
+            url = small.grpc_url if protocol == "grpc" else small.http_url
+            with (
+                StyleTransferClient(url, protocol=protocol, retries=0) as client,
+                pytest.raises(ServerUnavailable, match="as many requests waiting as it allows"),
+            ):
+                client.stylize(**photos, size=16)
         assert not long.ended.is_set()  # nobody waited for it
     second.join(60)
     assert [result.image.size for result in results] == [(16, 16)]

@@ -83,6 +83,7 @@ class TestPictures:
             "STYLE": b"style",
             "ALPHA": 0.5,
             "SIZE": 400,
+            "OUTPUT_SIZE": 400,  # here the size is that of the picture
         }
 
     def test_stages_are_in_the_standard_header(self, gateway, transport):
