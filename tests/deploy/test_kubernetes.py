@@ -149,7 +149,7 @@ def test_both_ports_with_metrics_are_scraped(
 def test_busy_replicas_count_as_well_as_waiting_requests(manifests: dict[str, Manifest]) -> None:
     queries = [one["metadata"]["query"] for one in manifests["autoscaler.yaml"]["spec"]["triggers"]]
     assert len(queries) == 2
-    assert 'nv_inference_pending_request_count{model="stylize"}' in queries[0]
+    assert "photoreal_requests_waiting" in queries[0]
     assert 'photoreal_stage_seconds_sum{stage="total"}' in queries[1]
     assert "total" in STAGES
 
