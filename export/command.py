@@ -55,6 +55,17 @@ from photoreal.export.acceleration import ACCELERATORS, DEVICES, ENGINE_CACHE
     show_default=True,
     help="Where the server keeps those engines.",
 )
+@click.option(
+    "--stock",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to fill instead, with what a plain tritonserver --model-repository=FOLDER loads.",
+)
+@click.option(
+    "--environment",
+    metavar="FOLDER",
+    help="With --stock: virtual environment of the Python models on the server's machine, for their"
+    " EXECUTION_ENV_PATH. Without one they take the packages that the server finds by its PATH.",
+)
 def export(
     repository: Path,
     weights: str,
@@ -65,6 +76,8 @@ def export(
     device: str,
     accelerator: str,
     engine_cache: str,
+    stock: Path | None,
+    environment: str | None,
 ) -> None:
     """Write the networks as ONNX models into a Triton model repository.
 
@@ -73,8 +86,10 @@ def export(
     """
     from photoreal.export import ExportSettings, export_repository
 
+    if environment is not None and stock is None:
+        raise click.UsageError("--environment is for --stock; expected both or neither.")
     settings = ExportSettings(
-        repository,
+        stock or repository,
         weights,
         unpool,
         None if segmenter == "none" else segmenter,
@@ -83,8 +98,11 @@ def export(
         device,
         accelerator,
         engine_cache,
+        stock is not None,
+        environment,
     )
     export_repository(settings, click.echo)
-    click.echo(
-        f"The repository in {repository} is ready: photoreal serve --repository {repository}"
-    )
+    start = f"photoreal serve --repository {repository}"
+    if stock is not None:
+        start = f"tritonserver --model-repository={stock.resolve()}"
+    click.echo(f"The repository in {settings.repository} is ready: {start}")

@@ -22,6 +22,8 @@ MODEL_FILES = {"python": "model.py", "onnxruntime": "model.onnx", "tensorrt": "m
 _KINDS = {"python": "KIND_CPU", "onnxruntime": "KIND_AUTO", "tensorrt": "KIND_GPU"}
 # Triton's Python backend otherwise copies every tensor to the CPU first.
 _STAY_ON_GPU = {"FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
+_ENVIRONMENT = "EXECUTION_ENV_PATH"
+_WARM_UP = (192, 256)  # height and width of a photo
 _HEADER = "# Generated from photoreal.contract by `photoreal export`.\n"
 
 
@@ -32,11 +34,14 @@ class Target:
     `gpu`: the networks are models on the GPU and `wct2` calls them there; else everything may
     run on a CPU. `tensorrt`: the networks are TensorRT engines, which need a GPU either way.
     `acceleration`: how ONNX Runtime runs the networks on a GPU; None is its own kernels.
+    `environment`: the virtual environment of the Python models, as a path of the server's machine;
+    None is what the server itself finds.
     """
 
     gpu: bool = False
     tensorrt: bool = False
     acceleration: Acceleration | None = None
+    environment: str | None = None
 
 
 CPU = Target()
@@ -52,6 +57,8 @@ def model_configs(unpool: Unpool = "cat5", target: Target = CPU) -> dict[str, st
             parameters = {ENGINE_PARAMETER: ENGINES[0], UNPOOL_PARAMETER: unpool}
             if target.gpu:
                 parameters |= {ENGINE_PARAMETER: "bls", **_STAY_ON_GPU}
+        if spec.backend == "python" and target.environment is not None:
+            parameters[_ENVIRONMENT] = target.environment
         if network and target.tensorrt:
             spec = replace(spec, backend="tensorrt")
         kind = _KINDS[spec.backend]
@@ -77,9 +84,21 @@ def model_config(spec: ModelSpec, kind: str, parameters: Mapping[str, str], furt
             f'parameters {{ key: "{key}" value: {{ string_value: "{value}" }} }}'
             for key, value in parameters.items()
         ),
+        *([_warm_up(spec)] if spec.backend != "python" else []),
         *([further] if further else []),
     ]
     return "\n".join(sections) + "\n"
+
+
+def _warm_up(spec: ModelSpec) -> str:
+    """A request that a model answers before it is ready: the first one makes a network's plans."""
+    inputs = []
+    for tensor in spec.inputs:
+        size = iter(_WARM_UP)
+        dims = ", ".join(str(next(size) // tensor.stride if n < 0 else n) for n in tensor.dims)
+        value = f"data_type: TYPE_{tensor.dtype} dims: [{dims}] random_data: true"
+        inputs.append(f'inputs {{ key: "{tensor.name}" value: {{ {value} }} }}')
+    return f'model_warmup [{{ name: "photo" batch_size: 1 {" ".join(inputs)} }}]'
 
 
 def _tensor(kind: str, spec: TensorSpec) -> str:
