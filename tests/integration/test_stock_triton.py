@@ -44,7 +44,7 @@ def test_a_plain_tritonserver_loads_and_serves_it(
         environment["PATH"] = os.defpath
     http, grpc, metrics = free_ports("127.0.0.1", 3)
     command = [
-        *(wheel.binary, f"--model-repository={settings.repository}"),
+        *(str(wheel.binary), f"--model-repository={settings.repository}"),
         f"--backend-directory={assemble_backends(wheel, tmp_path)}",
         *(f"--http-port={http}", f"--grpc-port={grpc}", f"--metrics-port={metrics}"),
     ]
