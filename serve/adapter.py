@@ -245,9 +245,11 @@ def call_with_tensors(
     **how: Any,
 ) -> dict[str, Any]:
     """`call_model` with Triton's own tensors, which may be on a GPU, in and out."""
-    origin = {}
+    origin: dict[str, Any] = {}
     if parent is not None:
-        origin = {"request_id": parent.request_id(), "trace": parent.trace()}
+        origin = {"request_id": parent.request_id()}
+        if is_traced(parent):
+            origin["trace"] = parent.trace()
     if watch is not None:
         watch.check()
     wanted = list(outputs) or model.output_names()
@@ -275,6 +277,15 @@ def call_with_tensors(
             raise NumericalError(message[message.index(NOT_COMPUTED) + len(NOT_COMPUTED) + 1 :])
         raise ModelFailed(f"{model.name}: {message}")
     return {name: triton.get_output_tensor_by_name(response, name) for name in wanted}
+
+
+def is_traced(request: Any) -> bool:
+    """Whether a request belongs to an OpenTelemetry trace.
+
+    Such a trace ends with `execute`: calls that are to belong to it must be made before.
+    """
+    trace = request.trace()
+    return trace is not None and trace.get_context() is not None
 
 
 def _passed_on(watch: Watch | None) -> dict[str, Any]:

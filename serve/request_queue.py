@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIME_IS_UP
 from photoreal.errors import DeadlineExceeded, QueueFull, Stopped
-from photoreal.serve.adapter import Array, answer_one
+from photoreal.serve.adapter import Array, answer_one, is_traced
 from photoreal.serve.limits import max_queue
 from photoreal.serve.metrics import QueueMetrics, RequestMetrics
 from photoreal.serve.watch import Guard, Watch
@@ -41,6 +41,7 @@ class _Waiting:
     request: Any = field(compare=False)
     watch: Watch = field(compare=False)
     since: float = field(compare=False)
+    answered: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 class RequestQueue:
@@ -75,11 +76,17 @@ class RequestQueue:
             thread.start()
 
     def put(self, requests: Sequence[Any]) -> None:
-        """Take requests in; those without room are answered at once."""
-        for request in requests:
-            self._put(request)
+        """Take requests in; those without room are answered at once.
 
-    def _put(self, request: Any) -> None:
+        Triton ends a trace when `execute` returns, and does not survive that it is used afterwards.
+        So the answers to requests with a trace are waited for.
+        """
+        entries = [self._put(request) for request in requests]
+        for entry in entries:
+            if entry is not None and is_traced(entry.request):
+                entry.answered.wait()
+
+    def _put(self, request: Any) -> _Waiting | None:
         with self._changed:
             if len(self._waiting) + self._working <= self._length:
                 self._number += 1
@@ -93,9 +100,10 @@ class RequestQueue:
                 heapq.heappush(self._waiting, entry)
                 self._note()  # before Triton can take it for accepted: see `QueueMetrics`
                 self._changed.notify_all()
-                return
+                return entry
         error = QueueFull(f"{QUEUE_IS_FULL}: {self._length} requests wait; try again later.")
         self._send(request, self._refuse(request, error))
+        return None
 
     def close(self) -> None:
         """End the threads; Triton unloads a model when all of its requests are answered."""
@@ -122,6 +130,7 @@ class RequestQueue:
         with self._changed:
             self._working = False
             self._note()
+        entry.answered.set()
 
     def _look_after(self) -> None:
         with self._changed:
@@ -151,6 +160,7 @@ class RequestQueue:
         self._send(entry.request, self._refuse(entry.request, error))
         with self._changed:
             self._note()
+        entry.answered.set()
 
     def _send(self, request: Any, response: Any) -> None:
         try:
