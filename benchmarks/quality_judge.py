@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 from quality_metrics import (
     RESIDUAL_SIDE,
-    lab,
     residual,
     structure_kept,
     style_distance,
@@ -16,6 +15,7 @@ from quality_metrics import (
 )
 from quality_pairs import InvalidPair, PhotoPair
 
+from photoreal.color.spaces import lab
 from photoreal.preprocess import Limits, decode_mask, decode_photo, resize_photo
 from photoreal.regions import LabelMap, Pair, match_published, resize_labels
 

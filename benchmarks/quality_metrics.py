@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from photoreal.color.spaces import luma
 from photoreal.regions import LabelMap, Pair
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -26,18 +27,6 @@ RESIDUAL_SIDE = 17
 
 _RIDGE = 1e-5  # a variance of the content, whose colors are in 0..1
 
-_LUMA = np.array([0.299, 0.587, 0.114])  # Rec. ITU-R BT.601
-# sRGB to XYZ (IEC 61966-2-1) with each row divided by the white point D65.
-_TO_XYZ = np.array(
-    [
-        [0.4124564, 0.3575761, 0.1804375],
-        [0.2126729, 0.7151522, 0.0721750],
-        [0.0193339, 0.1191920, 0.9503041],
-    ]
-)
-_TO_XYZ /= _TO_XYZ.sum(axis=1, keepdims=True)
-_LAB_KNEE = 6 / 29
-
 _SSIM_TAPS = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _SSIM_TAPS /= _SSIM_TAPS.sum()
 _SSIM_LUMINANCE, _SSIM_CONTRAST = 0.01**2, 0.03**2
@@ -46,26 +35,6 @@ _EDGE_PERCENTILE = 99.0
 _LEAST_EDGE = 1 / 255  # the faintest step of an 8-bit picture; weaker edges are noise
 
 _BIN, _REACH = 0.05, 150.0  # CIELAB; no color of sRGB is farther than 138 from black
-
-
-def luma(picture: Floats) -> Floats:
-    """Luma (H, W) in 0..1 of a picture (3, H, W), by Rec. ITU-R BT.601."""
-    weighted: Floats = np.tensordot(_LUMA, picture, axes=1)
-    return weighted
-
-
-def lab(picture: Floats) -> Floats:
-    """CIELAB (3, H, W) of an sRGB picture: L* in 0..100, a* and b* in about -110..110, D65.
-
-    CIE 15:2004 for CIELAB, IEC 61966-2-1 for sRGB. A distance of 1 is about the least that
-    an eye tells apart.
-    """
-    values = np.clip(picture, 0.0, 1.0)
-    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    relative = np.tensordot(_TO_XYZ, linear, axes=1)
-    straight = relative / (3 * _LAB_KNEE**2) + 4 / 29
-    x, y, z = np.where(relative > _LAB_KNEE**3, np.cbrt(relative), straight)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def psnr(one: Floats, other: Floats) -> float:

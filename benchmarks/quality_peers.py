@@ -14,13 +14,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from quality_pairs import InvalidPair, PhotoPair
 
+from photoreal.color.align import apply_map
+from photoreal.color.transport import color_map, color_moments
 from photoreal.errors import InvalidOption, InvalidRequest
 from photoreal.preprocess import Limits, decode_photo
 
@@ -31,7 +31,6 @@ COLOR_MATCHER = "color-matcher"
 _MATCHING = "hm-mkl-hm"
 
 _LIMITS = Limits()
-_LEAST_VARIANCE = 1e-6  # colors in 0..1: well below rounding to 8 bits
 
 
 def copy(pair: PhotoPair) -> Image.Image:
@@ -70,15 +69,14 @@ def monge_kantorovich(pair: PhotoPair) -> Image.Image:
     Colour Transfer" (CVMP 2007), section 4: of all linear maps that carry one Gaussian to the
     other, the one that moves colors least.
     """
-    content = decode_photo(pair.content, "content photo", _LIMITS)
-    style = decode_photo(pair.style, "style photo", _LIMITS)
-    x, y = (photo.reshape(-1, 3) / 255 for photo in (content, style))
-    half = _root(_covariance(x))
-    back = np.linalg.inv(half)
-    matrix = back @ _root(half @ _covariance(y) @ half) @ back
-    mapped = (x - x.mean(axis=0)) @ matrix + y.mean(axis=0)
+    photos = [
+        decode_photo(data, f"{role} photo", _LIMITS).transpose(2, 0, 1).astype(np.float32) / 255
+        for role, data in (("content", pair.content), ("style", pair.style))
+    ]
+    moments = [color_moments(photo, np.ones(photo.shape[1:], dtype=np.float32)) for photo in photos]
+    mapped = apply_map(color_map(*moments, gain=np.inf), photos[0])
     pixels = np.rint(255 * np.clip(mapped, 0, 1)).astype(np.uint8)
-    return Image.fromarray(pixels.reshape(content.shape))
+    return Image.fromarray(pixels.transpose(1, 2, 0))
 
 
 def find_color_matcher() -> str | None:
@@ -109,14 +107,3 @@ def color_matcher(program: str) -> Method:
             return Image.fromarray(decode_photo(result.read_bytes(), "result", _LIMITS))
 
     return match
-
-
-def _covariance(colors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    found: npt.NDArray[np.float64] = np.cov(colors, rowvar=False) + _LEAST_VARIANCE * np.eye(3)
-    return found
-
-
-def _root(matrix: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    values, vectors = np.linalg.eigh(matrix)
-    root: npt.NDArray[np.float64] = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    return root

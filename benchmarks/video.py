@@ -10,10 +10,8 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
 
 import click
 import numpy as np
@@ -27,22 +25,11 @@ from stages import open_segmenter
 from tables import Cell, Column, Part
 
 from photoreal.preprocess import decode_photo
-from photoreal.regions import LabelMap
+from photoreal.serve.in_process import in_process_models
 from photoreal.serve.known_regions import KnownRegions
-from photoreal.serve.request import (
-    FloatImage,
-    Models,
-    StyleInput,
-    StylizeRequest,
-    TransferOptions,
-    Transferred,
-)
-from photoreal.serve.sequences import SequenceStore, SteadyRegions
-from photoreal.serve.style_cache import StyleCache
-from photoreal.serve.style_strip import wct2_inputs
+from photoreal.serve.request import StylizeRequest
+from photoreal.serve.sequences import SteadyRegions
 from photoreal.serve.stylize import stylize
-from photoreal.serve.wct2 import serve_wct2
-from photoreal.steady import SteadyMoments
 from photoreal.transfer import NetworkEngine
 
 STEADY = (0.0, 0.5, 0.8, 0.95)
@@ -62,35 +49,24 @@ class Stylist:
     """The server's two models in this process, with their memories."""
 
     def __init__(self, repository: Path, style: bytes) -> None:
-        self._engine = NetworkEngine(*networks(repository))
-        self._segmenter = open_segmenter(repository)
+        segmenter = open_segmenter(repository)
+        self._models = in_process_models(NetworkEngine(*networks(repository)), cache_bytes=1 << 30)
+        if segmenter is not None:
+            self._models = replace(
+                self._models, segment=segmenter, segmenter_classes=segmenter.classes
+            )
         self._style = style
-        self._cache = StyleCache(1 << 30)
-        self._moments = SequenceStore(SteadyMoments)
         self._regions, self._known = SteadyRegions(), KnownRegions()
 
     def __call__(self, frame: Bytes, sequence: str, steady: float) -> Bytes:
         """A frame (H, W, 3) stylized; `steady` 0 is a request without a sequence."""
         stream = io.BytesIO()
         Image.fromarray(frame).save(stream, format="BMP")
-        request = StylizeRequest(stream.getvalue(), self._style, size=min(frame.shape[:2]))
+        request = StylizeRequest(stream.getvalue(), self._style)
         if steady:
             request = replace(request, sequence=sequence.encode(), steady=steady)
-        segmenter = self._segmenter
-        models = Models(self._transfer, segmenter, segmenter.classes if segmenter else ())
-        response = stylize(request, models, LIMITS, self._regions, self._known)
+        response = stylize(request, self._models, LIMITS, self._regions, self._known)
         return decode_photo(response.image, "result", LIMITS)
-
-    def _transfer(
-        self,
-        content: FloatImage,
-        content_labels: LabelMap,
-        styles: Sequence[StyleInput],
-        **options: Unpack[TransferOptions],
-    ) -> Transferred:
-        inputs = wct2_inputs(content, content_labels, styles, **options)
-        outputs = serve_wct2(inputs, self._engine, self._cache, self._moments)
-        return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
 
 
 def measure_clip(

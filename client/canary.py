@@ -14,7 +14,7 @@ _SIDE = 16
 
 
 def send_canary(client: StyleTransferClient) -> float:
-    """Have a tiny photo stylized by itself, regions and all; returns the seconds it took.
+    """Stylize a tiny photo with itself, regions and all; returns the seconds it took.
 
     The server keeps nothing of it. On a busy server it waits in the queue like any request.
 

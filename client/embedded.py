@@ -1,4 +1,4 @@
-"""A server of one's own, for commands that shall work where none is running."""
+"""A server of the command's own, for where none is running."""
 
 from __future__ import annotations
 

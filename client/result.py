@@ -34,15 +34,16 @@ class FoundRegions:
     Attributes:
         content_labels_png: the content's label map, as the bytes of a PNG file.
         style_labels_png: the (first) style's label map, likewise.
-        report: what the server did. ``regions`` is "masks", "segmenter" or "whole"; ``match``
-            the rule, or "given"; ``pairs`` a list of {"content", "style", "share"}, where
+        report: what the server did. ``regions`` is "masks", "segmenter" or "whole"; ``match`` the
+            rule, or "given"; ``pairs`` a list of {"content", "style", "share", "sure"}, where
             "style" is a list of one name for each style if there are several; ``unstyled`` the
             content regions without a match; ``content_regions`` and ``style_regions`` lists of
-            {"label", "name", "share"}, the latter one list for each style if there are
-            several; ``height`` and ``width`` of the result in pixels, ``working_height`` and
-            ``working_width`` those of the transfer; ``seconds`` the time of "decode",
-            "segment", "transfer" (if there was one), with full resolution of "upsample", of
-            "encode" and in "total".
+            {"label", "name", "share", "sure"} ("sure" in 0..1 is how sure the segmenter is), the
+            latter one list for each style if there are several; ``height`` and ``width`` of the
+            result in pixels, ``working_height`` and ``working_width`` those of the copy that was
+            worked on; ``method`` the method; ``seconds`` the time of "decode", "segment",
+            "colors", "transfer", "upsample" and "encode", as far as the method has them, and in
+            "total".
         request_id: the id under which the server has logged the request.
         more_style_labels_png: the label maps of the second style and those after it.
     """
@@ -164,7 +165,7 @@ class StylizeResult(FoundRegions):
 
 
 REGION_OUTPUTS = tuple(name for name in STYLIZE.output_names() if name != "IMAGE")
-"""What to ask the server for when it shall find regions and make no picture."""
+"""What to ask the server for when it finds regions and makes no picture."""
 
 
 def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> StylizeResult:

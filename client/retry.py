@@ -1,8 +1,8 @@
 """Trying again: which failures are worth it, how often, and how long to wait in between.
 
 A request to ``stylize`` changes nothing at the server, so it may be sent again whenever its
-answer did not come. That pays where the next try can meet another server: one that starts
-anew refuses connections, drops them, or says that it is unavailable (HTTP 503, UNAVAILABLE).
+answer did not come. That pays where the next try can meet another server: one that is
+restarting refuses connections, drops them, or says that it is unavailable (HTTP 503, UNAVAILABLE).
 It is never done for a refused request, which stays refused, nor once time has run out.
 """
 

@@ -34,7 +34,7 @@ def check_output(path: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Find out before a long wait whether a file can be written where it shall be.
+    """Find out before a long wait whether a file can be written to its place.
 
     Raises:
         InvalidInput: the folder is missing or locked, or a folder has the file's name.

@@ -1,6 +1,6 @@
 """Letting a server measure styles ahead of their first use.
 
-A style is stylized by itself: the server then keeps what it measured, for as long as its style
+A style is stylized with itself: the server then keeps what it measured, for as long as its style
 cache has room.
 """
 

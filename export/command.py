@@ -66,6 +66,17 @@ from photoreal.export.tensorrt import DEFAULT_MAX_SIDE
     help="Longest side of a picture that TensorRT engines serve, a multiple of 8; memory grows"
     " with its square.",
 )
+@click.option(
+    "--stock",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to fill instead, with what a plain tritonserver --model-repository=FOLDER loads.",
+)
+@click.option(
+    "--environment",
+    metavar="FOLDER",
+    help="With --stock: virtual environment of the Python models on the server's machine, for their"
+    " EXECUTION_ENV_PATH. Without one they take the packages that the server finds by its PATH.",
+)
 def export(
     repository: Path,
     weights: str,
@@ -77,6 +88,8 @@ def export(
     accelerator: str,
     engine_cache: str,
     max_side: int,
+    stock: Path | None,
+    environment: str | None,
 ) -> None:
     """Write the networks as ONNX models into a Triton model repository.
 
@@ -89,8 +102,10 @@ def export(
         raise click.BadParameter(
             f"{max_side} is no multiple of {PADDING_MULTIPLE}.", param_hint="--max-side"
         )
+    if environment is not None and stock is None:
+        raise click.UsageError("--environment is for --stock; expected both or neither.")
     settings = ExportSettings(
-        repository,
+        stock or repository,
         weights,
         unpool,
         None if segmenter == "none" else segmenter,
@@ -100,8 +115,11 @@ def export(
         accelerator,
         engine_cache,
         max_side,
+        stock is not None,
+        environment,
     )
     export_repository(settings, click.echo)
-    click.echo(
-        f"The repository in {repository} is ready: photoreal serve --repository {repository}"
-    )
+    start = f"photoreal serve --repository {repository}"
+    if stock is not None:
+        start = f"tritonserver --model-repository={stock.resolve()}"
+    click.echo(f"The repository in {settings.repository} is ready: {start}")

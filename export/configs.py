@@ -26,6 +26,8 @@ _CPU_GROUP = "count: 1 kind: KIND_CPU"
 _GPU_GROUP = "count: 1 kind: KIND_GPU gpus: [0]"
 # Triton's Python backend otherwise copies every tensor to the CPU first.
 _STAY_ON_GPU = {"FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
+_ENVIRONMENT = "EXECUTION_ENV_PATH"
+_WARM_UP = (192, 256)  # height and width of a photo
 _HEADER = "# Generated from photoreal.contract by `photoreal export`.\n"
 
 
@@ -37,6 +39,8 @@ class Target:
     the CPU. `tensorrt`: the networks are TensorRT engines, which need a GPU either way.
     `acceleration`: how ONNX Runtime runs the networks on a GPU; None is its own kernels.
     `max_side`: the longest side of a picture in pixels that TensorRT's engines are built for.
+    `environment`: the virtual environment of the Python models, as a path of the server's machine;
+    None is what the server itself finds.
     """
 
     gpu: bool = False
@@ -48,6 +52,8 @@ class Target:
     def has_engines(self) -> bool:
         """Whether TensorRT runs the networks, for pictures up to `max_side`, one at a time."""
         return self.tensorrt or self.acceleration is not None
+
+    environment: str | None = None
 
 
 CPU = Target()
@@ -69,6 +75,8 @@ def model_configs(unpool: Unpool = "cat5", target: Target = CPU) -> dict[str, st
                 parameters[MAX_SIDE_PARAMETER] = str(target.max_side)
         elif network and target.has_engines:
             spec = replace(spec, max_batch_size=1)
+        if spec.backend == "python" and target.environment is not None:
+            parameters[_ENVIRONMENT] = target.environment
         if network and target.tensorrt:
             spec = replace(spec, backend="tensorrt")
         further = ""
@@ -94,9 +102,21 @@ def model_config(spec: ModelSpec, group: str, parameters: Mapping[str, str], fur
             f'parameters {{ key: "{key}" value: {{ string_value: "{value}" }} }}'
             for key, value in parameters.items()
         ),
+        *([_warm_up(spec)] if spec.backend != "python" else []),
         *([further] if further else []),
     ]
     return "\n".join(sections) + "\n"
+
+
+def _warm_up(spec: ModelSpec) -> str:
+    """A request that a model answers before it is ready: the first one makes a network's plans."""
+    inputs = []
+    for tensor in spec.inputs:
+        size = iter(_WARM_UP)
+        dims = ", ".join(str(next(size) // tensor.stride if n < 0 else n) for n in tensor.dims)
+        value = f"data_type: TYPE_{tensor.dtype} dims: [{dims}] random_data: true"
+        inputs.append(f'inputs {{ key: "{tensor.name}" value: {{ {value} }} }}')
+    return f'model_warmup [{{ name: "photo" batch_size: 1 {" ".join(inputs)} }}]'
 
 
 def _tensor(kind: str, spec: TensorSpec) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,8 @@ class ExportSettings:
     `device`: "cpu" or "cuda", where the server is to run them. `accelerator`: "cuda" or
     "tensorrt", what ONNX Runtime takes on a GPU; with the latter, engines are kept in
     `engine_cache`. `max_side`: the longest side of a picture in pixels for TensorRT.
+    `stock`: only what a tritonserver without `photoreal serve` has to load, as that loads whatever
+    it finds; its Python models then run in the virtual environment `environment`, if one is given.
     """
 
     repository: Path
@@ -51,18 +53,39 @@ class ExportSettings:
     accelerator: str = ACCELERATORS[0]
     engine_cache: str = ENGINE_CACHE
     max_side: int = DEFAULT_MAX_SIDE
+    stock: bool = False
+    environment: str | None = None
 
     def target(self) -> Target:
         """What the configs are made for; raises ExportError when the choices exclude another."""
         if self.accelerator == ACCELERATORS[0]:
-            return Target(self.device == "cuda", self.tensorrt, max_side=self.max_side)
+            return Target(
+                self.device == "cuda",
+                self.tensorrt,
+                max_side=self.max_side,
+                environment=self.environment,
+            )
         if self.tensorrt or self.device != "cuda":
             raise ExportError(
                 "The accelerator tensorrt runs ONNX models on a GPU; expected it with --device cuda"
                 " and without --tensorrt."
             )
         acceleration = Acceleration(self.precision, self.engine_cache)
-        return Target(gpu=True, acceleration=acceleration, max_side=self.max_side)
+        return Target(
+            gpu=True,
+            acceleration=acceleration,
+            max_side=self.max_side,
+            environment=self.environment,
+        )
+
+    def leaves_out(self) -> set[str]:
+        """Names of models that a stock server would load for nothing, or in vain."""
+        left: set[str] = set()
+        if self.stock and self.device != "cuda":  # there, wct2 calls the levels
+            left = {spec.name for spec in contract.network_levels(self.unpool)}
+        if self.stock and self.segmenter is None:
+            left.add(contract.SEGMENTER.name)
+        return left
 
 
 def export_repository(settings: ExportSettings, report: Callable[[str], None]) -> None:
@@ -71,7 +94,13 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
     Every file is made aside and moved into place at the end, so a failure leaves the
     repository as it was. Raises ExportError and WeightsError.
     """
-    target = settings.target()
+    target, left = settings.target(), settings.leaves_out()
+    for name in sorted(left):
+        if (settings.repository / name).exists():
+            raise ExportError(
+                f"{settings.repository} holds {name}, which a stock Triton would load as well;"
+                " expected a folder that is empty or holds such an export."
+            )
     if settings.tensorrt:
         require_tensorrt()
     encoder, decoder = load_wct2(settings.weights, settings.unpool)
@@ -81,9 +110,10 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
         segmenter, class_names = load_segmenter(settings.segmenter)
         networks.insert(0, (contract.SEGMENTER, Labels(segmenter)))
     with _staging(settings.repository) as staged:
-        _stage_configs(staged, settings.unpool, target)
+        _stage_configs(staged, model_configs(settings.unpool, target), left)
         for spec, module in networks:
-            report(_stage_network(staged, spec, module.eval(), settings))
+            if spec.name not in left:
+                report(_stage_network(staged, spec, module.eval(), settings))
         if class_names:
             listing = staged / contract.SEGMENTER.name / contract.SEGMENTER_CLASSES_FILE
             listing.write_text("".join(f"{one}\n" for one in class_names))
@@ -138,11 +168,11 @@ def _network_levels(encoder: Encoder, decoder: Decoder) -> Iterator[tuple[ModelS
         yield undo.spec, undo
 
 
-def _stage_configs(staged: Path, unpool: Unpool, target: Target) -> None:
-    for name, config in model_configs(unpool, target).items():
+def _stage_configs(staged: Path, configs: Mapping[str, str], left: Collection[str]) -> None:
+    for name in configs.keys() - left:
         version = staged / name / "1"
         version.mkdir(parents=True)
-        (staged / name / "config.pbtxt").write_text(config)
+        (staged / name / "config.pbtxt").write_text(configs[name])
         adapter = TEMPLATES / name / "1" / MODEL_FILES["python"]
         if adapter.exists():
             shutil.copyfile(adapter, version / adapter.name)

@@ -26,7 +26,6 @@ from photoreal.contract import (
     MODEL_IS_GONE,
     SEGMENTER,
     SEGMENTER_CLASSES_FILE,
-    TRACED_VARIABLE,
     ModelSpec,
 )
 from photoreal.errors import (
@@ -250,7 +249,7 @@ def call_with_tensors(
     origin: dict[str, Any] = {}
     if parent is not None:
         origin = {"request_id": parent.request_id()}
-        if os.environ.get(TRACED_VARIABLE):
+        if is_traced(parent):
             origin["trace"] = parent.trace()
     if watch is not None:
         watch.check()
@@ -279,6 +278,15 @@ def call_with_tensors(
             raise NumericalError(message[message.index(NOT_COMPUTED) + len(NOT_COMPUTED) + 1 :])
         raise ModelFailed(f"{model.name}: {message}")
     return {name: triton.get_output_tensor_by_name(response, name) for name in wanted}
+
+
+def is_traced(request: Any) -> bool:
+    """Whether a request belongs to an OpenTelemetry trace.
+
+    Such a trace ends with `execute`: calls that are to belong to it must be made before.
+    """
+    trace = request.trace()
+    return trace is not None and trace.get_context() is not None
 
 
 def _passed_on(watch: Watch | None) -> dict[str, Any]:

@@ -116,8 +116,6 @@ class Server:
             **visible_gpu(settings.gpu),
             **limits,
         }
-        if settings.insight.trace_otlp is not None:
-            extra[contract.TRACED_VARIABLE] = "1"
         as_json = settings.insight.log_format == "json"
         command = command_line(
             replace(settings, repository=served),

@@ -74,21 +74,21 @@ SIZE = Setting(
     "--max-size",
     str(_DEFAULTS.max_size),
     "PIXELS",
-    "Shorter side of the result.",
+    "Shorter side at which photos are worked on.",
     lowest=_DEFAULTS.min_size,
 )
 WORKING_PIXELS = Setting(
     "--max-working-pixels",
     str(_DEFAULTS.max_working_pixels),
     "PIXELS",
-    "Pixels of one photo at the size of the result.",
+    "Pixels of one photo at the size at which it is worked on.",
     lowest=_DEFAULTS.min_size**2,
 )
 SIDE = Setting(
     "--max-side",
     "0",
     "PIXELS",
-    "Longer side of one photo at the size of the result; 0 is no limit but that of TensorRT's"
+    "Longer side of one photo at that size; 0 is no limit but that of TensorRT's"
     " engines, where the models are such.",
     lowest=0,
 )

@@ -8,22 +8,15 @@ returns; answers go out through Triton's response senders from a thread that doe
 from __future__ import annotations
 
 import heapq
-import os
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from photoreal.contract import (
-    CANARY_ID,
-    QUEUE_IS_FULL,
-    STYLIZE,
-    TIME_IS_UP,
-    TRACED_VARIABLE,
-)
+from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIME_IS_UP
 from photoreal.errors import DeadlineExceeded, QueueFull, Stopped
-from photoreal.serve.adapter import Array, answer_one
+from photoreal.serve.adapter import Array, answer_one, is_traced
 from photoreal.serve.limits import max_queue
 from photoreal.serve.metrics import QueueMetrics, RequestMetrics
 from photoreal.serve.watch import Guard, Watch
@@ -48,6 +41,7 @@ class _Waiting:
     request: Any = field(compare=False)
     watch: Watch = field(compare=False)
     since: float = field(compare=False)
+    answered: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 class RequestQueue:
@@ -72,10 +66,6 @@ class RequestQueue:
         self._waiting: list[_Waiting] = []
         self._working = False
         self._number = 0
-        self._unanswered: set[int] = set()
-        # A request's trace ends when `execute` returns; a call that joined it later would crash
-        # the server. Then requests wait in Triton rather than here.
-        self._holds = bool(os.environ.get(TRACED_VARIABLE))
         self._closed = threading.Event()
         loops = (self._serve_next, self._look_after)
         self._threads = [
@@ -86,14 +76,17 @@ class RequestQueue:
             thread.start()
 
     def put(self, requests: Sequence[Any]) -> None:
-        """Take requests in; those without room are answered at once."""
-        for request in requests:
-            self._put(request)
-        if self._holds:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._unanswered or self._closed.is_set())
+        """Take requests in; those without room are answered at once.
 
-    def _put(self, request: Any) -> None:
+        Triton ends a trace when `execute` returns, and does not survive that it is used afterwards.
+        So the answers to requests with a trace are waited for.
+        """
+        entries = [self._put(request) for request in requests]
+        for entry in entries:
+            if entry is not None and is_traced(entry.request):
+                entry.answered.wait()
+
+    def _put(self, request: Any) -> _Waiting | None:
         with self._changed:
             if len(self._waiting) + self._working <= self._length:
                 self._number += 1
@@ -105,12 +98,12 @@ class RequestQueue:
                     self._metrics.now(),
                 )
                 heapq.heappush(self._waiting, entry)
-                self._unanswered.add(entry.number)
                 self._note()  # before Triton can take it for accepted: see `QueueMetrics`
                 self._changed.notify_all()
-                return
+                return entry
         error = QueueFull(f"{QUEUE_IS_FULL}: {self._length} requests wait; try again later.")
         self._send(request, self._refuse(request, error))
+        return None
 
     def close(self) -> None:
         """End the threads; Triton unloads a model when all of its requests are answered."""
@@ -136,7 +129,8 @@ class RequestQueue:
         self._send(entry.request, self._answer(entry.request))
         with self._changed:
             self._working = False
-            self._answered(entry)
+            self._note()
+        entry.answered.set()
 
     def _look_after(self) -> None:
         with self._changed:
@@ -165,12 +159,8 @@ class RequestQueue:
             )
         self._send(entry.request, self._refuse(entry.request, error))
         with self._changed:
-            self._answered(entry)
-
-    def _answered(self, entry: _Waiting) -> None:
-        self._unanswered.discard(entry.number)
-        self._note()
-        self._changed.notify_all()
+            self._note()
+        entry.answered.set()
 
     def _send(self, request: Any, response: Any) -> None:
         try:

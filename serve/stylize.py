@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from photoreal import regions
-from photoreal.errors import InvalidMask, InvalidOption
+from photoreal.errors import InvalidMask, InvalidOption, ServeError
 from photoreal.options import (
     DEFAULT_BLEND,
     DEFAULT_SIZE,
@@ -175,7 +175,9 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     work.watch.lap("colors")
     cached = False
     further = looks.wct2_strength(request, found)
-    if further > 0.0 and work.models.transfer_soft is not None:
+    if further > 0.0:
+        if work.models.transfer_soft is None:
+            raise ServeError("There is no model for soft regions; expected one, or method color.")
         image, cached = looks.transfer_features(
             *(image, styles, found, asked.weights, work.models.transfer_soft, further),
             *(asked.places, asked.shot),

@@ -111,13 +111,14 @@ def judge_sentence(message: str, *, ours: bool) -> str:
 
 def _judge_picture(size: int, answer: Answer) -> str:
     with Image.open(io.BytesIO(answer.outputs["CONTENT_LABELS"])) as labels:
-        width, height = labels.size
-    tall, wide = working_size(height, width, size)
+        wide, tall = labels.size  # the photo's own
+    report = json.loads(answer.outputs["REPORT"])
+    if report["method"] == "published":
+        tall, wide = working_size(tall, wide, size)
     with Image.open(io.BytesIO(answer.outputs["IMAGE"])) as image:
         image.load()
         if (image.format, image.mode, image.size) != ("PNG", "RGB", (wide, tall)):
             return f"a {image.format} {image.mode} of {image.size}; expected {(wide, tall)}"
-    report = json.loads(answer.outputs["REPORT"])
     if (report["height"], report["width"]) != (tall, wide):
         return f"the report says {report['width']}x{report['height']}"
     return ""

@@ -12,7 +12,7 @@ from hardening import seeds
 from hardening.cases import SIZES, Case
 from hardening.fuzz import Outcome, judge
 from hardening.wire import PICTURE, Wires, tensors
-from photoreal.contract import MATCH_RULES, MAX_BLEND, PLACES
+from photoreal.options import MATCH_RULES, MAX_BLEND, METHODS, PLACES
 from photoreal.serve.launcher import Server
 
 _INT32 = st.integers(-(2**31), 2**31 - 1)
@@ -26,6 +26,9 @@ OPTIONS = st.fixed_dictionaries(
     {"size": _SIZE, "transfer_at": st.just("encoder") | _PLACES | _WORDS},
     optional={
         "alpha": st.floats(0, 1, width=32) | _FLOAT32,
+        "method": st.sampled_from((*METHODS, "wct")),
+        "color_strength": st.floats(0, 1, width=32) | st.just(math.nan),
+        "wct2_strength": st.floats(0, 1, width=32),
         "blend": st.integers(0, MAX_BLEND) | _INT32,
         "match": st.sampled_from(MATCH_RULES) | _WORDS,
         "segment": st.just(False),
@@ -35,17 +38,19 @@ OPTIONS = st.fixed_dictionaries(
 
 def in_range(options: dict[str, Any]) -> bool:
     """Whether the table of inputs in docs/api.md allows these options."""
-    alpha, blend = options.get("alpha", 1.0), options.get("blend", 0)
-    places, match = (
+    blend = options.get("blend", 0)
+    strengths = [options.get(name, 1.0) for name in ("alpha", "color_strength", "wct2_strength")]
+    places, match, method = (
         _text(options["transfer_at"]),
         _text(options.get("match", "nearest")),
+        _text(options.get("method", METHODS[0])),
     )
     return (
         16 <= options["size"] <= 2048
-        and math.isfinite(alpha)
-        and 0 <= alpha <= 1
+        and all(math.isfinite(one) and 0 <= one <= 1 for one in strengths)
         and 0 <= blend <= MAX_BLEND
         and match in MATCH_RULES
+        and method in METHODS
         and places is not None
         and all(one.strip() in PLACES for one in places.split(","))
     )

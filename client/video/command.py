@@ -82,8 +82,8 @@ def video(
 ) -> None:
     """Give the film VIDEO the colors, light and mood of the photo STYLE.
 
-    Frame by frame, with regions and statistics steadied from one to the next; a cut begins
-    anew. Sound and timing stay. When a run stops early, what was finished is kept beside OUT.
+    Frame by frame, with regions and statistics steadied from one to the next within a shot.
+    Sound and timing stay. When a run stops early, what was finished is kept beside OUT.
     """
     try:
         container_of(output)

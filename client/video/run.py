@@ -80,7 +80,7 @@ def stylize_video(
         size: shorter side of the frames in pixels, which are never enlarged; the film's own
             unless given.
         steady: share of the frames before in regions and statistics, 0 to 0.99. 0 treats every
-            frame by itself, and lets several be sent at once.
+            frame alone, and lets several be sent at once.
         crf: x264's constant rate factor, 0 (lossless) to 51.
         in_flight: frames that are sent at once when ``steady`` is 0.
         progress: told of every frame.

@@ -107,7 +107,7 @@ class VideoSink:
         self._container.mux(self._track.encode(frame))
 
     def write_sound(self, sound: Sound) -> None:
-        """Copy a packet of sound, or encode it anew where the container has no room for its kind.
+        """Copy a packet of sound, or re-encode it where the container has no room for its kind.
 
         Raises:
             OSError: the file cannot be written.

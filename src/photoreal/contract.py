@@ -67,8 +67,6 @@ QUEUE_IS_FULL = "Exceeds maximum queue size"
 """How an error begins when there is no room to wait; these two are Triton's own words, too."""
 MODEL_IS_GONE = ("is not healthy", "exited unexpectedly")
 """What Triton says of a request whose model's process has died."""
-TRACED_VARIABLE = "PHOTOREAL_TRACED"
-"""Environment variable: the server traces requests, whose calls of models then join the trace."""
 CANCEL_PARAMETER = "cancel"
 """Parameter of a request: a key of 32 hexadecimal digits under which it can be canceled."""
 WHOLE_PHOTO = -1

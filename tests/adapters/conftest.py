@@ -125,6 +125,15 @@ class ResponseSender:
         return self._responses.get(timeout=timeout_s)
 
 
+class Trace:
+    """The trace of a request; without a context it is none of OpenTelemetry's."""
+
+    context: str | None = "{}"
+
+    def get_context(self) -> str | None:
+        return self.context
+
+
 class Request:
     """A request as an adapter receives it."""
 
@@ -140,7 +149,7 @@ class Request:
         self.tensors = {name: Tensor(name, array) for name, array in tensors.items()}
         self._id, self._outputs = request_id, list(outputs)
         self._timeout, self._parameters = timeout, json.dumps(parameters or {})
-        self._trace = object()
+        self._trace = Trace()
         self.canceled = False
         self.sender = ResponseSender()
 
@@ -222,6 +231,7 @@ class FakeTriton(ModuleType):
     def __init__(self) -> None:
         super().__init__("triton_python_backend_utils")
         self.Tensor, self.Request, self.Refused = Tensor, Request, Refused
+        self.Trace = Trace
         self.TritonError, self.InferenceResponse = TritonError, InferenceResponse
         self.PreferredMemory = PreferredMemory
         self.models: dict[str, Model] = {}

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from photoreal.contract import TRACED_VARIABLE
 from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest
 from photoreal.export.configs import model_configs
 from photoreal.serve.metrics import STAGE_BUCKETS, STAGES, StageMetrics, error_kind
@@ -149,10 +148,6 @@ def test_calls_of_other_models_belong_to_the_request_s_trace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     request = triton.Request(inputs, "id-2")
-    adapter.execute([request])
-    assert triton.traces == [None]  # a trace that nobody asked for may have ended
-    monkeypatch.setenv(TRACED_VARIABLE, "1")
-    triton.traces.clear()
     adapter.execute([request])
     assert triton.traces == [request.trace()]
     triton.traces.clear()

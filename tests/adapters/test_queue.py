@@ -33,7 +33,8 @@ class Model:
 
 
 @pytest.fixture
-def model(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Model:
+def model(triton: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Model:
+    monkeypatch.setattr(triton.Trace, "context", None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(request_queue, "LOOK_S", 0.01)
     return Model()
@@ -156,6 +157,22 @@ def test_a_caller_that_leaves_the_queue_is_not_worked_for(
     assert "canceled" in str(left.sender.sent())
     model.go_on.release()
     assert model.begun.get(timeout=60) == "stays"
+
+
+def test_a_request_with_a_trace_is_answered_before_its_trace_ends(
+    waiting: RequestQueue, model: Model, triton: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton.Trace, "context", "{}")
+    request = triton.Request({}, "traced")
+    execute = threading.Thread(target=waiting.put, args=([request],))
+    execute.start()
+    assert model.begun.get(timeout=60) == "traced"
+    execute.join(0.1)
+    assert execute.is_alive()
+    model.go_on.release()
+    execute.join(60)
+    assert not execute.is_alive()
+    assert request.sender.sent(0) == "the answer to traced"
 
 
 def test_an_answer_that_cannot_be_sent_does_not_end_the_work(

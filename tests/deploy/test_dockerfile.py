@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -197,3 +198,27 @@ def _needed(requirement: Requirement, seen: set[str]) -> Iterator[Requirement]:
         if key not in seen:
             seen.add(key)
             yield from _needed(found, seen)
+
+
+def test_the_image_that_the_documentation_shows_is_like_this_one(
+    instructions: Instructions, root: Path, tmp_path: Path
+) -> None:
+    """A plain tritonserver with photoreal's packages."""
+    page = (root / "docs" / "models.md").read_text()
+    (shown,) = re.findall(r"^```dockerfile\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "Dockerfile").write_text(shown)
+    lines = [
+        (one["instruction"], one["value"])
+        for one in DockerfileParser(str(tmp_path / "Dockerfile")).structure
+    ]
+    (triton,) = _values(instructions, "ARG")[:1]
+    assert _values(lines, "FROM") == [
+        f"nvcr.io/nvidia/tritonserver:{triton.removeprefix('TRITON=')}"
+    ]
+    (install,) = _values(lines, "RUN")
+    ours = " ".join(_values(instructions, "RUN"))
+    for step in install.split(" && "):
+        assert step == "cd /source" or step in ours, step
+    (path,) = _values(lines, "ENV")
+    assert path in " ".join(_values(instructions, "ENV"))
+    assert json.loads(_values(lines, "CMD")[0]) == ["tritonserver", "--model-repository=/models"]

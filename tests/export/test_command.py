@@ -26,6 +26,8 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         "--accelerator [cuda|tensorrt]",
         "--engine-cache",
         "--max-side",
+        "--stock",
+        "--environment",
     ):
         assert option in shown
 
@@ -35,6 +37,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     [
         *(["--unpool", "max"], ["--precision", "int8"], ["--speed", "9"], ["somewhere"]),
         *(["--device", "gpu"], ["--max-side", "1001"], ["--max-side", "64"]),
+        ["--environment", "/opt/photoreal"],
     ],
     ids=" ".join,
 )
@@ -80,6 +83,18 @@ def test_a_success_says_what_comes_next(
     assert main(["export", *arguments, "--max-side", "1024"]) == 0
     assert seen == [ExportSettings(tmp_path, unpool="sum", precision="fp16", max_side=1024)]
     assert f"photoreal serve --repository {tmp_path}" in capsys.readouterr().out
+
+
+def test_an_export_for_a_stock_triton_says_how_to_start_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[ExportSettings] = []
+    monkeypatch.setattr(
+        photoreal.export, "export_repository", lambda settings, report: seen.append(settings)
+    )
+    assert main(["export", "--stock", str(tmp_path), "--environment", "/opt/photoreal"]) == 0
+    assert seen == [ExportSettings(tmp_path, stock=True, environment="/opt/photoreal")]
+    assert f"tritonserver --model-repository={tmp_path}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from google.protobuf import text_format
 from torch import Tensor
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from photoreal import contract
 from photoreal.contract import ModelSpec, Unpool
@@ -102,6 +105,46 @@ def test_an_export_makes_a_repository_that_can_be_served(
     for name, text in model_configs().items():
         assert (folder / name / "config.pbtxt").read_text() == text
     assert set(models_to_load(folder, "bls")) == {spec.name for spec in contract.models()}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("settings", "models"),
+    [
+        ({}, {*ADAPTERS, "segmenter"}),
+        ({"segmenter": None}, {*ADAPTERS}),
+        ({"device": "cuda"}, {*ADAPTERS, "segmenter", *LEVELS}),
+    ],
+    ids=["usual", "no segmenter", "gpu"],
+)
+def test_a_stock_export_holds_only_what_can_be_loaded(
+    settings: dict[str, Any], models: set[str], folder: Path
+) -> None:
+    """A plain tritonserver loads every model that it finds, and ends when one fails."""
+    export_repository(ExportSettings(folder, stock=True, **settings), _ignore)
+    assert {path.name for path in folder.iterdir()} == models
+    for name in models:
+        kind = "model.py" if name in ADAPTERS else "model.onnx"
+        assert (folder / name / "1" / kind).exists()
+    export_repository(ExportSettings(folder, stock=True, **settings), _ignore)  # once more
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_stock_export_does_not_mix_with_another(folder: Path) -> None:
+    export_repository(ExportSettings(folder), _ignore)
+    before = _files(folder)
+    with pytest.raises(ExportError, match="wct2_decoder_1, which a stock Triton would load"):
+        export_repository(ExportSettings(folder, stock=True), _ignore)
+    assert _files(folder) == before
+
+
+@pytest.mark.usefixtures("quick")
+def test_python_models_run_in_the_environment_that_is_named(folder: Path) -> None:
+    export_repository(ExportSettings(folder, stock=True, environment="/opt/photoreal"), _ignore)
+    for path in folder.iterdir():
+        config = text_format.Parse((path / "config.pbtxt").read_text(), ModelConfig())
+        found = config.parameters["EXECUTION_ENV_PATH"].string_value
+        assert found == ("/opt/photoreal" if path.name in ADAPTERS else "")
 
 
 def test_models_in_the_repository_are_the_networks_of_its_weights(

@@ -125,6 +125,5 @@ def _command_of_server(process: subprocess.Popen[str], triton: Path) -> list[str
 
 
 def _without_names_of_one_run(argument: str) -> str:
-    if argument.startswith("--model-repository="):  # a run serves it from a folder of its own
-        return "--model-repository="
-    return re.sub(r"(?<=shm-region-prefix-name=)\w+", "", argument)
+    """Without the prefix of the shared memory and the temporary folder with the repository."""
+    return re.sub(r"(?<=shm-region-prefix-name=)\w+|(?<=^--model-repository=).*", "", argument)

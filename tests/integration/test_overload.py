@@ -292,7 +292,8 @@ def test_a_request_beyond_the_queue_is_refused_at_once(
         assert not long.ended.is_set()  # nobody waited for it
     second.join(60)
     assert [result.image.size for result in results] == [(16, 16)]
-    assert _metric(small, "photoreal_requests_total", **turned_away) == before + len(PROTOCOLS)
+    # The client tries again.
+    assert _metric(small, "photoreal_requests_total", **turned_away) >= before + len(PROTOCOLS)
 
 
 def test_a_waiting_request_begins_as_soon_as_the_one_before_ends(

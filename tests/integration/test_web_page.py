@@ -235,6 +235,11 @@ def test_regions_are_shown_switched_and_paired(
     rows = page.locator("#region-list li")
     names = rows.locator(".region-name").all_inner_texts()
     assert len(names) > 1
+    sure = rows.locator("small").all_inner_texts()
+    assert len(sure) == len(names)
+    for name, words in zip(names, sure, strict=True):
+        area = name.startswith("area ")
+        assert words == "by color and place" if area else re.fullmatch(r"\d+ % sure", words)
     tags = page.locator('.map[data-role="content"] .map-tag').all_inner_texts()
     assert tags
     assert set(tags) <= set(names)

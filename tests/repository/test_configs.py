@@ -100,7 +100,28 @@ def test_nothing_else_is_set(config: Any) -> None:
         "output",
         "instance_group",
         "parameters",
+        "model_warmup",
     }
+
+
+def test_networks_are_warmed_up_with_a_photo_that_fits_them(spec: ModelSpec, config: Any) -> None:
+    """Python models call others, which Triton refuses before all are ready."""
+    if spec.backend == "python":
+        assert not config.model_warmup
+        return
+    (warm_up,) = config.model_warmup
+    assert warm_up.batch_size == 1
+    assert set(warm_up.inputs) == set(spec.input_names())
+    sides = set()
+    for tensor in spec.inputs:
+        given = warm_up.inputs[tensor.name]
+        assert given.random_data
+        assert given.data_type == model_config_pb2.DataType.Value(f"TYPE_{tensor.dtype}")
+        channels, height, width = given.dims
+        assert channels == tensor.dims[0]
+        sides.add((height * tensor.stride, width * tensor.stride))
+    assert len(sides) == 1
+    assert all(side % contract.PADDING_MULTIPLE == 0 for side in sides.pop())
 
 
 def test_text_is_the_generated_one(spec: ModelSpec) -> None:

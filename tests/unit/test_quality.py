@@ -23,6 +23,7 @@ from quality_report import Outcome, Spread, as_json, as_markdown, summarize
 from quality_run import VARIANTS, Stylizer, Variant
 from torch import nn
 
+from photoreal.color.spaces import lab
 from photoreal.errors import InvalidOption
 from photoreal.preprocess import Limits, decode_photo
 from photoreal.regions import Pair
@@ -72,13 +73,13 @@ def picture(image: Image.Image) -> Floats:
 def test_lab_of_known_colors(
     rgb: tuple[float, float, float], expected: tuple[float, float, float]
 ) -> None:
-    color = metrics.lab(np.array(rgb, dtype=np.float64).reshape(3, 1, 1)).ravel()
+    color = lab(np.array(rgb, dtype=np.float64).reshape(3, 1, 1)).ravel()
     np.testing.assert_allclose(color, expected, atol=0.02)
 
 
 def test_lab_takes_values_outside_as_the_nearest_color() -> None:
-    outside = metrics.lab(np.array([1.5, -1.0, 0.0]).reshape(3, 1, 1))
-    np.testing.assert_array_equal(outside, metrics.lab(np.array([1.0, 0, 0]).reshape(3, 1, 1)))
+    outside = lab(np.array([1.5, -1.0, 0.0]).reshape(3, 1, 1))
+    np.testing.assert_array_equal(outside, lab(np.array([1.0, 0, 0]).reshape(3, 1, 1)))
 
 
 # --- PSNR
@@ -198,7 +199,7 @@ def test_equal_means_do_not_make_equal_colors(cloud: Floats) -> None:
 
 def test_every_color_of_srgb_has_a_bin() -> None:
     corners = np.array(np.meshgrid([0, 1], [0, 1], [0, 1]), dtype=np.float64).reshape(3, 1, 8)
-    colors = metrics.lab(corners)[:, 0]
+    colors = lab(corners)[:, 0]
     profile = metrics.color_profile(colors)
     assert profile.shape == (64, 6000)
     assert (profile[:, 0] == 0).all()

@@ -137,7 +137,7 @@ function tellSliders() {
 function resultSize(side) {
   const photo = panes.content.size;
   if (!photo) return null;
-  const scale = side / Math.min(photo.width, photo.height);
+  const scale = Math.min(1, side / Math.min(photo.width, photo.height)); // never enlarged
   return { width: Math.round(photo.width * scale), height: Math.round(photo.height * scale) };
 }
 
@@ -168,6 +168,7 @@ async function stylize() {
       style_image: panes.style.file,
       alpha,
       size,
+      method: $("method").value,
       output_size: settings.max_output_size, // all of the photo's pixels
       ...regions.fields(),
     }, {

@@ -53,6 +53,7 @@ export class Regions {
       image.hidden = !panes[role].size;
       if (panes[role].size) image.src = panes[role].url;
     }
+    this.colors = colorsOf(found.style.regions);
     this.#takeFoundPairs();
     if (earlier) this.#takeChoices(earlier);
     this.selected = null;
@@ -111,7 +112,7 @@ export class Regions {
   }
 
   #color(label) {
-    return label === null ? "#f4f1ea" : COLORS[label % COLORS.length];
+    return label === null ? "#f4f1ea" : this.colors.get(label);
   }
 
   #click(role, event) {
@@ -199,8 +200,10 @@ export class Regions {
     swatch.style.background = on ? this.#color(style) : "";
     swatch.classList.toggle("off", !on);
     const title = element("label", { htmlFor: toggle.id });
-    title.append(swatch, element("span", { className: "region-name", textContent: name }),
-      element("span", { className: "share", textContent: percent(share), title: sureness(name, sure) }));
+    const words = element("span", { className: "region-words" });
+    words.append(element("span", { className: "region-name", textContent: name }));
+    if (sure !== undefined) words.append(element("small", { textContent: sureness(name, sure) }));
+    title.append(swatch, words, element("span", { className: "share", textContent: percent(share) }));
     const menu = element("select", { id: `partner-${label}`, disabled: !on });
     menu.setAttribute("aria-label", `Partner of ${name}`);
     for (const one of this.found.style.regions) {
@@ -216,9 +219,21 @@ export class Regions {
   }
 }
 
+// A class has its own color; areas without a class take those that are left.
+function colorsOf(regions) {
+  const colors = new Map();
+  const left = [...COLORS];
+  const isClass = ({ label }) => label < COLORS.length;
+  for (const region of [...regions].sort((a, b) => isClass(b) - isClass(a))) {
+    const color = isClass(region) ? COLORS[region.label] : left[0] ?? COLORS[region.label % COLORS.length];
+    colors.set(region.label, color);
+    if (left.includes(color)) left.splice(left.indexOf(color), 1);
+  }
+  return colors;
+}
+
 function sureness(name, sure) {
-  if (sure === undefined) return "";
-  return name.startsWith("area ") ? "found by color and place" : `${Math.round(100 * sure)} % sure`;
+  return name.startsWith("area ") ? "by color and place" : `${Math.round(100 * sure)} % sure`;
 }
 
 function percent(share) {
