@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from photoreal.export.acceleration import ENGINE_CACHE
-from photoreal.serve.installation import TRITON_VARIABLE
+from photoreal.serve.launch.installation import TRITON_VARIABLE
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -48,12 +48,15 @@ def _adapter(name: str) -> str:
         ),
         ("import photoreal.cli", {"torch", "onnx", "onnxruntime", "tritonclient", "numpy"}),
         (
-            "import photoreal.client.command",
+            "import photoreal.client.cli.stylize",
             {"torch", "onnx", "onnxruntime", "pytriton", "fastapi"},
         ),
         ("import photoreal.client.web.command", {"torch", "onnx", "onnxruntime", "pytriton"}),
         (
-            "import photoreal.transfer, photoreal.segmenter, photoreal.weights.networks",
+            (
+                "import photoreal.transfer.progressive, photoreal.networks.segmenter,"
+                " photoreal.weights.networks"
+            ),
             {"tritonclient", "onnx", "onnxruntime", "click", "pytriton"},
         ),
         ("import photoreal.preprocess", {"torch", "tritonclient", "onnx", "onnxruntime", "click"}),

@@ -1,7 +1,7 @@
 """`StylizeOptions`: every option of a request to the `stylize` model.
 
 To add one, write a line here, run `make generate`, and use `request.NAME` where the work is done
-(`photoreal.serve.stylize`). See docs/development.md.
+(`photoreal.pipeline.stylize`). See docs/development.md.
 """
 
 from __future__ import annotations

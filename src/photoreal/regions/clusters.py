@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from photoreal.local_linear import FloatArray
+from photoreal.render.local_linear import FloatArray
 
 COUNT = 6
 """Clusters to begin with; those of one sure class are joined."""

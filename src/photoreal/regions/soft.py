@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from photoreal import classes
-from photoreal.local_linear import FloatArray, apply_local_linear, fit_local_linear
-from photoreal.regions import clusters
+from photoreal.regions import classes, clusters
 from photoreal.regions.features import RegionFeatures, region_features
 from photoreal.regions.labels import LabelMap, resize_labels
+from photoreal.render.local_linear import FloatArray, apply_local_linear, fit_local_linear
 
 AREA_LABEL = 100
 """Label of the first region that is no class, in label maps; classes have their group's."""
