@@ -26,8 +26,7 @@ from photoreal.options import (
     check_weights,
     parse_places,
 )
-from photoreal.pipeline import looks
-from photoreal.pipeline import soft_regions as soft_found
+from photoreal.pipeline import looks, soft_regions
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
 from photoreal.pipeline.memory import check_memory
@@ -169,7 +168,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     work.watch.lap("segment")
     labels = [found.content.labels, *(style.labels for style in found.styles)]
     if request.regions_only:
-        return _Done(None, labels, soft_found.describe(found, {}))
+        return _Done(None, labels, soft_regions.describe(found, {}))
     strength = request.alpha * request.color_strength
     steady = None if memory is None or asked.shot is None else memory.steadied(asked.shot.steady)
     image = looks.align(content, styles, found, asked.weights, strength, steady)
@@ -191,7 +190,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     pixels = apply_colors(fit_colors(content, image), original, threads=available_cores())
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
-    return _Done(pixels, labels, soft_found.describe(found, {}) | report)
+    return _Done(pixels, labels, soft_regions.describe(found, {}) | report)
 
 
 def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:

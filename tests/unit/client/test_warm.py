@@ -55,7 +55,7 @@ def test_each_style_is_stylized_by_itself_and_reported(tmp_path: Path) -> None:
     client, lines = NotingClient(), list[str]()
     style, mask = tmp_path / "dusk.jpg", tmp_path / "dusk_mask.png"
     presets = [Preset(style, mask), Preset(style, mask)]
-    warm_styles(client, presets, lines.append, size=256)  # type: ignore[arg-type]
+    warm_styles(client, presets, lines.append, size=256)
     options = {"content_mask": mask, "style_mask": mask, "size": 256}
     assert client.calls == [(style, style, options)] * 2
     assert lines == ["dusk.jpg: measured, 1.2 s", "dusk.jpg: known already, 1.2 s"]

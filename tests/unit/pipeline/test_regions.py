@@ -11,7 +11,7 @@ import pytest
 
 from photoreal.contract import DEFAULT_BLEND
 from photoreal.errors import InvalidOption, NumericalError
-from photoreal.pipeline import soft_regions as soft_found
+from photoreal.pipeline import soft_regions
 from photoreal.pipeline.request import Models, StylizeRequest
 from photoreal.pipeline.stylize import stylize
 from photoreal.regions import Pair
@@ -70,7 +70,7 @@ def test_large_photos_are_segmented_at_a_smaller_size(
     gray: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(soft_found, "SEGMENT_PIXELS", 600)
+    monkeypatch.setattr(soft_regions, "SEGMENT_PIXELS", 600)
     fake.labels = [rows(2, 3, 0, 1), rows(3, 2, 1, 1)]
     stylize(published_for(**gray, size=48), models_of(fake, ("sky", "tree")), LIMITS)
     assert [image.shape for image in fake.segmented] == [(3, 20, 30), (3, 27, 22)]

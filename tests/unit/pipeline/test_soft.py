@@ -11,7 +11,7 @@ import pytest
 
 from photoreal.contract import PLACES
 from photoreal.errors import InvalidOption, NumericalError
-from photoreal.pipeline import soft_regions as soft_found
+from photoreal.pipeline import soft_regions
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse, Transferred
 from photoreal.pipeline.sequences import SteadyRegions
@@ -260,7 +260,7 @@ def test_large_photos_are_segmented_at_a_smaller_size(
     scenes: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(soft_found, "SEGMENT_PIXELS", 600)
+    monkeypatch.setattr(soft_regions, "SEGMENT_PIXELS", 600)
     stylize(request_for(**scenes, size=48), sees, LIMITS)
     assert [image.shape for image in fake.segmented] == [(3, 20, 30), (3, 27, 22)]
     assert fake.called_soft["regions"].shape[1:] == (48, 72)

@@ -14,7 +14,8 @@ from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.pipeline.wct2.model import serve_wct2
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.regions import Pair
-from photoreal.transfer.progressive import LabelledImage, NetworkEngine, roots, transfer
+from photoreal.transfer import roots
+from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU here.")
 

@@ -15,8 +15,9 @@ from torch import Tensor
 from photoreal import devices
 from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.regions import Pair
-from photoreal.transfer.progressive import LabelledImage, NetworkEngine, region_pixels, transfer
-from photoreal.transfer.progressive import roots as roots_module
+from photoreal.transfer import region_pixels
+from photoreal.transfer import roots as roots_module
+from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
 from photoreal.transfer.roots import inverse_roots, newton_schulz, roots
 from photoreal.transfer.whitening import moments
 

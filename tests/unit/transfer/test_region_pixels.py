@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from photoreal.transfer.progressive import region_pixels
+from photoreal.transfer import region_pixels
 from photoreal.transfer.region_pixels import BLOCK, RegionLayout, RegionPixels, find, find_queued
 
 CPU = torch.device("cpu")

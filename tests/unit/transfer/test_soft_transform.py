@@ -15,12 +15,11 @@ from photoreal.contract import PLACES, Place, Unpool
 from photoreal.errors import InvalidOption
 from photoreal.regions import Pair
 from photoreal.regions.soft import find_regions, settle
+from photoreal.transfer import region_transform, soft_transform
 from photoreal.transfer.progressive import (
     LabelledImage,
     NetworkEngine,
     apply_style,
-    region_transform,
-    soft_transform,
     transfer,
 )
 from photoreal.transfer.region_transform import RegionMeasure, RegionTransform, Target

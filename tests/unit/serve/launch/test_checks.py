@@ -9,7 +9,7 @@ import pytest
 
 from photoreal import contract
 from photoreal.errors import ServeError
-from photoreal.export.configs import Target, model_configs
+from photoreal.export.configs import ExportTarget, model_configs
 from photoreal.serve.launch import launcher
 from photoreal.serve.launch.environment import Wheel
 from photoreal.serve.launch.launcher import Server
@@ -60,7 +60,7 @@ def test_models_on_a_gpu_get_a_pool_for_the_largest_request(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Server(ServeSettings(repository))._gpu_pool(["wct2"]) == 0
-    for name, text in model_configs("cat5", Target(gpu=True)).items():
+    for name, text in model_configs("cat5", ExportTarget(gpu=True)).items():
         (repository / name / "config.pbtxt").write_text(text)
     settings = ServeSettings(repository, limits={"PHOTOREAL_MAX_WORKING_PIXELS": "1000000"})
     pool = Server(settings)._gpu_pool(["wct2", *LEVELS])
@@ -86,7 +86,7 @@ def test_addresses_can_be_reached_from_this_machine(host: str, reached: str) -> 
 def test_models_for_a_gpu_are_not_started_without_one(
     repository: Path, export: Export, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, text in model_configs(target=Target(gpu=True)).items():
+    for name, text in model_configs(target=ExportTarget(gpu=True)).items():
         (repository / name / "config.pbtxt").write_text(text)
     export(*LEVELS)
     asked: list[list[str]] = []

@@ -10,7 +10,7 @@ import pytest
 from photoreal import contract
 from photoreal.errors import ServeError
 from photoreal.export.acceleration import Acceleration
-from photoreal.export.configs import Target, model_configs
+from photoreal.export.configs import ExportTarget, model_configs
 from photoreal.serve.backend.adapter import is_exported
 from photoreal.serve.launch.repository import engines_side, link_models, models_to_load
 
@@ -83,9 +83,9 @@ def test_a_repository_is_linked_from_a_folder_with_a_plainer_path(
 @pytest.mark.parametrize("how", ["onnxruntime", "plans", "neither"])
 def test_the_side_that_engines_serve_is_in_the_repository(how: str, repository: Path) -> None:
     target = {
-        "onnxruntime": Target(gpu=True, acceleration=Acceleration(), max_side=1024),
-        "plans": Target(gpu=True, tensorrt=True, max_side=1024),
-        "neither": Target(gpu=True),
+        "onnxruntime": ExportTarget(gpu=True, acceleration=Acceleration(), max_side=1024),
+        "plans": ExportTarget(gpu=True, tensorrt=True, max_side=1024),
+        "neither": ExportTarget(gpu=True),
     }[how]
     config = model_configs(target=target)["wct2"]
     (repository / "wct2" / "config.pbtxt").write_text(config)

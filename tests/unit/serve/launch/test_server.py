@@ -14,7 +14,7 @@ import pytest
 
 from photoreal import contract
 from photoreal.errors import ServeError
-from photoreal.export.configs import Target, model_configs
+from photoreal.export.configs import ExportTarget, model_configs
 from photoreal.serve.backend.canceled import CANCELED_VARIABLE
 from photoreal.serve.launch import hidden_arguments, launcher
 from photoreal.serve.launch.canaries import canary
@@ -78,7 +78,9 @@ def test_the_server_sees_the_gpu_that_was_chosen(
 def test_models_learn_what_the_engines_serve(
     settings: ServeSettings, export: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, text in model_configs(target=Target(gpu=True, tensorrt=True, max_side=640)).items():
+    for name, text in model_configs(
+        target=ExportTarget(gpu=True, tensorrt=True, max_side=640)
+    ).items():
         (settings.repository / name / "config.pbtxt").write_text(text)
     export(*(spec.name for spec in contract.network_levels()), kind="plan")
     monkeypatch.setattr(launcher, "check_gpu", lambda models: None)

@@ -107,9 +107,9 @@ def test_watchdog_clears_up_when_its_owner_is_killed(tmp_path: Path) -> None:
     )
     assert done.returncode == -9
     # The pipe of its output is closed at the watchdog's start, so wait for the process itself.
-    watchdog = Path("/proc", done.stdout.strip())
+    process = Path("/proc", done.stdout.strip())
     for _ in range(200):
-        if not watchdog.exists() or " Z " in (watchdog / "stat").read_text():
+        if not process.exists() or " Z " in (process / "stat").read_text():
             break
         subprocess.run(["sleep", "0.05"], check=True)
     assert not folder.exists()

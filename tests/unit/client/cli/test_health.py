@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from photoreal.cli import main
-from photoreal.client.cli import health as health_command
+from photoreal.client.cli import health
 from photoreal.client.errors import ServerFailed, ServerUnavailable
 from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.supervise.health import HealthServer, Status
@@ -91,7 +91,7 @@ def test_quick_without_a_supervisor(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_real_request_is_timed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(health_command, "send_canary", lambda client: 0.25)
+    monkeypatch.setattr(health, "send_canary", lambda client: 0.25)
     assert main(["health", "--url", "localhost:1"]) == 0
     assert capsys.readouterr().out == "Ready: a tiny photo came back in 0.25 s.\n"
 
@@ -103,7 +103,7 @@ def test_a_failure_is_one_line_and_exit_code_1(
     def fail(client: object) -> float:
         raise error
 
-    monkeypatch.setattr(health_command, "send_canary", fail)
+    monkeypatch.setattr(health, "send_canary", fail)
     assert main(["health"]) == 1
     assert capsys.readouterr().err == f"Error: {error}\n"
 
