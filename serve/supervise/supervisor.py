@@ -25,7 +25,7 @@ _TICK_S = 0.5
 _DIAGNOSIS_S = 3.0
 _KILL_S = 2.0
 
-log = logging.getLogger("photoreal.serve.supervise.supervisor")
+log = logging.getLogger("photoreal.serve.supervisor")
 
 
 @dataclass(frozen=True)

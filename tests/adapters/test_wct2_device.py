@@ -14,7 +14,7 @@ from photoreal import contract
 from photoreal.errors import InvalidOption, NumericalError, ServeError
 from photoreal.export.configs import model_configs
 from photoreal.pipeline.sequences import SequenceStore
-from photoreal.pipeline.wct2 import model
+from photoreal.pipeline.wct2 import model as wct2
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.serve.backend.adapter import call_model
 from photoreal.serve.backend.device import ASKED, Placement, chosen_placement, require_cuda
@@ -159,7 +159,7 @@ def test_too_little_memory_refuses_the_request_alone(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(model, "apply_style", full)
+        patch.setattr(wct2, "apply_style", full)
         (response,) = model.execute([triton.Request(_pictures())])
     error = response.error()
     assert error.code() == triton.TritonError.INVALID_ARG
@@ -214,7 +214,7 @@ def test_what_is_not_finite_is_no_picture(
 ) -> None:
     result = torch.ones(1, 3, 40, 64, dtype=dtype)
     result[0, 1, 2, 3] = value
-    monkeypatch.setattr(model, "apply_style", lambda *args, **how: result)
+    monkeypatch.setattr(wct2, "apply_style", lambda *args, **how: result)
     model = load_adapter(ADAPTER)
     model.initialize(arguments("wct2"))
     (response,) = model.execute([triton.Request(_pictures())])
