@@ -10,11 +10,11 @@ import click
 
 from photoreal.client._images import encode_image
 from photoreal.client.cli.failures import Failed, failure
+from photoreal.client.cli.folder import FolderCall, folder_options, run_folder
 from photoreal.client.cli.option_flags import request_options
 from photoreal.client.cli.server_options import ServerOptions, server_options
 from photoreal.client.cli.style_options import NumbersCommand, read_styles, style_options
 from photoreal.client.cli.terminal import check_output, make_folder, progress, summary, write_labels
-from photoreal.client.folder.command import FolderCall, folder_options, run_folder
 from photoreal.client.result import StylizeResult
 from photoreal.errors import PhotorealError
 
