@@ -29,7 +29,7 @@ GROUPS = (
 )
 """The groups; a group's position is its label."""
 
-SKY = GROUPS.index("sky")
+OTHER, SKY = GROUPS.index("other"), GROUPS.index("sky")
 
 _KIN: dict[str, tuple[str, ...]] = {
     "sky": ("water",),

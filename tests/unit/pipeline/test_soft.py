@@ -111,10 +111,10 @@ def test_method_color_asks_no_network(request_for: Make, fake: FakeModels) -> No
 @pytest.mark.parametrize(
     ("given", "masks", "expected"),
     [
-        ({}, {}, 0.4),
-        ({}, MASKS, 0.9),
+        ({}, {}, 0.6),
+        ({}, MASKS, 1.0),
         ({"wct2_strength": 0.7}, {}, 0.7),
-        ({"alpha": 0.5}, MASKS, 0.45),
+        ({"alpha": 0.5}, MASKS, 0.5),
         ({"wct2_strength": 1.0, "alpha": 0.25}, {}, 0.25),
     ],
 )

@@ -13,6 +13,7 @@ from photoreal.regions import MAX_REGIONS, clusters
 from photoreal.regions.classes import GROUPS, SKY
 from photoreal.regions.coupling import couple
 from photoreal.regions.features import SIDE, border_distance, region_features
+from photoreal.regions.joining import join_clusters
 from photoreal.regions.soft import (
     AREA_LABEL,
     SoftRegions,
@@ -20,6 +21,7 @@ from photoreal.regions.soft import (
     mask_regions,
     settle,
     whole_photo,
+    without_small,
 )
 
 Array = npt.NDArray[Any]
@@ -173,26 +175,6 @@ class TestClusters:
         np.testing.assert_allclose(weights[:, 2], 0.5)
         assert (np.diff(weights[1]) >= 0).all()
 
-    def test_clusters_of_one_sure_class_are_one_region(self) -> None:
-        shares = np.eye(4, dtype=np.float32).repeat(10, axis=1)
-        classes = np.zeros((3, 40), dtype=np.float32)
-        classes[1, :20], classes[2, 20:30], classes[0, 30:] = 0.9, 0.5, 1.0
-        color = np.zeros((3, 40), dtype=np.float32)
-        color[0, 30:] = 50.0
-        groups, known = clusters.group(shares, classes, color)
-        assert groups == [0, 0, 1, 2]
-        assert known == [1, None, None]  # not sure enough, and nothing in particular
-        groups, known = clusters.group(shares, classes, np.zeros_like(color))
-        assert (groups, known) == ([0, 0, 1, 1], [1, None])  # one color, one region
-
-    def test_a_cluster_of_few_pixels_is_no_region_and_its_pixels_go_elsewhere(self) -> None:
-        shares = np.zeros((2, 1000), dtype=np.float32)
-        shares[0, 1:], shares[1, 0] = 1.0, 1.0
-        nothing = np.zeros((3, 1000), dtype=np.float32)
-        groups, _ = clusters.group(shares, nothing[:2], nothing)
-        assert groups == [0, -1]
-        np.testing.assert_allclose(clusters.joined(shares, groups), 1.0)
-
     def test_borders_move_to_where_the_colors_change(self) -> None:
         color = np.zeros((3, 40, 60), dtype=np.float32)
         color[0, :, 30:] = 60.0
@@ -209,6 +191,56 @@ class TestClusters:
         found = clusters.follow_colors(weights, np.zeros((3, 40, 60), dtype=np.float32))
         assert np.isfinite(found).all()
         assert found[1].max() < 1e-3
+
+
+class TestJoining:
+    """Four vertical stripes, each a cluster."""
+
+    def _joined(self, lightness: list[float], classes: list[dict[int, float]]) -> list[int]:
+        stripes = np.eye(4, dtype=np.float32).repeat(10, axis=1)
+        planes = np.repeat(stripes[:, None], 20, axis=1)
+        color = np.zeros((3, 20, 40), dtype=np.float32)
+        color[0] = np.repeat(lightness, 10)
+        probabilities = np.zeros((3, 20, 40), dtype=np.float32)
+        for stripe, sure in enumerate(classes):
+            for group, value in sure.items():
+                probabilities[group, :, 10 * stripe : 10 * stripe + 10] = value
+        return join_clusters(planes, probabilities, color)
+
+    def test_different_colors_without_a_class_stay_apart(self) -> None:
+        assert self._joined([0, 30, 60, 90], [{}, {}, {}, {}]) == [0, 1, 2, 3]
+
+    def test_parts_whose_border_cannot_be_seen_are_one_whatever_their_class(self) -> None:
+        found = self._joined([0, 1, 40, 41], [{1: 0.9}, {2: 0.9}, {}, {1: 0.9}])
+        assert found == [0, 0, 1, 1]
+
+    def test_parts_of_one_sure_class_are_one_where_they_do_not_touch(self) -> None:
+        assert self._joined([0, 50, 20, 80], [{1: 0.9}, {}, {1: 0.9}, {}]) == [0, 1, 0, 2]
+
+    def test_a_step_of_color_keeps_parts_of_one_class_apart(self) -> None:
+        assert self._joined([0, 40, 80, 20], [{1: 0.9}, {1: 0.9}, {}, {}]) == [0, 1, 2, 3]
+
+    def test_a_part_that_may_be_of_a_sure_class_joins_it_over_a_small_step(self) -> None:
+        assert self._joined([0, 8, 40, 80], [{1: 0.9}, {1: 0.4}, {}, {}]) == [0, 0, 1, 2]
+        assert self._joined([0, 8, 40, 80], [{1: 0.9}, {1: 0.3}, {}, {}]) == [0, 1, 2, 3]
+
+    def test_alike_colors_of_no_sure_class_are_one_unless_they_seem_different_things(self) -> None:
+        assert self._joined([0, 8, 40, 80], [{1: 0.5}, {2: 0.2}, {}, {}]) == [0, 0, 1, 2]
+        assert self._joined([0, 8, 40, 80], [{1: 0.5}, {2: 0.5}, {}, {}]) == [0, 1, 2, 3]
+
+    def test_the_group_of_everything_else_is_no_class(self) -> None:
+        assert self._joined([0, 50, 20, 80], [{0: 0.9}, {}, {0: 0.9}, {}]) == [0, 1, 2, 3]
+
+    def test_a_single_cluster_is_a_region(self) -> None:
+        one = np.ones((1, 4, 4), dtype=np.float32)
+        assert join_clusters(one, one, np.zeros((3, 4, 4), dtype=np.float32)) == [0]
+
+    def test_a_region_of_few_pixels_is_none_and_its_pixels_go_elsewhere(self) -> None:
+        shares = np.zeros((3, 1000), dtype=np.float32)
+        shares[0, 2:], shares[1, 0], shares[2, 1] = 1.0, 1.0, 1.0
+        groups = without_small([1, 0, 1], shares)
+        assert groups == [0, -1, 0]
+        np.testing.assert_allclose(clusters.joined(shares, groups), 1.0)
 
 
 class TestCoupling:
