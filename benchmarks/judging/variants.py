@@ -33,8 +33,10 @@ class Variant:
 VARIANTS = (
     Variant("photoreal, the default"),
     Variant("photoreal, colors alone", {"method": "color"}),
+    Variant("photoreal, whole photo", {"segment": False}),
     Variant("photoreal, drawn masks", masks=True),
     Variant("photoreal, colors alone, drawn masks", {"method": "color"}, masks=True),
+    Variant("WCT2 as published, regions found", {"method": "published"}),
     Variant("WCT2 as published, drawn masks", {"method": "published"}, masks=True),
 )
 """The rows of photoreal; the options are those of `StylizeRequest`."""
