@@ -1,9 +1,10 @@
-"""Seeded parameters, networks, pictures and encoded files that many tests use."""
+"""The parts of the suite; seeded parameters, networks, pictures and files that many tests use."""
 
 from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,39 @@ from photoreal.weights.networks import load_wct2
 Array = npt.NDArray[Any]
 State = dict[str, Tensor]
 
-DATA = Path(__file__).parent / "data"
+TESTS = Path(__file__).parent
+DATA = TESTS / "data"
+PARTS = {
+    "adapters": "unit",
+    "deploy": "deploy",
+    "documentation": "docs",
+    "export": "slow",
+    "faults": "server",
+    "integration": "server",
+    "repository": "unit",
+    "unit": "unit",
+}
+"""The mark of the tests below a folder, wherever it is; the innermost folder counts."""
+NOT_UNIT = ("browser", "long", "server", "slow")
+"""Marks of tests that are no unit tests, whatever their folder."""
+LINUX_ONLY = ("launcher", "test_guard.py", "test_heap.py", "test_hidden_arguments.py")
+"""Folders and files about the server's processes, which run on Linux alone."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its part, before `-m` chooses; leave out long tests not asked for."""
+    for item in items:
+        folders = item.path.relative_to(TESTS).parts
+        part = next((PARTS[one] for one in reversed(folders) if one in PARTS), None)
+        if part and not (part == "unit" and any(map(item.get_closest_marker, NOT_UNIT))):
+            item.add_marker(part)
+        if sys.platform != "linux" and any(one in LINUX_ONLY for one in folders):
+            item.add_marker(pytest.mark.skip("The server runs on Linux."))
+    if "long" not in config.option.markexpr:
+        asked = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(asked)])
+        items[:] = asked
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,8 @@ from photoreal.serve.metrics import ERROR_KINDS, OUTCOMES, STAGES
 from photoreal.serve.security import ADMIN_KEY_VARIABLE, MANAGEMENT
 from photoreal.serve.vital_signs import Reason
 
+pytestmark = pytest.mark.docs
+
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 SECURITY = (ROOT / "SECURITY.md").read_text()
