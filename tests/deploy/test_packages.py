@@ -24,7 +24,7 @@ LARGEST = 8 * 2**20
 
 def _build(kind: str, source: Path, target: Path) -> Path:
     """Build with this environment's setuptools, which asks no registry for anything."""
-    command = [sys.executable, "-c", BUILD.format(kind), target]
+    command = [sys.executable, "-c", BUILD.format(kind), str(target)]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (built,) = target.iterdir()
