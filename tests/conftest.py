@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from reference_cases import seeded_entry, seeded_wct2
 from torch import Tensor, nn
@@ -25,6 +26,10 @@ from photoreal.weights.networks import load_wct2
 
 Array = npt.NDArray[Any]
 State = dict[str, Tensor]
+
+# A busy machine is no failure.
+settings.register_profile("photoreal", deadline=None)
+settings.load_profile("photoreal")
 
 TESTS = Path(__file__).parent
 DATA = TESTS / "data"
