@@ -26,6 +26,8 @@ from photoreal.serve.request import StylizeRequest
 from photoreal.transfer import LabelledImage, NetworkEngine, transfer
 from photoreal.vgg import Decoder, Encoder
 
+pytestmark = pytest.mark.slow
+
 Networks = Callable[[str], tuple[Encoder, Decoder]]
 Images = Callable[..., Tensor]
 Psnr = Callable[[Tensor, Tensor], float]

@@ -17,6 +17,8 @@ from work import multiply_adds
 
 from photoreal.vgg import Decoder, Encoder
 
+pytestmark = pytest.mark.slow
+
 Networks = Callable[[str], tuple[Encoder, Decoder]]
 CPU = torch.device("cpu")
 

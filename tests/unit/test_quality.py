@@ -31,6 +31,8 @@ from photoreal.segmenter import Segmenter
 from photoreal.serve.request import StylizeRequest
 from photoreal.transfer import NetworkEngine
 
+pytestmark = pytest.mark.slow
+
 Floats = npt.NDArray[np.floating[Any]]
 Encode = Callable[..., bytes]
 Photo = Callable[..., npt.NDArray[np.uint8]]

@@ -17,6 +17,8 @@ from photoreal.transfer import Engine, NetworkEngine
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_wct2
 
+pytestmark = pytest.mark.slow
+
 CASES = cases()
 
 Networks = Callable[[Unpool], tuple[Encoder, Decoder]]

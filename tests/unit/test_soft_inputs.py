@@ -26,6 +26,8 @@ from photoreal.steady import SteadyMoments
 from photoreal.transfer import LabelledImage, NetworkEngine
 from photoreal.vgg import Encoded, Skips
 
+pytestmark = pytest.mark.slow
+
 Array = npt.NDArray[Any]
 CheckSentence = Callable[[object], None]
 

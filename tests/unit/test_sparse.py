@@ -199,6 +199,7 @@ def _noisy(network: torch.nn.Module) -> dict[str, Tensor]:
     }
 
 
+@pytest.mark.slow
 def test_dense_networks_leave_nothing_out_and_the_picture_as_it_is(
     builtin_networks: Networks,
     smooth_image: MakeImage,

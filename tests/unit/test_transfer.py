@@ -17,6 +17,8 @@ from photoreal.regions import Pair
 from photoreal.transfer import MIN_SIDE, Engine, LabelledImage, NetworkEngine, transfer
 from photoreal.vgg import Decoder, Encoded, Encoder, Skips
 
+pytestmark = pytest.mark.slow
+
 MakeEngine = Callable[[Unpool], NetworkEngine]
 MakeImage = Callable[..., Tensor]
 Unlabelled = Callable[[Tensor], LabelledImage]
