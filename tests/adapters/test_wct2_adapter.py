@@ -25,6 +25,8 @@ from photoreal.transfer import LabelledImage, NetworkEngine, transfer
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import save_bundle
 
+pytestmark = pytest.mark.slow
+
 Array = npt.NDArray[Any]
 Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
 

@@ -21,6 +21,8 @@ from photoreal.serve.style_cache import StyleCache
 from photoreal.steady import SteadyMoments
 from photoreal.transfer import NetworkEngine
 
+pytestmark = pytest.mark.slow
+
 ADAPTER = "model_repository/wct2/1/model.py"
 Arguments = Callable[..., dict[str, str]]
 Sentence = Callable[[object], None]

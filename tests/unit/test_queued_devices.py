@@ -20,6 +20,8 @@ from photoreal.transfer import LabelledImage, NetworkEngine, transfer
 from photoreal.vgg import Decoder, Encoder
 from photoreal.whitening import moments
 
+pytestmark = pytest.mark.slow
+
 Networks = Callable[[str], tuple[Encoder, Decoder]]
 Images = Callable[..., Tensor]
 Psnr = Callable[[Tensor, Tensor], float]
