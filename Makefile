@@ -40,7 +40,7 @@ $(INSTALLED): $(VENV)/bin/python pyproject.toml setup.py constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[serve,export,video,web,dev,docs]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
-$(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/weights/*.py src/photoreal/weights/segmenter/* export/*.py)
+$(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/networks/*.py src/photoreal/networks/fast/*.py src/photoreal/weights/*.py src/photoreal/weights/segmenter/* export/*.py)
 	$(BIN)/photoreal export
 	@touch $@
 

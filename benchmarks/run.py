@@ -20,16 +20,9 @@ from typing import Any
 
 import click
 import torch
-from chart import bar_chart
-from comparison import compare
 from entry import HELP, Teller, make_main, output_option, repository_option
-from latency import measure_latency
 from machine import machine
-from memory import MEGAPIXELS, measure_memory
-from perf_analyzer import PerfAnalyzer, install
-from perf_plan import SIZES, measure_loads
 from pictures import PAIR
-from rates import measure_rates
 from serving import (
     BenchmarkFailed,
     Files,
@@ -40,15 +33,22 @@ from serving import (
     server_version,
     transfer_inputs,
 )
-from stages import measure_stages
+from speed.chart import bar_chart
+from speed.comparison import compare
+from speed.latency import measure_latency
+from speed.memory import MEGAPIXELS, measure_memory
+from speed.perf_analyzer import PerfAnalyzer, install
+from speed.perf_plan import SIZES, measure_loads
+from speed.rates import measure_rates
+from speed.stages import measure_stages
 from tables import Part, Spread
 
-from photoreal import kernels
 from photoreal.cli import FAILED
+from photoreal.cores import available_cores
 from photoreal.errors import PhotorealError
-from photoreal.serve.cores import available_cores
-from photoreal.serve.heap import keep_freed_memory
-from photoreal.serve.repository import models_to_load
+from photoreal.networks.fast import kernels
+from photoreal.serve.backend.heap import keep_freed_memory
+from photoreal.serve.launch.repository import models_to_load
 
 CHART = "stages.svg"
 AGAINST = "Against plain PyTorch"

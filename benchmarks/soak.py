@@ -22,7 +22,7 @@ from serving import running_server, server_version
 from tables import Column, Part
 
 from photoreal.errors import PhotorealError
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 STYLE_CACHE = 8 << 20
 """Bytes that hold one or two styles: full at once, so that it is no growth later."""

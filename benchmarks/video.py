@@ -15,22 +15,22 @@ from pathlib import Path
 
 import click
 import numpy as np
-from clips import CLIPS, Bytes, Clip, flicker, render
 from entry import HELP, make_main, output_option, repository_option
+from judging.clips import CLIPS, Bytes, Clip, flicker, render
 from machine import machine
 from pictures import EXAMPLES
 from PIL import Image
 from serving import LIMITS, networks
-from stages import open_segmenter
+from speed.stages import open_segmenter
 from tables import Cell, Column, Part
 
+from photoreal.pipeline.in_process import in_process_models
+from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.request import StylizeRequest
+from photoreal.pipeline.sequences import SteadyRegions
+from photoreal.pipeline.stylize import stylize
 from photoreal.preprocess import decode_photo
-from photoreal.serve.in_process import in_process_models
-from photoreal.serve.known_regions import KnownRegions
-from photoreal.serve.request import StylizeRequest
-from photoreal.serve.sequences import SteadyRegions
-from photoreal.serve.stylize import stylize
-from photoreal.transfer import NetworkEngine
+from photoreal.transfer.progressive import NetworkEngine
 
 STEADY = (0.0, 0.5, 0.8, 0.95)
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from panels import side_by_side
 from photoreal.client import StyleTransferClient, StylizeResult
-from photoreal.client.labels import color_regions
+from photoreal.client.cli.label_picture import color_regions
 from photoreal.errors import PhotorealError
-from photoreal.serve.embedded import embedded_server
+from photoreal.serve.launch.embedded import embedded_server
 
 EXAMPLES = Path(__file__).parent
 OUTPUT = EXAMPLES.parent / "docs" / "gallery"

@@ -16,12 +16,12 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
-from reference_cases import seeded_entry, seeded_wct2
+from speed.reference_cases import seeded_entry, seeded_wct2
 from torch import Tensor, nn
 
 from photoreal.contract import Unpool
-from photoreal.transfer import LabelledImage, NetworkEngine
-from photoreal.vgg import Decoder, Encoder
+from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.transfer.progressive import LabelledImage, NetworkEngine
 from photoreal.weights.networks import load_wct2
 
 Array = npt.NDArray[Any]
@@ -48,27 +48,13 @@ NOT_UNIT = ("browser", "long", "server", "slow")
 """Marks of tests that are no unit tests, whatever their folder."""
 LINUX_ONLY = (
     "adapters",
+    "benchmarks",
     "deploy",
     "faults",
     "integration",
-    "launcher",
-    "test_benchmarks.py",
-    "test_benchmarks_baseline.py",
-    "test_benchmarks_entry.py",
-    "test_benchmarks_gpu.py",
-    "test_guard.py",
-    "test_health_command.py",
-    "test_heap.py",
-    "test_hidden_arguments.py",
-    "test_memory.py",
+    "serve",
     "test_operations.py",
-    "test_quality.py",
-    "test_security.py",
-    "test_soak.py",
-    "test_supervisor.py",
     "test_video_run.py",
-    "test_vital_signs.py",
-    "test_watch.py",
 )
 """Folders and files about the server, its processes and its measurement, which need Linux."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from memory import proportional_bytes, session_processes
+from speed.memory import proportional_bytes, session_processes
 
 from hardening import seeds
 from hardening.garbage import throw_garbage
@@ -23,8 +23,8 @@ from hardening.load import Job, Load, running
 from hardening.slow import slow_clients
 from hardening.wire import PICTURE, Wires, tensors
 from photoreal.client import ServerUnavailable
-from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.environment import free_ports
+from photoreal.serve.launch.launcher import Server
 
 RETRIES = 12
 """Tries of clients that have to live through a restart."""

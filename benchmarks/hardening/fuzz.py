@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from memory import session_processes
 from PIL import Image
+from speed.memory import session_processes
 
 from hardening.cases import Case, make_case
 from hardening.wire import PICTURE, REFUSED, Answer, Wires
 from photoreal.preprocess import working_size
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 LONGEST_SENTENCE = 400
 _UNREADABLE = "Unable to parse"

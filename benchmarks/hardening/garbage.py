@@ -8,7 +8,7 @@ import socket
 import struct
 from collections import Counter
 
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """With which every HTTP/2 connection begins."""

@@ -13,7 +13,7 @@ from hardening.cases import SIZES, Case
 from hardening.fuzz import Outcome, judge
 from hardening.wire import PICTURE, Wires, tensors
 from photoreal.options import MATCH_RULES, MAX_BLEND, METHODS, PLACES
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 _INT32 = st.integers(-(2**31), 2**31 - 1)
 _FLOAT32 = st.floats(width=32)

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from hardening.garbage import PREFACE
 from hardening.wire import Tensor, http_outputs, http_request
 from photoreal.contract import STYLIZE
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 _BUFFER = 2048
 _PIECE = 512

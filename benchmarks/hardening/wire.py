@@ -18,7 +18,7 @@ import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from photoreal.contract import STYLIZE
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 TIMEOUT_S = 60.0
 """No answer to a tiny request may take longer, whatever it is."""

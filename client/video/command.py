@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from photoreal.client.failures import Failed, failure
-from photoreal.client.option_flags import request_options
+from photoreal.client.cli.failures import Failed, failure
+from photoreal.client.cli.option_flags import request_options
+from photoreal.client.cli.server_options import ServerOptions, server_options
+from photoreal.client.cli.style_options import NumbersCommand, read_styles, style_options
+from photoreal.client.cli.terminal import check_folder, progress
 from photoreal.client.patience import Patience
-from photoreal.client.server_options import ServerOptions, server_options
-from photoreal.client.style_options import NumbersCommand, read_styles, style_options
-from photoreal.client.terminal import check_folder, progress
 from photoreal.client.video.run import (
     IN_FLIGHT,
     Progress,

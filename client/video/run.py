@@ -16,9 +16,9 @@ import av
 import numpy as np
 from PIL import Image
 
+from photoreal.client._images import ImageInput
 from photoreal.client.client import StyleTransferClient
 from photoreal.client.errors import ClientError, ServerFailed
-from photoreal.client.inputs import ImageInput
 from photoreal.client.patience import Patience
 from photoreal.client.video.cuts import CutDetector
 from photoreal.client.video.sink import DEFAULT_CRF, Kept, VideoSink

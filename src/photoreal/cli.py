@@ -43,13 +43,13 @@ SUBCOMMANDS = {
         extra="export",
     ),
     "serve": Subcommand(
-        "photoreal.serve.command",
+        "photoreal.serve.cli.command",
         "serve",
         "Start a Triton server with the model repository.",
         extra="serve",
     ),
     "stylize": Subcommand(
-        "photoreal.client.command",
+        "photoreal.client.cli.stylize",
         "stylize",
         "Give a photo the colors, light and mood of another one.",
     ),
@@ -66,17 +66,17 @@ SUBCOMMANDS = {
         extra="train",
     ),
     "health": Subcommand(
-        "photoreal.client.health_command",
+        "photoreal.client.cli.health",
         "health",
         "Tell whether a server answers real requests.",
     ),
     "warm": Subcommand(
-        "photoreal.client.warm_command",
+        "photoreal.client.cli.warm",
         "warm",
         "Let a server measure styles ahead, so that their first use is fast.",
     ),
     "upload": Subcommand(
-        "photoreal.client.upload_command",
+        "photoreal.client.cli.upload",
         "upload",
         "Send two photos to a gateway and write the picture that comes back.",
     ),

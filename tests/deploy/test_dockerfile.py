@@ -21,7 +21,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from photoreal.export.acceleration import ENGINE_CACHE
-from photoreal.serve.installation import TRITON_VARIABLE
+from photoreal.serve.launch.installation import TRITON_VARIABLE
 
 IMAGE_PYTHON = "3.12"
 """Of Triton's Python backend in the image, under which everything is installed there."""

@@ -76,4 +76,4 @@ def test_what_is_collected_on_other_systems_can_be_imported_there(
     assert len(elsewhere) > 50
     assert not {str(file.relative_to(TESTS)) for file in elsewhere if any(_needed(file, set()))}
     # The check does see what it looks for.
-    assert any(_needed(TESTS / "unit" / "test_guard.py", set()))
+    assert any(_needed(TESTS / "unit" / "serve" / "launch" / "test_server.py", set()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hardening import faults, load
 
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 pytestmark = pytest.mark.server
 

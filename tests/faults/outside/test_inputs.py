@@ -7,7 +7,7 @@ from hardening import fuzz, growth, options
 from hardening.cases import make_case
 from hardening.wire import Answer
 
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 pytestmark = pytest.mark.server
 

@@ -23,9 +23,9 @@ from PIL import Image
 from photoreal.cli import SUBCOMMANDS
 from photoreal.client import StyleTransferClient
 from photoreal.client.canary import send_canary
-from photoreal.serve.environment import free_ports
-from photoreal.serve.health import HealthServer, Status
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.environment import free_ports
+from photoreal.serve.launch.launcher import Server
+from photoreal.serve.supervise.health import HealthServer, Status
 
 ROOT = Path(__file__).parents[3]
 PAGES = {

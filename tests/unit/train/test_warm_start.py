@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from photoreal.errors import TrainingError, WeightsError
-from photoreal.segmenter import Segmenter
+from photoreal.networks.segmenter import Segmenter
 from photoreal.train.loop import Photos, Training
 from photoreal.train.settings import Settings, Stage
 from photoreal.train.tables import CLASSES

@@ -1,0 +1,1 @@
+"""One request from encoded photos to the encoded picture, without Triton."""
