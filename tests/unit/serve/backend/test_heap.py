@@ -50,6 +50,8 @@ import sys, time
 import numpy as np
 from photoreal.serve.backend.heap import FreedMemory, keep_freed_memory, resident_bytes
 
+pytestmark = pytest.mark.slow
+
 if not keep_freed_memory():
     print(-1)
     raise SystemExit
