@@ -11,6 +11,8 @@ from photoreal.contract import DEFAULT_KEEP_MEMORY_S, KEEP_MEMORY_VARIABLE
 from photoreal.errors import ServeError
 from photoreal.serve.backend.heap import idle_seconds
 
+pytestmark = pytest.mark.slow
+
 _SCRIPT = """
 import resource, sys
 import numpy as np
@@ -49,8 +51,6 @@ _PANORAMA = """
 import sys, time
 import numpy as np
 from photoreal.serve.backend.heap import FreedMemory, keep_freed_memory, resident_bytes
-
-pytestmark = pytest.mark.slow
 
 if not keep_freed_memory():
     print(-1)
