@@ -187,7 +187,7 @@ class AsyncHttpTransport:
                 yield connection
         except InferenceServerException as error:
             raise exchange.answered(error) from None
-        except (asyncio.TimeoutError, TimeoutError):  # one and the same from Python 3.11
+        except TimeoutError:
             raise exchange.timed_out() from None
         except aiohttp.ClientResponseError:
             raise exchange.garbled() from None

@@ -74,7 +74,7 @@ def upload(
         say("Waiting for the picture")
         try:
             picture = asyncio.run(_post(api_url, fields, timeout))
-        except (asyncio.TimeoutError, TimeoutError):
+        except TimeoutError:
             raise RequestTimeout(f"{api_url} did not answer within {timeout:g} seconds.") from None
     try:
         write_aside(output, picture)

@@ -61,56 +61,56 @@ class Setting:
 
 _DEFAULTS = Limits()
 IMAGE_BYTES = Setting(
-    "--max-image-bytes", str(_DEFAULTS.max_bytes), "BYTES", "Bytes of one encoded photo or mask."
+    "--max-image-bytes", str(_DEFAULTS.max_bytes), "BYTES", "Size of one encoded photo or mask."
 )
 PIXELS = Setting(
     "--max-pixels",
     str(_DEFAULTS.max_pixels),
     "PIXELS",
-    "Pixels of one photo or mask as it arrives, read from its header.",
+    "Pixels of one photo or mask as sent, read from its header.",
     highest=178_000_000,  # Pillow itself refuses more
 )
 SIZE = Setting(
     "--max-size",
     str(_DEFAULTS.max_size),
     "PIXELS",
-    "Shorter side at which photos are worked on.",
+    "Shorter side of the working size.",
     lowest=_DEFAULTS.min_size,
 )
 WORKING_PIXELS = Setting(
     "--max-working-pixels",
     str(_DEFAULTS.max_working_pixels),
     "PIXELS",
-    "Pixels of one photo at the size at which it is worked on.",
+    "Pixels of one photo at the working size.",
     lowest=_DEFAULTS.min_size**2,
 )
 SIDE = Setting(
     "--max-side",
     "0",
     "PIXELS",
-    "Longer side of one photo at that size; 0 is no limit but that of TensorRT's"
-    " engines, where the models are such.",
+    "Longer side of one photo at the working size; 0 means no limit except that of"
+    " TensorRT engines.",
     lowest=0,
 )
 REGIONS = Setting(
     "--max-regions",
     str(_DEFAULTS.max_regions),
     "COUNT",
-    "Different labels of a mask.",
+    "Distinct labels in a mask.",
     highest=MAX_REGIONS,
 )
 FORMATS = Setting(
     "--formats",
     ",".join(_DEFAULTS.formats),
     "NAMES",
-    "Formats of photos, with commas; masks are PNG. No other decoder is tried.",
+    "Accepted formats of photos, separated by commas; masks are PNG.",
 )
 MEMORY = Setting(
     "--max-memory",
     AUTOMATIC,
     "BYTES",
-    "Memory that one request may take, estimated before it starts; auto is what the machine or"
-    " the container has to give when the server starts, less a reserve; 0 is no limit.",
+    "Memory for one request, estimated before it starts; auto is the memory available to the"
+    " machine or the container when the server starts, less a reserve; 0 means no limit.",
     lowest=0,
     word=AUTOMATIC,
 )
@@ -118,16 +118,16 @@ SECONDS = Setting(
     "--max-seconds",
     str(contract.DEFAULT_MAX_SECONDS),
     "SECONDS",
-    "Time that a request may be worked on, and before that may wait; a shorter timeout that the"
-    " request brings along holds instead.",
+    "Time for the computation of a request, and for its wait in the queue; a shorter timeout in"
+    " the request takes precedence.",
     answer="503",
 )
 QUEUE = Setting(
     "--max-queue",
     str(contract.DEFAULT_MAX_QUEUE),
     "COUNT",
-    "Requests that may wait while another one is worked on.",
-    answer="503 at once",
+    "Requests that may wait while another one is computed.",
+    answer="503 immediately",
 )
 SETTINGS = (
     *(IMAGE_BYTES, PIXELS, FORMATS, SIZE, WORKING_PIXELS, SIDE),
@@ -165,8 +165,8 @@ def settled(environment: Mapping[str, str], engines_side: int | None = None) -> 
     `engines_side` is the longest side that the repository's engines serve, None for any.
 
 
-    Without it a model that is loaded anew would take the memory that the others have grown to
-    for taken. Raises ServeError.
+    Otherwise a reloaded model would count memory that the other models have cached as
+    unavailable. Raises ServeError.
     """
     limits = request_limits(environment)
     max_seconds(environment)

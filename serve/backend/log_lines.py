@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import IO, Any
 
 LEVELS = {"I": "info", "W": "warning", "E": "error", "F": "critical", "V": "debug", "D": "debug"}
@@ -71,7 +71,7 @@ def as_object(line: str) -> dict[str, Any] | None:
 
 def write_json(fields: dict[str, Any], out: IO[str]) -> None:
     """Write one object as one line, with the time (UTC) before all."""
-    time = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     out.write(json.dumps({"time": time, **fields}) + "\n")
     out.flush()
 

@@ -90,8 +90,8 @@ def _find_wheel(python: tuple[int, int]) -> Wheel:
     stub = server / "python_backend_stubs" / version / "triton_python_backend_stub"
     if python >= (3, 13) or not stub.exists():
         raise ServeError(
-            f"The server from the wheel does not work with Python {version}; use Python 3.10,"
-            " 3.11 or 3.12."
+            f"The server from the wheel does not work with Python {version};"
+            " use Python 3.11 or 3.12."
         )
     return Wheel(
         binary=server / "bin" / "tritonserver",

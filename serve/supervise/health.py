@@ -37,7 +37,7 @@ class Status:
         )
         self.model_restarts = Counter(
             "photoreal_model_restarts",
-            "Models loaded anew, by what had become of them.",
+            "Models reloaded, by the reason.",
             ["model", "reason"],
             registry=registry,
         )

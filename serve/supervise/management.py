@@ -83,7 +83,7 @@ class Management:
             body = {"parameters": {"config": json.dumps(config)}}
             self._post(f"repository/models/{model}/load", body, _LOAD_S)
         except (OSError, ValueError) as error:
-            raise ServeError(f"{model} could not be loaded anew ({_reason(error)}).") from error
+            raise ServeError(f"{model} could not be reloaded ({_reason(error)}).") from error
 
     def failing(self, models: Sequence[str], timeout_s: float) -> dict[str, str]:
         """Ask each model for something small; those that failed, each with its reason.

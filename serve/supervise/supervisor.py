@@ -125,7 +125,7 @@ class Supervisor:
                 self._watch_anew()
                 return
         elif models:
-            log.warning("Loading %s anew did not help.", who)
+            log.warning("Reloading %s did not help.", who)
         self._restart(fault, sentence)
         self._watch_anew()
         self._table = ProcessTable(self._server.pid)
@@ -160,7 +160,7 @@ class Supervisor:
             except ServeError as error:
                 log.warning("%s", error)
                 return False
-            log.info("%s was loaded anew in %.1f s.", model, time.monotonic() - start)
+            log.info("%s was reloaded in %.1f s.", model, time.monotonic() - start)
             self._reloaded.add(model)
             self._styles_lost |= model == contract.WCT2.name
         return True
@@ -215,4 +215,4 @@ def _try(refill: Callable[[], None]) -> None:
     try:
         refill()
     except PhotorealError as error:
-        log.warning("The presets could not be measured anew: %s", error)
+        log.warning("The presets could not be measured again: %s", error)

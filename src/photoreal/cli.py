@@ -21,6 +21,8 @@ from photoreal.errors import InvalidRequest, PhotorealError
 FAILED = 1
 CALLER_ERROR = 2
 INTERRUPTED = 130
+TRAINING = "photoreal.train"
+"""The package that wheels leave out."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,11 @@ class LazyGroup(click.Group):
 
 
 def _not_installed(name: str, error: ImportError) -> click.ClickException:
+    if (error.name or "").startswith(TRAINING):
+        return click.ClickException(
+            f"`photoreal {name}` needs the training code, which only a checkout of the source has:"
+            ' pip install -e ".[train]" there.'
+        )
     extra = SUBCOMMANDS[name].extra if name in SUBCOMMANDS else None
     package = f"photoreal[{extra}]" if extra else "photoreal"
     return click.ClickException(

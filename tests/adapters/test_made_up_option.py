@@ -30,6 +30,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 from tritonclient.grpc import model_config_pb2
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DECLARING = "photoreal.options.stylize"
 SOURCE = ROOT / "src" / "photoreal" / "options" / "stylize.py"

@@ -15,6 +15,8 @@ from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
 from photoreal.serve.backend import watch
 from photoreal.serve.backend.canceled import CanceledKeys
 
+pytestmark = pytest.mark.slow
+
 Array = npt.NDArray[Any]
 Load = Callable[[str], Any]
 

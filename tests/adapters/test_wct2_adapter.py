@@ -25,6 +25,8 @@ from photoreal.serve.backend.bls import BlsEngine
 from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
 from photoreal.weights.networks import save_bundle
 
+pytestmark = pytest.mark.slow
+
 Array = npt.NDArray[Any]
 Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
 

@@ -21,6 +21,8 @@ from photoreal.serve.backend.device import ASKED, Placement, chosen_placement, r
 from photoreal.transfer.progressive import NetworkEngine
 from photoreal.transfer.steady import SteadyMoments
 
+pytestmark = pytest.mark.slow
+
 ADAPTER = "model_repository/wct2/1/model.py"
 Arguments = Callable[..., dict[str, str]]
 Sentence = Callable[[object], None]

@@ -54,6 +54,7 @@ def _adapter(name: str) -> str:
     return f"{STAND_IN} import runpy; runpy.run_path({path!r})"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "forbidden"),
     [

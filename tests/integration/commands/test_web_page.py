@@ -27,7 +27,7 @@ from playwright.sync_api import (
 from photoreal.client import StylizeResult
 from photoreal.serve.launch.launcher import Server
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.browser]
 
 CHROMIUM = next(
     (

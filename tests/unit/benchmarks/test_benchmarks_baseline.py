@@ -25,6 +25,8 @@ from photoreal.preprocess import encode_photo
 from photoreal.regions import LabelMap, Pair
 from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
 
+pytestmark = pytest.mark.slow
+
 Networks = Callable[[str], tuple[Encoder, Decoder]]
 Images = Callable[..., Tensor]
 Psnr = Callable[[Tensor, Tensor], float]

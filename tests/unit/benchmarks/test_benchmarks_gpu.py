@@ -16,6 +16,8 @@ from speed.work import multiply_adds
 
 from photoreal.networks.vgg import Decoder, Encoder
 
+pytestmark = pytest.mark.slow
+
 Networks = Callable[[str], tuple[Encoder, Decoder]]
 CPU = torch.device("cpu")
 

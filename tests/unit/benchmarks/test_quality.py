@@ -30,6 +30,8 @@ from photoreal.preprocess import Limits, decode_photo
 from photoreal.regions import Pair
 from photoreal.transfer.progressive import NetworkEngine
 
+pytestmark = pytest.mark.slow
+
 Floats = npt.NDArray[np.floating[Any]]
 Encode = Callable[..., bytes]
 Photo = Callable[..., npt.NDArray[np.uint8]]

@@ -17,6 +17,8 @@ from photoreal.serve.supervise import supervisor
 from photoreal.serve.supervise.health import Status
 from photoreal.serve.supervise.liveness import Reason
 
+pytestmark = pytest.mark.docs
+
 ROOT = Path(__file__).parents[3]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 SECURITY = (ROOT / "SECURITY.md").read_text()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from photoreal.contract import DEFAULT_BLEND, DEFAULT_SIZE, MAX_BLEND
 from photoreal.preprocess import Limits
+
+pytestmark = pytest.mark.docs
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()

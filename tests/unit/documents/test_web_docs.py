@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from photoreal.client import DEFAULT_TIMEOUT, AsyncStyleTransferClient
 from photoreal.client.cli.upload import upload
 from photoreal.client.web.app import ERRORS, make_app
 from photoreal.client.web.command import web
 from photoreal.client.web.settings import GatewaySettings
+
+pytestmark = pytest.mark.docs
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "web.md").read_text()

@@ -15,6 +15,8 @@ from torch import Tensor
 from photoreal.networks.segmenter import Segmenter
 from photoreal.weights.checkpoint import load_parameters
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def arrays(data_folder: Path) -> dict[str, npt.NDArray[Any]]:

@@ -17,6 +17,8 @@ from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.transfer.progressive import Engine, NetworkEngine
 from photoreal.weights.networks import load_wct2
 
+pytestmark = pytest.mark.slow
+
 CASES = cases()
 
 Networks = Callable[[Unpool], tuple[Encoder, Decoder]]

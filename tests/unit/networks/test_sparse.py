@@ -173,6 +173,7 @@ def test_a_join_that_does_more_is_convolved(change: Callable[[Tensor], object]) 
 
 
 @pytest.mark.parametrize("unpool", UNPOOLS)
+@pytest.mark.slow
 def test_the_picture_of_the_built_in_weights_is_the_same(
     unpool: Unpool,
     builtin_networks: Networks,
@@ -190,6 +191,7 @@ def test_the_picture_of_the_built_in_weights_is_the_same(
 
 
 @pytest.mark.parametrize("unpool", UNPOOLS)
+@pytest.mark.slow
 def test_new_parameters_are_examined_anew(unpool: Unpool, builtin_networks: Networks) -> None:
     networks = copy.deepcopy(builtin_networks(unpool))
     for network in networks:
@@ -206,6 +208,7 @@ def _noisy(network: torch.nn.Module) -> dict[str, Tensor]:
     }
 
 
+@pytest.mark.slow
 def test_dense_networks_leave_nothing_out_and_the_picture_as_it_is(
     builtin_networks: Networks,
     smooth_image: MakeImage,

@@ -31,6 +31,8 @@ from .conftest import (
     rows,
 )
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., StylizeRequest]
 SKY, VEGETATION = GROUPS.index("sky"), GROUPS.index("vegetation")
 CLASSES = ("sky", "tree")

@@ -26,6 +26,8 @@ from photoreal.transfer.progressive import LabelledImage, NetworkEngine
 from photoreal.transfer.soft_transfer import SoftImage, apply_soft, couple_measures, measure_soft
 from photoreal.transfer.steady import SteadyMoments
 
+pytestmark = pytest.mark.slow
+
 Array = npt.NDArray[Any]
 CheckSentence = Callable[[object], None]
 

@@ -17,6 +17,8 @@ from photoreal.train.sources import LabeledPhoto, list_photos
 from photoreal.train.tables import CLASSES
 from photoreal.weights.segmenters import load_segmenter, save_segmenter
 
+pytestmark = pytest.mark.slow
+
 Capture = pytest.CaptureFixture[str]
 
 

@@ -15,6 +15,8 @@ from photoreal.train.tables import CLASSES
 from photoreal.train.warm_start import take_over
 from photoreal.weights.segmenters import save_segmenter
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("person", "sky", "tree")
 """Classes of the segmenter to begin with: two that the training knows, in another order."""
 

@@ -21,6 +21,8 @@ from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfe
 from photoreal.transfer.roots import inverse_roots, newton_schulz, roots
 from photoreal.transfer.whitening import moments
 
+pytestmark = pytest.mark.slow
+
 Networks = Callable[[str], tuple[Encoder, Decoder]]
 Images = Callable[..., Tensor]
 Psnr = Callable[[Tensor, Tensor], float]

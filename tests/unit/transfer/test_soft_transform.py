@@ -301,6 +301,7 @@ def _natural(height: int, width: int) -> Array:
     return np.asarray(np.clip(photo, 0, 1), dtype=np.float32)
 
 
+@pytest.mark.slow
 def test_soft_regions_cost_at_most_15_percent_more_products_than_hard_ones(
     builtin_engine: Callable[[Unpool], NetworkEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from photoreal.networks.vgg import Decoder, Encoded, Encoder, Skips
 from photoreal.regions import Pair
 from photoreal.transfer.progressive import MIN_SIDE, Engine, LabelledImage, NetworkEngine, transfer
 
+pytestmark = pytest.mark.slow
+
 MakeEngine = Callable[[Unpool], NetworkEngine]
 MakeImage = Callable[..., Tensor]
 Unlabelled = Callable[[Tensor], LabelledImage]

@@ -24,6 +24,8 @@ from photoreal.transfer.progressive import (
     transfer,
 )
 
+pytestmark = pytest.mark.slow
+
 MakeEngine = Callable[[Unpool], NetworkEngine]
 MakeImage = Callable[..., Tensor]
 

@@ -111,6 +111,7 @@ class TestStopped:
         assert len(times(tmp_path / "out.partial.mp4")) == 5
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+    @pytest.mark.slow
     def test_a_full_disk_keeps_what_fitted(self, tmp_path, suffix):
         source, output = film(tmp_path / "in.mp4", 200), tmp_path / f"out{suffix}"
         rng = np.random.default_rng(0)

@@ -11,6 +11,8 @@ from photoreal.contract import DEFAULT_KEEP_MEMORY_S, KEEP_MEMORY_VARIABLE
 from photoreal.errors import ServeError
 from photoreal.serve.backend.heap import idle_seconds
 
+pytestmark = pytest.mark.slow
+
 _SCRIPT = """
 import resource, sys
 import numpy as np

@@ -111,10 +111,12 @@ def test_memory_is_settled_when_the_server_starts(monkeypatch: pytest.MonkeyPatc
     assert settled(NO_MEMORY_LIMIT)[MEMORY.variable] == "0"
 
 
+@pytest.mark.docs
 def test_document_holds_the_table() -> None:
     assert limits.table() in DOCUMENT.read_text()
 
 
+@pytest.mark.docs
 def test_document_tells_the_estimate() -> None:
     text = " ".join(DOCUMENT.read_text().split())
     for words in (

@@ -107,7 +107,7 @@ def test_a_wheel_without_a_stub_for_this_python_is_refused(
     spec.submodule_search_locations = [str(tmp_path / "pytriton")]
     hide("pytriton", spec)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    with pytest.raises(ServeError, match=f"Python {version}; use Python 3.10, 3.11 or 3.12"):
+    with pytest.raises(ServeError, match=f"Python {version}; use Python 3.11 or 3.12"):
         check_environment()
     stub = tmp_path / "pytriton" / "tritonserver" / "python_backend_stubs" / version
     stub.mkdir(parents=True)

@@ -237,7 +237,7 @@ def test_presets_that_cannot_be_measured_are_told_of(
         raise ServeError("The server is busy.")
 
     _run(world, lambda: world.states.update(wct2="dead"), *[None] * 8, refill=refill)
-    sentence = "The presets could not be measured anew: The server is busy."
+    sentence = "The presets could not be measured again: The server is busy."
     deadline = time.monotonic() + 5.0
     while sentence not in caplog.text and time.monotonic() < deadline:
         time.sleep(0.01)
