@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from photoreal import kernels, regions, roots
+from photoreal import regions
 from photoreal.contract import UNPOOL_PARAMETER, UNPOOLS, WEIGHTS_FILE, Unpool
 from photoreal.errors import InvalidOption, NumericalError, ServeError
 from photoreal.mixing import Ingredient, mix_styles
@@ -23,6 +23,7 @@ from photoreal.options import (
     check_weights,
     parse_places,
 )
+from photoreal.pipeline.engine import network_engine
 from photoreal.regions import Pair
 from photoreal.serve.adapter import Array, engine_name, parameter
 from photoreal.serve.bls import BlsEngine
@@ -39,7 +40,6 @@ from photoreal.steady import SteadyMoments
 from photoreal.transfer import (
     Engine,
     LabelledImage,
-    NetworkEngine,
     Steady,
     apply_style,
     check_side,
@@ -58,20 +58,11 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
     if engine_name(model_config) == "bls":
         return BlsEngine(triton, way)
     placement = chosen_placement(model_config)
-    if placement.device == "cpu":
-        kernels.prepare()  # here rather than in the first request
-    else:
+    if placement.device == "cuda":
         require_cuda()
-        torch.backends.cudnn.allow_tf32 = False  # else fp32 would be half precision by stealth
-        roots.prepare(torch.device(placement.device))
     bundle = version_folder / WEIGHTS_FILE
     networks = load_bundle(bundle) if bundle.exists() else load_wct2(unpool=way)
-    return NetworkEngine(
-        *networks,
-        placement.device,
-        dtype=torch.float16 if placement.half else torch.float32,
-        channels_last=placement.half,
-    )
+    return network_engine(*networks, placement.device, half=placement.half)
 
 
 def engine_for(engine: Engine, request: Any) -> Engine:

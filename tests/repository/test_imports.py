@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCIENCE = sorted(
-    path for path in (ROOT / "src" / "photoreal").rglob("*.py") if path.name != "cli.py"
-)
+SOURCE = ROOT / "src" / "photoreal"
+PIPELINE = sorted((SOURCE / "pipeline").glob("*.py"))
+SCIENCE = sorted({*SOURCE.rglob("*.py")} - {SOURCE / "cli.py", SOURCE / "__init__.py", *PIPELINE})
 PREPROCESS = sorted((ROOT / "preprocess").glob("*.py"))
 CLIENT = sorted((ROOT / "client").rglob("*.py"))
 TRAIN = sorted((ROOT / "train").glob("*.py"))
@@ -46,6 +46,7 @@ def _adapter(name: str) -> str:
             "import photoreal.client.video.command",
             {"torch", "onnx", "onnxruntime", "pytriton", "scipy"},
         ),
+        ("import photoreal", {"torch", "tritonclient", "numpy", "PIL", "click"}),
         ("import photoreal.cli", {"torch", "onnx", "onnxruntime", "tritonclient", "numpy"}),
         (
             "import photoreal.client.command",
@@ -58,18 +59,24 @@ def _adapter(name: str) -> str:
         ),
         ("import photoreal.preprocess", {"torch", "tritonclient", "onnx", "onnxruntime", "click"}),
         ("import photoreal.contract, photoreal.errors", {"torch", "numpy", "PIL", "click"}),
+        (
+            "from photoreal import Pipeline",
+            {"onnx", "onnxruntime", "click", "pytriton", "prometheus_client", "psutil", "fastapi"},
+        ),
         (_adapter("stylize"), {"torch", "tritonclient", "onnx", "onnxruntime", "click"}),
         (_adapter("wct2"), {"tritonclient", "onnx", "onnxruntime", "click"}),
     ],
     ids=[
         "client",
         "video command",
+        "package",
         "cli",
         "stylize command",
         "web command",
         "science",
         "preprocess",
         "contract",
+        "pipeline",
         "stylize",
         "wct2",
     ],
@@ -120,6 +127,11 @@ def _offending(files: list[Path], forbidden: tuple[str, ...]) -> list[str]:
             PREPROCESS,
             ("torch", "tritonclient", "photoreal.serve", "photoreal.export", "photoreal.client"),
             id="preprocess",
+        ),
+        pytest.param(
+            PIPELINE,
+            ("tritonclient", "onnx", "onnxruntime", "click", "photoreal.export", "photoreal.train"),
+            id="pipeline",
         ),
         pytest.param(
             CLIENT,
