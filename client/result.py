@@ -148,20 +148,31 @@ class StylizeResult(FoundRegions):
             OSError: the file cannot be written.
         """
         target = Path(path)
-        image_format = output_format(target)
+        write_aside(target, self.encoded(output_format(target), quality=quality, like=like))
+        return target
+
+    def encoded(
+        self,
+        image_format: str,
+        *,
+        quality: int | None = None,
+        like: str | os.PathLike[str] | bytes | None = None,
+    ) -> bytes:
+        """The bytes that :meth:`save` writes, in a format by Pillow's name ("PNG", "JPEG").
+
+        Raises:
+            InvalidInput: ``like`` cannot be read.
+            ServerFailed: the server's picture cannot be read.
+        """
         metadata = Metadata()
         if like is not None:
             metadata = read_metadata(encode_image(like, "content"), self._opened(self.png).size)
         if image_format == "PNG":
-            data = insert_in_png(self.png, metadata)
-        else:
-            buffer = BytesIO()
-            quality = DEFAULT_QUALITY if quality is None else quality
-            options = metadata.options()
-            self.image.save(buffer, format=image_format, quality=quality, **options)
-            data = buffer.getvalue()
-        write_aside(target, data)
-        return target
+            return insert_in_png(self.png, metadata)
+        buffer = BytesIO()
+        quality = DEFAULT_QUALITY if quality is None else quality
+        self.image.save(buffer, format=image_format, quality=quality, **metadata.options())
+        return buffer.getvalue()
 
 
 REGION_OUTPUTS = tuple(name for name in STYLIZE.output_names() if name != "IMAGE")

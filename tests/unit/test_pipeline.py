@@ -86,7 +86,7 @@ class TestStylize:
         assert found.content_labels.shape == content.shape[:2]
 
     def test_threads_share_it(self, pipeline: Pipeline, content: Photo, style: Photo) -> None:
-        options = [{"alpha": share} for share in (0.2, 0.5, 0.8)]
+        options: list[dict[str, Any]] = [{"alpha": share} for share in (0.2, 0.5, 0.8)]
         alone = [pipeline.stylize(content, style, size=SIZE, **one).png for one in options]
         with ThreadPoolExecutor(3) as pool:
             calls = [pool.submit(pipeline.stylize, content, style, size=SIZE, **o) for o in options]
@@ -115,7 +115,7 @@ class TestStyles:
         assert pipeline.stylize(content, measured, size=SIZE).report["regions"] == "whole"
 
     def test_several_are_mixed(self, pipeline: Pipeline, content: Photo, style: Photo) -> None:
-        both = [pipeline.style(style, size=SIZE), content]
+        both: list[Any] = [pipeline.style(style, size=SIZE), content]
         mixed = pipeline.stylize(content, both, weights=[0.5, 0.5], size=SIZE)
         assert mixed.png == pipeline.stylize(content, [style, content], size=SIZE).png
         assert len(mixed.report["style_regions"]) == 2
@@ -157,14 +157,17 @@ class TestRefused:
             Pipeline(device="mps")  # type: ignore[arg-type]
         with pytest.raises(InvalidOption, match="fp16"):
             Pipeline(precision="fp16")
+        with pytest.raises(InvalidOption, match="threads is 0; expected 1 to 1024"):
+            Pipeline(threads=0)
         monkeypatch.setenv("PHOTOREAL_DEVICE", "cuda")
         with pytest.raises(InvalidOption, match="no GPU"):
             Pipeline()
 
     def test_weights_that_are_not_there(self, tmp_path: Path) -> None:
-        for arguments in ({"weights": tmp_path / "none"}, {"segmenter": tmp_path}):
-            with pytest.raises(WeightsError):
-                Pipeline(device="cpu", **arguments)
+        with pytest.raises(WeightsError):
+            Pipeline(device="cpu", weights=tmp_path / "none")
+        with pytest.raises(WeightsError):
+            Pipeline(device="cpu", segmenter=tmp_path)
 
     def test_a_timeout(self, pipeline: Pipeline, content: Photo, style: Photo) -> None:
         client = StyleTransferClient(transport=pipeline.transport, timeout=1e-6)

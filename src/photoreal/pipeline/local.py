@@ -35,7 +35,7 @@ from photoreal.options import (
     StylizeArguments,
     offered,
 )
-from photoreal.options.checks import one_of
+from photoreal.options.checks import one_of, whole_between
 from photoreal.pipeline.engine import network_engine
 from photoreal.pipeline.transport import LocalTransport
 from photoreal.preprocess import Limits
@@ -45,6 +45,8 @@ from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
 
 if TYPE_CHECKING:  # Python 3.10 lacks it
     from typing import Unpack
+
+_MOST_THREADS = 1024
 
 Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "fp16"]
@@ -91,6 +93,8 @@ class Pipeline:
             masks are then one region each.
         limits: bounds of a request; photos beyond them are refused before they are decoded.
         cache_bytes: memory for measured styles.
+        threads: of PyTorch on a CPU, which has one number for the whole process; it stays as it
+            is unless given. A server takes every core.
 
     Raises:
         InvalidOption: there is no such device or precision, or it cannot be used here.
@@ -106,7 +110,11 @@ class Pipeline:
         segmenter: str | Path | None = DEFAULT_SEGMENTER,
         limits: Limits | None = None,
         cache_bytes: int = DEFAULT_STYLE_CACHE_BYTES,
+        threads: int | None = None,
     ) -> None:
+        if threads is not None:
+            whole_between(1, _MOST_THREADS)("threads", threads)
+            torch.set_num_threads(threads)
         chosen = _device(device)
         half = _is_half(precision, chosen)
         finder, classes = (None, ()) if segmenter is None else load_segmenter(segmenter)

@@ -203,7 +203,10 @@ class TestServerOptions:
         (
             ServerUnavailable("No."),
             False,
-            "No. Start one with `photoreal serve`, or add --embedded.",
+            (
+                "No. Start one with `photoreal serve`, or add --embedded."
+                ' Without a server it takes `pip install "photoreal[local]"`.'
+            ),
         ),
         (ServerUnavailable("No."), True, "No."),
         (ServerBusy("16 wait."), False, "16 wait."),
