@@ -11,7 +11,7 @@ import click
 from photoreal.client.failures import Failed, failure
 from photoreal.client.folder_command import FolderCall, folder_options, run_folder
 from photoreal.client.option_flags import request_options
-from photoreal.client.result import StylizeResult, output_format
+from photoreal.client.result import StylizeResult, format_option, output_format
 from photoreal.client.server_options import ServerOptions, server_options
 from photoreal.client.streams import STANDARD, check_streams, read_file, write_to_output
 from photoreal.client.style_options import NumbersCommand, read_styles, style_options
@@ -130,6 +130,7 @@ def stylize(
             check_output(output)
         if save_labels is not None:
             make_folder(save_labels)
+        target = Path(f"-.{image_format or 'png'}") if output == STANDARD else output
         options["style"] = read_styles(style, styles)
         options["style_mask"] = [read_file(mask, "style mask") for mask in style_masks] or None
         for name, path in {"content": content, "content_mask": content_mask}.items():
@@ -139,8 +140,8 @@ def stylize(
             say = stack.enter_context(progress(quiet))
             client = stack.enter_context(server.client(say, notes(quiet), here=True))
             say("Stylizing")
-            result = client.stylize(**options)
-        _write(result, output, image_format or "png", save_labels, options["content"])
+            result = client.stylize(**options | format_option(target))
+        _write(result, output, target, save_labels, options["content"])
     except PhotorealError as error:
         raise failure(error, embedded=server.embedded) from None
     if not quiet:
@@ -148,12 +149,12 @@ def stylize(
 
 
 def _write(
-    result: StylizeResult, output: Path, kind: str, labels_folder: Path | None, content: bytes
+    result: StylizeResult, output: Path, target: Path, labels_folder: Path | None, content: bytes
 ) -> None:
-    """Write the picture, in the format `kind` if it goes to standard output, and label maps."""
+    """Write the picture in the format of `target`'s suffix, and label maps."""
     try:
         if output == STANDARD:
-            write_to_output(result.encoded(output_format(Path(f"-.{kind}")), like=content))
+            write_to_output(result.encoded(output_format(target), like=content))
         else:
             result.save(output, like=content)
         if labels_folder is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,6 +80,16 @@ class TestStylize:
             assert client.stylize(content, style, size=SIZE, **options).png == result.png
             seen.add(result.png)
         assert len(seen) == 4
+
+    def test_other_formats(self, pipeline: Pipeline, content: Photo, style: Photo) -> None:
+        plain = pipeline.stylize(content, style, size=SIZE, method="color")
+        result = pipeline.stylize(content, style, size=SIZE, method="color", format="jpeg")
+        stream = io.BytesIO()
+        plain.image.save(stream, "JPEG", quality=95)
+        assert result.data == stream.getvalue()
+        assert (plain.format, result.format) == ("png", "jpeg")
+        with pytest.raises(InvalidOption, match="format is 'gif'; expected png, jpeg or webp"):
+            pipeline.stylize(content, style, format="gif")  # type: ignore[arg-type]
 
     def test_segments_without_masks(self, content: Photo, style: Photo) -> None:
         found = Pipeline(device="cpu").find_regions(content, style, size=SIZE)

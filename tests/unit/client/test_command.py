@@ -88,10 +88,13 @@ class TestDone:
         assert run.addresses == [("there:1", "grpc", 7.0)]
         assert run.retries == 5
 
-    def test_other_format(self, run, tmp_path):
-        assert run(output=tmp_path / "out.jpg").exit_code == 0
-        with Image.open(tmp_path / "out.jpg") as image:
-            assert image.format == "JPEG"
+    def test_other_format(self, run, tmp_path, transport):
+        for suffix, kind in ((".jpg", "JPEG"), (".webp", "WEBP"), (".tif", "TIFF")):
+            assert run(output=tmp_path / f"out{suffix}").exit_code == 0
+            asked = b"png" if kind == "TIFF" else kind.lower().encode()
+            assert transport.inputs.get("FORMAT", b"png") == asked
+            with Image.open(tmp_path / f"out{suffix}") as image:
+                assert image.format == kind
 
     def test_quiet(self, run):
         outcome = run("--quiet")
