@@ -12,6 +12,7 @@ import torch
 
 from photoreal.client.inputs import ImageInput, encode_image
 from photoreal.client.keywords import check_names, spell_out
+from photoreal.client.look import Look, make_look
 from photoreal.client.request import build_inputs
 from photoreal.client.result import (
     REGION_OUTPUTS,
@@ -20,6 +21,7 @@ from photoreal.client.result import (
     parse_outputs,
     parse_regions,
 )
+from photoreal.color.cube import POINTS
 from photoreal.contract import (
     DEFAULT_STYLE_CACHE_BYTES,
     DEVICE_VARIABLE,
@@ -218,6 +220,20 @@ class Pipeline:
         # With itself for content every region of the style is wanted.
         self.stylize(measured.photo, measured, content_mask=measured.mask, **options)
         return measured
+
+    def look(
+        self,
+        style: StyleInput | Sequence[StyleInput],
+        content: ImageInput | None = None,
+        *,
+        points: int = POINTS,
+        **options: Any,
+    ) -> Look:
+        """Make a table of colors from a style, for programs that read .cube files.
+
+        Arguments and errors are those of :func:`photoreal.client.look.make_look`.
+        """
+        return make_look(self, style, content, points=points, **options)
 
 
 def _styles(style: Any, style_mask: Any, *, masked: bool) -> tuple[Any, Any]:
