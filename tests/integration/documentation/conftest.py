@@ -32,10 +32,10 @@ PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")))
 }
-RUNNING = re.compile(r"(curl|photoreal (health|stylize|upload|video|warm)) ")
+RUNNING = re.compile(r"(curl|photoreal (health|look|stylize|upload|video|warm)) ")
 """Calls that end by themselves; those of `export`, `serve` and `web` have tests of their own."""
 ELSEWHERE = "photos.example"
-NAMED_ALONE = {"stylize", "video", "upload", "warm"}
+NAMED_ALONE = {"look", "stylize", "video", "upload", "warm"}
 """Commands that need arguments, which a sentence may name without them."""
 
 

@@ -20,6 +20,7 @@ from photoreal.client import server_options as module
 from photoreal.client.command import stylize
 from photoreal.client.failures import failure
 from photoreal.client.health_command import health
+from photoreal.client.look_command import look
 from photoreal.client.server_options import ServerOptions, server_options
 from photoreal.client.video.command import video
 from photoreal.client.warm_command import warm
@@ -146,7 +147,9 @@ class TestGateway:
         assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [stylize, video, web, warm, health], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "command", [stylize, video, look, web, warm, health], ids=lambda one: one.name
+)
 def test_every_command_has_the_options(command):
     @click.command()
     @server_options(waits_for="it", embedding="never")
@@ -154,7 +157,7 @@ def test_every_command_has_the_options(command):
         pass
 
     assert option_names(bare) <= option_names(command)
-    embeds = command in (stylize, video, web)
+    embeds = command in (stylize, video, look, web)
     assert ({"--embedded", "--repository"} <= option_names(command)) == embeds
 
 
