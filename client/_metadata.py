@@ -38,6 +38,8 @@ _KEPT = frozenset(
 _SRGB = 1  # of ColorSpace
 _JPEG_SEGMENT = 65533
 _PNG_HEADER = 33  # signature and IHDR
+_EXIF = b"Exif\0\0"
+_WEBP_ICC, _WEBP_EXIF = 0x20, 0x08
 _PROFILE_DATE = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
 _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError)
 
@@ -72,16 +74,62 @@ def read_metadata(photo: bytes, size: tuple[int, int]) -> Metadata:
         return Metadata()
 
 
-def insert_in_png(png: bytes, metadata: Metadata) -> bytes:
-    """A PNG file with metadata; its pixels are not encoded again."""
+def insert_metadata(data: bytes, image_format: str, metadata: Metadata) -> bytes:
+    """A PNG, JPEG or WebP file with metadata; its pixels are not encoded again.
+
+    `image_format` is Pillow's name of the format. The file is one that was written without
+    metadata, as a server's are.
+    """
+    if metadata == Metadata():
+        return data
+    return {"PNG": _in_png, "JPEG": _in_jpeg, "WEBP": _in_webp}[image_format](data, metadata)
+
+
+def _in_png(png: bytes, metadata: Metadata) -> bytes:
     stream = BytesIO()
     stream.write(png[:_PNG_HEADER])
     if metadata.icc_profile is not None:
         putchunk(stream, b"sRGB", b"\0")  # says the same as the profile, in one byte
     if metadata.exif is not None:
-        putchunk(stream, b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))
+        putchunk(stream, b"eXIf", metadata.exif.removeprefix(_EXIF))
     stream.write(png[_PNG_HEADER:])
     return stream.getvalue()
+
+
+def _in_jpeg(jpeg: bytes, metadata: Metadata) -> bytes:
+    """Exif 2.32, section 4.5.5, and ICC.1:2010, annex B.4: application segments after JFIF's."""
+    segments = []
+    if metadata.exif is not None:
+        segments.append((b"\xff\xe1", _EXIF + metadata.exif.removeprefix(_EXIF)))
+    if metadata.icc_profile is not None:
+        segments.append((b"\xff\xe2", b"ICC_PROFILE\0\x01\x01" + metadata.icc_profile))
+    begin = 2
+    if jpeg[2:4] == b"\xff\xe0":
+        begin += 2 + int.from_bytes(jpeg[4:6], "big")
+    inserted = [mark + struct.pack(">H", len(data) + 2) + data for mark, data in segments]
+    return b"".join([jpeg[:begin], *inserted, jpeg[begin:]])
+
+
+def _in_webp(webp: bytes, metadata: Metadata) -> bytes:
+    """RFC 9649, section 2.7: the extended format says at its beginning what follows."""
+    with Image.open(BytesIO(webp)) as image:
+        width, height = image.size
+    flags = _WEBP_ICC * (metadata.icc_profile is not None) | _WEBP_EXIF * (
+        metadata.exif is not None
+    )
+    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunks = [_webp_chunk(b"VP8X", bytes([flags, 0, 0, 0]) + sides)]
+    if metadata.icc_profile is not None:
+        chunks.append(_webp_chunk(b"ICCP", metadata.icc_profile))
+    chunks.append(webp[12:])  # the one chunk of the simple format
+    if metadata.exif is not None:
+        chunks.append(_webp_chunk(b"EXIF", metadata.exif.removeprefix(_EXIF)))
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def _webp_chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
 
 
 def _exif(source: Image.Exif, size: tuple[int, int]) -> bytes | None:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photoreal.client._images import encode_image
-from photoreal.client._metadata import Metadata, insert_in_png, read_metadata
+from photoreal.client._metadata import Metadata, insert_metadata, read_metadata
 from photoreal.client.errors import InvalidInput, ServerFailed
 from photoreal.contract import STYLIZE
+from photoreal.options import DEFAULT_QUALITY, FORMATS
 
-DEFAULT_QUALITY = 95
-"""Of JPEG, WebP and AVIF, in 1..100."""
+_PNG = b"\x89PNG"
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,32 @@ class StylizeResult(FoundRegions):
     """A stylized photo, with the regions that were used and a report of the run.
 
     Attributes:
-        png: the stylized photo, as the bytes of a PNG file.
+        data: the stylized photo, as the bytes of a file in the ``format`` that was asked for.
     """
 
-    png: bytes = field(repr=False)
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def format(self) -> str:
+        """The format of ``data``: "png", "jpeg" or "webp".
+
+        Raises:
+            ServerFailed: the server's picture cannot be read.
+        """
+        return str(self._opened(self.data).format).lower()
+
+    @cached_property
+    def png(self) -> bytes:
+        """The stylized photo, as the bytes of a PNG file: ``data`` where it is one.
+
+        Raises:
+            ServerFailed: the server's picture cannot be read.
+        """
+        if self.data.startswith(_PNG):
+            return self.data
+        buffer = BytesIO()
+        self.image.save(buffer, format="PNG", compress_level=1)
+        return buffer.getvalue()
 
     @cached_property
     def image(self) -> Image.Image:
@@ -121,7 +143,7 @@ class StylizeResult(FoundRegions):
         Raises:
             ServerFailed: the server's picture cannot be read.
         """
-        return self._opened(self.png, whole=True)
+        return self._opened(self.data, whole=True)
 
     def save(
         self,
@@ -132,12 +154,13 @@ class StylizeResult(FoundRegions):
     ) -> Path:
         """Write the photo to ``path``, whole or not at all, and return the path.
 
-        A name in .png gets the pixels as the server encoded them; other suffixes are converted
-        with Pillow. The folder must exist; a file already there is replaced.
+        A name of the picture's own ``format`` gets it as the server encoded it; others are
+        converted with Pillow. The folder must exist; a file already there is replaced.
 
         Args:
             path: where to write; the suffix says the format.
-            quality: 1..100, for formats that lose something; 95 unless given.
+            quality: 1..100, for formats that lose something; 95 unless given. A picture that is
+                in such a format already is encoded again.
             like: the content photo, a file or its bytes. What its EXIF data tell of camera,
                 time, place and author is written too, and sRGB's color profile if it has one.
 
@@ -148,20 +171,32 @@ class StylizeResult(FoundRegions):
             OSError: the file cannot be written.
         """
         target = Path(path)
-        image_format = output_format(target)
+        write_aside(target, self.encoded(output_format(target), quality=quality, like=like))
+        return target
+
+    def encoded(
+        self,
+        image_format: str,
+        *,
+        quality: int | None = None,
+        like: str | os.PathLike[str] | bytes | None = None,
+    ) -> bytes:
+        """The bytes that :meth:`save` writes, in a format by Pillow's name ("PNG", "JPEG").
+
+        Raises:
+            InvalidInput: ``like`` cannot be read.
+            ServerFailed: the server's picture cannot be read.
+        """
         metadata = Metadata()
         if like is not None:
-            metadata = read_metadata(encode_image(like, "content"), self._opened(self.png).size)
-        if image_format == "PNG":
-            data = insert_in_png(self.png, metadata)
-        else:
-            buffer = BytesIO()
-            quality = DEFAULT_QUALITY if quality is None else quality
-            options = metadata.options()
-            self.image.save(buffer, format=image_format, quality=quality, **options)
-            data = buffer.getvalue()
-        write_aside(target, data)
-        return target
+            metadata = read_metadata(encode_image(like, "content"), self._opened(self.data).size)
+        own = self._opened(self.data).format == image_format
+        if own and (quality is None or image_format == "PNG"):
+            return insert_metadata(self.data, image_format, metadata)
+        buffer = BytesIO()
+        quality = DEFAULT_QUALITY if quality is None else quality
+        self.image.save(buffer, format=image_format, quality=quality, **metadata.options())
+        return buffer.getvalue()
 
 
 REGION_OUTPUTS = tuple(name for name in STYLIZE.output_names() if name != "IMAGE")
@@ -174,8 +209,8 @@ def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -
     Raises:
         ServerFailed: an output is missing or is not what the contract says.
     """
-    (png,) = _files(outputs, "IMAGE", request_id)
-    return StylizeResult(png=png, **_regions(outputs, request_id))
+    (data,) = _files(outputs, "IMAGE", request_id)
+    return StylizeResult(data=data, **_regions(outputs, request_id))
 
 
 def parse_regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> FoundRegions:
@@ -231,6 +266,15 @@ def output_format(path: Path) -> str:
             "expected .png, .jpg, .webp or .tif."
         )
     return image_format
+
+
+def format_option(path: Path) -> dict[str, str]:
+    """The option of ``stylize`` by which a picture arrives as the file ``path`` will have it.
+
+    PNG, which is what arrives anyway, and formats that are made here take none.
+    """
+    kind = output_format(path).lower()
+    return {"format": kind} if kind in FORMATS[1:] else {}
 
 
 def write_aside(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Arrays to PNG."""
+"""Arrays to files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from photoreal.errors import InvalidOption
+from photoreal.options import DEFAULT_QUALITY, Format
+
 # zlib's fastest level: photographs gain a few percent at the default one, for several times
 # the time.
 _COMPRESSION = 1
+_MOST_SIDE = {"jpeg": 65_535, "webp": 16_383}
 
 
 def encode_photo(image: npt.NDArray[np.float32]) -> bytes:
@@ -24,9 +28,22 @@ def to_pixels(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(scaled.transpose(1, 2, 0))
 
 
-def encode_pixels(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """PNG of a photo (H, W, 3) uint8."""
-    return _png(pixels)
+def encode_pixels(pixels: npt.NDArray[np.uint8], kind: Format = "png") -> bytes:
+    """A file of a photo (H, W, 3) uint8; raises InvalidOption when it is too large for the format.
+
+    JPEG and WebP have the quality `DEFAULT_QUALITY`.
+    """
+    if kind == "png":
+        return _png(pixels)
+    height, width = pixels.shape[:2]
+    if max(height, width) > _MOST_SIDE[kind]:
+        raise InvalidOption(
+            f"format is {kind}, which has sides of up to {_MOST_SIDE[kind]} pixels, and the result"
+            f" is {width}x{height}; expected png, or a smaller output_size."
+        )
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format=kind, quality=DEFAULT_QUALITY)
+    return stream.getvalue()
 
 
 def encode_labels(labels: npt.NDArray[np.uint8]) -> bytes:

@@ -14,6 +14,8 @@ from photoreal.client.errors import (
 from photoreal.contract import API_KEY_VARIABLE
 from photoreal.errors import InvalidRequest, PhotorealError
 
+_EMBED = ', or add --embedded. Without a server it takes `pip install "photoreal[local]"`.'
+
 
 class Failed(click.ClickException):
     """The server, the network or the disk failed; the same call may succeed later."""
@@ -38,7 +40,7 @@ def failure(error: PhotorealError, *, embedded: bool | None = None) -> click.Cli
     if isinstance(error, ServerUnavailable):
         if not embedded and not isinstance(error, ServerBusy):
             sentence += " Start one with `photoreal serve`"
-            sentence += ", or add --embedded." if embedded is False else "."
+            sentence += _EMBED if embedded is False else "."
     elif isinstance(error, AccessDenied):
         sentence += f" The environment variable {API_KEY_VARIABLE} holds it."
     elif isinstance(error, RequestTimeout):

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from photoreal.client.cli.failures import failure
 from photoreal.client.cli.server_options import ServerOptions
-from photoreal.client.cli.terminal import make_folder
+from photoreal.client.cli.streams import STANDARD
+from photoreal.client.cli.terminal import make_folder, notes
 from photoreal.client.errors import InvalidInput
 from photoreal.client.folder.manifest import Manifest
 from photoreal.client.folder.plan import Job, Plan, plan_folder
@@ -48,7 +49,7 @@ def folder_options(command: _F) -> _F:
             "--format",
             "image_format",
             type=click.Choice(FORMATS),
-            help="With --content-dir: the pictures' format.  [default: each photo's own]",
+            help="With --content-dir or -o -: the format.  [default: each photo's own, or png]",
         ),
         click.option(
             "--overwrite",
@@ -105,6 +106,8 @@ class FolderCall:
             "--in-flight": self.in_flight,
         }
         if not self.is_wanted:
+            if self.output == STANDARD:
+                del own["--format"]
             given = [name for name, value in own.items() if value is not None]
             if given:
                 raise click.UsageError(f"{given[0]} needs --content-dir.")
@@ -163,7 +166,10 @@ def run_folder(
     jobs = [job for job in plan.jobs if call.overwrite or not _finished(job, options, manifest)]
     outcome, interrupted = PhotoOutcome(), False
     if jobs:
-        with server.client(lambda words: None) as client, _progress(quiet) as bar:
+        with (
+            server.client(lambda words: None, notes(quiet), here=True) as client,
+            _progress(quiet) as bar,
+        ):
             task = bar.add_task("", total=len(jobs))
             run = FolderRun(
                 client,

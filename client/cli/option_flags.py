@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import click
@@ -13,11 +13,16 @@ from photoreal.options.declared import Kind, plain
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def request_options(where: Where) -> Callable[[F], F]:
-    """Add the options that a command offers; its function gets None for what was not given."""
+def request_options(where: Where, names: Collection[str] | None = None) -> Callable[[F], F]:
+    """Add the options that a command offers, or of these the ones that are named.
+
+    Its function gets None for what was not given.
+    """
 
     def decorate(command: F) -> F:
         for option in reversed(offered(where)):
+            if names is not None and option.name not in names:
+                continue
             command = _switch(option)(command)
         return command
 

@@ -18,6 +18,7 @@ from photoreal.client.async_client import AsyncStyleTransferClient
 from photoreal.client.cli.credential_options import credential_options
 from photoreal.client.cli.own_server import own_server
 from photoreal.client.cli.terminal import Say
+from photoreal.client.cli.this_process import client_of_this_process, is_installed
 from photoreal.client.client import StyleTransferClient
 from photoreal.client.patience import DEFAULT_PATIENCE_S
 
@@ -94,8 +95,30 @@ class ServerOptions:
             yield replace(self, url=url, credentials={})
 
     @contextmanager
-    def client(self, say: Say) -> Iterator[StyleTransferClient]:
-        """A client of the server that :meth:`reach` gives; same arguments, same errors."""
+    def client(
+        self, say: Say, note: Say = lambda words: None, *, here: bool = False
+    ) -> Iterator[StyleTransferClient]:
+        """A client of the server that :meth:`reach` gives, or one whose work is done here.
+
+        Args:
+            say: hears what is being waited for.
+            note: is told which of the two it is, where the call did not say.
+            here: whether to work in this process when no server was named, none is ready at the
+                usual address, and the packages for it are installed.
+
+        Raises:
+            PhotorealError: as from :meth:`reach`, or the models cannot be loaded here.
+        """
+        if here and self.url is None and not self.embedded:
+            address = _URLS[self.protocol]
+            if self._is_ready():
+                note(f"The server at {address} does the work.")
+            elif is_installed():
+                note(f"No server is ready at {address}: the work is done in this process.")
+                say("Loading the models")
+                with client_of_this_process(self.timeout) as client:
+                    yield client
+                return
         with ExitStack() as stack:
             server = stack.enter_context(self.reach(say))
             yield stack.enter_context(server.connect())

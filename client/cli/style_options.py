@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from photoreal.client._images import encode_image
+from photoreal.client.cli.streams import read_file
 from photoreal.contract import MAX_STYLES
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -88,5 +88,5 @@ def read_styles(style: Path | None, styles: Sequence[Path]) -> list[bytes]:
     if not paths:
         raise click.UsageError("Missing argument 'STYLE'.")
     if len(paths) == 1:
-        return [encode_image(paths[0], "style")]
-    return [encode_image(path, f"style {number}") for number, path in enumerate(paths, start=1)]
+        return [read_file(paths[0], "style")]
+    return [read_file(path, f"style {number}") for number, path in enumerate(paths, start=1)]

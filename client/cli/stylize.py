@@ -8,14 +8,21 @@ from typing import Any
 
 import click
 
-from photoreal.client._images import encode_image
 from photoreal.client.cli.failures import Failed, failure
 from photoreal.client.cli.folder import FolderCall, folder_options, run_folder
 from photoreal.client.cli.option_flags import request_options
 from photoreal.client.cli.server_options import ServerOptions, server_options
+from photoreal.client.cli.streams import STANDARD, check_streams, read_file, write_to_output
 from photoreal.client.cli.style_options import NumbersCommand, read_styles, style_options
-from photoreal.client.cli.terminal import check_output, make_folder, progress, summary, write_labels
-from photoreal.client.result import StylizeResult
+from photoreal.client.cli.terminal import (
+    check_output,
+    make_folder,
+    notes,
+    progress,
+    summary,
+    write_labels,
+)
+from photoreal.client.result import StylizeResult, format_option, output_format
 from photoreal.errors import PhotorealError
 
 _PATH = click.Path(path_type=Path)
@@ -26,6 +33,7 @@ Examples:
   photoreal stylize street.jpg sunset.jpg -o out.png --embedded
   photoreal stylize street.jpg -o out.png --style sunset.jpg --style rain.jpg --weights 0.3 0.7
   photoreal stylize street.jpg sunset.jpg -o out.jpg --method color
+  photoreal stylize - sunset.jpg -o - < street.jpg > out.png
   photoreal stylize --content-dir holiday --style sunset.jpg -o holiday_at_sunset
   photoreal stylize street.jpg sunset.jpg -o out.png --save-labels regions
   photoreal stylize street.jpg sunset.jpg -o out.png --match nearest \\
@@ -47,7 +55,7 @@ folder failed; 2 the call has to be changed.
     required=True,
     metavar="OUT",
     help="Where to write the picture; the suffix says the format (.png, .jpg, .webp, .tif)."
-    " With --content-dir the folder of the pictures.",
+    " - is standard output. With --content-dir the folder of the pictures.",
 )
 @request_options("command")
 @folder_options
@@ -100,6 +108,9 @@ def stylize(
     regions, unless masks for both photos are given. Several styles are mixed.
 
     With --content-dir, and --style or --style-dir, all photos of a folder are stylized.
+
+    Without --url and --embedded, the server at the usual address does the work, or this process
+    where none is ready and the extra "local" is installed. A photo may be - for standard input.
     """
     folder = FolderCall(content_dir, styles, style_dir, output, image_format, overwrite, in_flight)
     masks = (content_mask, *style_masks)
@@ -114,29 +125,38 @@ def stylize(
         if folder.is_wanted:
             context.exit(run_folder(folder, options, server, quiet=quiet))
         # Whatever can be found out at once is, before a server is started or waited for.
-        check_output(output)
+        check_streams([content, style, *styles, content_mask, *style_masks])
+        if output != STANDARD:
+            check_output(output)
         if save_labels is not None:
             make_folder(save_labels)
+        target = Path(f"-.{image_format or 'png'}") if output == STANDARD else output
         options["style"] = read_styles(style, styles)
-        options["style_mask"] = [encode_image(mask, "style mask") for mask in style_masks] or None
+        options["style_mask"] = [read_file(mask, "style mask") for mask in style_masks] or None
         for name, path in {"content": content, "content_mask": content_mask}.items():
             if path is not None:
-                options[name] = encode_image(path, name.replace("_", " "))
+                options[name] = read_file(path, name.replace("_", " "))
         with ExitStack() as stack:
             say = stack.enter_context(progress(quiet))
-            client = stack.enter_context(server.client(say))
+            client = stack.enter_context(server.client(say, notes(quiet), here=True))
             say("Stylizing")
-            result = client.stylize(**options)
-        _write(result, output, save_labels, options["content"])
+            result = client.stylize(**options | format_option(target))
+        _write(result, output, target, save_labels, options["content"])
     except PhotorealError as error:
         raise failure(error, embedded=server.embedded) from None
     if not quiet:
-        click.echo(summary(result, output, save_labels))
+        click.echo(summary(result, output, save_labels), err=output == STANDARD)
 
 
-def _write(result: StylizeResult, output: Path, labels_folder: Path | None, content: bytes) -> None:
+def _write(
+    result: StylizeResult, output: Path, target: Path, labels_folder: Path | None, content: bytes
+) -> None:
+    """Write the picture in the format of `target`'s suffix, and label maps."""
     try:
-        result.save(output, like=content)
+        if output == STANDARD:
+            write_to_output(result.encoded(output_format(target), like=content))
+        else:
+            result.save(output, like=content)
         if labels_folder is not None:
             write_labels(result, labels_folder)
     except OSError as error:

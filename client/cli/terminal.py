@@ -9,6 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TypeAlias
 
+import click
+
 from photoreal.client.cli.label_picture import color_regions
 from photoreal.client.errors import InvalidInput
 from photoreal.client.result import StylizeResult, output_format, write_aside
@@ -60,6 +62,11 @@ def make_folder(path: Path) -> None:
         raise InvalidInput(f"The folder {str(path)!r} cannot be made: {error.strerror}.") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise InvalidInput(f"The folder {str(path)!r} cannot be written to.")
+
+
+def notes(quiet: bool) -> Say:
+    """Prints sentences on stderr, unless quiet."""
+    return lambda words: None if quiet else click.echo(words, err=True)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from photoreal.client.errors import InvalidInput, ServerUnavailable
 from photoreal.client.folder.manifest import Manifest, fingerprint
 from photoreal.client.folder.plan import Job
 from photoreal.client.patience import Patience
+from photoreal.client.result import format_option
 from photoreal.errors import PhotorealError
 
 IN_FLIGHT = 2
@@ -136,7 +137,8 @@ class FolderRun:
         made_by = recipe(job, self._options)  # before the files are read: they may change then
         assert job.style is not None  # noqa: S101 (tells the type checker; a recipe has one)
         content = encode_image(job.content, "content")
-        result = self._client.stylize(content, job.style, **self._options)
+        options = {**self._options, **format_option(job.output)}
+        result = self._client.stylize(content, job.style, **options)
         try:
             result.save(job.output, like=content)
             with self._lock:

@@ -13,7 +13,7 @@ from photoreal.client.cli.failures import Failed, failure
 from photoreal.client.cli.option_flags import request_options
 from photoreal.client.cli.server_options import ServerOptions, server_options
 from photoreal.client.cli.style_options import NumbersCommand, read_styles, style_options
-from photoreal.client.cli.terminal import check_folder, progress
+from photoreal.client.cli.terminal import check_folder, notes, progress
 from photoreal.client.patience import Patience
 from photoreal.client.video.run import (
     IN_FLIGHT,
@@ -92,13 +92,9 @@ def video(
         with ExitStack() as stack:
             stack.enter_context(interrupted_by_signals())
             with progress(quiet) as say:
-                client = stack.enter_context(server.client(say))
+                client = stack.enter_context(server.client(say, notes(quiet), here=True))
             shown = stack.enter_context(_frames(quiet))
-            patience = Patience(
-                client,
-                server.patience,
-                lambda words: None if quiet else click.echo(words, err=True),
-            )
+            patience = Patience(client, server.patience, notes(quiet))
             report = stylize_video(patience, video, looks, output, progress=shown, **options)
     except KeyboardInterrupt as stop:
         kept = stop.args[1] if len(stop.args) > 1 else None

@@ -26,7 +26,7 @@ from photoreal.client.web.gate import SecureHeaders, UploadGate
 from photoreal.client.web.origin import KnownHosts
 from photoreal.client.web.settings import GatewaySettings
 from photoreal.contract import DEFAULT_ALPHA, DEFAULT_SIZE
-from photoreal.options import MAX_OUTPUT_SIZE
+from photoreal.options import FORMATS, MAX_OUTPUT_SIZE
 
 STATIC = Path(__file__).parent / "static"
 # Swagger UI sets styles of its own on the elements that it makes.
@@ -79,14 +79,19 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
         for status, words in ERRORS.items()
     }
 
+    pictures: dict[str, Any] = {f"image/{kind}": {} for kind in FORMATS}
+
     @app.post(
         "/upload_images/",
         summary="Stylize a photo",
         response_class=Response,
-        responses={200: {"description": "The picture.", "content": {"image/png": {}}}, **errors},
+        responses={200: {"description": "The picture.", "content": pictures}, **errors},
     )
     async def upload_images(request: Request, form: _Pictures) -> Response:
-        """Answer a PNG; the header Server-Timing has the milliseconds of each stage."""
+        """Answer a picture, a PNG unless asked otherwise.
+
+        The header Server-Timing has the milliseconds of each stage.
+        """
         arguments = await form.arguments(bounds)
         size = arguments.get("size")
         if arguments.get("output_size") is None and size and size >= bounds.limits.min_size:
@@ -94,11 +99,11 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
         call = client.stylize(**arguments)
         result = await _while_present(request, call)
         headers = {
-            "Content-Disposition": 'inline; filename="stylized.png"',
+            "Content-Disposition": f'inline; filename="stylized.{result.format}"',
             "X-Request-Id": str(result.request_id),
             **_timing(result),
         }
-        return Response(result.png, media_type="image/png", headers=headers)
+        return Response(result.data, media_type=f"image/{result.format}", headers=headers)
 
     @app.post("/regions/", summary="Find the regions of two photos", responses=errors)
     async def regions(request: Request, form: _Regions) -> JSONResponse:

@@ -10,12 +10,11 @@ import torch
 from photoreal.contract import UNPOOL_PARAMETER, UNPOOLS, WEIGHTS_FILE, Unpool
 from photoreal.cores import available_cores
 from photoreal.errors import ServeError
-from photoreal.networks.fast import kernels
+from photoreal.pipeline.engine import network_engine
 from photoreal.serve.backend.adapter import engine_name, parameter
 from photoreal.serve.backend.bls import BlsEngine
 from photoreal.serve.backend.device import chosen_placement, require_cuda
-from photoreal.transfer import roots
-from photoreal.transfer.progressive import Engine, NetworkEngine
+from photoreal.transfer.progressive import Engine
 from photoreal.weights.networks import load_bundle, load_wct2
 
 
@@ -29,20 +28,11 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
     if engine_name(model_config) == "bls":
         return BlsEngine(triton, way)
     placement = chosen_placement(model_config)
-    if placement.device == "cpu":
-        kernels.prepare()  # here rather than in the first request
-    else:
+    if placement.device == "cuda":
         require_cuda()
-        torch.backends.cudnn.allow_tf32 = False  # else fp32 would be half precision by stealth
-        roots.prepare(torch.device(placement.device))
     bundle = version_folder / WEIGHTS_FILE
     networks = load_bundle(bundle) if bundle.exists() else load_wct2(unpool=way)
-    return NetworkEngine(
-        *networks,
-        placement.device,
-        dtype=torch.float16 if placement.half else torch.float32,
-        channels_last=placement.half,
-    )
+    return network_engine(*networks, placement.device, half=placement.half)
 
 
 def engine_for(engine: Engine, request: Any) -> Engine:

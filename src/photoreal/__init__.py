@@ -10,6 +10,8 @@ PyTorch nor tritonclient. The packages below, each with the packages that it may
 - ``export`` writes the networks as ONNX and TensorRT models;
 - ``serve`` runs the pipeline in a Triton server, starts that server and supervises it;
 - ``client`` calls a server and needs none of the above.
+
+``photoreal.Pipeline``, the clients and their errors are imported when they are first used.
 """
 
 from importlib import import_module
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         StylizeResult,
     )
     from photoreal.errors import PhotorealError
+    from photoreal.pipeline.local import Pipeline
 
 __version__ = "0.1.0"
 
@@ -42,6 +45,7 @@ __all__ = [
     "ClientError",
     "InvalidInput",
     "PhotorealError",
+    "Pipeline",
     "RequestRejected",
     "RequestTimeout",
     "ServerBusy",
@@ -52,13 +56,23 @@ __all__ = [
     "StylizeResult",
     "__version__",
 ]
-_HOMES = dict.fromkeys(__all__[:-1], "photoreal.client") | {"PhotorealError": "photoreal.errors"}
+_HOMES = dict.fromkeys(__all__[:-1], "photoreal.client") | {
+    "PhotorealError": "photoreal.errors",
+    "Pipeline": "photoreal.pipeline.local",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'photoreal' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        extra = "[local]" if name == "Pipeline" else ""
+        install = f'pip install "photoreal{extra}"'
+        raise ImportError(
+            f"photoreal.{name} needs packages that are not there ({error}): {install}."
+        ) from error
 
 
 def __dir__() -> list[str]:

@@ -53,6 +53,12 @@ SUBCOMMANDS = {
         "stylize",
         "Give a photo the colors, light and mood of another one.",
     ),
+    "look": Subcommand(
+        "photoreal.client.cli.look_command",
+        "look",
+        "Write the look of a photo as a table of colors for other programs.",
+        extra="local",
+    ),
     "video": Subcommand(
         "photoreal.client.video.command",
         "video",

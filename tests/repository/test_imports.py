@@ -90,6 +90,10 @@ def _adapter(name: str) -> str:
         ),
         ("import photoreal.preprocess", {"torch", "tritonclient", "onnx", "onnxruntime", "click"}),
         ("import photoreal.contract, photoreal.errors", {"torch", "numpy", "PIL", "click"}),
+        (
+            "from photoreal import Pipeline",
+            {"onnx", "onnxruntime", "click", "pytriton", "prometheus_client", "psutil", "fastapi"},
+        ),
         (_adapter("stylize"), {"torch", "tritonclient", "onnx", "onnxruntime", "click"}),
         (_adapter("wct2"), {"tritonclient", "onnx", "onnxruntime", "click"}),
     ],
@@ -105,6 +109,7 @@ def _adapter(name: str) -> str:
         "pipeline in process",
         "preprocess",
         "contract",
+        "pipeline",
         "stylize",
         "wct2",
     ],
@@ -179,6 +184,11 @@ def _offending(files: list[Path], forbidden: tuple[str, ...]) -> list[str]:
             PREPROCESS,
             ("torch", "tritonclient", "photoreal.serve", "photoreal.export", "photoreal.client"),
             id="preprocess",
+        ),
+        pytest.param(
+            PIPELINE,
+            ("tritonclient", "onnx", "onnxruntime", "click", "photoreal.export", "photoreal.train"),
+            id="pipeline",
         ),
         pytest.param(
             CLIENT,

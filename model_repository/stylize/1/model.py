@@ -7,17 +7,18 @@ import triton_python_backend_utils as triton
 
 from photoreal.contract import SEGMENTER, STYLIZE, WCT2
 from photoreal.pipeline.known_regions import KnownRegions
-from photoreal.pipeline.request import Models, StylizeRequest, Transferred
+from photoreal.pipeline.request import Models, Transferred
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.pipeline.stylize import stylize
-from photoreal.pipeline.tensors import blob, blobs, bytes_tensor, read_options
+from photoreal.pipeline.tensors import (
+    read_request,
+    response_tensors,
+)
 from photoreal.pipeline.wct2.style_strip import soft_inputs, wct2_inputs
 from photoreal.serve.backend.adapter import call_model, read_inputs, segmenter_classes
 from photoreal.serve.backend.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.backend.request_queue import stylize_queue
 from photoreal.serve.backend.watch import Guard, Watch
-
-_IMAGES = {"CONTENT": blob, "STYLE": blobs, "CONTENT_MASK": blob, "STYLE_MASK": blobs}
 
 
 class TritonPythonModel:
@@ -37,17 +38,13 @@ class TritonPythonModel:
 
     def _serve(self, request: Any) -> dict[str, Any]:
         values = read_inputs(triton, STYLIZE, request)
-        given: dict[str, Any] = {
-            **{name.lower(): _IMAGES[name](values[name]) for name in _IMAGES if name in values},
-            **read_options(values),
-        }
         wanted = request.requested_output_names() or STYLIZE.output_names()
-        given["regions_only"] = "IMAGE" not in wanted  # then nobody waits for a transfer
+        asked = read_request(values, wanted)
         with self._guard.watch(request) as watch:
-            asked, models = StylizeRequest(**given), self._models(request, watch)
+            models = self._models(request, watch)
             response = stylize(asked, models, self._guard.limits, *self._memories, watch.glance)
         self._stages.observe(response.seconds)
-        return {name: bytes_tensor(getattr(response, name.lower())) for name in wanted}
+        return response_tensors(response, wanted)
 
     def _models(self, request: Any, watch: Watch) -> Models:
         def segment(image: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
-from photoreal.options.stylize import MatchRule, Method, Place
+from photoreal.options.stylize import Format, MatchRule, Method, Place
 
 
 class RegionArguments(TypedDict, total=False):
@@ -45,6 +45,10 @@ class StylizeArguments(RegionArguments, total=False):
     output_size: int | None
     """Shorter side of the result in pixels, no more than the photo's own, 16 to 100000; default
     the content photo's; size with published.
+    """
+    format: Format | None
+    """Format of the result's file, png, jpeg or webp; default png. jpeg and webp have quality
+    95.
     """
     transfer_at: str | Iterable[Place] | None
     """Where features are transformed, some of encoder,skip,decoder; default all."""

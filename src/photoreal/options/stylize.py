@@ -36,6 +36,12 @@ Method = Literal["wct2", "color", "published"]
 METHODS: tuple[Method, ...] = ("wct2", "color", "published")
 """Colors aligned by region, then WCT2; the alignment alone; WCT2 as its authors published it."""
 
+Format = Literal["png", "jpeg", "webp"]
+FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp")
+"""Of the result's file."""
+DEFAULT_QUALITY = 95
+"""Of JPEG and WebP, in 1..100."""
+
 DEFAULT_ALPHA = 1.0
 DEFAULT_METHOD: Method = "wct2"
 DEFAULT_SIZE = 320
@@ -101,6 +107,13 @@ class StylizeOptions:
         unit="pixels",
         default_words="the content photo's; `size` with `published`",
         offered=("command", "form"),
+    )
+    format: Format = choice(
+        FORMATS[0],
+        FORMATS,
+        "Format of the result's file",
+        more=f"`jpeg` and `webp` have quality {DEFAULT_QUALITY}",
+        offered=("form",),  # commands go by the name of the file
     )
     transfer_at: str | Iterable[Place] = words(
         DEFAULT_TRANSFER_AT,

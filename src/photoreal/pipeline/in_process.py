@@ -74,11 +74,13 @@ def in_process_models(
 
 def prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:
     """The segmenter as a function of arrays: (3, H, W) in 0..1 to probabilities (classes, h, w)."""
+    device = next(segmenter.parameters()).device
 
     @torch.inference_mode()
     def probabilities(image: FloatImage) -> FloatImage:
-        found = segmenter.labels_and_probabilities(torch.from_numpy(image[None]))[1]
-        planes: FloatImage = found[0].numpy()
+        photo = torch.from_numpy(image[None]).to(device)
+        found = segmenter.labels_and_probabilities(photo)[1]
+        planes: FloatImage = found[0].cpu().numpy()
         return planes
 
     return probabilities

@@ -54,7 +54,7 @@ def _several(data: bytes | Sequence[bytes]) -> list[bytes]:
 
 @dataclass(frozen=True)
 class StylizeResponse:
-    """The stylized photo as PNG, the label maps that were used, and a report as JSON.
+    """The stylized photo as a file, the label maps that were used, and a report as JSON.
 
     Label maps are gray PNGs at the size of their photos, one for each style. A request for the
     regions alone gets an empty photo, and no transfer is made for it. `seconds` are those of the

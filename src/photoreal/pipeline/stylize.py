@@ -106,7 +106,8 @@ def stylize(
     image, size = b"", {}
     if done.pixels is not None:
         pixels = _scaled(done.pixels, request.output_size)
-        image, size = encode_pixels(pixels), {"height": pixels.shape[0], "width": pixels.shape[1]}
+        image = encode_pixels(pixels, request.format)
+        size = {"height": pixels.shape[0], "width": pixels.shape[1]}
     # At the photos' own size, label maps can be given back as their masks.
     labels = [
         encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))

@@ -1,8 +1,8 @@
-"""Tensors of the models as numpy arrays: texts and bytes, and the options of a request."""
+"""Tensors of the models as numpy arrays: texts and bytes, options, requests and responses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from photoreal.errors import InvalidRequest
 from photoreal.options import STYLIZE_OPTIONS, Option
+from photoreal.pipeline.request import StylizeRequest, StylizeResponse
 
 Array = npt.NDArray[Any]
 
@@ -59,3 +60,23 @@ def _value(option: Option, tensor: Array) -> Any:
     if option.kind == "id":
         return blob(tensor)
     return text(tensor) if option.dtype == "BYTES" else tensor.item()
+
+
+_IMAGES = {"CONTENT": blob, "STYLE": blobs, "CONTENT_MASK": blob, "STYLE_MASK": blobs}
+
+
+def read_request(tensors: Mapping[str, Array], wanted: Collection[str]) -> StylizeRequest:
+    """The request in the inputs of `stylize`, of which the outputs `wanted` are asked for.
+
+    Raises InvalidRequest for a text that is no UTF-8.
+    """
+    images: dict[str, Any] = {
+        name.lower(): read(tensors[name]) for name, read in _IMAGES.items() if name in tensors
+    }
+    # Without the picture nobody waits for a transfer.
+    return StylizeRequest(**images, **read_options(tensors), regions_only="IMAGE" not in wanted)
+
+
+def response_tensors(response: StylizeResponse, wanted: Collection[str]) -> dict[str, Array]:
+    """The outputs `wanted` of `stylize`."""
+    return {name: bytes_tensor(getattr(response, name.lower())) for name in wanted}

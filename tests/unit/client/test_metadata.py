@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from photoreal.client._metadata import Metadata, insert_in_png, read_metadata
+from photoreal.client._metadata import Metadata, insert_metadata, read_metadata
 from photoreal.client.result import StylizeResult
 
 from .conftest import LABELS, PHOTO, png
@@ -44,9 +44,11 @@ def is_srgb(image):
     return "sRGB" in ImageCms.getProfileDescription(profile)
 
 
-def result():
+def result(kind="PNG"):
+    buffer = BytesIO()
+    Image.fromarray(PHOTO).save(buffer, kind)
     return StylizeResult(
-        png=png(PHOTO),
+        data=buffer.getvalue() if kind != "PNG" else png(PHOTO),
         content_labels_png=png(LABELS),
         style_labels_png=png(LABELS),
         report={},
@@ -157,5 +159,22 @@ def test_too_large_a_note_is_dropped_before_the_rest():
     assert again.get_ifd(IFD.Exif)[Base.ISOSpeedRatings] == 200
 
 
-def test_png_without_metadata_is_left_alone():
-    assert insert_in_png(png(PHOTO), Metadata()) == png(PHOTO)
+def test_a_picture_without_metadata_is_left_alone():
+    assert insert_metadata(png(PHOTO), "PNG", Metadata()) == png(PHOTO)
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("JPEG", ".jpg"), ("WEBP", ".webp")])
+@pytest.mark.parametrize("source", [{}, {"icc_profile": None}, {"exif": b""}])
+def test_pixels_are_not_encoded_twice(kind, suffix, source, tmp_path):
+    made = result(kind)
+    path = made.save(tmp_path / f"out{suffix}", like=file(**source))
+    with Image.open(path) as image:
+        image.load()
+        assert (image.format, image.size) == (kind, (6, 4))
+        assert np.array_equal(np.asarray(image), np.asarray(made.image))
+        assert (image.getexif().get(Base.Make) == "Camera & Sons") == ("exif" not in source)
+        assert ("icc_profile" in image.info) == ("icc_profile" not in source)
+        if "icc_profile" in image.info:
+            assert is_srgb(image)
+    assert made.save(tmp_path / f"plain{suffix}").read_bytes() == made.data
+    assert made.save(tmp_path / f"small{suffix}", quality=5).read_bytes() != made.data

@@ -1,3 +1,4 @@
+import io
 import stat
 from dataclasses import FrozenInstanceError
 
@@ -19,7 +20,7 @@ def result():
 
 class TestParsing:
     def test_everything_is_there(self, result):
-        assert result.png == png(PHOTO)
+        assert (result.format, result.data, result.png) == ("png", png(PHOTO), png(PHOTO))
         assert np.array_equal(np.asarray(result.image), PHOTO)
         assert np.array_equal(result.content_labels, LABELS)
         assert np.array_equal(result.style_labels, LABELS.T)
@@ -75,6 +76,17 @@ class TestParsing:
         result = parse_outputs(answer(CONTENT_LABELS=png(PHOTO)), "7")
         with pytest.raises(ServerFailed, match=r"\(4, 6, 3\)"):
             result.content_labels  # noqa: B018
+
+    def test_another_format(self, tmp_path):
+        buffer = io.BytesIO()
+        Image.fromarray(PHOTO).save(buffer, "JPEG")
+        result = parse_outputs(answer(IMAGE=buffer.getvalue()), "7")
+        assert (result.format, result.data) == ("jpeg", buffer.getvalue())
+        with Image.open(io.BytesIO(result.png)) as image:
+            assert image.format == "PNG"
+            assert np.array_equal(np.asarray(image), np.asarray(result.image))
+        with Image.open(result.save(tmp_path / "out.webp")) as image:
+            assert image.format == "WEBP"
 
 
 class TestSaving:

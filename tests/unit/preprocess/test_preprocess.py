@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import struct
 import time
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from photoreal.errors import Canceled, InvalidImage, InvalidMask, InvalidOption, InvalidRequest
+from photoreal.options import Format
 from photoreal.preprocess import (
     Limits,
     check_working_size,
@@ -26,6 +28,7 @@ from photoreal.preprocess import (
     decode_photo,
     encode_labels,
     encode_photo,
+    encode_pixels,
     photo_size,
     resize_photo,
     working_size,
@@ -751,3 +754,19 @@ def test_label_maps_survive_encoding_and_decoding() -> None:
     found = decode_mask(encode_labels(LABELS), "content mask", LIMITS)
     assert found.kind == "labels"
     np.testing.assert_array_equal(found.labels, LABELS)
+
+
+@pytest.mark.parametrize(("kind", "closest"), [("png", 0), ("jpeg", 12), ("webp", 12)])
+def test_pixels_as_a_file_of_a_format(kind: Format, closest: int) -> None:
+    ramp = np.arange(24, dtype=np.uint8) * 8
+    pixels = np.stack([np.tile(ramp, (16, 1))] * 3, axis=2)
+    with Image.open(io.BytesIO(encode_pixels(pixels, kind))) as image:
+        assert image.format == kind.upper()
+        assert np.abs(np.asarray(image).astype(int) - pixels).max() <= closest
+
+
+def test_a_side_that_a_format_cannot_have() -> None:
+    long = np.zeros((1, 16_384, 3), dtype=np.uint8)
+    with pytest.raises(InvalidOption, match=r"webp, which has sides of up to 16383 .*16384x1"):
+        encode_pixels(long, "webp")
+    assert encode_pixels(long, "jpeg").startswith(b"\xff\xd8")

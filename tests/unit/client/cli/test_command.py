@@ -1,3 +1,4 @@
+import io
 import sys
 import types
 from contextlib import contextmanager
@@ -15,18 +16,27 @@ from photoreal.client import (
     ServerUnavailable,
     StyleTransferClient,
 )
+from photoreal.client.cli import server_options
 from photoreal.client.cli.stylize import stylize
 from photoreal.client.cli.terminal import progress
-from photoreal.errors import InvalidOption, ServeError
+from photoreal.errors import InvalidOption, ServeError, WeightsError
 
 from ..conftest import LABELS, PHOTO, FakeTransport, png
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_done_here(monkeypatch):
+    """A server is needed, as where the extra `local` is not installed."""
+    monkeypatch.setattr(server_options, "is_installed", lambda: False)
 
 
 @pytest.fixture
 def run(photo_file, tmp_path, transport):
     """Runs the command over a transport without a network; tells the addresses it asked for."""
 
-    def invoke(*options, transport=transport, content=photo_file, output=tmp_path / "out.png"):
+    def invoke(
+        *options, transport=transport, content=photo_file, output=tmp_path / "out.png", stdin=None
+    ):
         def connect(url, *, protocol, timeout, retries, **credentials):
             invoke.addresses.append((url, protocol, timeout))
             invoke.retries = retries
@@ -35,7 +45,7 @@ def run(photo_file, tmp_path, transport):
             return StyleTransferClient(transport=chosen, timeout=timeout)
 
         arguments = [str(content), str(photo_file), "-o", str(output), *options]
-        return CliRunner().invoke(stylize, arguments, obj=connect)
+        return CliRunner().invoke(stylize, arguments, obj=connect, input=stdin)
 
     invoke.addresses = []
     return invoke
@@ -49,8 +59,8 @@ class TestDone:
         assert f"{tmp_path / 'out.png'}: 6 x 4 pixels, regions from the segmenter" in outcome.stdout
         assert "1 matched, 1 left as they are" in outcome.stdout
         assert "Decode 0.01 s, segment 0.20 s, transfer 1.50 s, encode 0.03 s" in outcome.stdout
-        assert outcome.stderr == ""
-        assert run.addresses == [(None, "http", 300.0)]
+        assert outcome.stderr == "The server at localhost:8000 does the work.\n"
+        assert set(run.addresses) == {(None, "http", 300.0)}
         assert sorted(transport.inputs) == ["CONTENT", "STYLE"]
 
     def test_options_are_sent(self, run, transport, photo_file):
@@ -78,10 +88,13 @@ class TestDone:
         assert run.addresses == [("there:1", "grpc", 7.0)]
         assert run.retries == 5
 
-    def test_other_format(self, run, tmp_path):
-        assert run(output=tmp_path / "out.jpg").exit_code == 0
-        with Image.open(tmp_path / "out.jpg") as image:
-            assert image.format == "JPEG"
+    def test_other_format(self, run, tmp_path, transport):
+        for suffix, kind in ((".jpg", "JPEG"), (".webp", "WEBP"), (".tif", "TIFF")):
+            assert run(output=tmp_path / f"out{suffix}").exit_code == 0
+            asked = b"png" if kind == "TIFF" else kind.lower().encode()
+            assert transport.inputs.get("FORMAT", b"png") == asked
+            with Image.open(tmp_path / f"out{suffix}") as image:
+                assert image.format == kind
 
     def test_quiet(self, run):
         outcome = run("--quiet")
@@ -201,6 +214,93 @@ class TestEmbedded:
         gone = FakeTransport(error=ServerUnavailable("Nobody."))
         assert run("--embedded", content=tmp_path / "none.png", transport=gone).exit_code == 2
         assert not server.repositories
+
+
+class TestInThisProcess:
+    @pytest.fixture
+    def here(self, monkeypatch, transport):
+        """The models of this process; tells how often they were loaded, with which timeout."""
+        loaded = []
+
+        def make(timeout):
+            loaded.append(timeout)
+            return StyleTransferClient(transport=transport, timeout=timeout)
+
+        monkeypatch.setattr(server_options, "is_installed", lambda: True)
+        monkeypatch.setattr(server_options, "client_of_this_process", make)
+        return loaded
+
+    def test_where_no_server_is_ready(self, run, here, tmp_path, transport):
+        outcome = run("--timeout", "9", transport=FakeTransport(error=ServerUnavailable("No.")))
+        assert outcome.exit_code == 0, outcome.output
+        words = "No server is ready at localhost:8000: the work is done in this process.\n"
+        assert outcome.stderr == words
+        assert here == [9.0]
+        assert (tmp_path / "out.png").read_bytes() == png(PHOTO)
+        assert run("-q", transport=FakeTransport(error=ServerUnavailable("No."))).output == ""
+
+    def test_folders_too(self, run, here, tmp_path, photo_file):
+        folder = tmp_path / "photos"
+        folder.mkdir()
+        for name in ("a.png", "b.png"):
+            (folder / name).write_bytes(photo_file.read_bytes())
+        gone = FakeTransport(error=ServerUnavailable("No."))
+        call = ["--content-dir", folder, "--style", photo_file, "-o", tmp_path / "out"]
+        outcome = CliRunner().invoke(
+            stylize,
+            [str(word) for word in call],
+            obj=lambda url, **how: StyleTransferClient(transport=gone),
+        )
+        assert outcome.exit_code == 0, outcome.output
+        assert "in this process" in outcome.stderr
+        assert len(here) == 1
+        assert (tmp_path / "out" / "b.png").read_bytes() == png(PHOTO)
+
+    def test_never_with_a_server_that_is_named_or_ready(self, run, here):
+        gone = FakeTransport(error=ServerUnavailable("No."))
+        outcome = run("--url", "there:1", transport=gone)
+        assert outcome.exit_code == 1
+        assert outcome.stderr.startswith("Error: No.")
+        assert run().exit_code == 0
+        assert not here
+
+    def test_models_that_cannot_be_loaded(self, run, here, monkeypatch):
+        def fail(timeout):
+            raise WeightsError("They are not there.")
+
+        monkeypatch.setattr(server_options, "client_of_this_process", fail)
+        outcome = run(transport=FakeTransport(error=ServerUnavailable("No.")))
+        assert outcome.exit_code == 1
+        assert outcome.stderr.endswith("Error: They are not there.\n")
+
+    def test_without_the_packages(self, run):
+        outcome = run(transport=FakeTransport(error=ServerUnavailable("No.")))
+        assert outcome.exit_code == 1
+        assert 'pip install "photoreal[local]"' in outcome.stderr
+
+
+class TestStandardStreams:
+    @pytest.mark.parametrize(("given", "kind"), [([], "PNG"), (["--format", "jpg"], "JPEG")])
+    def test_a_photo_in_and_a_picture_out(self, run, transport, photo_file, given, kind):
+        data = photo_file.read_bytes()
+        outcome = run(*given, content="-", output="-", stdin=data)
+        assert outcome.exit_code == 0, outcome.output
+        assert transport.inputs["CONTENT"] == data
+        with Image.open(io.BytesIO(outcome.stdout_bytes)) as image:
+            assert (image.format, image.size) == (kind, (6, 4))
+        assert "-: 6 x 4 pixels" in outcome.stderr
+
+    def test_nothing_comes(self, run, transport):
+        outcome = run(content="-", stdin=b"")
+        assert outcome.exit_code == 2
+        assert "Standard input is empty; expected the content" in outcome.stderr
+        assert not transport.calls
+
+    def test_it_is_one_photo(self, run, transport):
+        masks = ("--content-mask", "-", "--style-mask", "-")
+        outcome = run(*masks, stdin=b"x")
+        assert outcome.exit_code == 2
+        assert "one file of a call" in outcome.stderr
 
 
 def test_progress_is_shown_on_a_terminal_alone(capsys, monkeypatch):

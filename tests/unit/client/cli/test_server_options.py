@@ -19,6 +19,7 @@ from photoreal.client import RequestTimeout, ServerBusy, ServerUnavailable, Styl
 from photoreal.client.cli import server_options as module
 from photoreal.client.cli.failures import failure
 from photoreal.client.cli.health import health
+from photoreal.client.cli.look_command import look
 from photoreal.client.cli.server_options import ServerOptions, server_options
 from photoreal.client.cli.stylize import stylize
 from photoreal.client.cli.warm import warm
@@ -146,7 +147,9 @@ class TestGateway:
         assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [stylize, video, web, warm, health], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "command", [stylize, video, look, web, warm, health], ids=lambda one: one.name
+)
 def test_every_command_has_the_options(command):
     @click.command()
     @server_options(waits_for="it", embedding="never")
@@ -154,7 +157,7 @@ def test_every_command_has_the_options(command):
         pass
 
     assert option_names(bare) <= option_names(command)
-    embeds = command in (stylize, video, web)
+    embeds = command in (stylize, video, look, web)
     assert ({"--embedded", "--repository"} <= option_names(command)) == embeds
 
 
@@ -203,7 +206,10 @@ class TestServerOptions:
         (
             ServerUnavailable("No."),
             False,
-            "No. Start one with `photoreal serve`, or add --embedded.",
+            (
+                "No. Start one with `photoreal serve`, or add --embedded."
+                ' Without a server it takes `pip install "photoreal[local]"`.'
+            ),
         ),
         (ServerUnavailable("No."), True, "No."),
         (ServerBusy("16 wait."), False, "16 wait."),

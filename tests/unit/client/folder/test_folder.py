@@ -20,6 +20,8 @@ from photoreal.client.folder.run import FolderRun
 
 from ..conftest import FakeTransport, answer, png
 
+SERVER = "The server at localhost:8000 does the work.\n"
+
 
 class PhotoTransport(FakeTransport):
     """Gives every photo back as the result, but raises what `errors` has for one."""
@@ -99,7 +101,7 @@ class TestDone:
         for number, name in enumerate(("a.png", "b.png", "c.PNG")):
             assert (tmp_path / "out" / name).read_bytes() == photo(number)
         assert "3 photos, 3 done. Ignored 3 other files." in outcome.stdout
-        assert outcome.stderr == ""
+        assert outcome.stderr == SERVER
         inputs = transport.inputs
         assert inputs["STYLE"] == photo(100)
         assert (inputs["ALPHA"], inputs["MASK_EDGES"], inputs["SEGMENT"]) == (0.5, True, False)
@@ -194,7 +196,7 @@ class TestFailures:
         transport.errors[photo(1)] = RequestRejected("The content photo is damaged.")
         outcome = run()
         assert outcome.exit_code == 1
-        assert outcome.stderr == "Failed: b.png: The content photo is damaged.\n"
+        assert outcome.stderr == f"{SERVER}Failed: b.png: The content photo is damaged.\n"
         assert "3 photos, 2 done, 1 failed." in outcome.stdout
         assert names(tmp_path / "out") == ["a.png", "c.PNG", NAME]
         transport.errors.clear()
@@ -204,7 +206,7 @@ class TestFailures:
         transport.errors = {photo(n): ServerUnavailable("Nobody.") for n in range(3)}
         outcome = run("--in-flight", 1)
         assert outcome.exit_code == 1
-        assert outcome.stderr.startswith("Error: Nobody. Start one with `photoreal serve`")
+        assert outcome.stderr.startswith(f"{SERVER}Error: Nobody. Start one with `photoreal serve`")
         assert "3 not begun; the same call goes on" in outcome.stdout
         assert len(transport.calls) == 1
         assert names(tmp_path / "out") == []

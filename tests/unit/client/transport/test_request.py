@@ -30,6 +30,7 @@ ALL = {
     "wct2_strength": 0.5,
     "size": 256,
     "output_size": 512,
+    "format": "jpeg",
     "transfer_at": "encoder,skip",
     "segment": False,
     "match": "nearest",

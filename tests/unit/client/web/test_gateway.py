@@ -502,5 +502,5 @@ class TestPage:
         paths = gateway().get("/openapi.json").json()["paths"]
         assert set(paths) == {"/upload_images/", "/regions/", "/health", "/settings"}
         responses = paths["/upload_images/"]["post"]["responses"]
-        assert list(responses["200"]["content"]) == ["image/png"]
+        assert list(responses["200"]["content"]) == ["image/png", "image/jpeg", "image/webp"]
         assert {"400", "413", "502", "503", "504"} <= set(responses)

@@ -1,0 +1,149 @@
+"""A style as a table of colors: `make_look`."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from photoreal.client._images import encode_image
+from photoreal.client.errors import InvalidInput
+from photoreal.client.result import StylizeResult, write_aside
+from photoreal.color.cube import POINTS, Table, apply_table, cube_text, fit_table, hald_picture
+from photoreal.preprocess import Limits, decode_photo, encode_pixels
+
+LOOK_OPTIONS = ("method", "alpha", "color_strength", "wct2_strength")
+"""Options of ``stylize`` that a look has."""
+
+_SIDE = 512
+_COLORS = 100_000
+_CUBE, _HALD = ".cube", ".png"
+_MOST_PSNR = 99.0
+
+
+class Stylizer(Protocol):
+    """A client of a server, or a Pipeline."""
+
+    @property
+    def stylize(self) -> Any:
+        """Stylize a photo."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A table of colors that was made from a style.
+
+    Attributes:
+        table: the colors after, float32 (n, n, n, 3) in 0..1, by red, green and blue before.
+        title: what the file calls it.
+        psnr: how near the table comes to the stylized photo that it was fitted to, in dB. A table
+            treats a color alike wherever it is; above 45 dB nobody sees a difference.
+    """
+
+    table: Table = field(repr=False)
+    title: str
+    psnr: float
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the table, whole or not at all: .cube, or a Hald picture as .png.
+
+        Raises:
+            InvalidInput: the name has another suffix, or something other than a file is there.
+            OSError: the file cannot be written.
+        """
+        target = check_look_file(Path(path))
+        if target.suffix.lower() == _CUBE:
+            data = cube_text(self.table, self.title).encode()
+        else:
+            data = encode_pixels(hald_picture(self.table))
+        write_aside(target, data)
+        return target
+
+
+def check_look_file(path: Path) -> Path:
+    """The path, if a look can be written under its name; raises InvalidInput."""
+    if path.suffix.lower() not in (_CUBE, _HALD):
+        raise InvalidInput(
+            f"The name {str(path)!r} does not end in a format of looks; expected {_CUBE}, or"
+            f" {_HALD} for a Hald picture."
+        )
+    return path
+
+
+def make_look(
+    stylizer: Stylizer,
+    style: Any,
+    content: Any = None,
+    *,
+    points: int = POINTS,
+    title: str = "photoreal",
+    **options: Any,
+) -> Look:
+    """Make a style's look for whole photos.
+
+    A photo is stylized as one region, and the table is fitted to its colors before and after.
+
+    Args:
+        stylizer: a client or a Pipeline.
+        style: a style photo, or several to mix, as ``stylize`` takes them.
+        content: the photo that the look is for; a made-up one with the colors of usual photos
+            unless given.
+        points: of the table a side, 2 to 65.
+        title: what a .cube file calls it.
+        **options: ``method``, ``alpha``, ``color_strength`` and ``wct2_strength`` of ``stylize``.
+
+    Raises:
+        PhotorealError: as from ``stylize``.
+        InvalidOption: no program reads so many points.
+    """
+    before = _small(content)
+    photo = encode_pixels(before)
+    result: StylizeResult = stylizer.stylize(photo, style, segment=False, **options)
+    after = result.image.convert("RGB")
+    if after.size != before.shape[1::-1]:  # of the method "published"
+        resized = Image.fromarray(before).resize(after.size, Image.Resampling.LANCZOS)
+        before = np.asarray(resized)
+    ours, theirs = (_colors(pixels) for pixels in (before, np.asarray(after)))
+    table = fit_table(ours, theirs, points)
+    error = float(np.mean((apply_table(table, ours) - theirs) ** 2, dtype=np.float64))
+    psnr = -10 * math.log10(max(error, 10 ** (-_MOST_PSNR / 10)))
+    return Look(table, title, psnr)
+
+
+def neutral_photo() -> NDArray[np.uint8]:
+    """A picture (256, 384, 3) with the colors of usual photos: every brightness, faint hues."""
+    height, width = 256, 384
+    light = np.linspace(0.02, 0.98, width)[None, :]
+    angle = np.linspace(0.0, 4 * math.pi, height, endpoint=False)[:, None]
+    # Hues turn twice from top to bottom, and vanish toward black and white.
+    chroma = 0.16 * 4 * light * (1 - light) * (0.6 + 0.4 * np.sin(angle / 4))
+    red, blue = chroma * np.cos(angle), chroma * np.sin(angle)
+    green = -0.51 * red - 0.19 * blue  # as in YCbCr: luma stays
+    picture = np.stack([light + red, light + green, light + blue], axis=2)
+    pixels: NDArray[np.uint8] = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return pixels
+
+
+def _small(content: Any) -> NDArray[np.uint8]:
+    """The content (H, W, 3), its shorter side at most `_SIDE`."""
+    if content is None:
+        return neutral_photo()
+    photo = decode_photo(encode_image(content, "content"), "content photo", Limits())
+    scale = _SIDE / min(photo.shape[:2])
+    if scale >= 1:
+        return photo
+    size = round(photo.shape[1] * scale), round(photo.shape[0] * scale)
+    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
+
+
+def _colors(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Colors (N, 3) in 0..1 of a picture (H, W, 3), evenly chosen where it has many."""
+    flat = pixels.reshape(-1, 3)
+    step = max(1, len(flat) // _COLORS) | 1  # odd: columns of the picture are not left out
+    return flat[::step].astype(np.float32) / np.float32(255)
