@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from gpu_timing import labelled
 from pictures import square_inputs
-from reference_cases import TOLERANCE, case_arrays, case_error, cases, seeded_wct2
 from tables import Cell, Column, Part
 
 from photoreal.transfer import NetworkEngine, transfer
@@ -23,29 +22,15 @@ _COLUMNS = {
 
 @torch.inference_mode()
 def check(networks: tuple[Encoder, Decoder], device: torch.device, size: int) -> Part:
-    """The reference cases in float32, and half precision against that at a size."""
+    """Half precision against float32 at a size; tests/unit/test_gpu.py has the rest."""
     tensor_floats = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
-        rows = [*_references(device), *_halves(networks, device, size)]
+        rows = _halves(networks, device, size)
     finally:
         torch.backends.cudnn.allow_tf32 = tensor_floats
-    note = (
-        "Errors of the reference cases are multiples of the published code's own in float32; half"
-        f" precision is compared with float32 at {size}x{size} pixels, three regions."
-    )
+    note = f"Half precision is compared with float32 at {size}x{size} pixels, three regions."
     return Part("Checks", _COLUMNS, rows, [note])
-
-
-def _references(device: torch.device) -> list[dict[str, Cell]]:
-    arrays = case_arrays()
-    rows = []
-    for case in cases():
-        engine = NetworkEngine(*seeded_wct2(case["unpool"]), device)
-        error = case_error(case, arrays, engine)
-        name = f"reference case {case['case']}, {case['unpool']}"
-        rows.append(_row(name, error, f"up to {TOLERANCE}", error <= TOLERANCE))
-    return rows
 
 
 def _halves(

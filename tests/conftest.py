@@ -14,13 +14,13 @@ import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
-from reference_cases import seeded_entry, seeded_wct2
 from torch import Tensor, nn
 
 from photoreal.contract import Unpool
 from photoreal.transfer import LabelledImage, NetworkEngine
 from photoreal.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_wct2
+from tests.reference_cases import seeded_entry, seeded_wct2
 
 Array = npt.NDArray[Any]
 State = dict[str, Tensor]
