@@ -52,7 +52,7 @@ class Unfinished:
         self._output = output
         self.growing = output.with_name(f".{output.stem}.growing{output.suffix}")
         self.kept = output.with_name(f"{output.stem}.partial{output.suffix}")
-        self.recipe = output.with_name(f"{output.stem}.partial.json")
+        self.recipe = self.kept.with_name(f"{self.kept.name}.json")
 
     def begin(self, recipe: Recipe, *, resume: bool) -> Kept | None:
         """Note the recipe of a run; with `resume`, find the part to go on with.
@@ -69,7 +69,8 @@ class Unfinished:
                     " (resume=True), or delete the file to start over."
                 )
             self._check(left, recipe)
-        self.recipe.write_text(json.dumps(recipe, indent=2), encoding="utf-8")
+        else:
+            self.recipe.write_text(json.dumps(recipe, indent=2), encoding="utf-8")
         if self.growing.exists():  # that run was killed
             self._cut()
             if _complete_frames(self.growing) > _complete_frames(self.kept):

@@ -215,7 +215,7 @@ class TestRefused:
     @pytest.mark.parametrize("text", [None, "{", "[]"])
     def test_a_part_of_unknown_making(self, stopped, text):
         source, output, part = stopped
-        recipe = part.with_suffix(".json")
+        recipe = part.with_name(f"{part.name}.json")
         if text is None:
             recipe.unlink()
         else:
@@ -225,7 +225,7 @@ class TestRefused:
 
     def test_a_part_of_another_encoder(self, stopped):
         source, output, part = stopped
-        recipe = part.with_suffix(".json")
+        recipe = part.with_name(f"{part.name}.json")
         recipe.write_text(json.dumps({**json.loads(recipe.read_text()), "crf": 40}))
         with pytest.raises(InvalidInput, match="another version of x264"):
             run(Mirror(), source, output, resume=True, crf=40)

@@ -77,7 +77,7 @@ class TestStopped:
         assert caught.value.kept == (kept, 7)
         assert times(kept) == pytest.approx(times(source)[:7], abs=1e-3)
         names = {path.name for path in tmp_path.iterdir()}
-        assert names == {"in.mp4", "out.partial.mp4", "out.partial.json"}
+        assert names == {"in.mp4", "out.partial.mp4", "out.partial.mp4.json"}
 
     def test_a_refused_first_frame_leaves_nothing(self, tmp_path):
         source = film(tmp_path / "in.mp4", 3)
