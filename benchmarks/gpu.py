@@ -1,7 +1,7 @@
 """Checks and times the transfer on a GPU: ``python benchmarks/gpu.py``.
 
 Needs PyTorch with CUDA, numpy, Pillow and this package (``pip install .``), no Triton. It checks
-the reference cases and half precision, then times a new and a known style against plain PyTorch
+half precision, then times a new and a known style against plain PyTorch
 on the same device and against the floor, and writes ``gpu.json`` and ``gpu.md``. ``--device cpu
 --sizes 64`` tries the command itself.
 """

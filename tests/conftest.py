@@ -16,13 +16,13 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
-from speed.reference_cases import seeded_entry, seeded_wct2
 from torch import Tensor, nn
 
 from photoreal.contract import Unpool
 from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.transfer.progressive import LabelledImage, NetworkEngine
 from photoreal.weights.networks import load_wct2
+from tests.reference_cases import seeded_entry, seeded_wct2
 
 Array = npt.NDArray[Any]
 State = dict[str, Tensor]

@@ -9,7 +9,6 @@ from tables import Cell, Column, Part
 from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.transfer.progressive import NetworkEngine, transfer
 from speed.gpu_timing import labelled
-from speed.reference_cases import TOLERANCE, case_arrays, case_error, cases, seeded_wct2
 
 LEAST_PSNR_DB = 40.0
 
@@ -23,29 +22,15 @@ _COLUMNS = {
 
 @torch.inference_mode()
 def check(networks: tuple[Encoder, Decoder], device: torch.device, size: int) -> Part:
-    """The reference cases in float32, and half precision against that at a size."""
+    """Half precision against float32 at a size; tests/unit/transfer/test_gpu.py has the rest."""
     tensor_floats = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
-        rows = [*_references(device), *_halves(networks, device, size)]
+        rows = _halves(networks, device, size)
     finally:
         torch.backends.cudnn.allow_tf32 = tensor_floats
-    note = (
-        "Errors of the reference cases are multiples of the published code's own in float32; half"
-        f" precision is compared with float32 at {size}x{size} pixels, three regions."
-    )
+    note = f"Half precision is compared with float32 at {size}x{size} pixels, three regions."
     return Part("Checks", _COLUMNS, rows, [note])
-
-
-def _references(device: torch.device) -> list[dict[str, Cell]]:
-    arrays = case_arrays()
-    rows = []
-    for case in cases():
-        engine = NetworkEngine(*seeded_wct2(case["unpool"]), device)
-        error = case_error(case, arrays, engine)
-        name = f"reference case {case['case']}, {case['unpool']}"
-        rows.append(_row(name, error, f"up to {TOLERANCE}", error <= TOLERANCE))
-    return rows
 
 
 def _halves(

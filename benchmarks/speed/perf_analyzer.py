@@ -1,4 +1,4 @@
-"""NVIDIA's perf_analyzer: getting it, running it, reading what it writes.
+"""NVIDIA's perf_analyzer: getting it, sending it to `stylize` and the segmenter at 256 pixels.
 
 The last release that runs on glibc 2.36 is in the wheel of tritonclient 2.50.0. It links to
 libb64 and to the CUDA runtime, which the server's wheel carries under names of its own.
@@ -6,29 +6,51 @@ libb64 and to the CUDA runtime, which the server's wheel carries under names of 
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
+import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from serving import BenchmarkFailed
+import numpy as np
+from serving import BenchmarkFailed, Files, transfer_inputs
+from tables import Cell, Column, Part
 
+from photoreal.contract import SEGMENTER, STYLIZE
+from photoreal.serve.backend.adapter import is_exported
 from photoreal.serve.launch.environment import check_environment
+from photoreal.serve.launch.launcher import Server
 
 REQUIREMENT = "tritonclient==2.50.0"
 LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
 """Names that the program looks for, and what the server's wheel calls them."""
 
+SIZE = 256
+REQUESTS = 30
+WARM_UP = 4
+LOADS = (("http", 1), ("http", 4), ("grpc", 1))
+"""Protocols, and how many requests are under way at any time."""
+
 _MEMBER = "data/bin/perf_analyzer"
-_INSTALL_TIMEOUT_S = 600
-_QUEUE = "Server Queue"
-_COMPUTE = ("Server Compute Input", "Server Compute Infer", "Server Compute Output")
+_TIMEOUT_S = 600
+_COLUMNS = {
+    "model": Column("model"),
+    "protocol": Column("protocol"),
+    "concurrency": Column("at once"),
+    "p50_s": Column("p50 s", 3),
+    "p90_s": Column("p90 s", 3),
+    "p95_s": Column("p95 s", 3),
+    "throughput_per_s": Column("requests/s", 2),
+}
 
 
 @dataclass(frozen=True)
@@ -44,17 +66,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Measured:
-    """What perf_analyzer found. Percentiles are of the latency that a client sees.
-
-    With so few requests the 99th percentile is the slowest one. `queue_s` and `compute_s` are
-    the server's own averages.
-    """
+    """What perf_analyzer found; percentiles are of the latency that a client sees."""
 
     p50_s: float
-    p99_s: float
+    p90_s: float
+    p95_s: float
     throughput_per_s: float
-    queue_s: float
-    compute_s: float
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,7 @@ class PerfAnalyzer:
     binary: Path
     libraries: Path
 
-    def run(self, load: Load, data: Path, timeout_s: float) -> Measured:
+    def run(self, load: Load, data: Path, timeout_s: float = _TIMEOUT_S) -> Measured:
         """Send a load whose inputs are in the JSON file `data`; raises BenchmarkFailed."""
         name = f"perf_analyzer on {load.model} over {load.protocol}"
         with tempfile.TemporaryDirectory(prefix="photoreal-perf-") as folder:
@@ -125,10 +142,9 @@ def parse_report(text: str) -> Measured:
         (row,) = rows
         return Measured(
             p50_s=float(row["p50 latency"]) / 1e6,
-            p99_s=float(row["p99 latency"]) / 1e6,
+            p90_s=float(row["p90 latency"]) / 1e6,
+            p95_s=float(row["p95 latency"]) / 1e6,
             throughput_per_s=float(row["Inferences/Second"]),
-            queue_s=float(row[_QUEUE]) / 1e6,
-            compute_s=sum(float(row[name]) for name in _COMPUTE) / 1e6,
         )
     except (KeyError, TypeError, ValueError):
         raise BenchmarkFailed(
@@ -175,7 +191,7 @@ def _download(binary: Path) -> None:
             [*command, "--only-binary=:all:", "--dest", folder, REQUIREMENT],
             capture_output=True,
             text=True,
-            timeout=_INSTALL_TIMEOUT_S,
+            timeout=_TIMEOUT_S,
             check=False,
         )
         wheels = list(Path(folder).glob("*.whl"))
@@ -200,3 +216,56 @@ def _last_words(*outputs: str) -> str:
     """The last line that a program wrote, as the end of a sentence."""
     lines = [line.strip() for text in outputs for line in text.splitlines() if line.strip()]
     return f"{lines[-1].rstrip('.')}." if lines else "it wrote nothing."
+
+
+def measure_loads(
+    program: PerfAnalyzer,
+    server: Server,
+    repository: Path,
+    files: Files,
+    loads: Sequence[tuple[str, int]],
+    folder: Path,
+) -> Part:
+    """Send every load after a warm-up; `folder` takes the inputs. Raises BenchmarkFailed."""
+    note = (
+        f"{REQUESTS} requests a row after a warm-up of {WARM_UP}, {SIZE} pixels. The server keeps"
+        " no styles here, so every request is a whole one."
+    )
+    notes = [note]
+    models = [STYLIZE.name]
+    if is_exported(repository, SEGMENTER.name):
+        models.append(SEGMENTER.name)
+    else:
+        notes.append("No segmenter is exported, so it has no rows.")
+    rows: list[dict[str, Cell]] = []
+    for model in models:
+        data = folder / f"{model}.json"
+        data.write_text(json.dumps({"data": [model_inputs(model, files)]}))
+        for protocol, concurrency in loads:
+            url = server.http_url if protocol == "http" else server.grpc_url
+            program.run(Load(model, protocol, url, concurrency, WARM_UP), data)
+            found = program.run(Load(model, protocol, url, concurrency, REQUESTS), data)
+            row: dict[str, Cell] = {
+                "model": model,
+                "protocol": protocol,
+                "concurrency": concurrency,
+            }
+            rows.append({**row, **asdict(found)})
+    return Part("perf_analyzer", _COLUMNS, rows, notes)
+
+
+def model_inputs(model: str, files: Files, size: int = SIZE) -> dict[str, Any]:
+    """Inputs of a model from the example pair, as perf_analyzer's JSON wants them."""
+    if model == SEGMENTER.name:
+        image = np.ascontiguousarray(transfer_inputs(files, size).content)
+        return {"IMAGE": {"content": _base64(image.tobytes()), "shape": list(image.shape)}}
+    # It sends what it decodes, so the length of a BYTES element comes with it.
+    photos = {
+        name.upper(): {"content": _base64(len(data).to_bytes(4, "little") + data), "shape": [1]}
+        for name, data in asdict(files).items()
+    }
+    return {**photos, "SIZE": {"content": [size], "shape": [1]}}
+
+
+def _base64(data: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(data).decode("ascii")}

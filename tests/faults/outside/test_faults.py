@@ -18,16 +18,6 @@ def _check(fault: faults.Fault) -> None:
     assert fault.complaints == []
 
 
-def test_garbage_on_both_ports(server: Server) -> None:
-    _check(faults.garbage(server, seed=3, count=60))
-
-
-def test_slow_clients_hold_up_nobody(
-    server: Server, jobs: Sequence[load.Job], expected: list[bytes]
-) -> None:
-    _check(faults.slow(server, jobs[:2], expected[:2], count=12))
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("abruptly", [False, True], ids=["told to stop", "killed"])
 def test_a_restart_under_load_loses_nothing(

@@ -58,9 +58,7 @@ def test_the_call_of_old(
     call = f"--api_url {gateway}/upload_images/ --content_image content.png --style_image style.png"
     done = _run("upload", *call.split(), "--alpha", 1, "--size", 48, folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    wanted = stylize(
-        local, content=files["content"], style=files["style"], alpha=1, size=48, output_size=48
-    )
+    wanted = stylize(local, content=files["content"], style=files["style"], alpha=1, output_size=48)
     assert (tmp_path / "result.png").read_bytes() == wanted.png
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -125,21 +128,22 @@ def test_frames_of_a_sequence_are_steadied_and_others_are_as_ever(
     assert stylize(local, content=frames[1], **options).png == alone[1]
 
 
-def _film(path: Path) -> Path:
-    """A pan over the photo and, after a cut, over its negative, with a tone."""
+def _film(path: Path, frames: int = 10) -> Path:
+    """A pan to and fro over the photo and, after a cut, over its negative, with a tone."""
     photo = np.asarray(Image.open(PHOTO).resize((192, 128)))
     with av.open(str(path), "w") as container:
         track: Any = container.add_stream("libx264", rate=12, options={"crf": "4"})
         track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
         voice: Any = container.add_stream("aac", rate=44100, layout="mono")
-        for i in range(10):
-            crop = photo[30:94, 4 * i : 4 * i + 96]
+        for i in range(frames):
+            left = 4 * (23 - abs(23 - i % 46))
+            crop = photo[30:94, left : left + 96]
             pixels = np.ascontiguousarray(crop if i < 6 else 255 - crop)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = i, Fraction(1, 12)
             container.mux(track.encode(frame))
         container.mux(track.encode(None))
-        tone = (0.2 * np.sin(0.05 * np.arange(36750))).astype(np.float32)
+        tone = (0.2 * np.sin(0.05 * np.arange(44100 * frames // 12))).astype(np.float32)
         heard = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
         heard.rate, heard.pts = 44100, 0
         container.mux(voice.encode(heard))
@@ -147,10 +151,15 @@ def _film(path: Path) -> Path:
     return path
 
 
-def _frames(path: Path) -> list[Pixels]:
+def _frames(path: Path) -> Pixels:
+    """Frames (N, H, W, 3) of a film, up to where it breaks off."""
     with av.open(str(path)) as container:
-        frames = container.decode(video=0)
-        return [np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8) for frame in frames]
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in _decoded(container)])
+
+
+def _decoded(container: Any) -> Iterator[Any]:
+    with suppress(av.FFmpegError):
+        yield from container.decode(video=0)
 
 
 def test_a_film_through_the_server(local: Server, tmp_path: Path) -> None:
@@ -168,8 +177,62 @@ def test_a_film_through_the_server(local: Server, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "out.mp4: 10 frames of 72 x 48 pixels, 2 shots, sound as it was." in done.stdout
     before, after = _frames(source), _frames(tmp_path / "out.mp4")
-    assert [frame.shape for frame in after] == [(48, 72, 3)] * 10
+    assert after.shape == (10, 48, 72, 3)
     small = [np.asarray(Image.fromarray(frame).resize((72, 48))) for frame in before]
     assert all(
         np.abs(one.astype(int) - two).mean() > 5 for one, two in zip(after, small, strict=True)
     )
+
+
+def _arguments(local: Server, output: str, *options: str) -> list[str]:
+    where = ["-o", output, "--size", "48", "--url", local.http_url]
+    return [
+        str(PROGRAM),
+        "video",
+        "in.mp4",
+        str(STYLES[0]),
+        "--crf",
+        "2",
+        "--method",
+        "color",
+        *where,
+        *options,
+    ]
+
+
+def test_a_run_that_was_killed_goes_on_where_its_file_ends(local: Server, tmp_path: Path) -> None:
+    _film(tmp_path / "in.mp4", 108)
+    whole = _arguments(local, "whole.mp4")
+    subprocess.run(whole, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    growing, cut = tmp_path / ".out.growing.mp4", tmp_path / "cut.mp4"
+    with subprocess.Popen(_arguments(local, "out.mp4"), cwd=tmp_path) as killed:
+        until = time.monotonic() + 300
+        while not growing.exists() or growing.read_bytes().count(b"moof") < 3:
+            assert killed.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        killed.kill()
+    shutil.copy(growing, cut)
+    resumed = subprocess.run(
+        _arguments(local, "out.mp4", "--resume"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert "out.mp4: 108 frames of 72 x 48 pixels, 2 shots, sound as it was." in resumed.stdout
+    assert not list(tmp_path.glob("*out.*[gl].*"))  # neither growing nor partial
+
+    before, after, as_one = (
+        _frames(path).astype(int) for path in (cut, tmp_path / "out.mp4", tmp_path / "whole.mp4")
+    )
+    same = (after[: len(before)] == before).all(axis=(1, 2, 3))
+    seam = int(np.argmin(same)) if not same.all() else len(before)
+    assert 20 <= seam < 108
+    assert len(before) - seam <= 4  # a group of B-frames
+    # Behind the seam the steadied statistics are as if nothing had happened.
+    assert np.abs(after - as_one).mean(axis=(1, 2, 3)).max() < 1
+    steps, usual = (np.abs(np.diff(film, axis=0)).mean(axis=(1, 2, 3)) for film in (after, as_one))
+    assert steps[seam - 1] < usual[seam - 1] + 1

@@ -299,6 +299,12 @@ def _pairs_sent(page: Page) -> dict[int, int | None]:
     return dict(json.loads(page.evaluate("window.pairs")))
 
 
+_ORIGINALS_KEPT = """async () => {
+  const { all } = await import("/static/store.js");
+  return (await all()).map(({ before }) => [before.name, before.size]);
+}"""
+
+
 def test_history_lasts_and_can_be_forgotten(
     open_page: Callable[..., Page], files: dict[str, Path]
 ) -> None:
@@ -309,6 +315,8 @@ def test_history_lasts_and_can_be_forgotten(
     _stylize(page)
     entries = page.locator("#history-list button")
     expect(entries).to_have_count(2)
+    photo = files["content"]
+    assert page.evaluate(_ORIGINALS_KEPT) == [[photo.name, photo.stat().st_size]] * 2
     page.reload()
     page.wait_for_selector("body[data-ready]")
     expect(entries).to_have_count(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import latency
 import machine
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ import run
 import serving
 from PIL import Image
 from serving import BenchmarkFailed
-from speed import latency, memory, perf_analyzer, perf_plan
+from speed import memory, perf_analyzer
 from speed.chart import bar_chart
 from speed.perf_analyzer import (
     Load,
@@ -30,10 +32,9 @@ from speed.perf_analyzer import (
     link_libraries,
     parse_report,
 )
-from speed.perf_plan import Forecast, Row, array_tensor, blob_tensor, name_rows, plan
 from tables import Cell, Column, Part, Spread
 
-from photoreal.contract import SEGMENTER, STYLIZE, WCT2
+from photoreal.contract import SEGMENTER, STYLIZE
 
 CheckSentence = Callable[[object], None]
 
@@ -105,7 +106,7 @@ def test_the_machine_is_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 def test_a_report_is_read(check_sentence: CheckSentence) -> None:
     found = parse_report(REPORT + ROW)
-    assert found == Measured(2.074534, 2.433727, 0.5, 0.775846, 1.138387)
+    assert found == Measured(2.074534, 2.433726, 2.433726, 0.5)
     for text in ("", REPORT, REPORT + ROW + ROW, "a,b\n1,2\n", REPORT + "2,x\n"):
         with pytest.raises(BenchmarkFailed) as no:
             parse_report(text)
@@ -191,75 +192,43 @@ def test_the_program_comes_out_of_a_wheel(tmp_path: Path, monkeypatch: pytest.Mo
     assert [path.name for path in tmp_path.iterdir()] == ["perf_analyzer"]
 
 
-# --- the plan
-
-
-def test_the_most_telling_loads_are_first() -> None:
-    models = [STYLIZE.name, WCT2.name, SEGMENTER.name]
-    rows = plan(models, (256, 512, 1024))
-    assert len(rows) == len(set(rows)) == 3 * 3 * 2 * 3
-    assert set(rows[:2]) == {Row(model, 256, "http", 1) for model in ("stylize", "segmenter")}
-    assert rows.index(Row("stylize", 1024, "http", 1)) < rows.index(Row("stylize", 512, "http", 2))
-    assert rows[-1] == Row("wct2", 1024, "grpc", 4)
-    assert [Row("wct2", 256, "http", n).requests for n in (1, 2, 4)] == [3, 3, 4]
-    assert [Row("wct2", 1024, "http", n).requests for n in (1, 2, 4)] == [2, 2, 4]
-
-
-def test_time_is_foreseen_from_other_sizes() -> None:
-    forecast = Forecast()
-    assert forecast.expect(Row("wct2", 512, "http", 1)) == 0
-    forecast.learn(Row("wct2", 256, "http", 1), 2.0)
-    overhead = forecast.expect(Row("wct2", 256, "http", 1)) - 3 * 2.0
-    assert 0 < overhead < 3
-    assert forecast.expect(Row("wct2", 1024, "http", 4)) - overhead == 4 * 2.0 * 16
-    forecast.learn(Row("wct2", 512, "http", 1), 5.0)
-    assert forecast.expect(Row("wct2", 1024, "http", 4)) - overhead == 4 * 5.0 * 4
-    assert forecast.expect(Row("stylize", 256, "http", 1)) == 0
-
-
-def test_rows_left_out_are_named_together() -> None:
-    rows = [Row("wct2", 512, "grpc", 4), Row("wct2", 512, "grpc", 1), Row("a", 256, "http", 2)]
-    assert name_rows(rows) == ("a at 256 over http, 2 at once; wct2 at 512 over grpc, 1, 4 at once")
-
-
 def test_inputs_are_the_tensors_of_the_contract() -> None:
     files = serving.example_files()
-    for spec in (STYLIZE, WCT2, SEGMENTER):
-        found = perf_plan.model_inputs(spec.name, files, 24)
+    for spec in (STYLIZE, SEGMENTER):
+        found = perf_analyzer.model_inputs(spec.name, files, 24)
         assert set(found) <= set(spec.input_names())
         assert {one.name for one in spec.inputs if not one.optional} <= set(found)
         json.dumps(found)
-    assert blob_tensor(b"ab")["content"]["b64"] == "AgAAAGFi"  # the length, then the bytes
-    assert array_tensor(np.zeros((3, 2, 1), np.uint8))["shape"] == [3, 2, 1]
+    content = perf_analyzer.model_inputs(STYLIZE.name, files)["CONTENT"]["content"]["b64"]
+    assert base64.b64decode(content)[:4] == len(files.content).to_bytes(4, "little")
 
 
-def test_loads_stop_when_the_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_load_is_sent_after_a_warm_up(tmp_path: Path) -> None:
     class Program:
-        def run(self, load: Load, data: Path, timeout_s: float) -> Measured:
+        def run(self, load: Load, data: Path) -> Measured:
             assert json.loads(data.read_text())["data"]
-            assert timeout_s >= 120
             sent.append(load)
-            return Measured(10.0 * load.concurrency, 11.0, 0.1, 0.0, 9.0)
+            return Measured(1.0, 2.0, 3.0, 0.5)
 
     class Addresses:
         http_url, grpc_url = "h:1", "g:2"
 
     sent: list[Load] = []
-    monkeypatch.setattr(perf_plan, "model_inputs", lambda model, files, size: {"SIZE": size})
-    part = perf_plan.measure_loads(
+    part = perf_analyzer.measure_loads(
         Program(),  # type: ignore[arg-type]
         Addresses(),  # type: ignore[arg-type]
         tmp_path,
         serving.example_files(),
-        (256, 512),
-        50.0,
+        perf_analyzer.LOADS,
         tmp_path,
     )
-    # 31.5 s for three requests and 41.5 s for four fit into 50 s; 512 would take four times that.
-    assert {load.model for load in sent} == {"stylize", "wct2"}
-    assert {load.url for load in sent} == {"h:1", "g:2"}
-    assert {row["size"] for row in part.rows} == {256}
-    assert "Left out for want of time (50 s): stylize at 512 over grpc, 1, 2, 4" in part.notes[-1]
+    assert [(load.url, load.concurrency) for load in sent[1::2]] == [
+        ("h:1", 1),
+        ("h:1", 4),
+        ("g:2", 1),
+    ]
+    assert [load.requests for load in sent] == [4, 30] * 3
+    assert len(part.rows) == 3
     assert any("No segmenter" in note for note in part.notes)
 
 
@@ -311,7 +280,7 @@ def test_evenness_and_crowding(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter([9.0, 9.0, 1.0, 2.0, 3.0])
     monkeypatch.setattr(latency, "timed_request", lambda *_: (next(seconds, 1.0), Result()))
     server: Any = None
-    part = latency.measure_latency(server, serving.example_files(), 64, 3, 96, 2)
+    part = latency.measure_latency(server, serving.example_files(), 64, 3, 2)
     first, second, third = part.rows
     assert first["value"] == (2.0, 1.0, 3.0, 3)
     assert (second["value"], second["met"]) == (1.5, "no")
@@ -379,14 +348,14 @@ def test_command_writes_report_and_chart(
     assert measured["stopped"] == 5
     assert sorted(path.name for path in out.iterdir()) == ["bench.json", "bench.md", "stages.svg"]
     report = json.loads((out / "bench.json").read_text())
-    names = ["stages", "arithmetic", "comparison", "latency", "dense", "memory", "perf_analyzer"]
+    names = ["stages", "comparison", "latency", "dense", "memory", "perf_analyzer"]
     assert list(report["parts"]) == names
     assert report["machine"]["tritonserver"] == "2.51.0"
     assert report["settings"]["latency_requests"] == 50
     text = (out / "bench.md").read_text()
     assert "![stages](stages.svg)" in text
     assert text in capsys.readouterr().out
-    assert 60 <= measured["loads"][5] <= 570
+    assert measured["loads"][4] == perf_analyzer.LOADS
 
 
 def test_quick_run_has_less(

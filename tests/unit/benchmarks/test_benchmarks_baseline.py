@@ -14,7 +14,6 @@ from pictures import Inputs
 from serving import BenchmarkFailed
 from speed import comparison, stages
 from speed.baseline import Baseline, transform
-from speed.rates import measure_rates
 from speed.work import multiply_adds
 from tables import Spread
 from torch import Tensor
@@ -102,24 +101,6 @@ def test_work_is_counted_from_the_layers(builtin_networks: Networks) -> None:
     )
     total = multiply_adds(encoder, 512, 768) + multiply_adds(decoder, 512, 768)
     assert total / 1e9 == pytest.approx(362, rel=0.01)
-
-
-def test_rates_come_from_counts_and_times(
-    builtin_networks: Networks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rates.networks", lambda _: builtin_networks("cat5"))
-    monkeypatch.setattr("rates.MATRIX_SIDE", 64)
-    part = measure_rates(Path(), 16, 24, rounds=2)
-    rows = {str(row["what"]): row for row in part.rows}
-    sparing = "whole pass, the repository's weights"
-    assert list(rows) == ["encoder", "decoder", "whole pass", sparing, "matrix product"]
-    assert rows[sparing]["gmac"] == rows["whole pass"]["gmac"]
-    assert rows["matrix product"]["share"] == (1.0, 1.0, 1.0, 2)
-    seconds, rate = rows["encoder"]["seconds"], rows["encoder"]["gflops"]
-    assert isinstance(seconds, Spread)
-    assert isinstance(rate, Spread)
-    encoder, _ = builtin_networks("cat5")
-    assert rate.max == pytest.approx(2e-9 * multiply_adds(encoder, 16, 24) / seconds.min)
 
 
 def test_stages_add_up(builtin_networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy.typing as npt
 import pytest
 import torch
-from speed.reference_cases import TOLERANCE, case_arrays, case_error, cases
 from torch import Tensor
 
 from photoreal.contract import UNPOOLS, Unpool
 from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.transfer.progressive import Engine, NetworkEngine
 from photoreal.weights.networks import load_wct2
+from tests.reference_cases import TOLERANCE, case_arrays, case_error, cases
 
 pytestmark = pytest.mark.slow
 

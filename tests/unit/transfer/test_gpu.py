@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.regions import Pair
 from photoreal.transfer import roots
 from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
+from tests.reference_cases import TOLERANCE, case_arrays, case_error, cases
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU here.")
 
@@ -117,3 +119,13 @@ def test_a_known_style_gives_the_same_picture(
     assert np.isfinite(first["IMAGE"]).all()
     np.testing.assert_allclose(second["IMAGE"], first["IMAGE"], rtol=0, atol=2e-3)
     np.testing.assert_allclose(alone["IMAGE"], first["IMAGE"], rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case['case']}-{case['unpool']}")
+def test_the_published_numbers_on_a_gpu(
+    case: dict[str, Any], seeded_networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    engine = NetworkEngine(*seeded_networks(case["unpool"]), torch.device("cuda"))
+    with torch.inference_mode():
+        assert case_error(case, case_arrays(), engine) <= TOLERANCE

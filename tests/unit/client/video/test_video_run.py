@@ -21,27 +21,13 @@ from photoreal.client.video.run import VideoStopped, stylize_video
 from photoreal.contract import DEFAULT_STEADY
 
 from ..conftest import PHOTO, png
-from .video import HEIGHT, WIDTH, Mirror, film, scene, times
+from .video import HEIGHT, WIDTH, FailsLater, Mirror, film, scene, times
 
 STYLE = png(PHOTO)
 
 
 def two_shots(step):
     return scene(step) if step < 5 else 255 - scene(step)
-
-
-class FailsLater(Mirror):
-    """Fails at a frame, so many times."""
-
-    def __init__(self, at, error, times=1_000):
-        super().__init__()
-        self.at, self.error, self.times = at, error, times
-
-    def infer(self, *arguments):
-        if len(self.calls) == self.at and self.times:
-            self.times -= 1
-            raise self.error
-        return super().infer(*arguments)
 
 
 def run(transport, source, output, **options):
@@ -90,7 +76,8 @@ class TestStopped:
         kept = tmp_path / "out.partial.mp4"
         assert caught.value.kept == (kept, 7)
         assert times(kept) == pytest.approx(times(source)[:7], abs=1e-3)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.partial.mp4"]
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names == {"in.mp4", "out.partial.mp4", "out.partial.mp4.json"}
 
     def test_a_refused_first_frame_leaves_nothing(self, tmp_path):
         source = film(tmp_path / "in.mp4", 3)
@@ -185,8 +172,8 @@ class TestCommand:
         before = signal.getsignal(number)
         outcome = command(str(photo_file), transport=Ends())
         assert outcome.exit_code == 1  # click's own, as the command is called here
-        assert "frames, is kept in" in outcome.stderr
-        assert len(times(tmp_path / "out.partial.mp4")) >= 2
+        assert ", is kept in" in outcome.stderr
+        assert times(tmp_path / "out.partial.mp4")  # how many, depends on the main thread's turns
         assert signal.getsignal(number) is before
 
     def test_a_failure_half_way_says_where_the_rest_is(self, command, photo_file):

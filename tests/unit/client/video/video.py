@@ -33,8 +33,9 @@ def film(
     color_range=1,
     tagged=True,
     options=None,
+    lasts=lambda step: 40 if step % 3 else 80,
 ):
-    """Write a film whose every third frame lasts twice as long."""
+    """Write a film; as `lasts` has it, every third frame lasts twice as long."""
     with av.open(str(path), "w", options=options or {}) as container:
         track = container.add_stream("libx264", rate=RATE, options={"crf": "1", "g": "4"})
         context = track.codec_context
@@ -53,7 +54,7 @@ def film(
                 dst_color_range=color_range,
             )
             frame.pts, frame.time_base = pts, TIME_BASE
-            pts += 40 if step % 3 else 80
+            pts += lasts(step)
             container.mux(track.encode(frame))
         container.mux(track.encode(None))
         if voice:
@@ -101,3 +102,17 @@ class Mirror:
 
     def sent(self, name):
         return [inputs[name].item() if name in inputs else None for inputs in self.calls]
+
+
+class FailsLater(Mirror):
+    """Fails at a frame, so many times."""
+
+    def __init__(self, at, error, times=1_000):
+        super().__init__()
+        self.at, self.error, self.times = at, error, times
+
+    def infer(self, *arguments):
+        if len(self.calls) == self.at and self.times:
+            self.times -= 1
+            raise self.error
+        return super().infer(*arguments)

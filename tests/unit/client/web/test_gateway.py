@@ -82,9 +82,23 @@ class TestPictures:
             "CONTENT": b"content",
             "STYLE": b"style",
             "ALPHA": 0.5,
-            "SIZE": 400,
             "OUTPUT_SIZE": 400,  # here the size is that of the picture
         }
+
+    @pytest.mark.parametrize(
+        ("data", "sizes"),
+        [
+            ({"size": "400"}, (None, 400)),
+            ({"size": "400", "output_size": "900"}, (400, 900)),
+            ({"output_size": "900"}, (None, 900)),
+            ({"size": "400", "method": "published"}, (400, None)),
+            ({"size": "3"}, (3, None)),  # the refusal names what was sent
+            ({"size": "4000"}, (4000, None)),
+        ],
+    )
+    def test_a_size_alone_is_the_picture_s(self, gateway, transport, data, sizes):
+        assert gateway().post(URL, files=FILES, data=data).status_code == 200
+        assert (transport.inputs.get("SIZE"), transport.inputs.get("OUTPUT_SIZE")) == sizes
 
     def test_stages_are_in_the_standard_header(self, gateway, transport):
         headers = gateway().post(URL, files=FILES).headers

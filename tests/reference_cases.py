@@ -25,7 +25,7 @@ SEED = 7
 TOLERANCE = 10
 """Times the error of the published code in float32 that is allowed."""
 
-_FOLDER = Path(__file__).parents[2] / "tests" / "data" / "wct2"
+_FOLDER = Path(__file__).parent / "data" / "wct2"
 
 
 def cases() -> list[dict[str, Any]]:
