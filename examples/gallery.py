@@ -38,16 +38,6 @@ def lake_at_night(stylize: Stylize) -> list[Image.Image]:
     return _triple(stylize, NOON, ROCKET)
 
 
-def rocket_at_dusk(stylize: Stylize) -> list[Image.Image]:
-    """A photo at night takes the light of the evening."""
-    return _triple(stylize, ROCKET, DUSK)
-
-
-def lake_by_day(stylize: Stylize) -> list[Image.Image]:
-    """A scene in the evening takes the light of noon."""
-    return _triple(stylize, DUSK, NOON)
-
-
 def strength(stylize: Stylize) -> list[Image.Image]:
     """The strength from 0 to 1."""
     return [stylize(PAGODA, DUSK, alpha=alpha).image for alpha in (0, 0.35, 0.7, 1)]
@@ -76,8 +66,6 @@ def regions(stylize: Stylize) -> list[Image.Image]:
 PICTURES = (
     pagoda_at_dusk,
     lake_at_night,
-    rocket_at_dusk,
-    lake_by_day,
     strength,
     mix,
     methods,

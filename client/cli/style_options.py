@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from photoreal.client.cli.streams import read_file
+from photoreal.client._streams import read_file
 from photoreal.contract import MAX_STYLES
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -22,7 +22,7 @@ def client_of_this_process(timeout: float) -> StyleTransferClient:
         WeightsError: the weights cannot be read.
     """
     from photoreal.cores import available_cores
-    from photoreal.pipeline.local import Pipeline
+    from photoreal.local.pipeline import Pipeline
 
     pipeline = Pipeline(threads=available_cores())
     return StyleTransferClient(transport=pipeline.transport, timeout=timeout)

@@ -15,6 +15,9 @@ from photoreal.serve.launch.security import Security, admin_key
 
 DEFAULT_REPOSITORY = Path("model_repository")
 READY_TIMEOUT_S = 180.0
+SHM_BYTES = 64 * 1024**2
+"""Shared memory of each Python model at the start, which a default request fits. It takes memory
+only as it is used. With Triton's own 1 MiB it grows, and is mapped again, in the first requests."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def command_line(
         *settings.security.arguments(settings.admin_key),
         *settings.insight.arguments(),
         f"--backend-config=python,shm-region-prefix-name={settings.shm_prefix}",
+        f"--backend-config=python,shm-default-byte-size={SHM_BYTES}",
         f"--exit-timeout-secs={settings.exit_timeout_s}",
         *([f"--cuda-memory-pool-byte-size=0:{gpu_pool}"] if gpu_pool else []),
     ]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         StylizeResult,
     )
     from photoreal.errors import PhotorealError
-    from photoreal.pipeline.local import Pipeline
+    from photoreal.local.pipeline import Pipeline
 
 __version__ = "0.1.0"
 
@@ -58,7 +58,7 @@ __all__ = [
 ]
 _HOMES = dict.fromkeys(__all__[:-1], "photoreal.client") | {
     "PhotorealError": "photoreal.errors",
-    "Pipeline": "photoreal.pipeline.local",
+    "Pipeline": "photoreal.local.pipeline",
 }
 
 

@@ -13,7 +13,7 @@ import torch
 from photoreal.client._images import ImageInput, encode_image
 from photoreal.client._keywords import check_names, spell_out
 from photoreal.client._transport.inputs import build_inputs
-from photoreal.client.cli.look import Look, make_look
+from photoreal.client.look import Look, make_look
 from photoreal.client.result import (
     REGION_OUTPUTS,
     FoundRegions,
@@ -31,6 +31,7 @@ from photoreal.contract import (
     STYLIZE,
 )
 from photoreal.errors import InvalidOption
+from photoreal.local.transport import LocalTransport
 from photoreal.options import (
     STYLIZE_OPTIONS,
     RegionArguments,
@@ -40,7 +41,6 @@ from photoreal.options import (
 from photoreal.options.checks import one_of, whole_between
 from photoreal.pipeline.engine import network_engine
 from photoreal.pipeline.in_process import in_process_models
-from photoreal.pipeline.transport import LocalTransport
 from photoreal.preprocess import Limits
 from photoreal.weights.networks import BUILTIN, load_wct2
 from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
@@ -231,7 +231,7 @@ class Pipeline:
     ) -> Look:
         """Make a table of colors from a style, for programs that read .cube files.
 
-        Arguments and errors are those of :func:`photoreal.client.cli.look.make_look`.
+        Arguments and errors are those of :func:`photoreal.client.look.make_look`.
         """
         return make_look(self, style, content, points=points, **options)
 
