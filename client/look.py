@@ -16,7 +16,7 @@ from photoreal.client._images import encode_image
 from photoreal.client.errors import InvalidInput
 from photoreal.client.result import StylizeResult, write_aside
 from photoreal.color.cube import POINTS, Table, apply_table, cube_text, fit_table, hald_picture
-from photoreal.preprocess import Limits, decode_photo, encode_pixels
+from photoreal.preprocess import Limits, decode_photo, encode_pixels, readable_formats
 
 LOOK_OPTIONS = ("method", "alpha", "color_strength", "wct2_strength")
 """Options of ``stylize`` that a look has."""
@@ -134,7 +134,9 @@ def _small(content: Any) -> NDArray[np.uint8]:
     """The content (H, W, 3), its shorter side at most `_SIDE`."""
     if content is None:
         return neutral_photo()
-    photo = decode_photo(encode_image(content, "content"), "content photo", Limits())
+    photo = decode_photo(
+        encode_image(content, "content"), "content photo", Limits(formats=readable_formats())
+    )
     scale = _SIDE / min(photo.shape[:2])
     if scale >= 1:
         return photo

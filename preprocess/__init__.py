@@ -2,7 +2,8 @@
 
 from photoreal.preprocess.decode import Mask, decode_mask, decode_photo, photo_size
 from photoreal.preprocess.encode import encode_labels, encode_photo, encode_pixels, to_pixels
-from photoreal.preprocess.limits import PHOTO_FORMATS, Limits
+from photoreal.preprocess.formats import has_heif, readable_formats
+from photoreal.preprocess.limits import MORE_FORMATS, PHOTO_FORMATS, Limits
 from photoreal.preprocess.resize import (
     check_sides,
     check_size,
@@ -12,6 +13,7 @@ from photoreal.preprocess.resize import (
 )
 
 __all__ = [
+    "MORE_FORMATS",
     "PHOTO_FORMATS",
     "Limits",
     "Mask",
@@ -23,7 +25,9 @@ __all__ = [
     "encode_labels",
     "encode_photo",
     "encode_pixels",
+    "has_heif",
     "photo_size",
+    "readable_formats",
     "resize_photo",
     "to_pixels",
     "working_size",

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from photoreal.errors import InvalidImage, InvalidMask, InvalidRequest
+from photoreal.preprocess.formats import phone_format, usable
 from photoreal.preprocess.limits import MASK_FORMATS, Limits
 from photoreal.regions import check_label_count, labels_from_colors
 
@@ -32,6 +33,7 @@ _DAMAGED = (
     TypeError,
     OverflowError,
     MemoryError,
+    RuntimeError,
 )
 
 
@@ -121,10 +123,12 @@ def _opened(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata is no reason to refuse a photo
         try:
-            image = Image.open(_Checked(data, check), formats=formats)
+            image = Image.open(_Checked(data, check), formats=usable(formats))
         except UnidentifiedImageError:
+            kind = phone_format(data)
+            found = "no image" if kind is None else f"a {kind} file that cannot be read here"
             raise error(
-                f"The {name} is no image; expected one in {_list(formats)} format."
+                f"The {name} is {found}; expected one in {_list(usable(formats))} format."
             ) from None
         except Image.DecompressionBombError:
             raise error(f"The {name} has more than {limits.max_pixels} pixels.") from None
@@ -157,7 +161,8 @@ def _check_header(
         )
     # Not `n_frames`: to count the pages of a TIFF takes time quadratic in their number. An MPO
     # file is a JPEG with previews behind it, as some cameras write it.
-    if getattr(image, "is_animated", False) and image.format != "MPO":
+    # A HEIC file may hold a burst, of which the primary picture is taken.
+    if getattr(image, "is_animated", False) and image.format not in ("MPO", "HEIF"):
         raise error(f"The {name} has several frames or pages; expected a single picture.")
 
 
@@ -204,5 +209,5 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _list(formats: tuple[str, ...]) -> str:
-    names = [{"WEBP": "WebP"}.get(name, name) for name in formats]
+    names = [{"WEBP": "WebP", "HEIF": "HEIC"}.get(name, name) for name in formats]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from photoreal.regions import MAX_REGIONS
 
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+MORE_FORMATS = ("AVIF", "HEIF")
+"""Allowed where somebody asks for them: their decoders are large and young."""
 MASK_FORMATS = ("PNG",)
 
 

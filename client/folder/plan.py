@@ -9,7 +9,9 @@ from pathlib import Path
 from photoreal.client.errors import InvalidInput
 from photoreal.client.folder.manifest import NAME as MANIFEST
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+_HEIC = (".heic", ".heif")
+"""Photos of phones, whose pictures become .jpg."""
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", *_HEIC)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def plan_folder(
         style: the style photo of all, or a folder with one for each, of the same name but for
             the suffix.
         output: folder of the pictures, which need not exist.
-        output_suffix: ".png", say; that of each photo unless given.
+        output_suffix: ".png", say; that of each photo unless given, .jpg for HEIC.
 
     Raises:
         InvalidInput: a folder is missing, cannot be read or holds no photo, two photos would
@@ -68,13 +70,17 @@ def plan_folder(
         raise InvalidInput(f"The style {str(style)!r} does not exist.")
     jobs: dict[str, Job] = {}
     for photo in photos:
-        name = photo.stem + (photo.suffix if output_suffix is None else output_suffix)
+        name = photo.stem + (output_suffix or _own_suffix(photo))
         if name in jobs:
             raise InvalidInput(
                 f"Both {jobs[name].content.name!r} and {photo.name!r} would become {name!r}."
             )
         jobs[name] = Job(photo, styles[photo], output / name)
     return Plan(tuple(jobs.values()), ignored)
+
+
+def _own_suffix(photo: Path) -> str:
+    return ".jpg" if photo.suffix.lower() in _HEIC else photo.suffix
 
 
 def _photos(folder: Path, role: str) -> tuple[list[Path], int]:

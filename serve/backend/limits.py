@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from photoreal import contract
 from photoreal.errors import ServeError
 from photoreal.pipeline import memory
-from photoreal.preprocess import PHOTO_FORMATS, Limits
+from photoreal.preprocess import MORE_FORMATS, PHOTO_FORMATS, Limits, has_heif
 from photoreal.regions import MAX_REGIONS
 
 AUTOMATIC = "auto"
@@ -103,7 +103,8 @@ FORMATS = Setting(
     "--formats",
     ",".join(_DEFAULTS.formats),
     "NAMES",
-    "Accepted formats of photos, separated by commas; masks are PNG.",
+    "Accepted formats of photos, separated by commas, AVIF and HEIF among them if wanted; masks are"
+    " PNG.",
 )
 MEMORY = Setting(
     "--max-memory",
@@ -202,9 +203,15 @@ def _memory(environment: Mapping[str, str]) -> int | None:
 def _formats(environment: Mapping[str, str]) -> tuple[str, ...]:
     text = environment.get(FORMATS.variable) or FORMATS.default
     names = [name.strip().upper() for name in text.split(",")]
-    if not set(names) <= set(PHOTO_FORMATS):
+    known = (*PHOTO_FORMATS, *MORE_FORMATS)
+    if not set(names) <= set(known):
         raise ServeError(
             f"{FORMATS.option} ({FORMATS.variable}) is {text[:30]!r}; expected some of"
-            f" {','.join(PHOTO_FORMATS)}."
+            f" {','.join(known)}."
         )
-    return tuple(name for name in PHOTO_FORMATS if name in names)
+    if "HEIF" in names and not has_heif():
+        raise ServeError(
+            f"{FORMATS.option} names HEIF, for which there is no decoder here; `pip install"
+            ' "photoreal[heic]"` brings one.'
+        )
+    return tuple(name for name in known if name in names)

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -148,3 +149,20 @@ def test_every_shipped_picture_is_small_and_credited() -> None:
         for path in (EXAMPLES / folder).iterdir():
             assert path.stat().st_size < 300_000
             assert f"{folder}/{path.name}" in credit or f"{folder}/*" in credit
+
+
+def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = json.loads((EXAMPLES / "pipeline.ipynb").read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    monkeypatch.chdir(EXAMPLES)
+    monkeypatch.setenv("PHOTOREAL_DEVICE", "cpu")
+    scope: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        assert cell["cell_type"] == "markdown" or not cell["outputs"]
+        if cell["cell_type"] == "code":
+            text = "".join(cell["source"]).replace("size=320", "size=64")
+            exec(compile(text, cell["id"], "exec"), scope)  # noqa: S102
+    assert scope["result"].report["regions"] == "segmenter"
+    assert scope["at_dusk"][1].report["style"] == "cached"
+    assert scope["masked"].report["regions"] == "masks"
+    assert scope["look"].psnr > 40

@@ -41,7 +41,7 @@ from photoreal.options import (
 from photoreal.options.checks import one_of, whole_between
 from photoreal.pipeline.engine import network_engine
 from photoreal.pipeline.in_process import in_process_models
-from photoreal.preprocess import Limits
+from photoreal.preprocess import Limits, readable_formats
 from photoreal.weights.networks import BUILTIN, load_wct2
 from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
 
@@ -93,7 +93,9 @@ class Pipeline:
         segmenter: "default" (the project's own, for research and non-commercial use), "ade20k"
             (published, downloaded once), a file or folder of a training, or None: photos without
             masks are then one region each.
-        limits: bounds of a request; photos beyond them are refused before they are decoded.
+        limits: bounds of a request; photos beyond them are refused before they are decoded. Unless
+            given, a server's usual ones, but AVIF is read as well, and HEIC with
+            ``pip install "photoreal[heic]"``.
         cache_bytes: memory for measured styles.
         threads: of PyTorch on a CPU, which has one number for the whole process; it stays as it
             is unless given. A server takes every core.
@@ -124,7 +126,7 @@ class Pipeline:
             finder.to(chosen)
         engine = network_engine(*load_wct2(weights), chosen, half=half)
         models = in_process_models(engine, finder, classes, cache_bytes=cache_bytes)
-        self.transport = LocalTransport(models, limits or Limits())
+        self.transport = LocalTransport(models, limits or Limits(formats=readable_formats()))
         """The same models for a :class:`photoreal.client.StyleTransferClient`."""
 
     @spell_out(STYLIZE_OPTIONS)

@@ -91,6 +91,18 @@ class TestStylize:
         with pytest.raises(InvalidOption, match="format is 'gif'; expected png, jpeg or webp"):
             pipeline.stylize(content, style, format="gif")  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+    def test_photos_of_phones(
+        self, pipeline: Pipeline, encoded: Callable[..., bytes], tmp_path: Path, kind: str
+    ) -> None:
+        exif = Image.Exif()
+        exif[0x010F] = "Camera & Sons"
+        photo = encoded(np.full((48, 64, 3), (30, 120, 200), dtype=np.uint8), kind, exif=exif)
+        result = pipeline.stylize(photo, photo, size=SIZE, method="color")
+        assert result.image.size == (64, 48)
+        with Image.open(result.save(tmp_path / "out.jpg", like=photo)) as image:
+            assert image.getexif()[0x010F] == "Camera & Sons"
+
     def test_segments_without_masks(self, content: Photo, style: Photo) -> None:
         found = Pipeline(device="cpu").find_regions(content, style, size=SIZE)
         assert found.report["regions"] == "segmenter"

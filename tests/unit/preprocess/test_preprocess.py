@@ -30,6 +30,7 @@ from photoreal.preprocess import (
     encode_photo,
     encode_pixels,
     photo_size,
+    readable_formats,
     resize_photo,
     working_size,
 )
@@ -770,3 +771,56 @@ def test_a_side_that_a_format_cannot_have() -> None:
     with pytest.raises(InvalidOption, match=r"webp, which has sides of up to 16383 .*16384x1"):
         encode_pixels(long, "webp")
     assert encode_pixels(long, "jpeg").startswith(b"\xff\xd8")
+
+
+PHONES = ["AVIF", "HEIF"]
+
+
+class TestPhones:
+    """HEIC and AVIF, which are read where that was asked for."""
+
+    limits = Limits(formats=readable_formats())
+
+    @pytest.fixture(params=PHONES)
+    def file(self, request: pytest.FixtureRequest, encoded: Encode) -> bytes:
+        exif = Image.Exif()
+        exif[0x010F] = "Camera & Sons"
+        return encoded(_photo().repeat(4, 0).repeat(4, 1), request.param, quality=95, exif=exif)
+
+    def test_are_read(self, file: bytes) -> None:
+        photo = decode_photo(file, "content photo", self.limits)
+        wanted = _photo().repeat(4, 0).repeat(4, 1).astype(int)
+        assert np.abs(photo - wanted).mean() < 4
+        size = photo_size(file, "content photo", self.limits)
+        assert size == photo.shape[:2] == (4 * HEIGHT, 4 * WIDTH)
+
+    def test_are_refused_by_name_where_they_were_not_asked_for(
+        self, file: bytes, check_sentence: CheckSentence
+    ) -> None:
+        with pytest.raises(InvalidImage, match=r"a (HEIC|AVIF) file that cannot be read") as caught:
+            decode_photo(file, "content photo", LIMITS)
+        check_sentence(caught.value)
+
+    def test_limits_hold(self, file: bytes) -> None:
+        with pytest.raises(InvalidImage, match="96x64 pixels; expected at most 100"):
+            photo_size(file, "content photo", replace(self.limits, max_pixels=100))
+
+    def test_damage_is_the_file_s(self, file: bytes) -> None:
+        dice = np.random.default_rng(0)
+        refused = 0
+        for _ in range(60):
+            damaged = bytearray(file[: dice.integers(12, len(file))])
+            for _ in range(dice.integers(4)):
+                damaged[dice.integers(len(damaged))] = dice.integers(256)
+            try:
+                decode_photo(bytes(damaged), "content photo", self.limits)
+            except InvalidImage:
+                refused += 1
+        assert refused > 30
+
+    def test_a_photo_on_its_side(self, encoded: Encode) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        file = encoded(_photo().repeat(4, 0).repeat(4, 1), "AVIF", exif=exif)
+        photo = decode_photo(file, "content photo", self.limits)
+        assert photo.shape == (4 * WIDTH, 4 * HEIGHT, 3)

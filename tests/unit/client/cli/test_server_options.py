@@ -5,6 +5,7 @@ import re
 import socketserver
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -26,6 +27,7 @@ from photoreal.client.cli.warm import warm
 from photoreal.client.video.command import video
 from photoreal.client.web import command as web_module
 from photoreal.client.web.command import web
+from photoreal.errors import WeightsError
 
 from ..conftest import REPORT, FakeTransport, answer, png, read_request
 from ..transport.test_transport import http, http_answer
@@ -169,6 +171,31 @@ def test_the_page_of_the_commands_names_them_all():
 
     rows = re.findall(r"^\| (.*?) \|", COMMAND_LINE.read_text(), re.MULTILINE)
     assert set(re.findall(r"`(--[a-z-]+)`", "\n".join(rows))) == option_names(bare)
+
+
+@pytest.mark.parametrize(
+    ("command", "works_here"),
+    [("stylize", True), ("video", True), ("look", True), ("warm", False), ("health", False)],
+)
+def test_which_commands_do_without_a_server(
+    command, works_here, calls, tmp_path, photo_file, closed_url, monkeypatch, capsys
+):
+    def load(timeout):
+        raise WeightsError("They would be loaded here.")
+
+    calls["look"] = ["look", str(photo_file), "-o", str(tmp_path / "out.cube")]
+    monkeypatch.setattr(module, "is_installed", lambda: True)
+    monkeypatch.setattr(module, "client_of_this_process", load)
+    monkeypatch.setattr(module, "StyleTransferClient", partial(_instead, closed_url))
+    assert main(calls[command]) == 1
+    assert ("They would be loaded here." in capsys.readouterr().err) == works_here
+    assert main([*calls[command], "--url", closed_url]) == 1
+    assert "They would be loaded here." not in capsys.readouterr().err
+
+
+def _instead(address, url, **how):
+    """A client of the address where none was named: a server may run at the usual one."""
+    return StyleTransferClient(url or address, **how)
 
 
 class TestServerOptions:

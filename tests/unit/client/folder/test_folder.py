@@ -287,6 +287,16 @@ class TestRefused:
             assert "Traceback" not in outcome.output
         assert transport.calls == []
 
+    def test_photos_of_phones(self, run, folder, transport, tmp_path):
+        for name in ("d.HEIC", "e.avif"):
+            (folder / name).write_bytes(photo(4))  # what a file holds is the server's business
+        assert run().exit_code == 0
+        assert names(tmp_path / "out") == ["a.png", "b.png", "c.PNG", "d.jpg", "e.avif", NAME]
+        with Image.open(tmp_path / "out" / "d.jpg") as image:
+            assert image.format == "JPEG"
+        assert run("--format", "webp", output=tmp_path / "other").exit_code == 0
+        assert "d.webp" in names(tmp_path / "other")
+
     def test_two_photos_of_one_name(self, run, folder, tmp_path):
         (folder / "a.jpg").write_bytes(photo(7))
         assert run().exit_code == 0

@@ -198,3 +198,12 @@ def test_size_comes_from_the_header_alone(
     assert photo_size(data, "photo", Limits()) == (90, 120)
     with pytest.raises(InvalidImage, match="120x90 pixels; expected at most 10000"):
         photo_size(data, "photo", Limits(max_pixels=10_000))
+
+
+def test_formats_of_phones_are_for_those_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "HEIF" not in request_limits({}).formats
+    asked = {"PHOTOREAL_FORMATS": "JPEG,heif,avif"}
+    assert request_limits(asked).formats == ("JPEG", "AVIF", "HEIF")
+    monkeypatch.setattr(limits, "has_heif", lambda: False)
+    with pytest.raises(ServeError, match=r"no decoder here.*photoreal\[heic\]"):
+        request_limits(asked)
