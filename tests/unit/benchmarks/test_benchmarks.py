@@ -332,7 +332,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.chdir(Path(__file__).parents[3])
     monkeypatch.setattr("torch.set_num_threads", lambda _: None)
     monkeypatch.setattr("photoreal.networks.fast.kernels.prepare", lambda: False)
-    for name in ("stages", "rates", "memory", "loads", "latency"):
+    for name in ("stages", "memory", "loads", "latency"):
         monkeypatch.setattr(run, f"measure_{name}", part(name))
     monkeypatch.setattr(run, "compare", part("compare"))
     monkeypatch.setattr(run, "dense_repository", lambda _, folder: folder)
