@@ -15,6 +15,7 @@ from photoreal import Pipeline
 from photoreal.client import RequestRejected, StyleTransferClient, StylizeResult
 from photoreal.errors import InvalidRequest
 from photoreal.kernels import CONVOLUTION_VARIABLE
+from photoreal.preprocess import Limits
 from photoreal.serve.cores import available_cores
 from photoreal.serve.embedded import embedded_server
 from photoreal.serve.launcher import Server
@@ -53,7 +54,8 @@ def client(
 
 @pytest.fixture(scope="module")
 def pipeline(_one_kernel: None) -> Pipeline:
-    return Pipeline(device="cpu", segmenter=None)
+    """With the server's limits: its own read more formats."""
+    return Pipeline(device="cpu", segmenter=None, limits=Limits())
 
 
 @pytest.mark.parametrize("name", OPTIONS)
