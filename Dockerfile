@@ -13,7 +13,7 @@ ARG PIP_EXTRA_INDEX_URL
 WORKDIR /source
 # Without pip inside: the image lacks the package that would put it there.
 RUN python3 -m venv --without-pip /opt/photoreal
-COPY pyproject.toml constraints.txt README.md LICENSE LICENSE-weights.md ./
+COPY pyproject.toml setup.py constraints.txt README.md LICENSE LICENSE-weights.md ./
 COPY src src
 COPY preprocess preprocess
 COPY export export
@@ -21,7 +21,6 @@ COPY serve serve
 COPY client client
 COPY examples/photos examples/photos
 COPY examples/rendered examples/rendered
-COPY train train
 COPY model_repository model_repository
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m pip --python /opt/photoreal/bin/python install -c constraints.txt '.[runtime]'

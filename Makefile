@@ -1,11 +1,13 @@
 # make demo   set everything up and stylize the example photos through a real server
 # make test   set everything up and run every test but the few long ones
+# make unit   run the tests that need no server, in a minute
 # make check  format, lint and types
 # make docs   build the documentation's site into site/, every link checked
 # make browser  install Chromium for the tests of the web page, on Debian as root
 # make generate  write what is made from the declared options: argument types, configs, reference
-# make lock   resolve the versions anew (UPGRADE=1: the newest) and record their hashes
+# make lock   resolve the versions again (UPGRADE=1: the newest) and record their hashes
 # make audit  look the locked versions up in the database of known vulnerabilities
+# make dist   build the sdist and the wheel into dist/
 # make bench  measure speed and memory in ten minutes; make bench QUICK=1 takes two
 # make soak   the long tests; then bad inputs, faults and load for ten minutes; make soak MINUTES=3
 PYTHON ?= python3
@@ -13,13 +15,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDERS := src preprocess export serve client train model_repository benchmarks tests examples
 
-# The editable install links single files: a new file asks for a new install.
+# The editable install links single files: a new file needs a new install.
 FILES := $(shell find $(FOLDERS) -name '*.py' -o -name 'config.pbtxt' -o -path '*/static/*' 2>/dev/null | LC_ALL=C sort | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/.installed-$(FILES)
 EXPORTED := $(VENV)/.exported
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test docs generate browser bench soak check format lock audit clean
+.PHONY: help install demo test unit docs generate browser bench soak check format lock audit dist clean
 
 help:
 	@sed -n 's/^# make/make/p' $(MAKEFILE_LIST)
@@ -33,12 +35,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # With LOCKED=1 every package comes with the recorded hash, but for PyTorch, whose builds differ.
-$(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
+$(INSTALLED): $(VENV)/bin/python pyproject.toml setup.py constraints.txt
 	$(if $(LOCKED),$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock)
 	$(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[serve,export,video,web,dev,docs]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
-$(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/weights/*.py src/photoreal/weights/segmenter/* export/*.py)
+$(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/networks/*.py src/photoreal/networks/fast/*.py src/photoreal/weights/*.py src/photoreal/weights/segmenter/* export/*.py)
 	$(BIN)/photoreal export
 	@touch $@
 
@@ -47,6 +49,9 @@ demo: $(EXPORTED)
 
 test: check browser $(EXPORTED)
 	$(BIN)/python -m pytest
+
+unit: $(INSTALLED)
+	$(BIN)/python -m pytest -m unit
 
 # Without a browser its tests are skipped, and say so.
 browser:
@@ -90,11 +95,16 @@ lock: $(INSTALLED)
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra runtime --extra export --constraint constraints.txt \
 		--python-version 3.12 --python-platform x86_64-manylinux_2_35 --only-binary :all: >/dev/null
 
-# A service that finds nothing because it cannot be asked would look like good news.
+# An unreachable database must not look like a clean result.
 audit: $(INSTALLED)
 	$(MAINTAIN)
 	@$(BIN)/python -c 'import requests; requests.get("https://api.osv.dev", timeout=15)' 2>/dev/null || { echo "The database of known vulnerabilities, api.osv.dev, cannot be reached: nothing was audited."; exit 1; }
 	$(BIN)/pip-audit --strict --vulnerability-service osv --disable-pip --no-deps --progress-spinner off -r constraints.txt
+
+dist: $(INSTALLED)
+	$(MAINTAIN)
+	rm -rf dist
+	$(BIN)/python -m build
 
 clean:
 	rm -rf $(VENV) build dist demo site *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from photoreal.cli import FAILED, run_command
-from photoreal.serve.settings import DEFAULT_REPOSITORY
+from photoreal.serve.launch.settings import DEFAULT_REPOSITORY
 
 LATEST = Path(__file__).parent / "results" / "latest"
 HELP = {"help_option_names": ["-h", "--help"]}

@@ -1,7 +1,7 @@
 """Checks and times the transfer on a GPU: ``python benchmarks/gpu.py``.
 
 Needs PyTorch with CUDA, numpy, Pillow and this package (``pip install .``), no Triton. It checks
-the reference cases and half precision, then times a new and a known style against plain PyTorch
+half precision, then times a new and a known style against plain PyTorch
 on the same device and against the floor, and writes ``gpu.json`` and ``gpu.md``. ``--device cpu
 --sizes 64`` tries the command itself.
 """
@@ -16,9 +16,9 @@ from typing import Any
 import click
 import torch
 from entry import HELP, make_main
-from gpu_checks import check
-from gpu_timing import PLAIN, Clock, Timing, matrix_rates
 from machine import machine
+from speed.gpu_checks import check
+from speed.gpu_timing import PLAIN, Clock, Timing, matrix_rates
 from tables import Cell, Column, Part
 
 from photoreal.contract import DEVICES
@@ -95,8 +95,8 @@ def _times(rows: list[dict[str, Cell]], rates: dict[str, float]) -> Part:
         " saves a quarter of them."
     )
     plain = (
-        "The plain path is benchmarks/baseline.py: singular value decompositions, regions one by"
-        " one. Convolutions in fp32 are PyTorch's default, TF32 where a GPU has it, in both."
+        "The plain path is benchmarks/speed/baseline.py: singular value decompositions, regions one"
+        " by one. Convolutions in fp32 are PyTorch's default, TF32 where a GPU has it, in both."
     )
     notes = [how, floor, plain, GOALS]
     return Part("Times", _COLUMNS, rows, notes)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from photoreal.pipeline.request import FloatImage
 from photoreal.regions import LabelMap, Pair
-from photoreal.serve.request import FloatImage
 
 PAIR = "pagoda-dusk"
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-import quality_peers as peers
-from contact_sheet import Cell, Row, contact_sheet
 from entry import HELP, Teller, make_main, output_option
+from judging import peers
+from judging.contact_sheet import Cell, Row, contact_sheet
+from judging.judge import Judge, Measures
+from judging.pairs import read_pairs
+from judging.report import Outcome, as_json, as_markdown
+from judging.variants import VARIANTS, Stylizer
 from PIL import Image
-from quality_judge import Judge, Measures
-from quality_pairs import read_pairs
-from quality_report import Outcome, as_json, as_markdown
-from quality_run import VARIANTS, Stylizer
 
 from photoreal.preprocess import Limits
-from photoreal.transfer import NetworkEngine
+from photoreal.transfer.progressive import NetworkEngine
 from photoreal.weights.networks import BUILTIN, load_wct2
 from photoreal.weights.segmenters import load_segmenter
 

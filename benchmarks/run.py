@@ -20,16 +20,10 @@ from typing import Any
 
 import click
 import torch
-from chart import bar_chart
-from comparison import compare
 from entry import HELP, Teller, make_main, output_option, repository_option
 from latency import measure_latency
 from machine import machine
-from memory import MEGAPIXELS, measure_memory
-from perf_analyzer import PerfAnalyzer, install
-from perf_plan import SIZES, measure_loads
 from pictures import PAIR
-from rates import measure_rates
 from serving import (
     BenchmarkFailed,
     Files,
@@ -38,17 +32,20 @@ from serving import (
     running_server,
     server_tunables,
     server_version,
-    transfer_inputs,
 )
-from stages import measure_stages
+from speed.chart import bar_chart
+from speed.comparison import compare
+from speed.memory import MEGAPIXELS, measure_memory
+from speed.perf_analyzer import LOADS, PerfAnalyzer, install, measure_loads
+from speed.stages import measure_stages
 from tables import Part, Spread
 
-from photoreal import kernels
 from photoreal.cli import FAILED
+from photoreal.cores import available_cores
 from photoreal.errors import PhotorealError
-from photoreal.serve.cores import available_cores
-from photoreal.serve.heap import keep_freed_memory
-from photoreal.serve.repository import models_to_load
+from photoreal.networks.fast import kernels
+from photoreal.serve.backend.heap import keep_freed_memory
+from photoreal.serve.launch.repository import models_to_load
 
 CHART = "stages.svg"
 AGAINST = "Against plain PyTorch"
@@ -60,11 +57,9 @@ _CACHE = Path(sys.prefix) / "perf_analyzer"
 class Settings:
     """How much is measured. Sizes are shorter sides in pixels.
 
-    size: of stages, arithmetic and the comparison; rounds: their repetitions.
-    latency_size, latency_requests, latency_rounds: of the part on even answers; clients that
-        come at once send requests of `size`.
-    load_sizes: of perf_analyzer's requests; it gets the time that is left of `total_s`, and no
-        less than `least_load_s`.
+    size: of stages and the comparison; rounds: their repetitions.
+    latency_size, latency_requests, latency_rounds: of the part on even answers.
+    loads: protocols and concurrencies of perf_analyzer's requests.
     megapixels: of the part on memory, which has none of it with no sizes.
     dense: whether dense weights are compared as well.
     """
@@ -73,21 +68,19 @@ class Settings:
     rounds: int = 3
     latency_size: int = 256
     latency_requests: int = 50
-    latency_rounds: int = 3
-    load_sizes: Sequence[int] = SIZES
-    total_s: float = 570.0
-    least_load_s: float = 60.0
+    latency_rounds: int = 5
+    loads: Sequence[tuple[str, int]] = LOADS
     megapixels: Sequence[float] = MEGAPIXELS
     dense: bool = True
 
 
 FULL = Settings()
-QUICK = Settings(256, 2, 128, 10, 1, SIZES[:1], 100.0, 20.0, megapixels=(), dense=False)
+QUICK = Settings(256, 2, 128, 10, 1, LOADS[:1], megapixels=(), dense=False)
 
 
 @dataclass
 class Report:
-    """What was measured so far, written anew after every part."""
+    """What was measured so far, written again after every part."""
 
     folder: Path
     settings: dict[str, Any]
@@ -147,12 +140,6 @@ def run_all(
     tell("stages")
     stages = measure_stages(repository, files, settings.size, settings.rounds)
     report.add("stages", _with_chart(stages, folder))
-    tell("arithmetic")
-    height, width = transfer_inputs(files, settings.size).content.shape[1:]
-    report.add(
-        "arithmetic",
-        measure_rates(repository, height - height % 8, width - width % 8, settings.rounds),
-    )
     with ExitStack() as stack:
         tell("two servers")
         cold = stack.enter_context(running_server(repository, keep_styles=False))
@@ -167,7 +154,6 @@ def run_all(
                 files,
                 settings.latency_size,
                 settings.latency_requests,
-                settings.size,
                 settings.latency_rounds,
             )
             report.add("latency", part)
@@ -182,9 +168,8 @@ def run_all(
         if program is None:
             report.add("perf_analyzer", Part("perf_analyzer", {}, [], [lacking]))
             return report
-        left_s = max(settings.least_load_s, settings.total_s - report.elapsed_s)
-        tell(f"perf_analyzer, up to {left_s:.0f} s")
-        part = measure_loads(program, cold, repository, files, settings.load_sizes, left_s, scratch)
+        tell("perf_analyzer")
+        part = measure_loads(program, cold, repository, files, settings.loads, scratch)
         report.add("perf_analyzer", part)
     return report
 
@@ -246,7 +231,7 @@ main = make_main(bench, __file__)
 
 
 def _restart_tuned() -> None:
-    """Start this program anew with the server's tuning, which works from the start alone."""
+    """Restart this program with the server's tuning, which works from the start alone."""
     try:
         tunables = server_tunables()
     except PhotorealError as error:

@@ -22,20 +22,16 @@ from typing import Unpack
 import click
 import numpy as np
 import torch
-from dense import dense_networks
 from pictures import EXAMPLES, PAIR, Inputs
 from PIL import Image
+from speed.dense import dense_networks
 
 from photoreal import regions
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.contract import DEFAULT_KEEP_MEMORY_S, DEFAULT_STYLE_CACHE_BYTES, WCT2, WEIGHTS_FILE
 from photoreal.errors import PhotorealError, ServeError
-from photoreal.preprocess import Limits
-from photoreal.regions import LabelMap
-from photoreal.serve.environment import check_environment, free_ports, server_environment
-from photoreal.serve.launcher import Server
-from photoreal.serve.repository import models_to_load
-from photoreal.serve.request import (
+from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.pipeline.request import (
     FloatImage,
     Models,
     StyleInput,
@@ -44,10 +40,14 @@ from photoreal.serve.request import (
     TransferOptions,
     Transferred,
 )
-from photoreal.serve.settings import ServeSettings
-from photoreal.serve.stylize import stylize
-from photoreal.transfer import Engine, LabelledImage, transfer
-from photoreal.vgg import Decoder, Encoder
+from photoreal.pipeline.stylize import stylize
+from photoreal.preprocess import Limits
+from photoreal.regions import LabelMap
+from photoreal.serve.launch.environment import check_environment, free_ports, server_environment
+from photoreal.serve.launch.launcher import Server
+from photoreal.serve.launch.repository import models_to_load
+from photoreal.serve.launch.settings import ServeSettings
+from photoreal.transfer.progressive import Engine, LabelledImage, transfer
 from photoreal.weights.networks import load_bundle, load_wct2, save_bundle
 
 KEPT_STYLE = "cached"

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import click
 from entry import HELP, Teller, make_main, output_option, repository_option
-from hardening import faults, fuzz, growth, load, options
+from hardening import faults, fuzz, growth, load
 from machine import machine
 from serving import running_server, server_version
 from tables import Column, Part
 
 from photoreal.errors import PhotorealError
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 STYLE_CACHE = 8 << 20
 """Bytes that hold one or two styles: full at once, so that it is no growth later."""
@@ -31,12 +31,8 @@ KEEP_MEMORY_S = 5
 """Seconds after which the server is at rest and its memory can be compared."""
 
 CLIENTS = 8
-SLOW_CLIENTS = 12
-"""With the clients beside them no more than the server's queue holds."""
 WARM_UP = 50
 INPUTS_A_MINUTE = 200
-OPTIONS_A_MINUTE = 30
-GARBAGE_A_MINUTE = 30
 _INPUTS_SHARE, _LOAD_SHARE = 0.5, 0.15
 
 _COLUMNS = {
@@ -79,14 +75,7 @@ def soak(repository: Path, minutes: float, seed: int, tell: Callable[[str], None
         tell(f"tritonserver {server_version(server)}")
         expected = load.solo(server, jobs)
         _inputs(report, server, seed, minutes, started + _INPUTS_SHARE * seconds)
-        outcome = options.try_options(server, seed, int(OPTIONS_A_MINUTE * minutes))
-        report.add("options", outcome, outcome.complaints)
         _load(report, server, jobs, expected, _LOAD_SHARE * seconds)
-        for fault in (
-            faults.garbage(server, seed, int(GARBAGE_A_MINUTE * minutes)),
-            faults.slow(server, jobs[:2], expected[:2], SLOW_CLIENTS),
-        ):
-            report.add(fault.name, fault.figures, fault.complaints)
         for abruptly in (False, True) * max(1, int(minutes // 5)):
             fault = faults.restart(server, jobs, expected, abruptly=abruptly)
             report.add(fault.name, fault.figures, fault.complaints)

@@ -3,8 +3,11 @@
 It needs numpy, Pillow and tritonclient, and none of the networks.
 """
 
+from photoreal.client._images import ImageInput
+from photoreal.client._transport.base import AsyncTransport, Transport
+from photoreal.client._transport.call import DEFAULT_TIMEOUT
+from photoreal.client._transport.retry import DEFAULT_RETRIES
 from photoreal.client.async_client import AsyncStyleTransferClient
-from photoreal.client.call import DEFAULT_TIMEOUT
 from photoreal.client.client import StyleTransferClient
 from photoreal.client.errors import (
     AccessDenied,
@@ -18,10 +21,7 @@ from photoreal.client.errors import (
     ServerUnavailable,
     ServiceError,
 )
-from photoreal.client.inputs import ImageInput
 from photoreal.client.result import FoundRegions, StylizeResult
-from photoreal.client.retry import DEFAULT_RETRIES
-from photoreal.client.transport import AsyncTransport, Transport
 from photoreal.options import RegionArguments, StylizeArguments
 
 __all__ = [

@@ -7,19 +7,21 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from photoreal.client.address import Protocol, parse_address
-from photoreal.client.call import (
+from photoreal.client._images import ImageInput
+from photoreal.client._keywords import check_names, spell_out
+from photoreal.client._transport.base import AsyncTransport
+from photoreal.client._transport.call import (
     DEFAULT_TIMEOUT,
     READY_TIMEOUT,
     begin_call,
     check_open,
     check_seconds,
 )
-from photoreal.client.credentials import Credentials, FilePath
+from photoreal.client._transport.credentials import Credentials, FilePath
+from photoreal.client._transport.inputs import Tensors, build_inputs
+from photoreal.client._transport.retry import DEFAULT_RETRIES, RetryPolicy
+from photoreal.client.address import Protocol, parse_address
 from photoreal.client.errors import ServiceError
-from photoreal.client.inputs import ImageInput
-from photoreal.client.keywords import check_names, spell_out
-from photoreal.client.request import Tensors, build_inputs
 from photoreal.client.result import (
     REGION_OUTPUTS,
     FoundRegions,
@@ -27,8 +29,6 @@ from photoreal.client.result import (
     parse_outputs,
     parse_regions,
 )
-from photoreal.client.retry import DEFAULT_RETRIES, RetryPolicy
-from photoreal.client.transport import AsyncTransport
 from photoreal.contract import STYLIZE
 from photoreal.options import STYLIZE_OPTIONS, RegionArguments, StylizeArguments, offered
 
@@ -169,9 +169,9 @@ def _async_transport(
     credentials.check(address)
     # Imported only now: gevent, aiohttp and gRPC take a while, and nobody needs them all.
     if protocol == "grpc":
-        from photoreal.client.grpc_transport import AsyncGrpcTransport
+        from photoreal.client._transport.grpc import AsyncGrpcTransport
 
         return AsyncGrpcTransport(address, credentials)
-    from photoreal.client.http_transport import AsyncHttpTransport
+    from photoreal.client._transport.http import AsyncHttpTransport
 
     return AsyncHttpTransport(address, credentials)

@@ -6,19 +6,21 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from photoreal.client.address import Protocol, parse_address
-from photoreal.client.call import (
+from photoreal.client._images import ImageInput
+from photoreal.client._keywords import check_names, spell_out
+from photoreal.client._transport.base import Transport
+from photoreal.client._transport.call import (
     DEFAULT_TIMEOUT,
     READY_TIMEOUT,
     begin_call,
     check_open,
     check_seconds,
 )
-from photoreal.client.credentials import Credentials, FilePath
+from photoreal.client._transport.credentials import Credentials, FilePath
+from photoreal.client._transport.inputs import Tensors, build_inputs
+from photoreal.client._transport.retry import DEFAULT_RETRIES, RetryPolicy
+from photoreal.client.address import Protocol, parse_address
 from photoreal.client.errors import ServiceError
-from photoreal.client.inputs import ImageInput
-from photoreal.client.keywords import check_names, spell_out
-from photoreal.client.request import Tensors, build_inputs
 from photoreal.client.result import (
     REGION_OUTPUTS,
     FoundRegions,
@@ -26,8 +28,6 @@ from photoreal.client.result import (
     parse_outputs,
     parse_regions,
 )
-from photoreal.client.retry import DEFAULT_RETRIES, RetryPolicy
-from photoreal.client.transport import Transport
 from photoreal.contract import STYLIZE
 from photoreal.options import STYLIZE_OPTIONS, RegionArguments, StylizeArguments, offered
 
@@ -221,9 +221,9 @@ def _transport(url: str | None, protocol: Protocol, credentials: Credentials) ->
     credentials.check(address)
     # Imported only now: gevent, aiohttp and gRPC take a while, and nobody needs them all.
     if protocol == "grpc":
-        from photoreal.client.grpc_transport import GrpcTransport
+        from photoreal.client._transport.grpc import GrpcTransport
 
         return GrpcTransport(address, credentials)
-    from photoreal.client.http_transport import HttpTransport
+    from photoreal.client._transport.http import HttpTransport
 
     return HttpTransport(address, credentials)

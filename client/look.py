@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from photoreal.client._images import encode_image
 from photoreal.client.errors import InvalidInput
-from photoreal.client.inputs import encode_image
 from photoreal.client.result import StylizeResult, write_aside
 from photoreal.color.cube import POINTS, Table, apply_table, cube_text, fit_table, hald_picture
 from photoreal.preprocess import Limits, decode_photo, encode_pixels, readable_formats

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from photoreal.client._images import encode_image
+from photoreal.client._metadata import Metadata, insert_metadata, read_metadata
 from photoreal.client.errors import InvalidInput, ServerFailed
-from photoreal.client.inputs import encode_image
-from photoreal.client.metadata import Metadata, insert_metadata, read_metadata
 from photoreal.contract import STYLIZE
 from photoreal.options import DEFAULT_QUALITY, FORMATS
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from photoreal.client.command import stylize
+from photoreal.client.cli.stylize import stylize
 from photoreal.client.video.command import video
 from photoreal.export.configs import model_configs
 from photoreal.options import STYLIZE_OPTIONS, Option

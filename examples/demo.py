@@ -16,8 +16,8 @@ from panels import side_by_side
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.client.address import Protocol
 from photoreal.errors import PhotorealError
-from photoreal.serve.embedded import embedded_server
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.embedded import embedded_server
+from photoreal.serve.launch.launcher import Server
 
 EXAMPLES = Path(__file__).parent
 OUTPUT = Path("demo")

@@ -32,7 +32,7 @@ _HEADER = "# Generated from photoreal.contract by `photoreal export`.\n"
 
 
 @dataclass(frozen=True)
-class Target:
+class ExportTarget:
     """What the models are to run on.
 
     `gpu`: the networks are models on the GPU and `wct2` calls them there; else everything runs on
@@ -56,10 +56,10 @@ class Target:
     environment: str | None = None
 
 
-CPU = Target()
+CPU = ExportTarget()
 
 
-def model_configs(unpool: Unpool = "cat5", target: Target = CPU) -> dict[str, str]:
+def model_configs(unpool: Unpool = "cat5", target: ExportTarget = CPU) -> dict[str, str]:
     """Text of every model's config, by model name."""
     configs = {}
     for spec in models(unpool):

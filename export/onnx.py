@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from photoreal.contract import SEGMENTER, ModelSpec
 from photoreal.errors import ExportError
 from photoreal.export.wrappers import Half
-from photoreal.serve.onnx_session import open_session
+from photoreal.serve.backend.onnxruntime.session import open_session
 
 Array = npt.NDArray[Any]
 

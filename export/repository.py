@@ -17,11 +17,11 @@ from photoreal import contract
 from photoreal.contract import ModelSpec, Unpool
 from photoreal.errors import ExportError
 from photoreal.export.acceleration import ACCELERATORS, ENGINE_CACHE, Acceleration
-from photoreal.export.configs import MODEL_FILES, Target, model_configs
+from photoreal.export.configs import MODEL_FILES, ExportTarget, model_configs
 from photoreal.export.onnx import check_onnx, export_onnx
 from photoreal.export.tensorrt import DEFAULT_MAX_SIDE, build_engine, require_tensorrt
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel, Labels
-from photoreal.vgg import Decoder, Encoder
+from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.weights.networks import BUILTIN, load_wct2, save_bundle
 from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter, segmenter_terms
 
@@ -56,10 +56,10 @@ class ExportSettings:
     stock: bool = False
     environment: str | None = None
 
-    def target(self) -> Target:
+    def target(self) -> ExportTarget:
         """What the configs are made for; raises ExportError when the choices exclude another."""
         if self.accelerator == ACCELERATORS[0]:
-            return Target(
+            return ExportTarget(
                 self.device == "cuda",
                 self.tensorrt,
                 max_side=self.max_side,
@@ -71,7 +71,7 @@ class ExportSettings:
                 " and without --tensorrt."
             )
         acceleration = Acceleration(self.precision, self.engine_cache)
-        return Target(
+        return ExportTarget(
             gpu=True,
             acceleration=acceleration,
             max_side=self.max_side,

@@ -7,8 +7,8 @@ import copy
 from torch import Tensor, nn
 
 from photoreal.contract import BANDS, decoder, encoder
-from photoreal.segmenter import Segmenter
-from photoreal.vgg import Decoder, Encoder, Skips
+from photoreal.networks.segmenter import Segmenter
+from photoreal.networks.vgg import Decoder, Encoder, Skips
 
 
 class EncoderLevel(nn.Module):

@@ -1,9 +1,10 @@
-"""Seeded parameters, networks, pictures and encoded files that many tests use."""
+"""The parts of the suite; seeded parameters, networks, pictures and files that many tests use."""
 
 from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,19 +14,68 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
-from reference_cases import seeded_entry, seeded_wct2
 from torch import Tensor, nn
 
 from photoreal.contract import Unpool
-from photoreal.transfer import LabelledImage, NetworkEngine
-from photoreal.vgg import Decoder, Encoder
+from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.transfer.progressive import LabelledImage, NetworkEngine
 from photoreal.weights.networks import load_wct2
+from tests.reference_cases import seeded_entry, seeded_wct2
 
 Array = npt.NDArray[Any]
 State = dict[str, Tensor]
 
-DATA = Path(__file__).parent / "data"
+# A busy machine is no failure.
+settings.register_profile("photoreal", deadline=None)
+settings.load_profile("photoreal")
+
+TESTS = Path(__file__).parent
+DATA = TESTS / "data"
+PARTS = {
+    "adapters": "unit",
+    "deploy": "deploy",
+    "documentation": "docs",
+    "export": "slow",
+    "faults": "server",
+    "integration": "server",
+    "repository": "unit",
+    "unit": "unit",
+}
+"""The mark of the tests below a folder, wherever it is; the innermost folder counts."""
+NOT_UNIT = ("browser", "long", "server", "slow")
+"""Marks of tests that are no unit tests, whatever their folder."""
+LINUX_ONLY = (
+    "adapters",
+    "benchmarks",
+    "deploy",
+    "faults",
+    "integration",
+    "serve",
+    "test_operations.py",
+    "test_video_run.py",
+)
+"""Folders and files about the server, its processes and its measurement, which need Linux."""
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the tests that need Linux elsewhere; many of them could not even be imported."""
+    return True if sys.platform != "linux" and collection_path.name in LINUX_ONLY else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its part, before `-m` chooses; leave out long tests not asked for."""
+    for item in items:
+        folders = item.path.relative_to(TESTS).parts
+        part = next((PARTS[one] for one in reversed(folders) if one in PARTS), None)
+        if part and not (part == "unit" and any(map(item.get_closest_marker, NOT_UNIT))):
+            item.add_marker(part)
+    if "long" not in config.option.markexpr:
+        asked = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(asked)])
+        items[:] = asked
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from photoreal.segmenter import Segmenter
+from photoreal.networks.segmenter import Segmenter
 from photoreal.train.evaluate import class_scores, tells_classes_apart
 from photoreal.train.loss import segmentation_loss
 from photoreal.train.sources import LabeledPhoto, Read

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from photoreal.segmenter import Segmenter
+from photoreal.networks.segmenter import Segmenter
 from photoreal.train.sources import IGNORE, NOT, SOURCE_BY_NAME, LabeledPhoto, Read, target_table
 from photoreal.train.tables import CLASSES
 

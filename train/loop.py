@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photoreal.errors import TrainingError
-from photoreal.segmenter import Segmenter
+from photoreal.networks.segmenter import Segmenter
 from photoreal.train.calibrate import calibrate
 from photoreal.train.evaluate import Score, accuracy, evaluate
 from photoreal.train.loss import segmentation_loss

@@ -20,7 +20,7 @@ CLASSES = (
     "terrain",
     "animal",
 )
-"""The classes of the default segmenter, all of them groups of `photoreal.classes`."""
+"""The classes of the default segmenter, all of them groups of `photoreal.regions.classes`."""
 
 IGNORED = "-"
 """In a table: the source does not say what the pixel is."""

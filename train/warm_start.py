@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from photoreal.errors import TrainingError
-from photoreal.segmenter import Segmenter
+from photoreal.networks.segmenter import Segmenter
 from photoreal.train.tables import CLASSES
 
 _LAST_LAYERS = ("decoder.conv_last.4.", "decoder.conv_last_deepsup.")

@@ -14,24 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-from memory import proportional_bytes, session_processes
-
-from hardening import seeds
-from hardening.garbage import throw_garbage
 from hardening.load import Job, Load, running
-from hardening.slow import slow_clients
-from hardening.wire import PICTURE, Wires, tensors
 from photoreal.client import ServerUnavailable
-from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.environment import free_ports
+from photoreal.serve.launch.launcher import Server
 
 RETRIES = 12
 """Tries of clients that have to live through a restart."""
 
 _PROGRAM = Path(sys.executable).with_name("photoreal")
 _ENDING_S = 10.0
-_MB = 1e6
 
 
 @dataclass
@@ -53,57 +45,6 @@ class Command:
     process: subprocess.Popen[bytes]
     http_url: str
     grpc_url: str
-
-
-def garbage(server: Server, seed: int, count: int) -> Fault:
-    """Nonsense on both ports: the same processes go on, and no connection stays open."""
-    processes, connections = session_processes(server.pid), _connections(server)
-    before = proportional_bytes(processes)
-    kinds = throw_garbage(server, seed, count)
-    deadline = time.monotonic() + _ENDING_S
-    while _connections(server) > connections and time.monotonic() < deadline:
-        time.sleep(0.05)
-    left = _connections(server) - connections
-    grown = (proportional_bytes(processes) - before) / _MB
-    fault = Fault(
-        "garbage on both ports",
-        f"{kinds.total()} connections of {len(kinds)} kinds, seed {seed}; {max(left, 0)} left"
-        f" open, {grown:+.1f} MB",
-    )
-    if left > 0:
-        fault.complaints.append(f"{left} connections stayed open")
-    if session_processes(server.pid) != processes:
-        fault.complaints.append("a process died")
-    fault.complaints += check_alive(server)
-    return fault
-
-
-def slow(server: Server, jobs: Sequence[Job], expected: Sequence[bytes], count: int) -> Fault:
-    """Clients at a trickle: others get all their pictures meanwhile, and they theirs at last.
-
-    `count` of them and the jobs together have to fit the server's queue.
-    """
-    photo = seeds.photos()["png"]
-    request = tensors(content=photo, style=photo, size=24, transfer_at="encoder", segment=False)
-    fault = Fault("slow clients")
-    with slow_clients(server, request, count) as clients:
-        load = Load(server, jobs, expected, retries=0)
-        with running(load):
-            load.await_pictures(3 * len(jobs))
-        pictures: list[bytes] = []
-        try:
-            pictures += [client.finish()["IMAGE"] for client in clients]
-        except ValueError as error:
-            fault.complaints.append(str(error))
-    fault.figures = (
-        f"{load.tally.pictures} pictures for {len(jobs)} others while {count} requests were half"
-        f" sent, {count} answers not read and {count} gRPC connections silent; then"
-        f" {len(pictures)} slow pictures"
-    )
-    fault.complaints += load.complaints()
-    if len(set(pictures)) > 1:
-        fault.complaints.append(f"{len(set(pictures))} different pictures for one slow request")
-    return fault
 
 
 def restart(
@@ -175,19 +116,6 @@ def stop_with_idle_connection(repository: Path, exit_timeout_s: int = 2) -> Faul
     return fault
 
 
-def check_alive(server: Server) -> list[str]:
-    """What is wrong with the answers to a small good request over both protocols."""
-    photo = seeds.photos()["png"]
-    good = tensors(content=photo, style=photo, size=16, transfer_at="encoder", segment=False)
-    with Wires(server) as wires:
-        answers = {one: one.send(good) for one in (wires.http, wires.grpc)}
-    return [
-        f"{type(wire).__name__} answers {answer.status}: {answer.message}"
-        for wire, answer in answers.items()
-        if answer.status != PICTURE
-    ]
-
-
 @contextmanager
 def serve_command(repository: Path, *options: str) -> Iterator[Command]:
     """Run `photoreal serve` on free ports; it is ended at the latest with the context."""
@@ -205,9 +133,3 @@ def serve_command(repository: Path, *options: str) -> Iterator[Command]:
             finally:
                 process.terminate()
                 process.wait(60)
-
-
-def _connections(server: Server) -> int:
-    """Open connections of the server to anybody."""
-    found = psutil.Process(server.pid).net_connections(kind="tcp")
-    return sum(one.status != psutil.CONN_LISTEN for one in found)

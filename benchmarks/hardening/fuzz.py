@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from memory import session_processes
 from PIL import Image
+from speed.memory import session_processes
 
 from hardening.cases import Case, make_case
-from hardening.wire import PICTURE, REFUSED, Answer, Wires
+from hardening.wire import PICTURE, REFUSED, Answer, over_grpc, over_http
 from photoreal.preprocess import working_size
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 LONGEST_SENTENCE = 400
 _UNREADABLE = "Unable to parse"
@@ -63,25 +63,22 @@ def try_inputs(server: Server, seed: int, numbers: Iterable[int]) -> Outcome:
     """
     outcome = Outcome()
     processes = session_processes(server.pid)
-    with Wires(server) as wires:
-        for number in numbers:
-            case = make_case(seed, number)
-            wire = wires.grpc if number % 2 else wires.http
-            started = time.monotonic()
-            try:
-                answer = wire.send(case.tensors)
-                complaint = judge(case, answer)
-            except (OSError, ValueError) as error:
-                answer, complaint = Answer("none"), str(error)
-            outcome.slowest_s = max(outcome.slowest_s, time.monotonic() - started)
-            if complaint:
-                outcome.complaints.append(
-                    f"input {number} of seed {seed} ({case.name}): {complaint}"
-                )
-            elif answer.status == PICTURE:
-                outcome.pictures += 1
-            else:
-                outcome.refused += 1
+    for number in numbers:
+        case = make_case(seed, number)
+        send = over_grpc if number % 2 else over_http
+        started = time.monotonic()
+        try:
+            answer = send(server, case.tensors)
+            complaint = judge(case, answer)
+        except (OSError, ValueError) as error:
+            answer, complaint = Answer("none"), str(error)
+        outcome.slowest_s = max(outcome.slowest_s, time.monotonic() - started)
+        if complaint:
+            outcome.complaints.append(f"input {number} of seed {seed} ({case.name}): {complaint}")
+        elif answer.status == PICTURE:
+            outcome.pictures += 1
+        else:
+            outcome.refused += 1
     if session_processes(server.pid) != processes:
         outcome.complaints.append(f"a process died among the inputs of seed {seed}")
     return outcome

@@ -6,13 +6,13 @@ import math
 import time
 from dataclasses import dataclass
 
-from memory import proportional_bytes, session_processes, shared_bytes
 from PIL import Image
+from speed.memory import proportional_bytes, session_processes, shared_bytes
 
 from hardening import seeds
 from photoreal.client import StyleTransferClient
 from photoreal.preprocess import Limits
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 ALLOWED = 0.05
 """Share by which the memory of a server may grow once it has served every kind of request."""

@@ -10,15 +10,14 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from photoreal.contract import STYLIZE
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 TIMEOUT_S = 60.0
 """No answer to a tiny request may take longer, whatever it is."""
@@ -53,13 +52,6 @@ class Answer:
     outputs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
-class Wire(Protocol):
-    """A connection that stays open; one call at a time."""
-
-    def send(self, tensors: Sequence[Tensor], model: str = STYLIZE.name) -> Answer:
-        """Send inputs to a model; raises OSError when no answer comes."""
-
-
 def element(data: bytes) -> bytes:
     """One element of a BYTES tensor."""
     return struct.pack("<I", len(data)) + data
@@ -83,8 +75,8 @@ def tensors(**values: Any) -> list[Tensor]:
     return made
 
 
-def http_request(tensors: Sequence[Tensor]) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of a request in Triton's binary extension of HTTP."""
+def over_http(server: Server, sent: Sequence[Tensor]) -> Answer:
+    """Send inputs to `stylize` in Triton's binary extension; raises OSError for no answer."""
     described = [
         {
             "name": one.name,
@@ -92,95 +84,49 @@ def http_request(tensors: Sequence[Tensor]) -> tuple[bytes, dict[str, str]]:
             "shape": list(one.shape),
             "parameters": {"binary_data_size": len(one.data)},
         }
-        for one in tensors
+        for one in sent
     ]
     header = json.dumps({"inputs": described, "parameters": {"binary_data_output": True}}).encode()
-    return header + b"".join(one.data for one in tensors), {_HEADER_LENGTH: str(len(header))}
-
-
-def http_outputs(content: bytes, headers: http.client.HTTPMessage) -> dict[str, bytes]:
-    """Outputs of a binary answer, without the length that stands before each element."""
-    found, at = {}, int(headers[_HEADER_LENGTH])
+    body = header + b"".join(one.data for one in sent)
+    connection = http.client.HTTPConnection(server.http_url, timeout=TIMEOUT_S)
+    try:
+        path = f"/v2/models/{STYLIZE.name}/infer"
+        connection.request("POST", path, body, {_HEADER_LENGTH: str(len(header))})
+        response = connection.getresponse()
+        content = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise OSError(f"no answer over HTTP: {error!r}") from error
+    finally:
+        connection.close()
+    status = _STATUS.get(response.status, str(response.status))
+    if status != PICTURE:
+        return Answer(status, _error(content))
+    outputs, at = {}, int(response.headers[_HEADER_LENGTH])
     for one in json.loads(content[:at])["outputs"]:
         size = one["parameters"]["binary_data_size"]
-        found[one["name"]] = content[at + 4 : at + size]
+        outputs[one["name"]] = content[at + 4 : at + size]  # behind the element's length
         at += size
-    return found
+    return Answer(status, outputs=outputs)
 
 
-class HttpWire:
-    """HTTP with Triton's binary extension."""
-
-    def __init__(self, server: Server) -> None:
-        self._connection = http.client.HTTPConnection(server.http_url, timeout=TIMEOUT_S)
-
-    def send(self, tensors: Sequence[Tensor], model: str = STYLIZE.name) -> Answer:
-        """See :class:`Wire`."""
-        body, headers = http_request(tensors)
+def over_grpc(server: Server, sent: Sequence[Tensor]) -> Answer:
+    """Send inputs to `stylize` as raw contents; raises OSError for no answer."""
+    request = service_pb2.ModelInferRequest(model_name=STYLIZE.name)
+    for one in sent:
+        request.inputs.add(name=one.name, datatype=one.dtype, shape=list(one.shape))
+        request.raw_input_contents.append(one.data)
+    with grpc.insecure_channel(server.grpc_url, options=_GRPC_BYTES) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         try:
-            self._connection.request("POST", f"/v2/models/{model}/infer", body, headers)
-            response = self._connection.getresponse()
-            content = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise OSError(f"no answer over HTTP: {error!r}") from error
-        status = _STATUS.get(response.status, str(response.status))
-        if status == PICTURE:
-            return Answer(status, outputs=http_outputs(content, response.headers))
-        return Answer(status, _error(content))
-
-    def close(self) -> None:
-        """End the connection."""
-        self._connection.close()
-
-
-class GrpcWire:
-    """gRPC with raw contents."""
-
-    def __init__(self, server: Server) -> None:
-        self._channel = grpc.insecure_channel(server.grpc_url, options=_GRPC_BYTES)
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-
-    def send(self, tensors: Sequence[Tensor], model: str = STYLIZE.name) -> Answer:
-        """See :class:`Wire`."""
-        request = service_pb2.ModelInferRequest(model_name=model)
-        for one in tensors:
-            request.inputs.add(name=one.name, datatype=one.dtype, shape=list(one.shape))
-            request.raw_input_contents.append(one.data)
-        try:
-            response = self._stub.ModelInfer(request, timeout=TIMEOUT_S)
+            response = stub.ModelInfer(request, timeout=TIMEOUT_S)
         except grpc.RpcError as error:
             code, words = error.code().name, str(error.details())
             if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
                 raise OSError(f"no answer over gRPC: {code}, {words}") from error
             return Answer(code, words)
-        raw = response.raw_output_contents
-        outputs = {one.name: data[4:] for one, data in zip(response.outputs, raw, strict=True)}
-        return Answer(PICTURE, outputs=outputs)
-
-    def close(self) -> None:
-        """End the connection."""
-        self._channel.close()
-
-
-class Wires:
-    """Both connections to a server, to be used in turn."""
-
-    def __init__(self, server: Server) -> None:
-        self.http = HttpWire(server)
-        self.grpc = GrpcWire(server)
-
-    def __enter__(self) -> Wires:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.http.close()
-        self.grpc.close()
+    raw = response.raw_output_contents
+    outputs = {one.name: data[4:] for one, data in zip(response.outputs, raw, strict=True)}
+    return Answer(PICTURE, outputs=outputs)
 
 
 def _error(content: bytes) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from photoreal.client.failures import Failed, failure
-from photoreal.client.option_flags import request_options
+from photoreal.client.cli.failures import Failed, failure
+from photoreal.client.cli.option_flags import request_options
+from photoreal.client.cli.server_options import ServerOptions, server_options
+from photoreal.client.cli.style_options import NumbersCommand, read_styles, style_options
+from photoreal.client.cli.terminal import check_folder, notes, progress
 from photoreal.client.patience import Patience
-from photoreal.client.server_options import ServerOptions, server_options
-from photoreal.client.style_options import NumbersCommand, read_styles, style_options
-from photoreal.client.terminal import check_folder, notes, progress
 from photoreal.client.video.run import (
     IN_FLIGHT,
     Progress,
@@ -68,6 +68,12 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="Frames that are sent at once with --steady 0.",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the part that an earlier run of the same arguments has left beside OUT, if"
+    " there is one.",
+)
 @request_options("video")
 @server_options(waits_for="a frame", sits_out="")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
@@ -83,7 +89,8 @@ def video(
     """Give the film VIDEO the colors, light and mood of the photo STYLE.
 
     Frame by frame, with regions and statistics steadied from one to the next within a shot.
-    Sound and timing stay. When a run stops early, what was finished is kept beside OUT.
+    Sound and timing stay. When a run stops early, what was finished is kept beside OUT, and
+    --resume goes on from there.
     """
     try:
         container_of(output)

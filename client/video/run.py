@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -16,13 +17,14 @@ import av
 import numpy as np
 from PIL import Image
 
+from photoreal.client._images import ImageInput
 from photoreal.client.client import StyleTransferClient
 from photoreal.client.errors import ClientError, ServerFailed
-from photoreal.client.inputs import ImageInput
 from photoreal.client.patience import Patience
 from photoreal.client.video.cuts import CutDetector
-from photoreal.client.video.sink import DEFAULT_CRF, Kept, VideoSink
+from photoreal.client.video.sink import DEFAULT_CRF, VideoSink, container_of
 from photoreal.client.video.source import Frame, Pixels, Sound, VideoSource
+from photoreal.client.video.unfinished import Kept, Recipe, Unfinished, recipe_of
 from photoreal.contract import DEFAULT_STEADY
 from photoreal.errors import PhotorealError
 
@@ -30,6 +32,8 @@ IN_FLIGHT = 2
 """Frames that are sent at once where none depends on the one before it."""
 
 _AHEAD = 3  # frames that are decoded while others are with the server
+
+_FORGOTTEN = 0.01  # share of a frame's statistics below which it no longer counts
 
 
 class VideoStopped(ClientError):
@@ -66,6 +70,7 @@ def stylize_video(
     steady: float = DEFAULT_STEADY,
     crf: int = DEFAULT_CRF,
     in_flight: int = IN_FLIGHT,
+    resume: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> VideoReport:
@@ -83,26 +88,30 @@ def stylize_video(
             frame alone, and lets several be sent at once.
         crf: x264's constant rate factor, 0 (lossless) to 51.
         in_flight: frames that are sent at once when ``steady`` is 0.
+        resume: go on with the part that an earlier run of the same arguments has left; without a
+            part, begin at the start.
         progress: told of every frame.
         options: as for :meth:`StyleTransferClient.stylize`.
 
     Raises:
-        InvalidInput: the file is no video, or the output's name no video's.
+        InvalidInput: the file is no video, or the output's name no video's; a part is there and
+            ``resume`` is not set, or it was made with other arguments.
         ClientError: as from :meth:`StyleTransferClient.stylize`, before the first frame.
         VideoStopped: the server, the network or the disk failed later; a part is kept.
         KeyboardInterrupt: with a part kept, its second argument is a :class:`Kept`.
         OSError: the output cannot be written at all.
     """
+    container_of(output)
     with VideoSource(video, size) as source:
         geometry = source.geometry
         report = VideoReport(geometry.height, geometry.width)
-        sink = VideoSink(output, source, crf)
-        report.sound = sink.sound
         if options.get("method") == "published":  # whose results have the working size
             options |= {"size": min(geometry.height, geometry.width)}
-        with _keeping(sink):
-            results = _stylized(client, source, sink, style, steady, in_flight, report, options)
-            with closing(results):
+        recipe = recipe_of(video, style, {**options, "steady": steady, "crf": crf, "size": size})
+        with _opened(output, source, crf, recipe, resume) as (sink, done):
+            report.sound = sink.sound
+            run = _Run(client, source, sink, style, steady, report, options)
+            with closing(run.stylized(in_flight, done)) as results:
                 for frame, pixels in results:
                     sink.write(pixels, frame.pts, frame.duration)
                     report.frames += 1
@@ -118,50 +127,83 @@ def stylize_video(
 def kept_sentence(kept: Kept) -> str:
     """Where what was finished is."""
     frames = "the first frame" if kept.frames == 1 else f"the first {kept.frames} frames"
-    return f"What was finished, {frames}, is kept in {str(kept.path)!r}."
+    return f"What was finished, {frames}, is kept in {str(kept.path)!r}; --resume goes on from it."
 
 
-def _stylized(
-    client: StyleTransferClient | Patience,
-    source: VideoSource,
-    sink: VideoSink,
-    style: ImageInput | Sequence[ImageInput],
-    steady: float,
-    in_flight: int,
-    report: VideoReport,
-    options: dict[str, Any],
-) -> Generator[tuple[Frame, Pixels], None, None]:
-    """Frames with their results, in order. Frames of a shot are sent one after the other."""
-    cuts = CutDetector()
-    shot = ""
-    waiting: deque[tuple[Frame, Future[Pixels]]] = deque()
-    threads = 1 if steady else max(1, in_flight)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
-    try:
-        for item in source:
-            if isinstance(item, Sound):
-                sink.write_sound(item)
-                continue
-            if cuts.is_cut(item.pixels):
-                shot = uuid.uuid4().hex
-                report.shots += 1
-            own = {**options, "sequence": shot, "steady": steady} if steady else options
-            data = _encoded(item.pixels)
-            waiting.append((item, pool.submit(_one, client, data, style, own)))
-            # The pixels are done with; what waits holds a time stamp.
-            while len(waiting) > threads + _AHEAD or (waiting and waiting[0][1].done()):
-                yield _done(waiting)
-        while waiting:
-            yield _done(waiting)
-    finally:
-        if isinstance(client, Patience):
-            client.give_up()
-        pool.shutdown(wait=False, cancel_futures=True)
+@dataclass
+class _Run:
+    """Sends the frames of a film and takes their results."""
+
+    client: StyleTransferClient | Patience
+    source: VideoSource
+    sink: VideoSink
+    style: ImageInput | Sequence[ImageInput]
+    steady: float
+    report: VideoReport
+    options: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self._shot = ""
+        self._waiting: deque[tuple[Frame | None, Future[Pixels]]] = deque()
+
+    def stylized(self, in_flight: int, done: int) -> Generator[tuple[Frame, Pixels], None, None]:
+        """Frames with their results, in order, behind the `done` first ones, which are copied.
+
+        Frames of a shot are sent one after the other.
+        """
+        cuts = CutDetector()
+        threads = 1 if self.steady else max(1, in_flight)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
+        again = max(0, done - _remembered(self.steady))
+        first: Frame | None = None  # of the shot
+        number = 0
+        try:
+            for item in self.source:
+                if isinstance(item, Sound):
+                    self.sink.write_sound(item)
+                    continue
+                if cuts.is_cut(item.pixels):
+                    self._shot = uuid.uuid4().hex
+                    self.report.shots += 1
+                    first = item
+                if number < done:
+                    self.sink.copy()
+                    self.report.frames += 1
+                    if number == again and first is not None and first is not item:
+                        self._send(first, wanted=False)  # regions stay as found in it
+                if number >= again:
+                    self._send(item, wanted=number >= done)
+                number += 1
+                # The pixels are done with; what waits holds a time stamp.
+                while len(self._waiting) > threads + _AHEAD or (
+                    self._waiting and self._waiting[0][1].done()
+                ):
+                    yield from self._next()
+            while self._waiting:
+                yield from self._next()
+        finally:
+            if isinstance(self.client, Patience):
+                self.client.give_up()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _send(self, frame: Frame, *, wanted: bool) -> None:
+        options = self.options
+        if self.steady:
+            options = {**options, "sequence": self._shot, "steady": self.steady}
+        data = _encoded(frame.pixels)
+        future = self._pool.submit(_one, self.client, data, self.style, options)
+        self._waiting.append((frame if wanted else None, future))
+
+    def _next(self) -> Iterator[tuple[Frame, Pixels]]:
+        frame, future = self._waiting.popleft()
+        pixels = future.result()
+        if frame is not None:
+            yield frame, pixels
 
 
-def _done(waiting: deque[tuple[Frame, Future[Pixels]]]) -> tuple[Frame, Pixels]:
-    frame, future = waiting.popleft()
-    return frame, future.result()
+def _remembered(steady: float) -> int:
+    """How many frames back a frame still counts in the statistics of a shot."""
+    return math.ceil(math.log(_FORGOTTEN) / math.log(steady)) if steady else 0
 
 
 def _one(
@@ -189,10 +231,22 @@ def _encoded(pixels: Pixels) -> bytes:
 
 
 @contextmanager
-def _keeping(sink: VideoSink) -> Iterator[None]:
-    """Whatever ends the run early, what was finished stays as a playable file."""
+def _opened(
+    output: Path, source: VideoSource, crf: int, recipe: Recipe, resume: bool
+) -> Iterator[tuple[VideoSink, int]]:
+    """A sink, and how many frames an earlier run has finished.
+
+    Whatever ends the run early, what was finished stays as a playable file.
+    """
+    files = Unfinished(output)
+    part = files.begin(recipe, resume=resume)
     try:
-        yield
+        sink = VideoSink(output, source, crf, part)
+    except BaseException:
+        files.keep()
+        raise
+    try:
+        yield sink, part.frames if part is not None else 0
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt("interrupted", sink.stop()) from error
     except (PhotorealError, OSError, av.FFmpegError) as error:

@@ -1,15 +1,18 @@
 """Writing a video: H.264 at the source's time stamps, and the source's sound.
 
 The file grows beside its place under another name and is renamed when it is whole. What is
-written can be played at any moment, so that a run that stops half way leaves its part.
+written can be played at any moment, so that a run that stops half way leaves its part; the next
+run copies the packets of that part and goes on behind them.
 """
 
 from __future__ import annotations
 
-import uuid
+import math
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 from av.audio.resampler import AudioResampler
@@ -18,47 +21,51 @@ from av.video.frame import VideoFrame
 
 from photoreal.client.errors import InvalidInput
 from photoreal.client.video.colors import FULL_RANGE
-from photoreal.client.video.fragments import keep_whole_fragments
 from photoreal.client.video.source import Pixels, Sound, VideoSource
+from photoreal.client.video.unfinished import Kept, Unfinished, copied_packets
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 DEFAULT_CRF = 18
 """x264's constant rate factor: 18 is near to no visible loss."""
 MAX_CRF = 51
 
-# Fragments of a second, made one whole file at the end; a table of contents that waits for the
-# first of them can say where time begins.
-_MOVFLAGS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
+# A second at a time reaches the disk. MP4's fragments are made one whole file at the end; a table
+# of contents that waits for the first of them can say where time begins.
+_MP4 = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
+_MATROSKA = {"cluster_time_limit": "1000"}
 _SOUND_CODEC = "aac"
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels, which is all some files say
-
-
-class Kept(NamedTuple):
-    """What is left of a run that stopped: a playable file and the frames in it."""
-
-    path: Path
-    frames: int
 
 
 class VideoSink:
     """A video file that is being written.
 
+    `part` is what an earlier run has finished; its frames come first, each by a call of `copy`.
+
     Attributes:
         sounds_left_out: tracks of sound that cannot be read.
 
     Raises:
-        InvalidInput: the suffix names no known container.
+        InvalidInput: the suffix names no known container, or the part does not fit.
         OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, source: VideoSource, crf: int = DEFAULT_CRF) -> None:
-        self._path = path
-        self._aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    def __init__(
+        self,
+        path: Path,
+        source: VideoSource,
+        crf: int = DEFAULT_CRF,
+        part: Kept | None = None,
+    ) -> None:
+        self._files = Unfinished(path)
         self._time_base = source.time_base
         self._colors = source.colors.written
         kind = container_of(path)
         self._container = av.open(
-            str(self._aside), "w", format=kind, options={} if kind == "matroska" else _MOVFLAGS
+            str(self._files.growing),
+            "w",
+            format=kind,
+            options={"flush_packets": "1"} | (_MATROSKA if kind == "matroska" else _MP4),
         )
         self._container.metadata.update(source.metadata)
         self._track = self._video_track(source, crf)
@@ -66,6 +73,10 @@ class VideoSink:
         self.sounds_left_out = len(source.sounds) - len(known)
         self._sounds = {sound.index: _SoundTrack(self._container, sound) for sound in known}
         self._closed = False
+        self._copies: Generator[Any, None, None] | None = None
+        self._last_dts: Fraction | None = None  # of a copied packet, and of those behind it
+        if part is not None:
+            self._continue(part, source.start)
 
     @property
     def sound(self) -> str:
@@ -89,6 +100,27 @@ class VideoSink:
         context.color_range = self._colors.color_range
         return track
 
+    def _continue(self, part: Kept, start: Fraction) -> None:
+        try:
+            self._container.start_encoding()
+            self._copies = copied_packets(part, start, self._track.codec_context.extradata)
+        except BaseException:
+            self._closed = True
+            self._container.close()
+            self._files.growing.unlink()
+            raise
+
+    def copy(self) -> None:
+        """Write the next frame of the part that an earlier run has finished.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        assert self._copies is not None  # noqa: S101 (tells the type checker)
+        packet = next(self._copies)
+        self._last_dts = packet.dts * packet.time_base
+        self._mux([packet])
+
     def write(self, pixels: Pixels, pts: int, duration: int) -> None:
         """Encode a picture (H, W, 3) in RGB with its time stamp in the source's time base.
 
@@ -104,7 +136,7 @@ class VideoSink:
             dst_color_primaries=self._colors.primaries,
         )
         frame.pts, frame.time_base, frame.duration = pts, self._time_base, duration
-        self._container.mux(self._track.encode(frame))
+        self._mux(self._behind_copies(self._track.encode(frame)))
 
     def write_sound(self, sound: Sound) -> None:
         """Copy a packet of sound, or re-encode it where the container has no room for its kind.
@@ -122,33 +154,40 @@ class VideoSink:
             OSError: the file cannot be written.
         """
         self._end()
-        self._aside.replace(self._path)
+        self._files.finish()
 
     def stop(self) -> Kept | None:
         """End the file early, under a name that says so; None when there is no frame in it."""
         with suppress(OSError, av.FFmpegError):  # on a full disk it stays as far as it came
             self._end()
-        if self._path.suffix.lower() != ".mkv":
-            with suppress(OSError):
-                keep_whole_fragments(self._aside)
-        frames = _count_frames(self._aside)
-        if not frames:
-            self._aside.unlink(missing_ok=True)
-            return None
-        path = self._path.with_name(f"{self._path.stem}.partial{self._path.suffix}")
-        self._aside.replace(path)
-        return Kept(path, frames)
+        return self._files.keep()
 
     def _end(self) -> None:
         if self._closed:
             return
         self._closed = True
         try:
-            self._container.mux(self._track.encode(None))
+            self._mux(self._behind_copies(self._track.encode(None)))
             for sound in self._sounds.values():
                 self._container.mux(sound.packets(None))
         finally:
+            if self._copies is not None:
+                self._copies.close()
             self._container.close()
+
+    def _mux(self, packets: Iterable[Any]) -> None:
+        for packet in packets:
+            packet.stream = self._track
+            self._container.mux(packet)
+
+    def _behind_copies(self, packets: Sequence[Any]) -> Iterator[Any]:
+        """See that times of decoding grow: an encoder begins before its first frame is shown."""
+        for packet in packets:
+            if self._last_dts is not None:
+                earliest = math.floor(self._last_dts / packet.time_base) + 1
+                packet.dts = max(packet.dts, earliest)
+                self._last_dts = packet.dts * packet.time_base
+            yield packet
 
 
 def _is_known(sound: AudioStream) -> bool:
@@ -201,12 +240,3 @@ def container_of(path: Path) -> str:
             f" expected {', '.join(FORMATS)}."
         )
     return FORMATS[path.suffix.lower()]
-
-
-def _count_frames(path: Path) -> int:
-    """Frames of a file that may be broken."""
-    count = 0
-    with suppress(OSError, av.FFmpegError, IndexError), av.open(str(path)) as container:
-        for _ in container.decode(container.streams.video[0]):
-            count += 1
-    return count

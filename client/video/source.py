@@ -106,6 +106,11 @@ class VideoSource:
         self.geometry = self._shape(self._first)
 
     @property
+    def start(self) -> Fraction:
+        """Seconds at which the first frame is shown."""
+        return (self._first.pts or 0) * self.time_base
+
+    @property
     def hdr(self) -> bool:
         """Whether the colors are for HDR displays, which this reads as if they were not."""
         return self.colors.hdr

@@ -27,6 +27,7 @@ from photoreal.client.web.origin import KnownHosts
 from photoreal.client.web.settings import GatewaySettings
 from photoreal.contract import DEFAULT_ALPHA, DEFAULT_SIZE
 from photoreal.options import FORMATS, MAX_OUTPUT_SIZE
+from photoreal.preprocess.limits import Limits
 
 STATIC = Path(__file__).parent / "static"
 # Swagger UI sets styles of its own on the elements that it makes.
@@ -92,11 +93,7 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
 
         The header Server-Timing has the milliseconds of each stage.
         """
-        arguments = await form.arguments(bounds)
-        size = arguments.get("size")
-        if arguments.get("output_size") is None and size and size >= bounds.limits.min_size:
-            arguments["output_size"] = size  # the size is that of the picture here
-        call = client.stylize(**arguments)
+        call = client.stylize(**_sized(await form.arguments(bounds), bounds.limits))
         result = await _while_present(request, call)
         headers = {
             "Content-Disposition": f'inline; filename="stylized.{result.format}"',
@@ -208,6 +205,23 @@ def _regions_json(found: FoundRegions) -> dict[str, Any]:
         "height": report["height"],
         "seconds": report["seconds"],
     }
+
+
+def _sized(arguments: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """Take a size that stands alone for the picture's, and leave the working size to the server.
+
+    One out of range stays the working size, whose refusal names it. Results of the method
+    "published" have the working size.
+    """
+    size = arguments.get("size")
+    if (
+        size is None
+        or arguments.get("output_size") is not None
+        or arguments.get("method") == "published"
+        or not limits.min_size <= size <= limits.max_size
+    ):
+        return arguments
+    return {**arguments, "size": None, "output_size": size}
 
 
 async def _while_present(request: Request, call: Coroutine[Any, Any, T]) -> T:

@@ -9,7 +9,7 @@ import click
 import uvicorn
 
 from photoreal.client.address import parse_address
-from photoreal.client.server_options import ServerOptions, server_options
+from photoreal.client.cli.server_options import ServerOptions, server_options
 from photoreal.client.web.app import make_app
 from photoreal.client.web.settings import GatewaySettings
 from photoreal.interrupt import interrupt_on_signals

@@ -108,7 +108,7 @@ class UploadGate:
         deadline = start + idle + received / self._settings.min_bytes_per_s
         try:
             return await asyncio.wait_for(receive(), min(idle, deadline - time.monotonic()))
-        except asyncio.TimeoutError:
+        except TimeoutError:
             rate = self._settings.min_bytes_per_s // 1024
             raise HTTPException(
                 408,

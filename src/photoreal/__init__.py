@@ -1,44 +1,79 @@
 """Photorealistic style transfer: WCT2 with semantic regions, served by NVIDIA Triton.
 
-The package is split so that each user pays for what he uses alone:
+What users need is here; it is imported when it is first used, so `import photoreal` loads neither
+PyTorch nor tritonclient. The packages below, each with the packages that it may import:
 
-- ``photoreal`` itself is the science (networks, transform, regions) and knows nothing of
-  Triton, ONNX or argument parsing;
-- ``photoreal.preprocess`` turns bytes into arrays and back;
-- ``photoreal.export`` writes the networks as ONNX and TensorRT models;
-- ``photoreal.serve`` starts a Triton server and adapts the science to it;
-- ``photoreal.client`` talks to that server and needs none of the above;
-- ``photoreal.pipeline`` does what that server does in one process, without Triton.
+- ``networks``, ``regions``, ``color``, ``render``, ``transfer`` and ``weights`` are the method, and
+  know neither requests nor Triton;
+- ``preprocess`` turns bytes into arrays and back;
+- ``pipeline`` serves one request with the two above, without Triton;
+- ``export`` writes the networks as ONNX and TensorRT models;
+- ``serve`` runs the pipeline in a Triton server, starts that server and supervises it;
+- ``client`` calls a server and needs none of the above.
 
-``photoreal.Pipeline`` and ``photoreal.StyleTransferClient`` are imported when they are first used.
+``photoreal.Pipeline``, the clients and their errors are imported when they are first used.
 """
-
-from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from photoreal.client import StyleTransferClient
-    from photoreal.pipeline.local import Pipeline
+    from photoreal.client import (
+        AccessDenied,
+        AsyncStyleTransferClient,
+        CallerError,
+        ClientError,
+        InvalidInput,
+        RequestRejected,
+        RequestTimeout,
+        ServerBusy,
+        ServerFailed,
+        ServerUnavailable,
+        ServiceError,
+        StyleTransferClient,
+        StylizeResult,
+    )
+    from photoreal.errors import PhotorealError
+    from photoreal.local.pipeline import Pipeline
 
 __version__ = "0.1.0"
-__all__ = ["Pipeline", "StyleTransferClient", "__version__"]
 
-_HOMES = {
-    "Pipeline": ("photoreal.pipeline.local", "photoreal[local]"),
-    "StyleTransferClient": ("photoreal.client", "photoreal"),
+__all__ = [
+    "AccessDenied",
+    "AsyncStyleTransferClient",
+    "CallerError",
+    "ClientError",
+    "InvalidInput",
+    "PhotorealError",
+    "Pipeline",
+    "RequestRejected",
+    "RequestTimeout",
+    "ServerBusy",
+    "ServerFailed",
+    "ServerUnavailable",
+    "ServiceError",
+    "StyleTransferClient",
+    "StylizeResult",
+    "__version__",
+]
+_HOMES = dict.fromkeys(__all__[:-1], "photoreal.client") | {
+    "PhotorealError": "photoreal.errors",
+    "Pipeline": "photoreal.local.pipeline",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'photoreal' has no attribute {name!r}")
-    module, package = _HOMES[name]
     try:
-        return getattr(import_module(module), name)
+        return getattr(import_module(_HOMES[name]), name)
     except ModuleNotFoundError as error:
-        install = f'pip install "{package}"'
+        extra = "[local]" if name == "Pipeline" else ""
+        install = f'pip install "photoreal{extra}"'
         raise ImportError(
             f"photoreal.{name} needs packages that are not there ({error}): {install}."
         ) from error
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -21,6 +21,8 @@ from photoreal.errors import InvalidRequest, PhotorealError
 FAILED = 1
 CALLER_ERROR = 2
 INTERRUPTED = 130
+TRAINING = "photoreal.train"
+"""The package that wheels leave out."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,18 @@ SUBCOMMANDS = {
         extra="export",
     ),
     "serve": Subcommand(
-        "photoreal.serve.command",
+        "photoreal.serve.cli.command",
         "serve",
         "Start a Triton server with the model repository.",
         extra="serve",
     ),
     "stylize": Subcommand(
-        "photoreal.client.command",
+        "photoreal.client.cli.stylize",
         "stylize",
         "Give a photo the colors, light and mood of another one.",
     ),
     "look": Subcommand(
-        "photoreal.client.look_command",
+        "photoreal.client.cli.look_command",
         "look",
         "Write the look of a photo as a table of colors for other programs.",
         extra="local",
@@ -70,17 +72,17 @@ SUBCOMMANDS = {
         extra="train",
     ),
     "health": Subcommand(
-        "photoreal.client.health_command",
+        "photoreal.client.cli.health",
         "health",
         "Tell whether a server answers real requests.",
     ),
     "warm": Subcommand(
-        "photoreal.client.warm_command",
+        "photoreal.client.cli.warm",
         "warm",
         "Let a server measure styles ahead, so that their first use is fast.",
     ),
     "upload": Subcommand(
-        "photoreal.client.upload_command",
+        "photoreal.client.cli.upload",
         "upload",
         "Send two photos to a gateway and write the picture that comes back.",
     ),
@@ -137,6 +139,11 @@ class LazyGroup(click.Group):
 
 
 def _not_installed(name: str, error: ImportError) -> click.ClickException:
+    if (error.name or "").startswith(TRAINING):
+        return click.ClickException(
+            f"`photoreal {name}` needs the training code, which only a checkout of the source has:"
+            ' pip install -e ".[train]" there.'
+        )
     extra = SUBCOMMANDS[name].extra if name in SUBCOMMANDS else None
     package = f"photoreal[{extra}]" if extra else "photoreal"
     return click.ClickException(

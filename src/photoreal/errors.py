@@ -67,6 +67,10 @@ class NumericalError(PhotorealError):
         super().__init__(f"{NOT_COMPUTED} {reason}")
 
 
+NO_ROOM_ON_GPU = "The GPU has too little memory for"
+"""How the refusal begins that says so; between models only its words arrive."""
+
+
 class WeightsError(PhotorealError):
     """A set of weights is missing, misshapen or not what was recorded."""
 
@@ -81,3 +85,7 @@ class TrainingError(PhotorealError):
 
 class ServeError(PhotorealError):
     """The server cannot start, or stopped by itself."""
+
+
+class ModelFailed(ServeError):
+    """A model that was called inside the server did not answer with a result."""

@@ -11,7 +11,7 @@ import pytest
 
 from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest
 from photoreal.export.configs import model_configs
-from photoreal.serve.metrics import STAGE_BUCKETS, STAGES, StageMetrics, error_kind
+from photoreal.serve.backend.metrics import STAGE_BUCKETS, STAGES, StageMetrics, error_kind
 
 Array = npt.NDArray[Any]
 Inputs = dict[str, Array]

@@ -30,6 +30,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 from tritonclient.grpc import model_config_pb2
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DECLARING = "photoreal.options.stylize"
 SOURCE = ROOT / "src" / "photoreal" / "options" / "stylize.py"
@@ -192,7 +194,7 @@ def test_adapter_reads_it(
         return work(request, *rest)
 
     monkeypatch.setitem(module, "stylize", spy)
-    tensors = _module("client.request").build_inputs(
+    tensors = _module("client._transport.inputs").build_inputs(
         content=_png(), style=_png(), size=16, grain=kind.value
     )
     (response,) = adapter.execute([triton.Request(tensors)])
@@ -211,7 +213,7 @@ def test_values_out_of_range_are_refused(
 ) -> None:
     adapter = load_adapter("model_repository/stylize/1/model.py")
     adapter.initialize(arguments("stylize"))
-    build = _module("client.request").build_inputs
+    build = _module("client._transport.inputs").build_inputs
     tensors = build(content=b"no photo", style=b"no photo", grain=2)
     (response,) = adapter.execute([triton.Request(tensors)])
     assert response.error().message() == "grain is 2; expected a number from 0 to 1."
@@ -242,7 +244,7 @@ def test_commands_send_it(
         outcome = CliRunner().invoke(command, call, obj=connect)
         assert outcome.exit_code == 0, outcome.output
 
-    stylize = _module("client.command").stylize
+    stylize = _module("client.cli.stylize").stylize
     run(stylize, photo, photo, "-o", str(tmp_path / "out.png"), *given)
     folder = ("--content-dir", str(Path(photo).parent), "--style", photo)
     run(stylize, *folder, "-o", str(tmp_path / "out"), *given)
@@ -291,7 +293,7 @@ def test_where_it_is_offered_and_read_can_be_said(kind: Kind) -> None:
     assert "GRAIN" not in twin.sent[0]
     fields = {name: one["properties"] for name, one in described.items() if "Body" in name}
     assert ["grain" in one for name, one in sorted(fields.items())] == [True, False], fields.keys()
-    for command in (_module("client.command").stylize, _module("client.video.command").video):
+    for command in (_module("client.cli.stylize").stylize, _module("client.video.command").video):
         assert all("--grain" not in one.opts for one in command.params)
 
 

@@ -56,7 +56,7 @@ def backend(
         given["model_config"] = given["model_config"][:-1] + ', "default_model_filename": ""}'
     name = "other.onnx" if request.param else "model.onnx"
     _write(Path(given["model_repository"]) / "1" / name)
-    model = load_adapter("serve/backends/onnxruntime/model.py")
+    model = load_adapter("serve/backend/onnxruntime/model.py")
     model.initialize(given)
     return model
 

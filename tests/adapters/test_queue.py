@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, TIME_IS_UP
-from photoreal.serve import request_queue
-from photoreal.serve.request_queue import RequestQueue
+from photoreal.serve.backend import request_queue
+from photoreal.serve.backend.request_queue import RequestQueue
 
 Sentence = Callable[[object], None]
 FRAME = {"SEQUENCE": np.array([b"shot"], dtype=object)}
@@ -43,7 +43,7 @@ def model(triton: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Model:
 @pytest.fixture
 def waiting(triton: Any, model: Model) -> Iterator[RequestQueue]:
     """A queue with room for three."""
-    from photoreal.serve.watch import Guard
+    from photoreal.serve.backend.watch import Guard
 
     made = RequestQueue(triton, 3, model.answer, lambda request, error: error, Guard().watch)
     yield made

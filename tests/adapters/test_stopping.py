@@ -12,8 +12,10 @@ import pytest
 from torch import Tensor
 
 from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
-from photoreal.serve import watch
-from photoreal.serve.canceled import CanceledKeys
+from photoreal.serve.backend import watch
+from photoreal.serve.backend.canceled import CanceledKeys
+
+pytestmark = pytest.mark.slow
 
 Array = npt.NDArray[Any]
 Load = Callable[[str], Any]

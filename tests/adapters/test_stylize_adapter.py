@@ -12,14 +12,14 @@ import numpy.typing as npt
 import pytest
 
 from photoreal.contract import SEGMENTER, STYLIZE, WCT2, ModelSpec
+from photoreal.pipeline.in_process import in_process_models
+from photoreal.pipeline.request import Models, StylizeRequest, Transferred
+from photoreal.pipeline.stylize import stylize
+from photoreal.pipeline.wct2.model import serve_wct2
+from photoreal.pipeline.wct2.soft_inputs import NAMES as SOFT
+from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.preprocess import Limits, decode_photo
-from photoreal.serve.in_process import in_process_models
-from photoreal.serve.request import Models, StylizeRequest, Transferred
-from photoreal.serve.soft_inputs import NAMES as SOFT
-from photoreal.serve.style_cache import StyleCache
-from photoreal.serve.stylize import stylize
-from photoreal.serve.wct2 import serve_wct2
-from photoreal.transfer import NetworkEngine
+from photoreal.transfer.progressive import NetworkEngine
 
 Array = npt.NDArray[Any]
 Encode = Callable[..., bytes]

@@ -14,16 +14,18 @@ from torch import Tensor
 
 from photoreal import contract
 from photoreal.contract import UNPOOLS, Unpool
-from photoreal.errors import ServeError
+from photoreal.errors import ModelFailed, ServeError
 from photoreal.export.configs import model_configs
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
+from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.regions import Pair, match_published
-from photoreal.serve import bls
-from photoreal.serve.adapter import ModelFailed, call_model
-from photoreal.serve.bls import BlsEngine
-from photoreal.transfer import LabelledImage, NetworkEngine, transfer
-from photoreal.vgg import Decoder, Encoder
+from photoreal.serve.backend import bls
+from photoreal.serve.backend.adapter import call_model
+from photoreal.serve.backend.bls import BlsEngine
+from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
 from photoreal.weights.networks import save_bundle
+
+pytestmark = pytest.mark.slow
 
 Array = npt.NDArray[Any]
 Networks = Callable[[Unpool], tuple[Encoder, Decoder]]

@@ -13,13 +13,15 @@ import torch
 from photoreal import contract
 from photoreal.errors import InvalidOption, NumericalError, ServeError
 from photoreal.export.configs import model_configs
-from photoreal.serve import wct2
-from photoreal.serve.adapter import call_model
-from photoreal.serve.device import ASKED, Placement, chosen_placement, require_cuda
-from photoreal.serve.sequences import SequenceStore
-from photoreal.serve.style_cache import StyleCache
-from photoreal.steady import SteadyMoments
-from photoreal.transfer import NetworkEngine
+from photoreal.pipeline.sequences import SequenceStore
+from photoreal.pipeline.wct2 import model as wct2
+from photoreal.pipeline.wct2.style_cache import StyleCache
+from photoreal.serve.backend.adapter import call_model
+from photoreal.serve.backend.device import ASKED, Placement, chosen_placement, require_cuda
+from photoreal.transfer.progressive import NetworkEngine
+from photoreal.transfer.steady import SteadyMoments
+
+pytestmark = pytest.mark.slow
 
 ADAPTER = "model_repository/wct2/1/model.py"
 Arguments = Callable[..., dict[str, str]]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from photoreal.serve.environment import free_ports
+from photoreal.serve.launch.environment import free_ports
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx here")
 

@@ -15,8 +15,8 @@ import yaml
 
 from photoreal.contract import HEALTH_PORT, HTTP_PORT, METRICS_PORT
 from photoreal.export.acceleration import ENGINE_CACHE
-from photoreal.serve.metrics import STAGES
-from photoreal.serve.settings import ServeSettings
+from photoreal.serve.backend.metrics import STAGES
+from photoreal.serve.launch.settings import ServeSettings
 
 VERSIONS = ("1.30", "1.37")
 """Of Kubernetes: an old one that is still run, and the newest that the schemas know."""

@@ -11,7 +11,7 @@ import torch
 from photoreal import contract
 from photoreal.export.onnx import CHECKED, TRACED, check_onnx, export_onnx
 from photoreal.export.wrappers import Labels
-from photoreal.serve.onnx_session import open_session
+from photoreal.serve.backend.onnxruntime.session import open_session
 from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
 
 SIZES = [(1, 100, 148), (2, 75, 50), (1, 33, 91)]

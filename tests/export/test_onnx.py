@@ -22,10 +22,10 @@ from photoreal.contract import LEVELS, UNPOOLS, ModelSpec, Unpool
 from photoreal.errors import ExportError
 from photoreal.export.onnx import CHECKED, OPSET, TRACED, check_onnx, export_onnx
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel, Labels
-from photoreal.kernels import CONVOLUTION_VARIABLE
-from photoreal.segmenter import Segmenter
-from photoreal.serve.onnx_session import open_session
-from photoreal.vgg import Decoder, Encoder
+from photoreal.networks.fast.kernels import CONVOLUTION_VARIABLE
+from photoreal.networks.segmenter import Segmenter
+from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.serve.backend.onnxruntime.session import open_session
 
 Array = npt.NDArray[Any]
 Networks = Callable[[Unpool], tuple[Encoder, Decoder]]

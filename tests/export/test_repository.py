@@ -17,12 +17,12 @@ from photoreal.contract import ModelSpec, Unpool
 from photoreal.errors import ExportError, WeightsError
 from photoreal.export import ExportSettings, export_repository, repository
 from photoreal.export.acceleration import Acceleration
-from photoreal.export.configs import Target, model_configs
+from photoreal.export.configs import ExportTarget, model_configs
 from photoreal.export.onnx import check_onnx
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
-from photoreal.segmenter import Segmenter
-from photoreal.serve.repository import models_on_gpu, models_to_load
-from photoreal.vgg import Decoder, Encoder
+from photoreal.networks.segmenter import Segmenter
+from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.serve.launch.repository import models_on_gpu, models_to_load
 from photoreal.weights.networks import load_bundle
 from photoreal.weights.segmenters import load_segmenter
 
@@ -326,7 +326,9 @@ def test_a_repository_for_a_gpu_is_exported_without_one(folder: Path) -> None:
         folder, precision="fp16", device="cuda", accelerator="tensorrt", engine_cache="/engines"
     )
     export_repository(settings, _ignore)
-    expected = model_configs(target=Target(gpu=True, acceleration=Acceleration("fp16", "/engines")))
+    expected = model_configs(
+        target=ExportTarget(gpu=True, acceleration=Acceleration("fp16", "/engines"))
+    )
     for name, text in expected.items():
         assert (folder / name / "config.pbtxt").read_text() == text
     assert models_on_gpu(folder, expected) == [

@@ -24,9 +24,9 @@ from photoreal.client import StyleTransferClient
 from photoreal.export.configs import model_configs
 from photoreal.export.onnx import export_onnx
 from photoreal.export.wrappers import Labels
-from photoreal.serve.adapter import is_exported
-from photoreal.serve.environment import free_ports
-from photoreal.serve.processes import ProcessTable
+from photoreal.serve.backend.adapter import is_exported
+from photoreal.serve.launch.environment import free_ports
+from photoreal.serve.supervise.processes import ProcessTable
 from photoreal.weights.segmenters import load_segmenter
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from photoreal.client import StyleTransferClient
-from photoreal.serve.guard import PREFIX, SHARED_MEMORY
+from photoreal.serve.launch.watchdog import PREFIX, SHARED_MEMORY
 
 pytestmark = pytest.mark.server
 
@@ -23,7 +23,7 @@ EMBEDDED = """
 import sys, threading
 from contextlib import ExitStack
 from pathlib import Path
-from photoreal.serve.embedded import embedded_server
+from photoreal.serve.launch.embedded import embedded_server
 
 stack, urls = ExitStack(), []
 def start():

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import memory
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -19,16 +18,17 @@ import torch
 import tritonclient.grpc
 import tritonclient.http
 from PIL import Image
+from speed import memory
 from torch import nn
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.errors import ServeError
 from photoreal.export import ExportSettings, export_repository
-from photoreal.segmenter import Segmenter
-from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server
-from photoreal.serve.settings import ServeSettings
+from photoreal.networks.segmenter import Segmenter
+from photoreal.serve.launch.environment import free_ports
+from photoreal.serve.launch.launcher import Server
+from photoreal.serve.launch.settings import ServeSettings
 from photoreal.weights.manifest import SEGMENTER_FILES
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -12,7 +12,7 @@ from tritonclient.grpc import model_config_pb2
 from photoreal import contract
 from photoreal.contract import UNPOOLS, ModelSpec, TensorSpec, Unpool
 from photoreal.export.acceleration import Acceleration
-from photoreal.export.configs import MODEL_FILES, Target, model_configs
+from photoreal.export.configs import MODEL_FILES, ExportTarget, model_configs
 from photoreal.export.tensorrt import DEFAULT_MAX_SIDE, MIN_SIDE
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
@@ -133,7 +133,7 @@ def test_text_is_the_generated_one(spec: ModelSpec) -> None:
 def test_configs_of_other_exports(unpool: Unpool, tensorrt: bool) -> None:
     configs = {
         name: _parsed(text)
-        for name, text in model_configs(unpool, Target(tensorrt=tensorrt)).items()
+        for name, text in model_configs(unpool, ExportTarget(tensorrt=tensorrt)).items()
     }
     assert configs["wct2"].parameters["unpool"].string_value == unpool
     kinds = model_config_pb2.ModelInstanceGroup
@@ -154,7 +154,7 @@ def test_configs_of_other_exports(unpool: Unpool, tensorrt: bool) -> None:
 @pytest.mark.parametrize("tensorrt", [False, True])
 def test_on_a_gpu_the_networks_are_models_there_and_wct2_calls_them(tensorrt: bool) -> None:
     kinds = model_config_pb2.ModelInstanceGroup
-    for name, text in model_configs(target=Target(gpu=True, tensorrt=tensorrt)).items():
+    for name, text in model_configs(target=ExportTarget(gpu=True, tensorrt=tensorrt)).items():
         config = _parsed(text)
         (group,) = config.instance_group
         # Photos are decoded on the CPU.
@@ -178,7 +178,7 @@ def test_on_a_gpu_the_networks_are_models_there_and_wct2_calls_them(tensorrt: bo
 
 @pytest.mark.parametrize("unpool", UNPOOLS)
 def test_tensorrt_inside_onnx_runtime(unpool: Unpool) -> None:
-    target = Target(gpu=True, acceleration=Acceleration("fp16", "/cache"), max_side=1024)
+    target = ExportTarget(gpu=True, acceleration=Acceleration("fp16", "/cache"), max_side=1024)
     configs = {name: _parsed(text) for name, text in model_configs(unpool, target).items()}
     assert configs["wct2"].parameters["max_side"].string_value == "1024"
     for spec in contract.models(unpool):

@@ -5,18 +5,38 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+import photoreal
+from photoreal.client import StyleTransferClient
+
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src" / "photoreal"
-PIPELINE = sorted((SOURCE / "pipeline").glob("*.py"))
-SCIENCE = sorted({*SOURCE.rglob("*.py")} - {SOURCE / "cli.py", SOURCE / "__init__.py", *PIPELINE})
+SOURCES = {
+    "photoreal": ROOT / "src" / "photoreal",
+    **{
+        f"photoreal.{name}": ROOT / name
+        for name in ("preprocess", "export", "serve", "client", "train")
+    },
+}
+PIPELINE = sorted((ROOT / "src" / "photoreal" / "pipeline").rglob("*.py"))
+LOCAL = sorted((ROOT / "src" / "photoreal" / "local").rglob("*.py"))
+# Both name what lies above them, and import it when it is used.
+FRONT = [ROOT / "src" / "photoreal" / name for name in ("__init__.py", "cli.py")]
+SCIENCE = sorted(
+    path
+    for path in (ROOT / "src" / "photoreal").rglob("*.py")
+    if path not in [*FRONT, *PIPELINE, *LOCAL]
+)
 PREPROCESS = sorted((ROOT / "preprocess").glob("*.py"))
 CLIENT = sorted((ROOT / "client").rglob("*.py"))
 TRAIN = sorted((ROOT / "train").glob("*.py"))
+
+MOST_MODULES = 16
 
 # Triton's module exists in its Python backend alone; a stand-in is enough to import adapters.
 STAND_IN = "import sys, types; sys.modules['triton_python_backend_utils'] = types.ModuleType('t');"
@@ -35,6 +55,7 @@ def _adapter(name: str) -> str:
     return f"{STAND_IN} import runpy; runpy.run_path({path!r})"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "forbidden"),
     [
@@ -46,16 +67,27 @@ def _adapter(name: str) -> str:
             "import photoreal.client.video.command",
             {"torch", "onnx", "onnxruntime", "pytriton", "scipy"},
         ),
-        ("import photoreal", {"torch", "tritonclient", "numpy", "PIL", "click"}),
+        ("import photoreal", {"torch", "numpy", "PIL", "tritonclient", "click"}),
         ("import photoreal.cli", {"torch", "onnx", "onnxruntime", "tritonclient", "numpy"}),
         (
-            "import photoreal.client.command",
+            "import photoreal.client.cli.stylize",
             {"torch", "onnx", "onnxruntime", "pytriton", "fastapi"},
         ),
         ("import photoreal.client.web.command", {"torch", "onnx", "onnxruntime", "pytriton"}),
         (
-            "import photoreal.transfer, photoreal.segmenter, photoreal.weights.networks",
+            (
+                "import photoreal.transfer.progressive, photoreal.networks.segmenter,"
+                " photoreal.weights.networks"
+            ),
             {"tritonclient", "onnx", "onnxruntime", "click", "pytriton"},
+        ),
+        (
+            "import photoreal.pipeline.stylize",
+            {"torch", "tritonclient", "onnx", "onnxruntime", "click"},
+        ),
+        (
+            "import photoreal.pipeline.in_process",
+            {"tritonclient", "onnx", "onnxruntime", "click"},
         ),
         ("import photoreal.preprocess", {"torch", "tritonclient", "onnx", "onnxruntime", "click"}),
         ("import photoreal.contract, photoreal.errors", {"torch", "numpy", "PIL", "click"}),
@@ -69,11 +101,13 @@ def _adapter(name: str) -> str:
     ids=[
         "client",
         "video command",
-        "package",
+        "photoreal",
         "cli",
         "stylize command",
         "web command",
         "science",
+        "pipeline",
+        "pipeline in process",
         "preprocess",
         "contract",
         "pipeline",
@@ -83,6 +117,15 @@ def _adapter(name: str) -> str:
 )
 def test_importing_loads_only_what_is_needed(code: str, forbidden: set[str]) -> None:
     assert not _loaded(code) & forbidden
+
+
+def test_what_users_need_is_imported_when_it_is_used() -> None:
+    assert all(getattr(photoreal, name) is not None for name in photoreal.__all__)
+    assert photoreal.StyleTransferClient is StyleTransferClient
+    assert issubclass(photoreal.ClientError, photoreal.PhotorealError)
+    assert set(photoreal.__all__) <= set(dir(photoreal))
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = photoreal.Nothing
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -115,6 +158,8 @@ def _offending(files: list[Path], forbidden: tuple[str, ...]) -> list[str]:
                 "onnxruntime",
                 "click",
                 "argparse",
+                "photoreal.local",
+                "photoreal.pipeline",
                 "photoreal.preprocess",
                 "photoreal.serve",
                 "photoreal.export",
@@ -124,14 +169,36 @@ def _offending(files: list[Path], forbidden: tuple[str, ...]) -> list[str]:
             id="science",
         ),
         pytest.param(
+            PIPELINE,
+            (
+                "tritonclient",
+                "onnx",
+                "onnxruntime",
+                "click",
+                "photoreal.serve",
+                "photoreal.export",
+                "photoreal.client",
+                "photoreal.train",
+            ),
+            id="pipeline",
+        ),
+        pytest.param(
             PREPROCESS,
             ("torch", "tritonclient", "photoreal.serve", "photoreal.export", "photoreal.client"),
             id="preprocess",
         ),
         pytest.param(
-            PIPELINE,
-            ("tritonclient", "onnx", "onnxruntime", "click", "photoreal.export", "photoreal.train"),
-            id="pipeline",
+            LOCAL,
+            (
+                "tritonclient",
+                "onnx",
+                "onnxruntime",
+                "click",
+                "photoreal.serve",
+                "photoreal.export",
+                "photoreal.train",
+            ),
+            id="local",
         ),
         pytest.param(
             CLIENT,
@@ -156,3 +223,41 @@ def _offending(files: list[Path], forbidden: tuple[str, ...]) -> list[str]:
 def test_no_file_looks_the_wrong_way(files: list[Path], forbidden: tuple[str, ...]) -> None:
     assert files
     assert not _offending(files, forbidden)
+
+
+def _modules() -> dict[str, Path]:
+    """All modules that are installed, by name, and their files."""
+    found = {}
+    for package, folder in SOURCES.items():
+        for path in folder.rglob("*.py"):
+            parts = path.relative_to(folder).with_suffix("").parts
+            found[".".join([package, *(part for part in parts if part != "__init__")])] = path
+    return found
+
+
+def _room(module: str, modules: dict[str, Path]) -> str:
+    """The package below `photoreal` that a module is in, below `serve` and `client` the next."""
+    room = ".".join(module.split(".")[:2])
+    if room in ("photoreal.serve", "photoreal.client"):
+        inner = ".".join(module.split(".")[:3])
+        # The client and what its underscores hide are one.
+        if modules[inner].name == "__init__.py" and "._" not in inner:
+            return inner
+    return room
+
+
+def test_packages_import_each_other_in_one_direction() -> None:
+    modules = _modules()
+    rooms: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        own = _room(module, modules)
+        used = {_room(name, modules) for name in _imports(path) if name in modules}
+        rooms.setdefault(own, set()).update(used - {own, "photoreal"})
+    TopologicalSorter(rooms).prepare()  # raises CycleError, which shows the circle
+
+
+def test_no_folder_has_too_many_modules() -> None:
+    folders = Counter(path.parent for path in _modules().values())
+    folders.update(path.parent for path in (ROOT / "benchmarks").rglob("*.py"))
+    folders.update(path.parent for path in (ROOT / "tests").rglob("*.py"))
+    assert {str(folder): count for folder, count in folders.items() if count > MOST_MODULES} == {}

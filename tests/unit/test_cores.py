@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from photoreal.serve.cores import available_cores
+from photoreal.cores import available_cores
 
 
 @pytest.mark.parametrize(

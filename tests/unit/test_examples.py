@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZE = (96, 144)
 PUBLISHED = {

@@ -178,7 +178,7 @@ async function stylize() {
       onReceive: (share) => progress.step("receive", "Receiving the picture", { share }),
     });
     remember(seconds.transfer, pixels);
-    const before = await smallCopy(panes.content, body);
+    const before = await original(panes.content, body);
     const entry = {
       after: body,
       before,
@@ -267,12 +267,14 @@ async function showResult({ after, before, names, size, alpha, seconds }) {
 }
 
 // The original at the result's size, to lie below it; null where the browser cannot show it.
-async function smallCopy(pane, png) {
+async function original(pane, png) {
   if (!pane.size) return null;
   const result = await createImageBitmap(png);
-  const canvas = document.createElement("canvas");
-  Object.assign(canvas, { width: result.width, height: result.height });
+  const { width, height } = result;
   result.close();
+  // The file itself: a copy as PNG would be several times as large, in the history, too.
+  if (pane.size.width === width && pane.size.height === height) return pane.file;
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const image = pane.image;
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";

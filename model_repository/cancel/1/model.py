@@ -1,4 +1,4 @@
-"""Triton adapter of `photoreal.serve.canceled`: marks a request as canceled by its key."""
+"""Triton adapter of `photoreal.serve.backend.canceled`: marks a request as canceled by its key."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import numpy as np
 import triton_python_backend_utils as triton
 
 from photoreal.contract import CANCEL
-from photoreal.serve.adapter import answer, read_inputs, text
-from photoreal.serve.canceled import CanceledKeys
-from photoreal.serve.metrics import RequestMetrics
+from photoreal.pipeline.tensors import text
+from photoreal.serve.backend.adapter import answer, read_inputs
+from photoreal.serve.backend.canceled import CanceledKeys
+from photoreal.serve.backend.metrics import RequestMetrics
 
 
 class TritonPythonModel:

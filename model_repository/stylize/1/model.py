@@ -1,4 +1,4 @@
-"""Triton adapter of `photoreal.serve.stylize`: tensors in, one call, tensors out."""
+"""Triton adapter of `photoreal.pipeline.stylize`: tensors in, one call, tensors out."""
 
 from pathlib import Path
 from typing import Any
@@ -6,16 +6,19 @@ from typing import Any
 import triton_python_backend_utils as triton
 
 from photoreal.contract import SEGMENTER, STYLIZE, WCT2
-from photoreal.pipeline.tensors import read_request, response_tensors
-from photoreal.serve.adapter import call_model, read_inputs, segmenter_classes
-from photoreal.serve.known_regions import KnownRegions
-from photoreal.serve.metrics import RequestMetrics, StageMetrics
-from photoreal.serve.request import Models, Transferred
-from photoreal.serve.request_queue import stylize_queue
-from photoreal.serve.sequences import SteadyRegions
-from photoreal.serve.style_strip import soft_inputs, wct2_inputs
-from photoreal.serve.stylize import stylize
-from photoreal.serve.watch import Guard, Watch
+from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.request import Models, Transferred
+from photoreal.pipeline.sequences import SteadyRegions
+from photoreal.pipeline.stylize import stylize
+from photoreal.pipeline.tensors import (
+    read_request,
+    response_tensors,
+)
+from photoreal.pipeline.wct2.style_strip import soft_inputs, wct2_inputs
+from photoreal.serve.backend.adapter import call_model, read_inputs, segmenter_classes
+from photoreal.serve.backend.metrics import RequestMetrics, StageMetrics
+from photoreal.serve.backend.request_queue import stylize_queue
+from photoreal.serve.backend.watch import Guard, Watch
 
 
 class TritonPythonModel:

@@ -1,4 +1,4 @@
-"""Triton adapter of `photoreal.serve.wct2`: tensors in, one call, tensors out."""
+"""Triton adapter of `photoreal.pipeline.wct2.model`: tensors in, one call, tensors out."""
 
 from pathlib import Path
 from typing import Any
@@ -6,18 +6,20 @@ from typing import Any
 import triton_python_backend_utils as triton
 
 from photoreal.contract import CANARY_ID, WCT2
+from photoreal.pipeline.memory import check_transfer_memory
+from photoreal.pipeline.sequences import SequenceStore
+from photoreal.pipeline.wct2.model import serve_wct2
+from photoreal.pipeline.wct2.style_cache import StyleCache
+from photoreal.pipeline.wct2.style_strip import cut_out
 from photoreal.preprocess import check_sides
-from photoreal.serve.adapter import answer, read_inputs
-from photoreal.serve.heap import FreedMemory, idle_seconds
-from photoreal.serve.memory import check_transfer_memory
-from photoreal.serve.metrics import LevelMetrics, RequestMetrics, StyleCacheMetrics
-from photoreal.serve.sequences import SequenceStore
-from photoreal.serve.stoppable import StoppableEngine
-from photoreal.serve.style_cache import StyleCache, cache_limit
-from photoreal.serve.style_strip import cut_out
-from photoreal.serve.watch import Guard
-from photoreal.serve.wct2 import engine_for, make_engine, serve_wct2
-from photoreal.steady import SteadyMoments
+from photoreal.serve.backend.adapter import answer, read_inputs
+from photoreal.serve.backend.engines import engine_for, make_engine
+from photoreal.serve.backend.heap import FreedMemory, idle_seconds
+from photoreal.serve.backend.metrics import LevelMetrics, RequestMetrics, StyleCacheMetrics
+from photoreal.serve.backend.stoppable import StoppableEngine
+from photoreal.serve.backend.variables import cache_limit
+from photoreal.serve.backend.watch import Guard
+from photoreal.transfer.steady import SteadyMoments
 
 
 class TritonPythonModel:

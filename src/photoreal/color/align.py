@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from photoreal.color.gamut import compress_range
 from photoreal.color.transport import ColorMap, ColorMoments, color_moments
-from photoreal.local_linear import FloatArray
+from photoreal.render.local_linear import FloatArray
 
 
 def region_colors(photo: FloatArray, weights: FloatArray) -> list[ColorMoments | None]:

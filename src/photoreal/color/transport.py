@@ -66,7 +66,7 @@ def mixture(parts: Sequence[ColorMoments], shares: Sequence[float]) -> ColorMome
 def barycenter(parts: Sequence[ColorMoments], shares: Sequence[float]) -> ColorMoments:
     """Moments between those of several styles: mean of means, square of the mean of roots.
 
-    The root Euclidean mean of covariances, as `photoreal.mixing` has it for features.
+    The root Euclidean mean of covariances, as `photoreal.transfer.mixing` has it for features.
     """
     weights = np.asarray(shares, dtype=np.float64) / sum(shares)
     mean = sum(w * part.mean for w, part in zip(weights, parts, strict=True))

@@ -1,7 +1,7 @@
 """`StylizeOptions`: every option of a request to the `stylize` model.
 
 To add one, write a line here, run `make generate`, and use `request.NAME` where the work is done
-(`photoreal.serve.stylize`). See docs/development.md.
+(`photoreal.pipeline.stylize`). See docs/development.md.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ DEFAULT_SIZE = 320
 MAX_OUTPUT_SIZE = 100_000
 PUBLISHED_SIZE = 512
 """The size of the result with `published`, whose pixels are the network's own."""
-DEFAULT_WCT2_STRENGTH = {"masks": 0.9, "found": 0.4}
+DEFAULT_WCT2_STRENGTH = {"masks": 1.0, "found": 0.6}
 """By where the regions come from: what a person drew is followed further."""
 DEFAULT_TRANSFER_AT = ",".join(PLACES)
 DEFAULT_BLEND: dict[MatchRule, int] = {"published": 0, "nearest": 3}

@@ -1,4 +1,4 @@
-"""The models of a request in one process, without Triton: `photoreal.pipeline.local.Pipeline`.
+"""One request from encoded photos to the encoded picture, without Triton.
 
 Nothing is imported here: the adapters inside Triton take single modules and no torch.
 """

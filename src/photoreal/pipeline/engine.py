@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from photoreal import kernels, roots
-from photoreal.transfer import NetworkEngine
-from photoreal.vgg import Decoder, Encoder
+from photoreal.networks.fast import kernels
+from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.transfer import roots
+from photoreal.transfer.progressive import NetworkEngine
 
 
 def network_engine(encoder: Encoder, decoder: Decoder, device: str, *, half: bool) -> NetworkEngine:

@@ -8,16 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from photoreal.local_linear import FloatArray
+from photoreal.render.local_linear import FloatArray
 
 COUNT = 6
-"""Clusters to begin with; those of one sure class are joined."""
-SURE = 0.6
-"""Mean probability from which on a cluster is a region of its class."""
+"""Clusters to begin with, before they are joined (`photoreal.regions.joining`)."""
 
 _TRIES, _ROUNDS, _SAMPLES = 3, 15, 2500
-_ALIKE = 12.0  # L*a*b* between the mean colors of clusters that are one region
-_LEAST_SHARE = 0.004  # a smaller region has no dependable statistics
 
 _SPREAD = 9  # pixels around in which a region may claim what has its color
 _COLOR_TRUST = 0.25
@@ -73,49 +69,11 @@ def memberships(features: FloatArray, centers: FloatArray) -> FloatArray:
     return shared
 
 
-def group(
-    shares: FloatArray, classes: FloatArray, color: FloatArray, nothing: int = 0
-) -> tuple[list[int], list[int | None]]:
-    """The region of each cluster (-1 for one too small), and the class of each region.
-
-    `shares` (k, N) are the clusters' weights, `classes` (groups, N) probabilities, `color` (3, N)
-    is CIELAB. Clusters of one sure class are one region, and so are those without a class that
-    have about one color: a plain wall must not fall apart. A region without a class has None.
-    The group `nothing` is no class.
-    """
-    sums = np.maximum(shares.sum(axis=1, keepdims=True), 1e-6)
-    means, colors = shares @ classes.T / sums, shares @ color.T / sums
-    large = shares.mean(axis=1) >= _LEAST_SHARE
-    if not large.any():
-        large[:] = True
-    groups: list[int] = []
-    known: list[int | None] = []
-    seen: list[FloatArray] = []  # the color of each region's first cluster
-    for mean, own, enough in zip(means, colors, large, strict=True):
-        best = int(mean.argmax())
-        if not enough:
-            groups.append(-1)
-        elif mean[best] >= SURE and best != nothing:
-            if best not in known:
-                known.append(best)
-                seen.append(own)
-            groups.append(known.index(best))
-        else:
-            alike = (
-                region
-                for region, (group, other) in enumerate(zip(known, seen, strict=True))
-                if group is None and np.linalg.norm(own - other) < _ALIKE
-            )
-            region = next(alike, len(known))
-            if region == len(known):
-                known.append(None)
-                seen.append(own)
-            groups.append(region)
-    return groups, known
-
-
 def joined(shares: FloatArray, groups: Sequence[int]) -> FloatArray:
-    """Weights (K, N) of the regions from those of their clusters (k, N); they add up to 1."""
+    """Weights (K, N) of the regions from those of their clusters (k, N); they add up to 1.
+
+    `groups` (k,) are the clusters' regions, -1 for one that is none: its pixels go elsewhere.
+    """
     weights = np.zeros((max(groups) + 1, shares.shape[1]), dtype=np.float32)
     for share, region in zip(shares, groups, strict=True):
         if region >= 0:
@@ -125,17 +83,19 @@ def joined(shares: FloatArray, groups: Sequence[int]) -> FloatArray:
     return np.asarray(weights / weights.sum(axis=0), dtype=np.float32)
 
 
-def follow_colors(weights: FloatArray, color: FloatArray, rounds: int = 2) -> FloatArray:
+def follow_colors(
+    weights: FloatArray, color: FloatArray, rounds: int = 2, spread: int = _SPREAD
+) -> FloatArray:
     """Weights (K, h, w) whose borders lie where the colors (3, h, w) in CIELAB change.
 
     Each region's colors are a Gaussian; near a region, pixels of its colors are claimed by it.
-    This is an EM step with a smoothed prior.
+    This is an EM step with a prior smoothed over windows of `spread` pixels.
     """
     pixels = color.reshape(3, -1)
     for _ in range(rounds):
         likelihood = np.stack([_log_likelihood(pixels, w.ravel()) for w in weights])
         likelihood -= likelihood.max(axis=0)
-        near = np.stack([ndimage.uniform_filter(w, _SPREAD) for w in weights])
+        near = np.stack([ndimage.uniform_filter(w, spread) for w in weights])
         claim = np.exp(np.maximum(_COLOR_TRUST * likelihood, _WORST)).reshape(near.shape)
         weights = (near + 1e-6) * claim
         weights /= weights.sum(axis=0)

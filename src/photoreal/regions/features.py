@@ -16,9 +16,14 @@ from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from photoreal import classes
 from photoreal.color.spaces import lab
-from photoreal.local_linear import FloatArray, apply_local_linear, fit_local_linear, resize_plane
+from photoreal.regions import classes
+from photoreal.render.local_linear import (
+    FloatArray,
+    apply_local_linear,
+    fit_local_linear,
+    resize_plane,
+)
 
 SIDE = 160
 """Shorter side in pixels of the copy on which regions are found."""
@@ -74,8 +79,8 @@ class RegionFeatures:
 def region_features(photo: FloatArray, probabilities: FloatArray | None) -> RegionFeatures:
     """Features of a photo (3, H, W) in 0..1.
 
-    `probabilities` (groups, a, b) are the segmenter's for `photoreal.classes.GROUPS`, coarser
-    than the photo; None for a photo that nothing is known of.
+    `probabilities` (groups, a, b) are the segmenter's for `photoreal.regions.classes.GROUPS`,
+    coarser than the photo; None for a photo that nothing is known of.
     """
     _, tall, wide = photo.shape
     scale = min(1.0, SIDE / min(tall, wide))

@@ -12,18 +12,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from photoreal import classes
-from photoreal.local_linear import FloatArray, apply_local_linear, fit_local_linear
-from photoreal.regions import clusters
+from photoreal.color.spaces import lab
+from photoreal.regions import classes, clusters
 from photoreal.regions.features import RegionFeatures, region_features
+from photoreal.regions.joining import join_clusters
 from photoreal.regions.labels import LabelMap, resize_labels
+from photoreal.render.local_linear import FloatArray, apply_local_linear, fit_local_linear
 
 AREA_LABEL = 100
 """Label of the first region that is no class, in label maps; classes have their group's."""
 
 _SIDE, _RIDGE = 11, 1e-3
 """Window in pixels of the small copy, and ridge: of the filter from there to the photo."""
+_MASK_SPREAD = 15
+"""Window in pixels in which a mask's region may claim what has its colors."""
 _MASK_SIDE, _MASK_RIDGE = 17, 1e-4
+_LEAST_SHARE = 0.004
+"""A smaller region has no dependable statistics."""
+_NAMED = 0.5
+"""Mean probability from which on a region is called by its class."""
 _SOLID = 0.98
 """A weight above this counts as 1: most pixels then have a single region, which costs less."""
 
@@ -104,20 +111,35 @@ def find_regions(
 def _plan(values: FloatArray, features: RegionFeatures) -> RegionPlan:
     centers = clusters.find_centers(values)
     shares = clusters.memberships(values, centers)
-    probabilities = features.classes.reshape(len(features.classes), -1)
-    groups, known = clusters.group(shares, probabilities, features.color.reshape(3, -1))
+    planes = clusters.follow_colors(shares.reshape(-1, *features.rank.shape), features.color)
+    groups = without_small(join_clusters(planes, features.classes, features.color), shares)
     weights = clusters.joined(shares, groups)
-    sure = (weights @ probabilities.T / weights.sum(axis=1, keepdims=True)).max(axis=1)
-    infos = []
+    probabilities = features.classes.reshape(len(features.classes), -1)
+    means = weights @ probabilities.T / weights.sum(axis=1, keepdims=True)
+    return RegionPlan(centers, groups, _described(means))
+
+
+def without_small(groups: Sequence[int], shares: FloatArray) -> list[int]:
+    """The regions of clusters, weights (k, N), with -1 for those too small to be measured."""
+    sizes = np.bincount(groups, weights=shares.mean(axis=1))
+    large = sizes >= min(_LEAST_SHARE, sizes.max())
+    names = np.where(large, np.cumsum(large) - 1, -1)
+    return [int(names[group]) for group in groups]
+
+
+def _described(means: FloatArray) -> list[RegionInfo]:
+    """What regions of these mean probabilities (K, groups) are: a class each, or an area."""
+    infos: list[RegionInfo] = []
     areas = 0
-    for best, value in zip(known, sure.tolist(), strict=True):
-        if best is None:
-            info = RegionInfo(AREA_LABEL + areas, f"area {areas + 1}", round(value, 3))
+    for mean in means:
+        best, sure = int(mean.argmax()), round(float(mean.max()), 3)
+        taken = any(info.label == best for info in infos)
+        if best == classes.OTHER or sure < _NAMED or taken:
+            infos.append(RegionInfo(AREA_LABEL + areas, f"area {areas + 1}", sure))
             areas += 1
         else:
-            info = RegionInfo(best, classes.GROUPS[best], round(value, 3))
-        infos.append(info)
-    return RegionPlan(centers, groups, infos)
+            infos.append(RegionInfo(best, classes.GROUPS[best], sure))
+    return infos
 
 
 def whole_photo(photo: FloatArray) -> SoftRegions:
@@ -132,13 +154,15 @@ def mask_regions(
     """The regions of a mask (any size) for a photo (3, H, W) in 0..1.
 
     `names` are those of the labels, as far as they have one. With `edges` the borders are moved
-    to the photo's own within a band around them (He, Sun and Tang, "Guided Image Filtering",
+    to the photo's own within a band around them: pixels go to the region whose colors they have,
+    and a guided filter follows the finest edges (He, Sun and Tang, "Guided Image Filtering",
     TPAMI 2013).
     """
     small = resize_labels(labels, *photo.shape[1:])
     present = np.unique(small).tolist()
     planes = np.stack([small == label for label in present]).astype(np.float32)
     if edges and len(present) > 1:
+        planes = clusters.follow_colors(planes, lab(photo), 1, _MASK_SPREAD)
         slopes, offsets = fit_local_linear(planes, photo, _MASK_SIDE, _MASK_RIDGE)
         planes = settle(apply_local_linear(slopes, offsets, photo))
     infos = [

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from photoreal.contract import Unpool
-from photoreal.vgg import Decoder, Encoder
+from photoreal.networks.vgg import Decoder, Encoder
 
 # Keeps feature variances well above the 1 that the transform adds to each covariance.
 _PATCH_GAIN = 8.0

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from photoreal.errors import WeightsError
-from photoreal.wavelet import FILTERS
+from photoreal.networks.wavelet import FILTERS
 
 # What published batch normalisation layers carry besides the parameters that inference needs.
 _BOOKKEEPING = ("num_batches_tracked", "_tmp_running_mean", "_tmp_running_var", "_running_iter")

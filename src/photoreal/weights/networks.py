@@ -10,7 +10,7 @@ from torch import Tensor
 
 from photoreal.contract import UNPOOLS, Unpool
 from photoreal.errors import WeightsError
-from photoreal.vgg import Decoder, Encoder
+from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.weights import manifest
 from photoreal.weights.builtin import builtin_parameters
 from photoreal.weights.checkpoint import existing_folder, load_parameters, read_checkpoint

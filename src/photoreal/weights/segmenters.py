@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from photoreal import classes
 from photoreal.errors import WeightsError
-from photoreal.segmenter import Segmenter
+from photoreal.networks.segmenter import Segmenter
+from photoreal.regions import classes
 from photoreal.weights import manifest
 from photoreal.weights.checkpoint import existing_folder, load_parameters, read_checkpoint
 from photoreal.weights.download import fetch

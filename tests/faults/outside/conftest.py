@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hardening import load
 
-from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server
-from photoreal.serve.settings import DEFAULT_REPOSITORY, ServeSettings
+from photoreal.serve.launch.environment import free_ports
+from photoreal.serve.launch.launcher import Server
+from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, ServeSettings
 
 SMALL_CACHE = 8 << 20
 """Bytes that hold one or two styles, so that they push each other out."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from hardening import load
 
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.launcher import Server
 
 pytestmark = pytest.mark.server
 

@@ -23,14 +23,17 @@ from PIL import Image
 from photoreal.cli import SUBCOMMANDS
 from photoreal.client import StyleTransferClient
 from photoreal.client.canary import send_canary
-from photoreal.serve.environment import free_ports
-from photoreal.serve.health import HealthServer, Status
-from photoreal.serve.launcher import Server
+from photoreal.serve.launch.environment import free_ports
+from photoreal.serve.launch.launcher import Server
+from photoreal.serve.supervise.health import HealthServer, Status
 
 ROOT = Path(__file__).parents[3]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")))
+    for path in (
+        *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+        *sorted((ROOT / "docs").glob("*.md")),
+    )
 }
 RUNNING = re.compile(r"(curl|photoreal (health|look|stylize|upload|video|warm)) ")
 """Calls that end by themselves; those of `export`, `serve` and `web` have tests of their own."""

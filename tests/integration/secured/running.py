@@ -24,7 +24,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from photoreal.client import AsyncStyleTransferClient, StyleTransferClient
 from photoreal.client.address import Protocol
-from photoreal.serve.environment import free_ports
+from photoreal.serve.launch.environment import free_ports
 
 PROGRAM = Path(sys.executable).with_name("photoreal")
 Way = tuple[str, Protocol]

@@ -27,10 +27,10 @@ from photoreal.client import (
     ServerUnavailable,
     StyleTransferClient,
 )
-from photoreal.serve.environment import free_ports
-from photoreal.serve.launcher import Server
-from photoreal.serve.security import GrpcTls, Security
-from photoreal.serve.settings import ServeSettings
+from photoreal.serve.launch.environment import free_ports
+from photoreal.serve.launch.launcher import Server
+from photoreal.serve.launch.security import GrpcTls, Security
+from photoreal.serve.launch.settings import ServeSettings
 
 from .running import ADMIN_KEY, API_KEY, PROGRAM, SIZE, Certificates, Secured, Way
 

@@ -12,7 +12,7 @@ from tritonclient.utils import InferenceServerException
 
 from photoreal.client import RequestRejected
 from photoreal.contract import LEVELS, network_levels
-from photoreal.serve.health import Status
+from photoreal.serve.supervise.health import Status
 
 from .running import ADMIN_KEY, API_KEY, SIZE, Secured, Way, attributes
 

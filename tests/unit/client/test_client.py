@@ -135,7 +135,7 @@ def test_answer_without_outputs():
 
 def test_needs_no_networks_and_no_transport_it_does_not_use():
     program = (
-        "import sys, photoreal.client, photoreal.client.command\n"
+        "import sys, photoreal.client, photoreal.client.cli.stylize\n"
         "print(*{'torch', 'onnxruntime', 'grpc', 'gevent', 'aiohttp'} & set(sys.modules))"
     )
     run = subprocess.run(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from photoreal.client.metadata import Metadata, insert_metadata, read_metadata
+from photoreal.client._metadata import Metadata, insert_metadata, read_metadata
 from photoreal.client.result import StylizeResult
 
 from .conftest import LABELS, PHOTO, png

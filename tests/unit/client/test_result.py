@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from photoreal.client import InvalidInput, ServerFailed
-from photoreal.client.labels import PALETTE, color_regions
+from photoreal.client.cli.label_picture import PALETTE, color_regions
 from photoreal.client.result import parse_outputs, parse_regions
 
 from .conftest import LABELS, PHOTO, REPORT, answer, png

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from photoreal.segmenter import Segmenter
+from photoreal.networks.segmenter import Segmenter
 from photoreal.train.calibrate import calibrate, fit_temperature
 from photoreal.train.sources import IGNORE, NOT, SKY, LabeledPhoto, Read
 from photoreal.train.tables import CLASSES

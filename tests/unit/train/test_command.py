@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from photoreal.cli import CALLER_ERROR, FAILED, main
-from photoreal.segmenter import Segmenter
+from photoreal.networks.segmenter import Segmenter
 from photoreal.train import console
 from photoreal.train.settings import Settings, Stage
 from photoreal.train.sources import LabeledPhoto, list_photos
 from photoreal.train.tables import CLASSES
 from photoreal.weights.segmenters import load_segmenter, save_segmenter
+
+pytestmark = pytest.mark.slow
 
 Capture = pytest.CaptureFixture[str]
 

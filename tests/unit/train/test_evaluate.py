@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from photoreal.segmenter import Segmenter
+from photoreal.networks.segmenter import Segmenter
 from photoreal.train.evaluate import (
     ABSENT,
     BINS,

@@ -16,6 +16,8 @@ from photoreal.errors import TrainingError
 from photoreal.train.loop import Photos, Progress, Training
 from photoreal.train.settings import Settings, Stage
 
+pytestmark = pytest.mark.slow
+
 CheckSentence = Callable[[object], None]
 
 SMALL = Settings(

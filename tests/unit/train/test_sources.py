@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photoreal.classes import GROUPS
 from photoreal.errors import TrainingError
+from photoreal.regions.classes import GROUPS
 from photoreal.train.sources import (
     IGNORE,
     NOT,

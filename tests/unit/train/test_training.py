@@ -20,6 +20,8 @@ from photoreal.train.tables import CLASSES
 from photoreal.weights.segmenter_file import read_segmenter_file
 from photoreal.weights.segmenters import load_segmenter
 
+pytestmark = pytest.mark.slow
+
 MakeSettings = Callable[..., Settings]
 
 

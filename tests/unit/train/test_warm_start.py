@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from photoreal.errors import TrainingError, WeightsError
-from photoreal.segmenter import Segmenter
+from photoreal.networks.segmenter import Segmenter
 from photoreal.train.loop import Photos, Training
 from photoreal.train.settings import Settings, Stage
 from photoreal.train.tables import CLASSES
 from photoreal.train.warm_start import take_over
 from photoreal.weights.segmenters import save_segmenter
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("person", "sky", "tree")
 """Classes of the segmenter to begin with: two that the training knows, in another order."""

@@ -1,0 +1,1 @@
+"""How good results are: measures, photo pairs to measure on, other methods."""

@@ -1,0 +1,109 @@
+"""Other ways to carry the look of one photo to another, to measure beside photoreal's.
+
+- results that another program left in a folder, such as the published pictures of Deep Photo
+  Style Transfer;
+- the linear Monge-Kantorovich map of the whole photo's colors, one 3x3 matrix;
+- color-matcher, which is under the GPL and therefore run as a program of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+
+from judging.pairs import InvalidPair, PhotoPair
+from photoreal.color.align import apply_map
+from photoreal.color.transport import color_map, color_moments
+from photoreal.errors import InvalidOption, InvalidRequest
+from photoreal.preprocess import Limits, decode_photo
+
+Method = Callable[[PhotoPair], Image.Image | None]
+"""Makes the result of a pair; None where it has none."""
+
+COLOR_MATCHER = "color-matcher"
+_MATCHING = "hm-mkl-hm"
+
+_LIMITS = Limits()
+
+
+def copy(pair: PhotoPair) -> Image.Image:
+    """The content itself, which every other row is to be seen against."""
+    return Image.fromarray(decode_photo(pair.content, "content photo", _LIMITS))
+
+
+def folder_peer(option: str) -> tuple[str, Method]:
+    """Name and method of an option NAME=PATTERN, a path in which {pair} is the pair's name.
+
+    Raises InvalidOption for an option that is not of this form.
+    """
+    name, _, pattern = option.partition("=")
+    if not name or "{pair}" not in pattern:
+        raise InvalidOption(
+            f"The peer is {option!r}; expected NAME=PATTERN, a file's path with {{pair}} for the"
+            " name of the pair."
+        )
+
+    def read(pair: PhotoPair) -> Image.Image | None:
+        file = Path(pattern.replace("{pair}", pair.name))
+        if not file.exists():
+            return None
+        try:
+            return Image.fromarray(decode_photo(file.read_bytes(), f"result of {name}", _LIMITS))
+        except InvalidRequest as error:
+            raise InvalidPair(f"Pair {pair.name!r}: {error}") from None
+
+    return name, read
+
+
+def monge_kantorovich(pair: PhotoPair) -> Image.Image:
+    """The content with the color mean and covariance of the style, by one linear map.
+
+    Pitie and Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping for Example-Based
+    Colour Transfer" (CVMP 2007), section 4: of all linear maps that carry one Gaussian to the
+    other, the one that moves colors least.
+    """
+    photos = [
+        decode_photo(data, f"{role} photo", _LIMITS).transpose(2, 0, 1).astype(np.float32) / 255
+        for role, data in (("content", pair.content), ("style", pair.style))
+    ]
+    moments = [color_moments(photo, np.ones(photo.shape[1:], dtype=np.float32)) for photo in photos]
+    mapped = apply_map(color_map(*moments, gain=np.inf), photos[0])
+    pixels = np.rint(255 * np.clip(mapped, 0, 1)).astype(np.uint8)
+    return Image.fromarray(pixels.transpose(1, 2, 0))
+
+
+def find_color_matcher() -> str | None:
+    """The program, beside this Python or on the path; None where it is not installed."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which(COLOR_MATCHER, path=beside) or shutil.which(COLOR_MATCHER)
+
+
+def color_matcher(program: str) -> Method:
+    """color-matcher as a method: histograms matched before and after a linear map.
+
+    By its name `hm-mkl-hm`. This is what its function `transfer`, which others call, does for
+    `hm-mvgd-hm` as well (version 0.6); the program's own `hm-mvgd-hm` takes photos of one size
+    only and pairs their pixels by position.
+    """
+
+    def match(pair: PhotoPair) -> Image.Image:
+        with TemporaryDirectory() as name:
+            content, style = Path(name, "content.png"), Path(name, "style.png")
+            for file, data in ((content, pair.content), (style, pair.style)):
+                Image.fromarray(decode_photo(data, f"{file.stem} photo", _LIMITS)).save(file)
+            call: list[str | Path] = [program, "-s", content, "-r", style, "-m", _MATCHING]
+            done = subprocess.run(call, capture_output=True, text=True, check=False)
+            result = content.with_stem(f"content_{_MATCHING}")
+            if not result.exists():  # the exit code is 1 when all went well
+                said = done.stderr.strip().rpartition("\n")[2]
+                raise InvalidPair(f"Pair {pair.name!r}: {COLOR_MATCHER} failed ({said}).")
+            return Image.fromarray(decode_photo(result.read_bytes(), "result", _LIMITS))
+
+    return match

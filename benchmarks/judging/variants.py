@@ -1,0 +1,72 @@
+"""Style transfers as the server makes them, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+from judging.pairs import InvalidPair, PhotoPair
+from photoreal.errors import InvalidRequest
+from photoreal.networks.segmenter import Segmenter
+from photoreal.pipeline.in_process import in_process_models
+from photoreal.pipeline.request import StylizeRequest
+from photoreal.pipeline.stylize import stylize
+from photoreal.preprocess import Limits
+from photoreal.transfer.progressive import Engine
+
+_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to stylize a pair: a row of the table, the request's options, masks or not."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    masks: bool = False
+
+
+VARIANTS = (
+    Variant("photoreal, the default"),
+    Variant("photoreal, colors alone", {"method": "color"}),
+    Variant("photoreal, whole photo", {"segment": False}),
+    Variant("photoreal, drawn masks", masks=True),
+    Variant("photoreal, colors alone, drawn masks", {"method": "color"}, masks=True),
+    Variant("WCT2 as published, regions found", {"method": "published"}),
+    Variant("WCT2 as published, drawn masks", {"method": "published"}, masks=True),
+)
+"""The rows of photoreal; the options are those of `StylizeRequest`."""
+
+
+@dataclass(frozen=True)
+class Stylizer:
+    """The server's work with the networks in this process."""
+
+    engine: Engine
+    segmenter: Segmenter | None = None
+    classes: tuple[str, ...] = ()
+
+    def stylize(self, pair: PhotoPair, variant: Variant) -> Image.Image | None:
+        """The result that a client would get; None where the pair lacks the variant's masks.
+
+        Raises InvalidPair when the pair cannot be stylized so.
+        """
+        if variant.masks and not pair.has_masks:
+            return None
+        request = StylizeRequest(
+            pair.content,
+            pair.style,
+            pair.content_mask if variant.masks else None,
+            pair.style_mask if variant.masks else None,
+            **variant.options,
+        )
+        models = in_process_models(self.engine, self.segmenter, self.classes)
+        try:
+            response = stylize(request, models, _LIMITS)
+        except InvalidRequest as error:
+            raise InvalidPair(f"Pair {pair.name!r}: {error}") from None
+        return Image.open(BytesIO(response.image))

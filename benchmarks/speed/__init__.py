@@ -1,0 +1,1 @@
+"""How fast the server and its parts are, and what they take of memory."""

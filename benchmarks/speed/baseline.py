@@ -1,0 +1,194 @@
+"""WCT2 in plain PyTorch, to compare with: the published computation with nothing optimized.
+
+Yoo et al., "Photorealistic Style Transfer via Wavelet Transforms", ICCV 2019: VGG-19 with Haar
+pooling (section 3.1), the decoder convolving the four unpooled bands and the original features
+side by side, and whitening and coloring (Li et al., NIPS 2017) region by region after each
+encoder level, on the high bands and after each decoder level (section 3.2). Every convolution is
+one `conv2d`, every decomposition one `svd`, and each region's pixels are gathered anew for mean,
+covariance and application. Only the parameters come from this project's networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from pictures import Inputs
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.pipeline.request import FloatImage
+from photoreal.regions import LabelMap, Pair, resize_labels
+
+_MULTIPLE = 8  # three poolings by two
+
+_ENCODER: tuple[tuple[str, ...], ...] = (
+    ("conv1_1",),
+    ("conv1_2", "pool", "conv2_1"),
+    ("conv2_2", "pool", "conv3_1"),
+    ("conv3_2", "conv3_3", "conv3_4", "pool", "conv4_1"),
+)
+_DECODER: tuple[tuple[str, ...], ...] = (
+    ("conv4_1", "conv3_4_2", "conv3_3", "conv3_2"),
+    ("conv3_1", "conv2_2_2"),
+    ("conv2_1", "conv1_2_2"),
+    ("conv1_1",),
+)
+_BANDS = 4
+_LOW, _HIGH = (1.0, 1.0), (-1.0, 1.0)
+
+_Skip = tuple[Tensor, Tensor, Tensor, Tensor]  # the three high bands, the features before pooling
+
+
+class Baseline:
+    """Encoder, decoder and transform over the parameters of "cat5" networks.
+
+    Raises ValueError for networks of another way of unpooling.
+    """
+
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        if encoder.unpool != "cat5" or decoder.unpool != "cat5":
+            raise ValueError('The baseline knows the way of unpooling "cat5" alone.')
+        self._encoder = _parameters(encoder)
+        self._decoder = _parameters(decoder)
+        self._device = next(encoder.parameters()).device
+        rows = {"L": torch.tensor(_LOW), "H": torch.tensor(_HIGH)}
+        names = ("LL", "LH", "HL", "HH")
+        filters = torch.stack([torch.outer(rows[one[0]], rows[one[1]]) / 2 for one in names])
+        self._haar = filters.to(self._device)
+
+    @torch.inference_mode()
+    def transfer(self, inputs: Inputs) -> Tensor:
+        """The stylized content (3, H, W), not clipped; strength 1, every place."""
+        content, labels = _padded(inputs.content, inputs.content_labels, self._device)
+        style, style_labels = _padded(inputs.style, inputs.style_labels, self._device)
+
+        def give(features: Tensor, source: Tensor) -> Tensor:
+            return transform(features, source, labels, style_labels, inputs.pairs)
+
+        skips: list[_Skip] = []
+        style_skips: list[_Skip] = []
+        content, style = (_convolve(self._encoder, "conv0", x) for x in (content, style))
+        for steps in _ENCODER:
+            content = self._encode(steps, content, skips)
+            style = self._encode(steps, style, style_skips)
+            content = give(content, style)
+        for steps in _DECODER:
+            skip = style_skip = None
+            if len(steps) > 1:
+                *bands, original = skips.pop()
+                style_skip = style_skips.pop()
+                high = [give(band, theirs) for band, theirs in zip(bands, style_skip, strict=False)]
+                skip = (high[0], high[1], high[2], original)
+            content = self._decode(steps, content, skip)
+            if len(steps) > 1:
+                style = self._decode(steps, style, style_skip)
+                content = give(content, style)
+        height, width = inputs.content.shape[1:]
+        return content[0, :, :height, :width]
+
+    def _encode(self, steps: Sequence[str], x: Tensor, skips: list[_Skip]) -> Tensor:
+        for name in steps:
+            if name == "pool":
+                bands = self._pool(x)
+                skips.append((bands[1], bands[2], bands[3], x))
+                x = bands[0]
+            else:
+                x = F.relu(_convolve(self._encoder, name, _reflected(x)))
+        return x
+
+    def _decode(self, steps: Sequence[str], x: Tensor, skip: _Skip | None) -> Tensor:
+        for number, name in enumerate(steps):
+            if number == 1 and skip is not None:
+                *bands, original = skip
+                unpooled = [self._unpool(band, k) for k, band in enumerate((x, *bands))]
+                x = torch.cat([*unpooled, original], dim=1)
+            x = _convolve(self._decoder, name, _reflected(x))
+            x = x if name == "conv1_1" else F.relu(x)
+        return x
+
+    def _pool(self, x: Tensor) -> list[Tensor]:
+        channels = x.shape[1]
+        return [
+            F.conv2d(x, self._filter(band, channels), stride=2, groups=channels)
+            for band in range(_BANDS)
+        ]
+
+    def _unpool(self, x: Tensor, band: int) -> Tensor:
+        channels = x.shape[1]
+        return F.conv_transpose2d(x, self._filter(band, channels), stride=2, groups=channels)
+
+    def _filter(self, band: int, channels: int) -> Tensor:
+        return self._haar[band].expand(channels, 1, 2, 2).contiguous()
+
+
+def transform(
+    content: Tensor, style: Tensor, labels: LabelMap, style_labels: LabelMap, pairs: Sequence[Pair]
+) -> Tensor:
+    """Content features (1, C, h, w) with each region's mean and covariance from the style's.
+
+    Label maps come at the pictures' size. A region that has vanished at the features' size, in
+    either picture, keeps its own features.
+    """
+    flat, source = content[0].flatten(1), style[0].flatten(1)
+    small, style_small = (
+        torch.from_numpy(resize_labels(own, *features.shape[2:]).ravel().copy()).to(flat.device)
+        for own, features in ((labels, content), (style_labels, style))
+    )
+    result = flat.clone()
+    for pair in pairs:
+        ours = torch.nonzero(small == pair.content)[:, 0]
+        theirs = torch.arange(source.shape[1], device=flat.device)
+        if pair.style is not None:
+            theirs = torch.nonzero(style_small == pair.style)[:, 0]
+        if ours.numel() == 0 or theirs.numel() == 0:
+            continue
+        mean, style_mean = _mean(flat, ours), _mean(source, theirs)
+        whitening = _power(_covariance(flat, ours, mean), -0.5)
+        coloring = _power(_covariance(source, theirs, style_mean), 0.5)
+        region = flat.index_select(1, ours)
+        colored = coloring @ (whitening @ (region - mean)) + style_mean
+        result.index_copy_(1, ours, colored.clamp(region.min().item(), region.max().item()))
+    return result.view_as(content)
+
+
+def _mean(features: Tensor, indices: Tensor) -> Tensor:
+    return features.index_select(1, indices).mean(dim=1, keepdim=True)
+
+
+def _covariance(features: Tensor, indices: Tensor, mean: Tensor) -> Tensor:
+    """Covariance plus the identity, (C, C)."""
+    centered = features.index_select(1, indices) - mean
+    covariance = centered @ centered.T / max(indices.numel() - 1, 1)
+    return covariance + torch.eye(features.shape[0], device=features.device)
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    left, values, right = torch.linalg.svd(matrix)
+    powered: Tensor = (left * values.pow(exponent)) @ right
+    return powered
+
+
+def _parameters(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in network.named_parameters()}
+
+
+def _convolve(parameters: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+    return F.conv2d(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+
+
+def _reflected(x: Tensor) -> Tensor:
+    return F.pad(x, (1, 1, 1, 1), mode="reflect")
+
+
+def _padded(picture: FloatImage, labels: LabelMap, device: torch.device) -> tuple[Tensor, LabelMap]:
+    """Picture (1, 3, H, W) and labels, reflected to multiples of 8."""
+    height, width = labels.shape
+    below, right = -height % _MULTIPLE, -width % _MULTIPLE
+    image = torch.from_numpy(np.ascontiguousarray(picture)[None]).to(device)
+    return (
+        F.pad(image, (0, right, 0, below), mode="reflect"),
+        np.pad(labels, ((0, below), (0, right)), mode="reflect"),
+    )

@@ -1,0 +1,1 @@
+"""One call over the network: its tensors, protocols, credentials and retries."""

@@ -1,0 +1,243 @@
+"""The part of ``photoreal stylize`` that works on folders: its options, its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from photoreal.client._streams import STANDARD
+from photoreal.client.cli.failures import failure
+from photoreal.client.cli.server_options import ServerOptions
+from photoreal.client.cli.terminal import make_folder, notes
+from photoreal.client.errors import InvalidInput
+from photoreal.client.folder.manifest import Manifest
+from photoreal.client.folder.plan import Job, Plan, plan_folder
+from photoreal.client.folder.run import IN_FLIGHT, FolderRun, PhotoOutcome, recipe
+
+FORMATS = ("png", "jpg", "webp")
+_ESTIMATE_S = 600.0  # a photo may take a minute, and the time left needs several of them
+FAILED = 1
+INTERRUPTED = 130
+
+_PATH = click.Path(path_type=Path)
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def folder_options(command: _F) -> _F:
+    """Add the options of folders to a command."""
+    options = (
+        click.option(
+            "--content-dir",
+            type=_PATH,
+            metavar="FOLDER",
+            help="Stylize every photo in FOLDER; what is finished already is left out.",
+        ),
+        click.option(
+            "--style-dir",
+            type=_PATH,
+            metavar="FOLDER",
+            help="With --content-dir: a style for each photo, of the same name.",
+        ),
+        click.option(
+            "--format",
+            "image_format",
+            type=click.Choice(FORMATS),
+            help="With --content-dir or -o -: the format.  [default: each photo's own, or png]",
+        ),
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="With --content-dir: do finished photos again.",
+        ),
+        click.option(
+            "--in-flight",
+            type=click.IntRange(1, 16),
+            metavar="N",
+            help=f"With --content-dir: requests at a time.  [default: {IN_FLIGHT}]",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class FolderCall:
+    """The options of folders as they were given."""
+
+    contents: Path | None
+    styles: tuple[Path, ...]
+    style_dir: Path | None
+    output: Path
+    image_format: str | None
+    overwrite: bool
+    in_flight: int | None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a folder is to be stylized rather than one photo."""
+        return self.contents is not None
+
+    def check(
+        self,
+        content: Path | None,
+        style: Path | None,
+        *,
+        has_masks: bool,
+        saves_labels: bool,
+        weighted: bool,
+    ) -> None:
+        """Whether these go with the other arguments.
+
+        Raises:
+            click.UsageError: they do not.
+        """
+        own = {
+            "--style-dir": self.style_dir,
+            "--format": self.image_format,
+            "--overwrite": self.overwrite or None,
+            "--in-flight": self.in_flight,
+        }
+        if not self.is_wanted:
+            if self.output == STANDARD:
+                del own["--format"]
+            given = [name for name, value in own.items() if value is not None]
+            if given:
+                raise click.UsageError(f"{given[0]} needs --content-dir.")
+            if content is None or (style is None and not self.styles):
+                raise click.UsageError("Name the photos CONTENT and STYLE, or use --content-dir.")
+            return
+        if content is not None or style is not None:
+            raise click.UsageError(
+                "--content-dir takes the place of CONTENT and STYLE; name the style with --style."
+            )
+        if bool(self.styles) == (self.style_dir is not None):
+            raise click.UsageError("--content-dir needs either --style or --style-dir.")
+        if len(self.styles) > 1 or weighted:
+            raise click.UsageError("A folder takes one --style; several are mixed for one photo.")
+        if has_masks or saves_labels:
+            raise click.UsageError("Masks and --save-labels are for one photo, not for a folder.")
+
+    def plan(self) -> Plan:
+        """The photos and where they go; raises InvalidInput."""
+        contents, style = self.contents, self.style_dir or self.styles[0]
+        assert contents is not None  # noqa: S101 (check has seen to it)
+        if style.is_dir() != (self.style_dir is not None):
+            kinds = ("folder", "file") if self.styles else ("file", "folder")
+            if style.exists():
+                raise InvalidInput(
+                    f"The style {str(style)!r} is a {kinds[0]}; expected a {kinds[1]}."
+                )
+        suffix = None if self.image_format is None else f".{self.image_format}"
+        return plan_folder(contents, style, self.output, suffix)
+
+
+def run_folder(
+    call: FolderCall,
+    options: Mapping[str, Any],
+    server: ServerOptions,
+    *,
+    quiet: bool,
+) -> int:
+    """Stylize a folder and tell what came of it; returns the exit code.
+
+    Args:
+        call: the folder's options.
+        options: arguments of ``stylize`` but the photos.
+        server: where the server is; it is asked once it is clear that there is something to do.
+        quiet: whether only failures are told.
+
+    Raises:
+        PhotorealError: nothing could be begun.
+    """
+    plan = call.plan()
+    make_folder(call.output)
+    try:
+        manifest = Manifest(call.output)
+    except OSError as error:
+        raise InvalidInput(f"{error.filename!r} cannot be read: {error.strerror}.") from None
+    jobs = [job for job in plan.jobs if call.overwrite or not _finished(job, options, manifest)]
+    outcome, interrupted = PhotoOutcome(), False
+    if jobs:
+        with (
+            server.client(lambda words: None, notes(quiet), here=True) as client,
+            _progress(quiet) as bar,
+        ):
+            task = bar.add_task("", total=len(jobs))
+            run = FolderRun(
+                client,
+                options,
+                manifest,
+                tell=lambda name: bar.update(task, description=name),
+                advance=lambda: bar.advance(task),
+                patience=server.patience,
+                say=lambda words: None if quiet else _tell(bar, words),
+            )
+            run.start(jobs, call.in_flight or IN_FLIGHT)
+            try:
+                outcome = run.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+                bar.update(task, description="Finishing what was begun; Ctrl-C again drops it")
+                outcome = run.finish_early()
+    left = len(jobs) - outcome.done - len(outcome.failed)
+    for name, reason in sorted(outcome.failed.items()):
+        click.echo(f"Failed: {name}: {failure(reason, embedded=server.embedded)}", err=True)
+    if outcome.stopped is not None:
+        failure(outcome.stopped, embedded=server.embedded).show()
+    if not quiet:
+        click.echo(_summary(call, plan, outcome, len(plan.jobs) - len(jobs), left))
+    if interrupted:
+        return INTERRUPTED
+    return FAILED if left or outcome.failed else 0
+
+
+def _finished(job: Job, options: Mapping[str, Any], manifest: Manifest) -> bool:
+    try:
+        return manifest.is_finished(job.output, recipe(job, options))
+    except InvalidInput:
+        return False  # the run will tell
+
+
+def _summary(call: FolderCall, plan: Plan, outcome: PhotoOutcome, before: int, left: int) -> str:
+    parts = [f"{outcome.done} done"]
+    if before:
+        parts.append(f"{before} finished before")
+    if outcome.failed:
+        parts.append(f"{len(outcome.failed)} failed")
+    if left:
+        parts.append(f"{left} not begun; the same call goes on")
+    line = f"{call.output}: {len(plan.jobs)} photos, {', '.join(parts)}."
+    if plan.ignored:
+        line += f" Ignored {plan.ignored} other {'file' if plan.ignored == 1 else 'files'}."
+    return line
+
+
+def _tell(bar: Progress, words: str) -> None:
+    """Print a line above the bar; markup and wrapping are not for plain words."""
+    bar.console.print(words, markup=False, highlight=False, soft_wrap=True)
+
+
+def _progress(quiet: bool) -> AbstractContextManager[Progress]:
+    """A bar with the time left on stderr, if that is a terminal, unless quiet."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+        speed_estimate_period=_ESTIMATE_S,
+    )

@@ -1,0 +1,76 @@
+"""`photoreal health`."""
+
+from __future__ import annotations
+
+import http.client
+import json
+
+import click
+
+from photoreal.client.address import DEFAULT_HOST, parse_address
+from photoreal.client.canary import send_canary
+from photoreal.client.cli.server_options import ServerOptions, server_options
+from photoreal.client.errors import ServerUnavailable
+from photoreal.contract import HEALTH_PORT
+
+DEFAULT_SUPERVISOR = f"{DEFAULT_HOST}:{HEALTH_PORT}"
+
+
+@click.command()
+@server_options(
+    waits_for="the answer; on a busy server it queues like any other",
+    timeout=30.0,
+    retries=0,
+    embedding="never",
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Ask the supervisor of `photoreal serve`, which tries the server all the time and"
+    " knows a busy one from one that hangs, instead of trying the server now.",
+)
+@click.option(
+    "--supervisor",
+    metavar="HOST:PORT",
+    default=DEFAULT_SUPERVISOR,
+    show_default=True,
+    help="Where --quick asks: the --health-port of `photoreal serve`.",
+)
+def health(server: ServerOptions, quick: bool, supervisor: str) -> None:
+    """Tell whether a server answers real requests, by one line and the exit code.
+
+    A tiny photo goes through every stage. Exit codes: 0 it works, 1 it does not.
+    """
+    if quick:
+        click.echo(ask_supervisor(supervisor, server.timeout))
+        return
+    with server.connect() as client:
+        seconds = send_canary(client)
+    click.echo(f"Ready: a tiny photo came back in {seconds:.2f} s.")
+
+
+def ask_supervisor(url: str, timeout: float) -> str:
+    """Ask the supervisor's /ready; the line to print.
+
+    Raises:
+        InvalidInput: the address makes no sense.
+        ServerUnavailable: the supervisor says that the server is not ready, or does not answer.
+    """
+    address = parse_address(url, "http")
+    make = http.client.HTTPSConnection if address.tls else http.client.HTTPConnection
+    host, _, path = address.target.partition("/")
+    connection = make(host, timeout=timeout)
+    try:
+        connection.request("GET", f"/{path}/ready".replace("//", "/"))
+        report = json.loads(connection.getresponse().read())
+        ready, problem = report["ready"], report["problem"]
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ServerUnavailable(f"No supervisor answers at {address} ({reason}).") from None
+    except (ValueError, KeyError, TypeError):
+        raise ServerUnavailable(f"What answers at {address} is no supervisor.") from None
+    finally:
+        connection.close()
+    if not ready:
+        raise ServerUnavailable(str(problem))
+    return "Ready, says the supervisor."

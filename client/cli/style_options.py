@@ -1,0 +1,92 @@
+"""The options of a command that name one style, or several and their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from photoreal.client._streams import read_file
+from photoreal.contract import MAX_STYLES
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PATH = click.Path(path_type=Path)
+_WEIGHTS = "--weights"
+
+
+def _read_numbers(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> list[float] | None:
+    """Numbers separated by commas."""
+    if value is None:
+        return None
+    try:
+        return [float(word) for word in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of numbers.") from None
+
+
+class NumbersCommand(click.Command):
+    """A command whose --weights takes as many numbers as follow it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Join the numbers after --weights, since an option of click's takes a fixed count."""
+        joined: list[str] = []
+        for word in args:
+            inside = len(joined) > 1 and joined[-2] == _WEIGHTS and "--" not in joined[:-2]
+            if inside and _is_number(word):
+                joined[-1] += f",{word}"
+            else:
+                joined.append(word)
+        return super().parse_args(ctx, joined)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def style_options(command: F) -> F:
+    """Add the argument STYLE, --style and --weights."""
+    for decorate in (
+        click.option(
+            _WEIGHTS,
+            callback=_read_numbers,
+            metavar="NUMBER...",
+            help="Shares of the styles, one for each.  [default: equal]",
+        ),
+        click.option(
+            "--style",
+            "styles",
+            type=_PATH,
+            multiple=True,
+            metavar="PHOTO",
+            help=f"A style, in place of STYLE; up to {MAX_STYLES} are mixed.",
+        ),
+        click.argument("style", type=_PATH, required=False),
+    ):
+        command = decorate(command)
+    return command
+
+
+def read_styles(style: Path | None, styles: Sequence[Path]) -> list[bytes]:
+    """The files of the styles that were named.
+
+    Raises:
+        click.UsageError: none was named, or in both ways.
+        InvalidInput: a file cannot be read.
+    """
+    if style is not None and styles:
+        raise click.UsageError("Give STYLE or --style, not both.")
+    paths = [style] if style is not None else list(styles)
+    if not paths:
+        raise click.UsageError("Missing argument 'STYLE'.")
+    if len(paths) == 1:
+        return [read_file(paths[0], "style")]
+    return [read_file(path, f"style {number}") for number, path in enumerate(paths, start=1)]

@@ -1,0 +1,120 @@
+"""What the command shows and writes: progress, the closing lines, label maps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TypeAlias
+
+import click
+
+from photoreal.client.cli.label_picture import color_regions
+from photoreal.client.errors import InvalidInput
+from photoreal.client.result import StylizeResult, output_format, write_aside
+
+Say: TypeAlias = Callable[[str], None]
+"""Shows what is being waited for."""
+
+_REGIONS = {
+    "masks": "regions from the masks",
+    "segmenter": "regions from the segmenter",
+    "whole": "the whole photo as one region",
+}
+
+
+def check_output(path: Path) -> None:
+    """Find out before a long wait whether the picture can be written.
+
+    Raises:
+        InvalidInput: the suffix is of no format, or the folder is missing or locked.
+    """
+    output_format(path)
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Find out before a long wait whether a file can be written to its place.
+
+    Raises:
+        InvalidInput: the folder is missing or locked, or a folder has the file's name.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise InvalidInput(f"The folder {str(folder)!r} of the output does not exist.")
+    if path.is_dir():
+        raise InvalidInput(f"The output {str(path)!r} is a folder; expected a file name.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidInput(f"The folder {str(folder)!r} of the output cannot be written to.")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for label maps, unless it is there.
+
+    Raises:
+        InvalidInput: it cannot be made, or not be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"The folder {str(path)!r} cannot be made: {error.strerror}.") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise InvalidInput(f"The folder {str(path)!r} cannot be written to.")
+
+
+def notes(quiet: bool) -> Say:
+    """Prints sentences on stderr, unless quiet."""
+    return lambda words: None if quiet else click.echo(words, err=True)
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Say]:
+    """Show a spinner and the time elapsed on stderr, if that is a terminal, unless quiet."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda words: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda words: bar.reset(task, description=words)
+
+
+def summary(result: StylizeResult, output: Path, labels: Path | None) -> str:
+    """Say where the picture is, its size, how regions were found, and the time per stage."""
+    report = result.report
+    line = f"{output}: {report.get('width')} x {report.get('height')} pixels"
+    regions = str(report.get("regions"))
+    line += f", {_REGIONS.get(regions, regions)}"
+    pairs, unstyled = len(report.get("pairs") or ()), len(report.get("unstyled") or ())
+    if regions != "whole":
+        line += f" ({pairs} matched, {unstyled} left as they are)"
+    if labels is not None:
+        line += f", label maps in {labels}"
+    seconds = report.get("seconds") or {}
+    times = ", ".join(f"{stage} {value:.2f} s" for stage, value in seconds.items())
+    return f"{line}.\n{times.capitalize()}." if times else f"{line}."
+
+
+def write_labels(result: StylizeResult, folder: Path) -> None:
+    """Write the label maps as they were used, and colored pictures of them.
+
+    Raises:
+        ServerFailed: a label map of the server's cannot be read.
+        OSError: a file cannot be written.
+    """
+    others = zip(result.more_style_labels_png, result.more_style_labels, strict=True)
+    for name, data, labels in (
+        ("content", result.content_labels_png, result.content_labels),
+        ("style", result.style_labels_png, result.style_labels),
+        *((f"style_{number}", *other) for number, other in enumerate(others, start=2)),
+    ):
+        write_aside(folder / f"{name}_labels.png", data)
+        buffer = BytesIO()
+        color_regions(labels).save(buffer, format="PNG")
+        write_aside(folder / f"{name}_regions.png", buffer.getvalue())

@@ -1,0 +1,1 @@
+"""Stylizing a whole folder of photos."""

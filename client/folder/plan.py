@@ -1,0 +1,116 @@
+"""Which photos of a folder are to be stylized, with which style, into which files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from photoreal.client.errors import InvalidInput
+from photoreal.client.folder.manifest import NAME as MANIFEST
+
+_HEIC = (".heic", ".heif")
+"""Photos of phones, whose pictures become .jpg."""
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", *_HEIC)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo to stylize; without a style there is none of its name."""
+
+    content: Path
+    style: Path | None
+    output: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The photos of a folder in order of name, and how many other files lie between them."""
+
+    jobs: tuple[Job, ...]
+    ignored: int
+
+
+def plan_folder(
+    contents: Path, style: Path, output: Path, output_suffix: str | None = None
+) -> Plan:
+    """Pair the photos of a folder with their style and their output files.
+
+    Args:
+        contents: the folder; its subfolders, hidden files and files of other kinds are ignored.
+        style: the style photo of all, or a folder with one for each, of the same name but for
+            the suffix.
+        output: folder of the pictures, which need not exist.
+        output_suffix: ".png", say; that of each photo unless given, .jpg for HEIC.
+
+    Raises:
+        InvalidInput: a folder is missing, cannot be read or holds no photo, two photos would
+            become one file, or a picture would replace a photo.
+    """
+    photos, ignored = _photos(contents, "content")
+    if not photos:
+        raise InvalidInput(
+            f"The folder {str(contents)!r} holds no photo; expected {', '.join(PHOTO_SUFFIXES)}."
+        )
+    if output.exists() and not output.is_dir():
+        raise InvalidInput(f"The output {str(output)!r} is a file; expected a folder.")
+    sources = {contents.resolve()}
+    if style.is_dir():
+        sources.add(style.resolve())
+    if output.resolve() in sources:
+        raise InvalidInput(
+            f"The output folder {str(output)!r} is one of the photos' own; expected another."
+        )
+    if style.is_dir():
+        by_stem = _by_stem(_photos(style, "style")[0])
+        styles = {photo: by_stem.get(photo.stem) for photo in photos}
+    elif style.is_file():
+        styles = dict.fromkeys(photos, style)
+    else:
+        raise InvalidInput(f"The style {str(style)!r} does not exist.")
+    jobs: dict[str, Job] = {}
+    for photo in photos:
+        name = photo.stem + (output_suffix or _own_suffix(photo))
+        if name in jobs:
+            raise InvalidInput(
+                f"Both {jobs[name].content.name!r} and {photo.name!r} would become {name!r}."
+            )
+        jobs[name] = Job(photo, styles[photo], output / name)
+    return Plan(tuple(jobs.values()), ignored)
+
+
+def _own_suffix(photo: Path) -> str:
+    return ".jpg" if photo.suffix.lower() in _HEIC else photo.suffix
+
+
+def _photos(folder: Path, role: str) -> tuple[list[Path], int]:
+    """Photos by their suffix, in order of name, and the number of other entries."""
+    try:
+        entries = sorted(folder.iterdir())
+    except FileNotFoundError:
+        raise InvalidInput(f"The {role} folder {str(folder)!r} does not exist.") from None
+    except NotADirectoryError:
+        raise InvalidInput(f"The {role} folder {str(folder)!r} is a file.") from None
+    except OSError as error:
+        raise InvalidInput(
+            f"The {role} folder {str(folder)!r} cannot be read: {error.strerror}."
+        ) from None
+    photos = [path for path in entries if _is_photo(path)]
+    return photos, sum(path.name != MANIFEST for path in entries) - len(photos)
+
+
+def _is_photo(path: Path) -> bool:
+    hidden = path.name.startswith(".")
+    return not hidden and path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
+
+
+def _by_stem(photos: Iterable[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for photo in photos:
+        if photo.stem in found:
+            raise InvalidInput(
+                f"The style folder has both {found[photo.stem].name!r} and {photo.name!r};"
+                " expected one photo of a name."
+            )
+        found[photo.stem] = photo
+    return found

@@ -1,0 +1,149 @@
+"""Stylizing a folder: several requests in flight, what is finished kept, what failed listed."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from photoreal.client._images import encode_image
+from photoreal.client.client import StyleTransferClient
+from photoreal.client.errors import InvalidInput, ServerUnavailable
+from photoreal.client.folder.manifest import Manifest, fingerprint
+from photoreal.client.folder.plan import Job
+from photoreal.client.patience import Patience
+from photoreal.client.result import format_option
+from photoreal.errors import PhotorealError
+
+IN_FLIGHT = 2
+"""The server computes one request at a time; a second one is sent and decoded meanwhile."""
+
+Recipe = dict[str, Any]
+
+
+class DiskFailed(PhotorealError):
+    """A picture cannot be written; the next one could not either."""
+
+
+@dataclass
+class PhotoOutcome:
+    """What became of a folder: errors of single photos by name, and the one that ended all."""
+
+    done: int = 0
+    failed: dict[str, PhotorealError] = field(default_factory=dict)
+    stopped: PhotorealError | None = None
+
+
+def recipe(job: Job, options: Mapping[str, Any]) -> Recipe:
+    """All that decides how a picture comes out: the files as they are now, and the options.
+
+    Raises:
+        InvalidInput: a file is gone, or there is no style.
+    """
+    if job.style is None:
+        raise InvalidInput(f"There is no style of the name {job.content.stem!r}.")
+    try:
+        files = {"content": fingerprint(job.content), "style": fingerprint(job.style)}
+    except OSError as error:
+        raise InvalidInput(f"{error.filename!r} cannot be read: {error.strerror}.") from None
+    return {**files, "options": {k: v for k, v in options.items() if v is not None}}
+
+
+class FolderRun:
+    """Works through jobs in threads, in the order that they come in.
+
+    Args:
+        client: the server's client, which several threads may use.
+        options: arguments of ``stylize`` but the photos.
+        manifest: where finished pictures are noted.
+        tell: hears of each photo's name when its work begins.
+        advance: called when a photo is finished or has failed.
+        patience: seconds that a photo waits for a server that restarts or is busy.
+        say: is told of such a wait.
+    """
+
+    def __init__(
+        self,
+        client: StyleTransferClient,
+        options: Mapping[str, Any],
+        manifest: Manifest,
+        tell: Callable[[str], None],
+        advance: Callable[[], None],
+        patience: float = 0.0,
+        say: Callable[[str], None] = lambda words: None,
+    ) -> None:
+        self._client = Patience(client, patience, say)
+        self._options = options
+        self._manifest = manifest
+        self._tell = tell
+        self._advance = advance
+        self._lock = threading.Lock()  # over the manifest and the outcome
+        self._stop = threading.Event()
+        self._waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self.outcome = PhotoOutcome()
+
+    def start(self, jobs: list[Job], in_flight: int = IN_FLIGHT) -> None:
+        """Begin to work."""
+        for job in jobs:
+            self._waiting.put(job)
+        # Daemons: a second interruption leaves without waiting for an answer.
+        self._threads = [
+            threading.Thread(target=self._work, daemon=True)
+            for _ in range(min(in_flight, len(jobs)))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self) -> PhotoOutcome:
+        """Wait for the last photo; an interruption may come in between."""
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(0.2)
+        return self.outcome
+
+    def finish_early(self) -> PhotoOutcome:
+        """Begin no further photo and wait for those in flight, whose work is kept."""
+        self._stop.set()
+        self._client.give_up()
+        return self.wait()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                job = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            self._tell(job.content.name)
+            try:
+                self._stylize(job)
+            except (ServerUnavailable, DiskFailed) as error:
+                self._stop.set()
+                self._client.give_up()
+                with self._lock:
+                    self.outcome.stopped = self.outcome.stopped or error
+                return
+            except PhotorealError as error:
+                with self._lock:
+                    self.outcome.failed[job.content.name] = error
+            else:
+                with self._lock:
+                    self.outcome.done += 1
+            self._advance()
+
+    def _stylize(self, job: Job) -> None:
+        made_by = recipe(job, self._options)  # before the files are read: they may change then
+        assert job.style is not None  # noqa: S101 (tells the type checker; a recipe has one)
+        content = encode_image(job.content, "content")
+        options = {**self._options, **format_option(job.output)}
+        result = self._client.stylize(content, job.style, **options)
+        try:
+            result.save(job.output, like=content)
+            with self._lock:
+                self._manifest.add(job.output, made_by)
+        except OSError as error:
+            raise DiskFailed(
+                f"{str(job.output)!r} cannot be written: {error.strerror or error}."
+            ) from None

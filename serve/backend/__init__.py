@@ -1,0 +1,1 @@
+"""What runs inside Triton: adapters of the models, and what they share."""

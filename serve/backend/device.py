@@ -1,0 +1,67 @@
+"""Where the local engine runs its networks, in which precision, and what may be wrong with that."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from photoreal.contract import (
+    DEVICE_PARAMETER,
+    DEVICE_VARIABLE,
+    DEVICES,
+    PRECISION_PARAMETER,
+    PRECISION_VARIABLE,
+    PRECISIONS,
+)
+from photoreal.errors import ServeError
+from photoreal.serve.backend.adapter import parameter
+from photoreal.serve.backend.driver import check_driver
+
+ASKED = "The device cuda is asked for"
+INSTEAD = "give it a GPU, or serve with --device cpu."
+
+
+class Placement(NamedTuple):
+    """A torch device by name, and whether networks are in half precision there."""
+
+    device: str
+    half: bool
+
+
+def chosen_placement(model_config: str) -> Placement:
+    """What the environment or else the config asks for; raises ServeError.
+
+    On a GPU half precision is the default, on a CPU it would be slower.
+    """
+    device = _chosen(model_config, DEVICE_VARIABLE, DEVICE_PARAMETER, DEVICES, DEVICES[0])
+    usual = "fp16" if device == "cuda" else "fp32"
+    precision = _chosen(model_config, PRECISION_VARIABLE, PRECISION_PARAMETER, PRECISIONS, usual)
+    if device == "cpu" and precision == "fp16":
+        raise ServeError("The precision fp16 is for the device cuda; expected fp32 on the cpu.")
+    return Placement(device, precision == "fp16")
+
+
+def _chosen(model_config: str, variable: str, name: str, allowed: Sequence[str], usual: str) -> str:
+    chosen = os.environ.get(variable) or parameter(model_config, name, usual)
+    if chosen not in allowed:
+        raise ServeError(f"The {name} {chosen!r} is not known; expected {' or '.join(allowed)}.")
+    return chosen
+
+
+def require_cuda() -> None:
+    """Raise ServeError unless PyTorch can use a GPU here."""
+    check_driver(ASKED, INSTEAD, torch.version.cuda, "this PyTorch")
+    if torch.version.cuda is None:
+        raise ServeError(
+            f"{ASKED}, but this PyTorch is built without CUDA; install a build with it, or serve"
+            " with --device cpu."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the sentence below says it
+        usable = torch.cuda.is_available()
+    if not usable:
+        raise ServeError(f"{ASKED} and PyTorch can use none here; {INSTEAD}")

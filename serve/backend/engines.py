@@ -1,0 +1,40 @@
+"""The engine that runs the networks of `wct2`: in its process, or as calls to other models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from photoreal.contract import UNPOOL_PARAMETER, UNPOOLS, WEIGHTS_FILE, Unpool
+from photoreal.cores import available_cores
+from photoreal.errors import ServeError
+from photoreal.pipeline.engine import network_engine
+from photoreal.serve.backend.adapter import engine_name, parameter
+from photoreal.serve.backend.bls import BlsEngine
+from photoreal.serve.backend.device import chosen_placement, require_cuda
+from photoreal.transfer.progressive import Engine
+from photoreal.weights.networks import load_bundle, load_wct2
+
+
+def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
+    """The engine that the environment or the config asks for; raises ServeError, WeightsError."""
+    unpool = parameter(model_config, UNPOOL_PARAMETER, UNPOOLS[0])
+    if unpool not in UNPOOLS:
+        raise ServeError(f"Unpooling {unpool!r} is not known; expected {' or '.join(UNPOOLS)}.")
+    way: Unpool = "cat5" if unpool == "cat5" else "sum"
+    torch.set_num_threads(available_cores())
+    if engine_name(model_config) == "bls":
+        return BlsEngine(triton, way)
+    placement = chosen_placement(model_config)
+    if placement.device == "cuda":
+        require_cuda()
+    bundle = version_folder / WEIGHTS_FILE
+    networks = load_bundle(bundle) if bundle.exists() else load_wct2(unpool=way)
+    return network_engine(*networks, placement.device, half=placement.half)
+
+
+def engine_for(engine: Engine, request: Any) -> Engine:
+    """The engine for one request: calls to other models carry its id and belong to its trace."""
+    return engine.serving(request) if isinstance(engine, BlsEngine) else engine

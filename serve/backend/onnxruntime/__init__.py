@@ -1,0 +1,1 @@
+"""ONNX Runtime for Tritons that come without its native backend."""

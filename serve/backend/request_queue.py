@@ -1,0 +1,195 @@
+"""The queue of `stylize`: how requests wait for the one that is worked on.
+
+It is not Triton's, whose batcher turns its look-ahead off once a queue has a limit, and may then
+sleep for half a second between two requests. Here `execute` takes every request at once and
+returns; answers go out through Triton's response senders from a thread that does the work.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIME_IS_UP
+from photoreal.errors import DeadlineExceeded, QueueFull, Stopped
+from photoreal.pipeline.tensors import Array
+from photoreal.serve.backend.adapter import answer_one, is_traced
+from photoreal.serve.backend.limits import max_queue
+from photoreal.serve.backend.metrics import QueueMetrics, RequestMetrics
+from photoreal.serve.backend.watch import Guard, Watch
+
+LOOK_S = 0.25
+"""Seconds between two looks at those that wait: whether their time is up or their callers gone."""
+
+INTERACTIVE, BACKGROUND = 0, 1
+"""What somebody waits for, before frames of videos and the supervisor's canaries."""
+
+
+def priority(triton: Any, request: Any) -> int:
+    """The priority of a request to `stylize`; of those that wait, the lowest number goes first."""
+    is_frame = triton.get_input_tensor_by_name(request, "SEQUENCE") is not None
+    return BACKGROUND if is_frame or request.request_id() == CANARY_ID else INTERACTIVE
+
+
+@dataclass(order=True)
+class _Waiting:
+    priority: int
+    number: int
+    request: Any = field(compare=False)
+    watch: Watch = field(compare=False)
+    since: float = field(compare=False)
+    answered: threading.Event = field(default_factory=threading.Event, compare=False)
+
+
+class RequestQueue:
+    """Requests that wait, at most `length`, and a thread that answers one after the other.
+
+    `answer` makes the response to a request, `refuse` the one to a request that ends in an error
+    before it is begun; neither raises. `watch` starts the time that a request may wait.
+    """
+
+    def __init__(
+        self,
+        triton: Any,
+        length: int,
+        answer: Callable[[Any], Any],
+        refuse: Callable[[Any, Exception], Any],
+        watch: Callable[[Any], Watch],
+    ) -> None:
+        self._triton, self._length = triton, length
+        self._answer, self._refuse, self._watch = answer, refuse, watch
+        self._metrics = QueueMetrics(triton)
+        self._changed = threading.Condition()
+        self._waiting: list[_Waiting] = []
+        self._working = False
+        self._number = 0
+        self._closed = threading.Event()
+        loops = (self._serve_next, self._look_after)
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(one,), name=one.__name__, daemon=True)
+            for one in loops
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, requests: Sequence[Any]) -> None:
+        """Take requests in; those without room are answered at once.
+
+        Triton ends a trace when `execute` returns, and does not survive that it is used afterwards.
+        So the answers to requests with a trace are waited for.
+        """
+        entries = [self._put(request) for request in requests]
+        for entry in entries:
+            if entry is not None and is_traced(entry.request):
+                entry.answered.wait()
+
+    def _put(self, request: Any) -> _Waiting | None:
+        with self._changed:
+            if len(self._waiting) + self._working <= self._length:
+                self._number += 1
+                entry = _Waiting(
+                    priority(self._triton, request),
+                    self._number,
+                    request,
+                    self._watch(request),
+                    self._metrics.now(),
+                )
+                heapq.heappush(self._waiting, entry)
+                self._note()  # before Triton can take it for accepted: see `QueueMetrics`
+                self._changed.notify_all()
+                return entry
+        error = QueueFull(f"{QUEUE_IS_FULL}: {self._length} requests wait; try again later.")
+        self._send(request, self._refuse(request, error))
+        return None
+
+    def close(self) -> None:
+        """End the threads; Triton unloads a model when all of its requests are answered."""
+        self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _repeat(self, step: Callable[[], None]) -> None:
+        while not self._closed.is_set():
+            step()
+
+    def _serve_next(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed.is_set())
+            if not self._waiting:
+                return
+            entry = heapq.heappop(self._waiting)
+            self._working = True
+            self._note()
+        self._metrics.waited(entry.since)
+        self._send(entry.request, self._answer(entry.request))
+        with self._changed:
+            self._working = False
+            self._note()
+        entry.answered.set()
+
+    def _look_after(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed.is_set())
+            entries = list(self._waiting)
+        for entry in entries:
+            self._look_at(entry)
+        self._closed.wait(LOOK_S)
+
+    def _look_at(self, entry: _Waiting) -> None:
+        try:
+            entry.watch.check()
+        except Stopped as error:
+            self._drop(entry, error)
+
+    def _drop(self, entry: _Waiting, error: Stopped) -> None:
+        with self._changed:
+            if entry not in self._waiting:  # it was begun in the meantime
+                return
+            self._waiting.remove(entry)
+            heapq.heapify(self._waiting)
+        entry.watch.close()
+        if isinstance(error, DeadlineExceeded):
+            error = DeadlineExceeded(
+                f"{TIME_IS_UP[1]}: it waited for {entry.watch.seconds:g} s and was not begun."
+            )
+        self._send(entry.request, self._refuse(entry.request, error))
+        with self._changed:
+            self._note()
+        entry.answered.set()
+
+    def _send(self, request: Any, response: Any) -> None:
+        try:
+            request.get_response_sender().send(
+                response, flags=self._triton.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+            )
+        except Exception:  # noqa: BLE001 (the thread goes on to the next request)
+            self._triton.Logger.log_error(traceback.format_exc())
+
+    def _note(self) -> None:
+        self._metrics.note(len(self._waiting), self._working)
+
+
+def stylize_queue(
+    triton: Any, serve: Callable[[Any], dict[str, Array]], metrics: RequestMetrics, guard: Guard
+) -> RequestQueue:
+    """The queue of `stylize`, as long as the environment says; raises ServeError.
+
+    `serve` and `metrics` are those of `photoreal.serve.backend.adapter.answer`.
+    """
+
+    def answer(request: Any) -> Any:
+        return answer_one(triton, STYLIZE, request, serve, metrics)
+
+    def refuse(request: Any, error: Exception) -> Any:
+        def fail(request: Any) -> NoReturn:
+            raise error
+
+        return answer_one(triton, STYLIZE, request, fail, metrics)
+
+    return RequestQueue(triton, max_queue(), answer, refuse, guard.watch)

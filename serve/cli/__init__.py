@@ -1,0 +1,1 @@
+"""The command `photoreal serve` and its options."""

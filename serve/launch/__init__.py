@@ -1,0 +1,1 @@
+"""Starting a Triton server: what it needs, its settings, and how it ends."""

@@ -1,0 +1,87 @@
+"""The Triton to start: one that is installed as a folder, or one laid out from the wheel.
+
+NVIDIA's container has it installed in /opt/tritonserver. There the backends are native ones, and
+the Python backend comes with one stub, built for the Python of the container. The wheel has the
+Python backend alone, with a stub for every Python; the other backends are our own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import photoreal
+from photoreal.errors import ServeError
+from photoreal.serve.launch.environment import Installation, Wheel, check_packages
+
+BACKENDS = Path(__file__).parents[1] / "backend"
+"""Our own backends, which run in the wheel's Python backend."""
+PACKAGE = Path(photoreal.__file__).parent
+"""This package as it is installed."""
+TRITON_VARIABLE = "PHOTOREAL_TRITON"
+"""Environment variable with the folder of an installed Triton, which the container sets."""
+
+_LIBPYTHON = re.compile(rb"libpython(3\.\d+)\.so")
+
+
+def find_installation(folder: Path) -> Installation:
+    """The Triton in a folder, checked together with this Python; raises ServeError."""
+    check_packages("scipy", "torch", extra="runtime")
+    binary, python = folder / "bin" / "tritonserver", folder / "backends" / "python"
+    stub = python / "triton_python_backend_stub"
+    for program in (binary, stub):
+        if not os.access(program, os.X_OK) or not program.is_file():
+            raise ServeError(
+                f"There is no Triton in {folder}: {program.relative_to(folder)} is missing or"
+                " cannot be run; expected a folder such as the container's own installation."
+            )
+    _check_python(stub)
+    return Installation(binary, folder / "backends")
+
+
+def _check_python(stub: Path) -> None:
+    """Raise ServeError unless the stub runs this version of Python.
+
+    It would start all the same, and find none of this environment's packages.
+    """
+    found = _LIBPYTHON.search(stub.read_bytes())
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    theirs = f"Python {found[1].decode()}" if found else "no Python that it names"
+    if theirs != f"Python {ours}":
+        raise ServeError(
+            f"The Python backend in {stub.parent} runs {theirs} and this is Python {ours};"
+            " install photoreal under the backend's version."
+        )
+
+
+def check_backends(triton: Installation, backends: Mapping[str, str]) -> None:
+    """Raise ServeError when the backend of a model, given by the model's name, is missing."""
+    for model, backend in backends.items():
+        if not (triton.backends / backend).is_dir():
+            raise ServeError(
+                f"The model {model} needs the backend {backend}, which this Triton does not have;"
+                " NVIDIA's image has it."
+            )
+
+
+def assemble_backends(wheel: Wheel, folder: Path) -> Path:
+    """Lay out a backend directory: the wheel's Python backend with its stub, and ours over it."""
+    backends = folder / "backends"
+    python = backends / "python"
+    python.mkdir(parents=True)
+    for file in wheel.python_backend.iterdir():
+        if file.is_file():
+            # A copy: Triton refuses a library that a link leads out of the directory.
+            shutil.copyfile(file, python / file.name)
+    (python / wheel.stub.name).symlink_to(wheel.stub)
+    # On the path of every model: a checkout with letters beyond ASCII is found by no other.
+    (python / PACKAGE.name).symlink_to(PACKAGE)
+    for own in BACKENDS.iterdir():
+        if (own / "model.py").exists():
+            (backends / own.name).mkdir()
+            (backends / own.name / "model.py").symlink_to((own / "model.py").resolve())
+    return backends

@@ -1,0 +1,102 @@
+"""What a model repository holds, and what of it a server has to load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from google.protobuf.json_format import MessageToJson
+from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
+
+from photoreal import contract
+from photoreal.errors import ServeError
+from photoreal.serve.backend.adapter import engine_name, is_exported
+
+
+def link_models(repository: Path, folder: Path) -> Path:
+    """A repository in `folder` that leads to the models of the given one.
+
+    Its path may be plainer than the given one's.
+    """
+    linked = folder / "repository"
+    linked.mkdir()
+    for model in repository.resolve().iterdir():
+        if (model / "config.pbtxt").exists():
+            (linked / model.name).symlink_to(model)
+    return linked
+
+
+def models_to_load(repository: Path, engine: str | None) -> list[str]:
+    """Models that the engine needs and the repository holds; raises ServeError.
+
+    The network levels are separate processes, which the "local" engine has no use for.
+    """
+    if not (repository / contract.STYLIZE.name / "config.pbtxt").exists():
+        raise ServeError(
+            f"There is no model repository in {repository}; make one with: photoreal export"
+            f" --repository {repository}"
+        )
+    wanted = [contract.STYLIZE.name, contract.WCT2.name]
+    if (repository / contract.CANCEL.name / "config.pbtxt").exists():
+        wanted.append(contract.CANCEL.name)
+    if is_exported(repository, contract.SEGMENTER.name):
+        wanted.append(contract.SEGMENTER.name)
+    if (engine or configured_engine(repository)) == "bls":
+        levels = [spec.name for spec in contract.network_levels()]
+        lacking = [name for name in levels if not is_exported(repository, name)]
+        if lacking:
+            raise ServeError(
+                f"The bls engine needs models that are not exported ({', '.join(lacking)}); make"
+                f" them with: photoreal export --repository {repository}"
+            )
+        wanted += levels
+    return wanted
+
+
+def configured_engine(repository: Path) -> str:
+    """The engine that `wct2` will take by itself: the environment's or else its config's.
+
+    Raises ServeError when that is no engine or the config cannot be read.
+    """
+    config = _read_config(repository, contract.WCT2.name)
+    return engine_name(MessageToJson(config, preserving_proto_field_name=True))
+
+
+def configured_backends(repository: Path, models: Iterable[str]) -> dict[str, str]:
+    """The backend of each model, by the model's name; raises ServeError."""
+    return {name: str(_read_config(repository, name).backend) for name in models}
+
+
+def engines_side(repository: Path, models: Iterable[str]) -> int | None:
+    """The longest side in pixels that TensorRT's engines among the models serve.
+
+    None where no model is such. Raises ServeError.
+    """
+    if contract.network_levels()[0].name not in models:
+        return None
+    parameters = _read_config(repository, contract.WCT2.name).parameters
+    side = parameters[contract.MAX_SIDE_PARAMETER].string_value
+    return int(side) if side.isdecimal() else None
+
+
+def models_on_gpu(repository: Path, models: Iterable[str]) -> list[str]:
+    """Those of the models that cannot do without a GPU; raises ServeError."""
+    kind = ModelInstanceGroup.KIND_GPU
+    return [
+        name
+        for name in models
+        if any(group.kind == kind for group in _read_config(repository, name).instance_group)
+    ]
+
+
+def _read_config(repository: Path, name: str) -> Any:
+    try:
+        text = (repository / name / "config.pbtxt").read_text()
+        return text_format.Parse(text, ModelConfig())
+    except (OSError, text_format.ParseError) as error:
+        raise ServeError(
+            f"The config of {name} in {repository} cannot be read; make it anew with:"
+            f" photoreal export --repository {repository}"
+        ) from error

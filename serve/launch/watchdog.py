@@ -1,0 +1,198 @@
+"""What a server leaves behind when its owner ends without a word: processes, shared memory.
+
+Two safeguards. A watchdog process waits for the owner's end and clears up at once; it is bound
+to the owner's process, not to the thread that started the server. Where the watchdog was ended
+too, the next start removes the shared memory, whose owner no longer holds its lock.
+
+The watchdog runs this file by its path in a bare interpreter: standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+PREFIX = "photoreal_"
+_LOCK = "owner"
+_PROGRAMS = ("tritonserver", "triton_python_backend_stub")
+_DONE = b"done\n"
+_END_S = 5.0
+
+
+class Watchdog:
+    """Holds a server's shared memory as owned, and a watchdog over this process.
+
+    Args:
+        prefix: what the names of the server's shared memory begin with, new for every server.
+        folder: the server's temporary files, which the watchdog removes as well.
+    """
+
+    def __init__(self, prefix: str, folder: Path) -> None:
+        self._prefix = prefix
+        self._lock = _take(SHARED_MEMORY / f"{prefix}{_LOCK}", create=True)
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-I", "-S", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env={},  # it needs nothing, least of all the keys
+            start_new_session=True,  # Ctrl-C must not end it before the server has ended
+        )
+        task = {"owner": os.getpid(), "prefix": prefix, "folder": str(folder)}
+        self._tell(json.dumps(task).encode() + b"\n")
+
+    def release(self) -> None:
+        """The server has ended in good order: remove what is left, dismiss the watchdog."""
+        self._tell(_DONE)
+        with contextlib.suppress(OSError):
+            self._pipe.close()
+        self._watchdog.wait()
+        remove_regions(self._prefix)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def _pipe(self) -> IO[bytes]:
+        assert self._watchdog.stdin is not None  # noqa: S101 (tells the type checker)
+        return self._watchdog.stdin
+
+    def _tell(self, line: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # somebody has ended the watchdog
+            self._pipe.write(line)
+            self._pipe.flush()
+
+
+def processes_of(prefix: str) -> dict[int, str]:
+    """Live processes of the server whose shared memory has this prefix: program by id.
+
+    The prefix is in their command lines and, being random, in no others.
+    """
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):  # it has just ended, or is another user's
+                arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                program = Path(arguments[0]).name
+                if program in _PROGRAMS and any(prefix in one for one in arguments[1:]):
+                    found[int(folder.name)] = program
+    return found
+
+
+def has_dead_models(server: int) -> bool:
+    """Whether processes of models have died, which tritonserver has not cleared away.
+
+    Such a model can hold up the server's end until its exit timeout.
+    """
+    return any(state == "Z" for _, state in _children(server))
+
+
+def _children(parent: int) -> Iterator[tuple[int, str]]:
+    """Process ids and states (R, S, D, T, Z ...) of a process's children."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError):
+            state, ppid = stat.read_text().rpartition(")")[2].split()[:2]
+            if int(ppid) == parent:
+                yield int(stat.parent.name), state
+
+
+def end_processes(prefix: str) -> None:
+    """Kill what is left of a server and wait until it is gone."""
+    deadline = time.monotonic() + _END_S
+    while (left := processes_of(prefix)) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def remove_regions(prefix: str) -> None:
+    """Remove a server's shared memory, the lock that says it is owned last."""
+    regions = sorted(SHARED_MEMORY.glob(f"{prefix}*"), key=lambda one: one.name.endswith(_LOCK))
+    for region in regions:
+        with contextlib.suppress(OSError):
+            region.unlink()
+
+
+def remove_stale() -> list[str]:
+    """Remove the shared memory of servers that are gone; returns the prefixes removed.
+
+    A server is gone when nobody holds its lock and no process names its memory. The lock also
+    tells of owners in other containers that share the memory but not the table of processes.
+    """
+    removed = []
+    prefixes = {
+        f"{PREFIX}{path.name.removeprefix(PREFIX).partition('_')[0]}_"
+        for path in SHARED_MEMORY.glob(f"{PREFIX}*_*")
+    }
+    for prefix in sorted(prefixes):
+        lock = SHARED_MEMORY / f"{prefix}{_LOCK}"
+        descriptor = _take(lock)
+        if (descriptor is None and lock.exists()) or processes_of(prefix):
+            _release(descriptor)
+            continue
+        remove_regions(prefix)
+        _release(descriptor)
+        removed.append(prefix)
+    return removed
+
+
+def _take(path: Path, *, create: bool = False) -> int | None:
+    """Lock a file; None when it is not there, cannot be opened or somebody holds it."""
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _release(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def main() -> None:
+    """Be the watchdog: wait until the owner says it is done, or until it is no more."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # a container's stop reaches every process
+    # Unbuffered: what follows the task must stay where select sees it.
+    with open(0, "rb", buffering=0, closefd=False) as pipe:
+        task = json.loads(pipe.readline() or b"{}")
+    if not task or _is_done(task["owner"]):
+        return
+    end_processes(task["prefix"])
+    remove_regions(task["prefix"])
+    shutil.rmtree(task["folder"], ignore_errors=True)
+
+
+def _is_done(owner: int) -> bool:
+    """Wait; whether the owner has dismissed the watchdog, rather than ended."""
+    pipe = sys.stdin.fileno()
+    watched = [pipe]
+    # A process forked by the owner may hold the pipe open beyond the owner's end.
+    with contextlib.suppress(OSError, AttributeError):
+        watched.append(os.pidfd_open(owner))
+    ready, _, _ = select.select(watched, [], [])
+    # The pipe first: an owner that has ended in good order said so before.
+    return pipe in ready and os.read(pipe, len(_DONE)) == _DONE
+
+
+if __name__ == "__main__":
+    main()

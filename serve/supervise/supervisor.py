@@ -1,0 +1,218 @@
+"""Keeping a server alive: watching it, bringing back what failed, giving up in the end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from photoreal import contract
+from photoreal.errors import PhotorealError, ServeError
+from photoreal.serve.launch.canaries import Canary, CanaryResult
+from photoreal.serve.launch.launcher import Server
+from photoreal.serve.supervise.health import Status
+from photoreal.serve.supervise.liveness import Fault, LivenessMonitor, LivenessSettings
+from photoreal.serve.supervise.management import TIMED_OUT, Management
+from photoreal.serve.supervise.processes import SERVER, ProcessTable
+from photoreal.serve.supervise.restarts import RestartBudget, RestartLimits
+
+_TICK_S = 0.5
+_DIAGNOSIS_S = 3.0
+_KILL_S = 2.0
+
+log = logging.getLogger("photoreal.serve.supervisor")
+
+
+@dataclass(frozen=True)
+class SupervisorSettings:
+    """How to watch, and how often what failed may be brought back."""
+
+    watch: LivenessSettings = field(default_factory=LivenessSettings)
+    restarts: RestartLimits = field(default_factory=RestartLimits)
+
+
+class Supervisor:
+    """Watches a running server, and brings back its models or the whole of it.
+
+    A model that failed is loaded again, which takes seconds and disturbs no other. Should the
+    server then still not answer a canary, it is restarted; so it is when `stylize` failed and had
+    requests, whose callers learn only from the end of their connections that no answer will come.
+    Styles that the server kept are lost with the process of `wct2`: `refill` is then called, in a
+    thread of its own, once it answers.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        settings: SupervisorSettings,
+        status: Status,
+        refill: Callable[[], None] | None = None,
+    ) -> None:
+        self._server = server
+        self._refill = refill
+        self._styles_lost = False
+        self._settings = settings
+        self._status = status
+        self._budget = RestartBudget(settings.restarts)
+        self._management = Management(
+            server.http_url,
+            server.metrics_url,
+            server.settings.admin_key,
+            server.settings.security.api_key,
+        )
+        self._failed_at: float | None = None
+        self._reloaded: set[str] = set()
+        self._counted: CanaryResult | None = None
+        self._watch_anew()
+        self._table = ProcessTable(server.pid)
+
+    def run(self) -> None:
+        """Supervise until an exception comes; raises ServeError when restarts do not help."""
+        self._status.problem = None
+        while True:
+            fault = self._look()
+            self._report()
+            if fault is not None:
+                self._recover(fault)
+            time.sleep(_TICK_S)
+
+    def _look(self) -> Fault | None:
+        code = self._server.poll()
+        if code is not None:
+            return Fault(None, "died", f"It stopped by itself (exit code {code}).")
+        return self._watch.look(time.monotonic(), self._table.look(), self._management.completed())
+
+    def _report(self) -> None:
+        """Tell of the last canary, and of a recovery that has come to its end."""
+        watch, status = self._watch, self._status
+        if watch.last is not None and watch.last is not self._counted:
+            self._counted = watch.last
+            result = "answered" if watch.last.failure is None else "failed"
+            status.canaries.labels("busy" if watch.last.busy else result).inc()
+            status.canary_seconds.observe(watch.last.seconds)
+        if watch.problem is not None:
+            status.problem = watch.problem
+        elif watch.confirmed:
+            status.problem = None
+            if self._failed_at is not None:
+                seconds = time.monotonic() - self._failed_at
+                log.info("The server answers again, %.1f s after the failure was seen.", seconds)
+            self._failed_at = None
+            self._reloaded.clear()
+            if self._styles_lost and self._refill is not None:
+                threading.Thread(target=_try, args=(self._refill,), daemon=True).start()
+            self._styles_lost = False
+
+    def _recover(self, fault: Fault) -> None:
+        if self._failed_at is None:
+            self._failed_at = time.monotonic()
+        self._status.problem = fault.sentence
+        models = self._suspects(fault)
+        who = " and ".join(models) or "The server"
+        sentence = f"{who} failed ({fault.reason}): {fault.sentence}"
+        self._status.problem = sentence
+        log.warning("%s", sentence)
+        if contract.STYLIZE.name in models and self._management.owes_answers():
+            log.warning("%s had requests, whose connections are closed.", who)
+        elif models and not self._reloaded.intersection(models):
+            self._wait(sentence)
+            if self._reload(models, fault):
+                self._watch_anew()
+                return
+        elif models:
+            log.warning("Reloading %s did not help.", who)
+        self._restart(fault, sentence)
+        self._watch_anew()
+        self._table = ProcessTable(self._server.pid)
+
+    def _suspects(self, fault: Fault) -> list[str]:
+        """The models to load anew; none when the server itself has to be restarted."""
+        if fault.model not in (None, SERVER):
+            return [fault.model]
+        if (
+            fault.model == SERVER
+            or self._server.poll() is not None
+            or not self._management.is_alive()
+        ):
+            return []
+        loaded = sorted({process.model for process in self._table.look()} - {SERVER})
+        failing = self._management.failing(loaded, _DIAGNOSIS_S)
+        if fault.reason == "failing":  # then one that does not answer may just be busy
+            failing = {model: why for model, why in failing.items() if why != TIMED_OUT}
+        for model, why in failing.items():
+            log.warning("%s failed on a small request: %s.", model, why.rstrip("."))
+        # The engine's levels are called by wct2, which cannot answer without them.
+        levels = [model for model in failing if model != contract.WCT2.name]
+        return levels or list(failing) or [contract.STYLIZE.name]
+
+    def _reload(self, models: list[str], fault: Fault) -> bool:
+        for model in models:
+            self._status.model_restarts.labels(model, fault.reason).inc()
+            self._end_processes(model)
+            start = time.monotonic()
+            try:
+                self._management.reload(model)
+            except ServeError as error:
+                log.warning("%s", error)
+                return False
+            log.info("%s was reloaded in %.1f s.", model, time.monotonic() - start)
+            self._reloaded.add(model)
+            self._styles_lost |= model == contract.WCT2.name
+        return True
+
+    def _end_processes(self, model: str) -> None:
+        """Kill what is left of a model, so that its callers get an error instead of nothing."""
+        deadline = time.monotonic() + _KILL_S
+        while time.monotonic() < deadline:
+            left = [one for one in self._table.look() if one.model == model and one.state != "dead"]
+            if not left:
+                break
+            for process in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+            time.sleep(0.02)
+        self._table.forget(model)
+
+    def _restart(self, fault: Fault, sentence: str) -> None:
+        while True:
+            self._wait(sentence)
+            self._status.server_restarts.labels(fault.reason).inc()
+            log.warning("Restarting the server.")
+            start = time.monotonic()
+            try:
+                self._server.restart()
+            except ServeError as error:
+                sentence = str(error)
+                self._status.problem = sentence
+                log.warning("%s", sentence)
+            else:
+                log.info("The server was restarted in %.1f s.", time.monotonic() - start)
+                self._reloaded.clear()
+                self._styles_lost = True
+                return
+
+    def _wait(self, sentence: str) -> None:
+        delay = self._budget.spend(time.monotonic(), sentence)
+        if delay:
+            log.info("Waiting %.0f s, since it is not the first failure.", delay)
+            time.sleep(delay)
+
+    def _watch_anew(self) -> None:
+        settings = self._settings.watch
+        url, timeout_s = self._server.http_url, settings.longest_request_s + 60
+        key = self._server.settings.security.api_key
+        self._watch = LivenessMonitor(
+            settings, lambda: Canary(url, timeout_s, key), time.monotonic()
+        )
+
+
+def _try(refill: Callable[[], None]) -> None:
+    try:
+        refill()
+    except PhotorealError as error:
+        log.warning("The presets could not be measured again: %s", error)

@@ -1,0 +1,270 @@
+"""Photorealistic style transfer in one process: `Pipeline`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from photoreal.client._images import ImageInput, encode_image
+from photoreal.client._keywords import check_names, spell_out
+from photoreal.client._transport.inputs import build_inputs
+from photoreal.client.look import Look, make_look
+from photoreal.client.result import (
+    REGION_OUTPUTS,
+    FoundRegions,
+    StylizeResult,
+    parse_outputs,
+    parse_regions,
+)
+from photoreal.color.cube import POINTS
+from photoreal.contract import (
+    DEFAULT_STYLE_CACHE_BYTES,
+    DEVICE_VARIABLE,
+    DEVICES,
+    PRECISION_VARIABLE,
+    PRECISIONS,
+    STYLIZE,
+)
+from photoreal.errors import InvalidOption
+from photoreal.local.transport import LocalTransport
+from photoreal.options import (
+    STYLIZE_OPTIONS,
+    RegionArguments,
+    StylizeArguments,
+    offered,
+)
+from photoreal.options.checks import one_of, whole_between
+from photoreal.pipeline.engine import network_engine
+from photoreal.pipeline.in_process import in_process_models
+from photoreal.preprocess import Limits, readable_formats
+from photoreal.weights.networks import BUILTIN, load_wct2
+from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
+
+if TYPE_CHECKING:  # Python 3.10 lacks it
+    from typing import Unpack
+
+_MOST_THREADS = 1024
+
+Device = Literal["cpu", "cuda"]
+Precision = Literal["fp32", "fp16"]
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style that a :class:`Pipeline` has measured; ``stylize`` takes it in place of the photo.
+
+    Attributes:
+        photo: the bytes of the style photo's file.
+        mask: the bytes of its mask's file, used where a content mask is given.
+    """
+
+    photo: bytes = field(repr=False)
+    mask: bytes | None = field(default=None, repr=False)
+
+
+StyleInput = ImageInput | Style
+
+
+class Pipeline:
+    """Stylizes photos in this process, without a server.
+
+    ::
+
+        from photoreal import Pipeline
+
+        pipeline = Pipeline()
+        pipeline.stylize("street.jpg", "sunset.jpg").save("street_at_sunset.png")
+
+    Arguments, options, results and pictures are those of a server with the same weights on the
+    same device (:class:`photoreal.client.StyleTransferClient`). Usable from several threads at
+    once; one photo is worked on at a time. Needs ``pip install "photoreal[local]"``.
+
+    Args:
+        device: "cpu" or "cuda"; unless given, what the environment variable PHOTOREAL_DEVICE
+            says, else "cuda" where PyTorch can use a GPU.
+        precision: "fp32" or "fp16"; "fp16" on a GPU unless given, and for a GPU only.
+        weights: of WCT2, "builtin" (computed), "wct2" (published, downloaded once), or a folder
+            with files under the published names.
+        segmenter: "default" (the project's own, for research and non-commercial use), "ade20k"
+            (published, downloaded once), a file or folder of a training, or None: photos without
+            masks are then one region each.
+        limits: bounds of a request; photos beyond them are refused before they are decoded. Unless
+            given, a server's usual ones, but AVIF is read as well, and HEIC with
+            ``pip install "photoreal[heic]"``.
+        cache_bytes: memory for measured styles.
+        threads: of PyTorch on a CPU, which has one number for the whole process; it stays as it
+            is unless given. A server takes every core.
+
+    Raises:
+        InvalidOption: there is no such device or precision, or it cannot be used here.
+        WeightsError: weights cannot be had or do not fit.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: Device | None = None,
+        precision: Precision | None = None,
+        weights: str | Path = BUILTIN,
+        segmenter: str | Path | None = DEFAULT_SEGMENTER,
+        limits: Limits | None = None,
+        cache_bytes: int = DEFAULT_STYLE_CACHE_BYTES,
+        threads: int | None = None,
+    ) -> None:
+        if threads is not None:
+            whole_between(1, _MOST_THREADS)("threads", threads)
+            torch.set_num_threads(threads)
+        chosen = _device(device)
+        half = _is_half(precision, chosen)
+        finder, classes = (None, ()) if segmenter is None else load_segmenter(segmenter)
+        if finder is not None:
+            finder.to(chosen)
+        engine = network_engine(*load_wct2(weights), chosen, half=half)
+        models = in_process_models(engine, finder, classes, cache_bytes=cache_bytes)
+        self.transport = LocalTransport(models, limits or Limits(formats=readable_formats()))
+        """The same models for a :class:`photoreal.client.StyleTransferClient`."""
+
+    @spell_out(STYLIZE_OPTIONS)
+    def stylize(
+        self,
+        content: ImageInput,
+        style: StyleInput | Sequence[StyleInput],
+        *,
+        content_mask: ImageInput | None = None,
+        style_mask: ImageInput | Sequence[ImageInput] | None = None,
+        **options: Unpack[StylizeArguments],
+    ) -> StylizeResult:
+        """Give the content photo the colors, light and mood of the style photo.
+
+        An image is a path, the bytes of a file, a Pillow image or a uint8 array (H, W, 3) in
+        RGB; a mask may also be an array (H, W) of labels.
+
+        Args:
+            content: the photo to change.
+            style: the photo to take the look from, or what :meth:`style` made of it; may have
+                another size. A list of up to four is mixed.
+            content_mask: regions of the content photo, of its size: a label map or a picture
+                with one color a region. Needs ``style_mask``, or styles with a mask, and replaces
+                segmentation.
+            style_mask: regions of the style photo, in the same labels or colors; a list of one
+                for each of several styles.
+            **options: how to stylize, ``alpha=0.7`` say: see
+                :class:`photoreal.client.StylizeArguments`.
+
+        Raises:
+            InvalidRequest: a file is missing or cannot be read, a mask does not belong to its
+                photo, or an argument is not what is expected; the words say which.
+            NumericalError: the picture cannot be computed.
+        """
+        check_names("stylize", options, STYLIZE_OPTIONS)
+        wanted = STYLIZE.output_names()
+        photos, masks = _styles(style, style_mask, masked=content_mask is not None)
+        inputs = build_inputs(
+            content=content, style=photos, content_mask=content_mask, style_mask=masks, **options
+        )
+        return parse_outputs(self.transport.infer(inputs, wanted), None)
+
+    @spell_out(offered("regions"))
+    def find_regions(
+        self,
+        content: ImageInput,
+        style: StyleInput,
+        *,
+        content_mask: ImageInput | None = None,
+        style_mask: ImageInput | None = None,
+        **options: Unpack[RegionArguments],
+    ) -> FoundRegions:
+        """Find the regions that ``stylize`` would use, and their pairs, without a transfer.
+
+        The label maps and the pairs can be changed and given to ``stylize`` as masks and
+        ``pairs``. Arguments and errors are those of :meth:`stylize`, the options those of
+        :class:`photoreal.client.RegionArguments`.
+        """
+        check_names("find_regions", options, offered("regions"))
+        photos, masks = _styles(style, style_mask, masked=content_mask is not None)
+        inputs = build_inputs(
+            content=content, style=photos, content_mask=content_mask, style_mask=masks, **options
+        )
+        return parse_regions(self.transport.infer(inputs, REGION_OUTPUTS), None)
+
+    @spell_out(offered("regions"))
+    def style(
+        self,
+        photo: ImageInput,
+        mask: ImageInput | None = None,
+        **options: Unpack[RegionArguments],
+    ) -> Style:
+        """Measure a style once, for many photos.
+
+        What is measured is kept in this pipeline's memory for styles, by the photo's pixels and
+        the options, so a style counts for calls with the same ``size``, ``method``, ``segment``
+        and ``match``, and for photos of at least that size. One that had to make room for others
+        is measured again when it is used.
+
+        Args:
+            photo: the style photo.
+            mask: its regions, for use with content masks.
+            **options: those of the calls to come.
+
+        Raises:
+            InvalidRequest: as from :meth:`stylize`.
+        """
+        check_names("style", options, offered("regions"))
+        measured = Style(
+            encode_image(photo, "style"),
+            None if mask is None else encode_image(mask, "style mask", mask=True),
+        )
+        # With itself for content every region of the style is wanted.
+        self.stylize(measured.photo, measured, content_mask=measured.mask, **options)
+        return measured
+
+    def look(
+        self,
+        style: StyleInput | Sequence[StyleInput],
+        content: ImageInput | None = None,
+        *,
+        points: int = POINTS,
+        **options: Any,
+    ) -> Look:
+        """Make a table of colors from a style, for programs that read .cube files.
+
+        Arguments and errors are those of :func:`photoreal.client.look.make_look`.
+        """
+        return make_look(self, style, content, points=points, **options)
+
+
+def _styles(style: Any, style_mask: Any, *, masked: bool) -> tuple[Any, Any]:
+    """Photos and masks of styles, some of which may be `Style`."""
+    several = list(style) if isinstance(style, list | tuple) else [style]
+    photos = [one.photo if isinstance(one, Style) else one for one in several]
+    if masked and style_mask is None:
+        masks = [one.mask for one in several if isinstance(one, Style) and one.mask is not None]
+        if len(masks) == len(several):
+            style_mask = masks
+    return photos, style_mask
+
+
+def _device(given: str | None) -> str:
+    usable = torch.cuda.is_available()
+    chosen = given or os.environ.get(DEVICE_VARIABLE) or ("cuda" if usable else "cpu")
+    one_of(DEVICES)("device", chosen)
+    if chosen == "cuda" and not usable:
+        raise InvalidOption(
+            "device is 'cuda', but PyTorch can use no GPU here; expected 'cpu', or a build of"
+            " PyTorch with CUDA and a driver for it."
+        )
+    return chosen
+
+
+def _is_half(given: str | None, device: str) -> bool:
+    usual = "fp16" if device == "cuda" else "fp32"
+    chosen = given or os.environ.get(PRECISION_VARIABLE) or usual
+    one_of(PRECISIONS)("precision", chosen)
+    if device == "cpu" and chosen == "fp16":
+        raise InvalidOption("precision is 'fp16', which is for a GPU; expected 'fp32' on a CPU.")
+    return chosen == "fp16"

@@ -1,0 +1,59 @@
+"""The model `stylize` in this process, behind the interface by which clients reach a server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from photoreal.client._transport.inputs import Tensors
+from photoreal.client.errors import RequestTimeout
+from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.request import Models
+from photoreal.pipeline.sequences import SteadyRegions
+from photoreal.pipeline.stylize import stylize
+from photoreal.pipeline.tensors import read_request, response_tensors
+from photoreal.preprocess import Limits
+
+
+class LocalTransport:
+    """Serves requests with models of this process, one at a time; for any number of threads.
+
+    A refused request raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption), in the
+    same words as a server's refusal.
+    """
+
+    def __init__(self, models: Models, limits: Limits) -> None:
+        self._models, self._limits = models, limits
+        self._memories = SteadyRegions(), KnownRegions()
+        self._lock = threading.Lock()
+
+    def infer(
+        self,
+        inputs: Tensors,
+        outputs: Sequence[str],
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Tensors:
+        """The outputs of `stylize` for its inputs.
+
+        Raises RequestTimeout, between two stages of the work, when it takes more than `timeout`
+        seconds; waiting for other requests does not count.
+        """
+
+        def check() -> None:
+            if timeout is not None and time.monotonic() > begin + timeout:
+                raise RequestTimeout(f"The picture was not finished within {timeout:g} seconds.")
+
+        request = read_request(inputs, outputs)
+        with self._lock:
+            begin = time.monotonic()
+            response = stylize(request, self._models, self._limits, *self._memories, check)
+        return response_tensors(response, outputs)
+
+    def ready(self, timeout: float = 0.0) -> bool:
+        """True: the models were loaded when this was made."""
+        return True
+
+    def close(self) -> None:
+        """Nothing is held that Python does not free."""

@@ -1,0 +1,137 @@
+"""Convolutions whose filters are mostly zero: what they only copy is copied.
+
+The built-in weights carry their picture through most layers as it is: all taps of such a filter
+but one, at its center, are zero. A filter with taps at its center alone is a row of a matrix.
+Only what remains is convolved. The results are those of
+`photoreal.networks.fast.kernels.convolve`, to rounding; weights without such filters, as trained
+ones are, go there as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from photoreal.networks.fast import kernels
+
+MOST_RUNS = 4
+"""Filters that change their kind more often along the outputs are convolved as a whole."""
+
+
+class Run(NamedTuple):
+    """Outputs from `first` up to `last`, exclusive, whose filters are of one kind.
+
+    "copy": output `first` + k is `gain` times channel `source` + k; "point": there are taps at
+    the center alone; "full": there are others.
+    """
+
+    kind: Literal["copy", "point", "full"]
+    first: int
+    last: int
+    source: int = 0
+    gain: float = 1.0
+
+
+class Layer(NamedTuple):
+    """What is known of a layer's filters: their runs, and whether any bias is not zero."""
+
+    runs: tuple[Run, ...]
+    biased: bool
+
+
+def examine(weight: Tensor, bias: Tensor | None) -> Layer | None:
+    """The runs of filters (O, C, 3, 3) with biases (O,); None when they save nothing."""
+    runs = _runs(weight.detach().cpu())
+    if len(runs) > MOST_RUNS or all(run.kind == "full" for run in runs):
+        return None
+    return Layer(tuple(runs), bias is not None and bool(bias.detach().any()))
+
+
+def _runs(weight: Tensor) -> list[Run]:
+    center = weight[:, :, 1, 1]
+    taps = weight.flatten(1).count_nonzero(dim=1).tolist()
+    central = center.count_nonzero(dim=1).tolist()
+    sources = center.abs().argmax(dim=1)
+    gains = center.gather(1, sources[:, None])[:, 0].tolist()
+    runs: list[Run] = []
+    for output, source in enumerate(sources.tolist()):
+        one = Run("full", output, output + 1)
+        if taps[output] == central[output]:
+            one = one._replace(kind="point")
+            if central[output] == 1:
+                one = one._replace(kind="copy", source=source, gain=gains[output])
+        if runs and (_continues(runs[-1], one) or (not taps[output] and runs[-1].kind != "copy")):
+            runs[-1] = runs[-1]._replace(last=output + 1)
+        else:
+            runs.append(one)
+    return runs
+
+
+def _continues(run: Run, one: Run) -> bool:
+    if run.kind != one.kind or run.gain != one.gain:
+        return False
+    return run.kind != "copy" or run.source - run.first == one.source - one.first
+
+
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, layer: Layer | None, *, relu: bool = False
+) -> Tensor:
+    """`photoreal.networks.fast.kernels.convolve` with what `examine` found of the filters.
+
+    Where there are no numbers to compute with, as in an export, the filters are taken as a
+    whole. Raises ServeError as that does.
+    """
+    if layer is None or not kernels.computes(x, weight):
+        return kernels.convolve(x, weight, bias, relu=relu)
+    n, _, height, width = x.shape
+    out = kernels.like(x, (n, len(weight), height, width))
+    for run in layer.runs:
+        place, rows = out[:, run.first : run.last], weight[run.first : run.last]
+        added = bias[run.first : run.last] if bias is not None and layer.biased else None
+        if run.kind == "full":
+            kernels.convolve(x, rows, added, relu=relu, out=place)
+        elif run.kind == "point":
+            kernels.store(_product(rows[:, :, 1, 1], x, added), place, relu=relu)
+        else:
+            copied = x[:, run.source : run.source + run.last - run.first]
+            _copy(copied, run.gain, added, place, relu=relu)
+    return out
+
+
+def _product(matrix: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
+    """A matrix (O, C) times the features of each pixel of (N, C, H, W)."""
+    n, _, height, width = x.shape
+    found = torch.matmul(matrix, x.flatten(2)).view(n, len(matrix), height, width)
+    return found if bias is None else found.add_(bias[:, None, None])
+
+
+def _copy(x: Tensor, gain: float, bias: Tensor | None, out: Tensor, *, relu: bool) -> None:
+    if gain == 1.0 and bias is None:
+        kernels.store(x, out, relu=relu)
+        return
+    torch.mul(x, gain, out=out)
+    if bias is not None:
+        out.add_(bias[:, None, None])
+    if relu:
+        out.clamp_min_(0.0)
+
+
+def join_gains(weight: Tensor) -> tuple[float, ...] | None:
+    """How filters (O, P, C, 3, 3) mix P parts, where all they do is to add them up.
+
+    The gain of each part, each output taking the channel of its own number; None when the
+    filters do anything else.
+    """
+    found = [_gain(part) for part in weight.detach().cpu().unbind(1)]
+    gains = tuple(gain for gain in found if gain is not None)
+    return gains if len(gains) == len(found) else None
+
+
+def _gain(weight: Tensor) -> float | None:
+    if not weight.any():
+        return 0.0
+    run, *others = _runs(weight)
+    alone = not others and run.kind == "copy" and run.source == 0
+    return run.gain if alone and weight.shape[0] == weight.shape[1] else None

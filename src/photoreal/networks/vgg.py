@@ -1,0 +1,219 @@
+"""WCT2's encoder and decoder: VGG-19 up to conv4_1 with Haar pooling, level by level.
+
+Yoo et al., "Photorealistic Style Transfer via Wavelet Transforms", ICCV 2019, section 3 and
+figure 2. Parameters carry the names of the published checkpoints (``conv1_1.weight`` ...);
+the Haar filters, constants there as well, are code here (`photoreal.networks.wavelet`).
+
+Every 3x3 convolution reflects the border. Images are RGB in 0..1. Heights and widths are
+multiples of 8 (`photoreal.contract.PADDING_MULTIPLE`) and at least 16, since the smallest
+feature map must be reflected as well.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from photoreal.contract import CHANNELS, LEVELS, Unpool
+from photoreal.networks import wavelet
+from photoreal.networks.fast import kernels, sparse
+
+
+class Skips(NamedTuple):
+    """What a pooling hands to its unpooling.
+
+    The bands are (N, C, H/2, W/2); the original features before pooling (N, C, H, W) are
+    there for "cat5" alone.
+    """
+
+    LH: Tensor
+    HL: Tensor
+    HH: Tensor
+    original: Tensor | None
+
+
+class Encoded(NamedTuple):
+    """Result of an encoder level: its features, and skips where it pools."""
+
+    features: Tensor
+    skips: Skips | None
+
+
+_POOL = "pool"
+_UNPOOL = "unpool"
+
+# The two published variants cut the same chain of layers at different places, and the
+# transform happens at the cuts.
+_ENCODER_STEPS: dict[Unpool, dict[int, tuple[str, ...]]] = {
+    "cat5": {
+        1: ("conv0", "conv1_1"),
+        2: ("conv1_2", _POOL, "conv2_1"),
+        3: ("conv2_2", _POOL, "conv3_1"),
+        4: ("conv3_2", "conv3_3", "conv3_4", _POOL, "conv4_1"),
+    },
+    "sum": {
+        1: ("conv0", "conv1_1", "conv1_2", _POOL),
+        2: ("conv2_1", "conv2_2", _POOL),
+        3: ("conv3_1", "conv3_2", "conv3_3", "conv3_4", _POOL),
+        4: ("conv4_1",),
+    },
+}
+_DECODER_STEPS: dict[int, tuple[str, ...]] = {
+    4: ("conv4_1", _UNPOOL, "conv3_4", "conv3_3", "conv3_2"),
+    3: ("conv3_1", _UNPOOL, "conv2_2"),
+    2: ("conv2_1", _UNPOOL, "conv1_2"),
+    1: ("conv1_1",),
+}
+_AFTER_UNPOOL = ("conv3_4", "conv2_2", "conv1_2")
+_NARROWING = {"conv4_1": CHANNELS[3], "conv3_1": CHANNELS[2], "conv2_1": CHANNELS[1], "conv1_1": 3}
+
+
+def _channels(name: str) -> int:
+    """Channels that a convolution works at: the digit after "conv" is its level."""
+    return CHANNELS[int(name[4])]
+
+
+class _Network(nn.Module):
+    """A chain of layers, and what their parameters let it leave out."""
+
+    def __init__(self, unpool: Unpool) -> None:
+        super().__init__()
+        self.unpool = unpool
+        self._known: dict[str, sparse.Layer] = {}
+        # Parameters change by loading alone; what is derived from them follows.
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda network, _: network._derive()
+        )
+
+    def _derive(self) -> None:
+        found = {
+            name: sparse.examine(layer.weight, layer.bias)
+            for name, layer in self.named_children()
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)
+        }
+        self._known = {name: layer for name, layer in found.items() if layer is not None}
+
+    def _convolution(self, name: str) -> nn.Conv2d:
+        module = self.get_submodule(name)
+        assert isinstance(module, nn.Conv2d)  # noqa: S101 (tells the type checker)
+        return module
+
+    def _convolve(self, name: str, x: Tensor, *, relu: bool = True) -> Tensor:
+        layer = self._convolution(name)
+        return sparse.convolve(x, layer.weight, layer.bias, self._known.get(name), relu=relu)
+
+
+class Encoder(_Network):
+    """The encoder, callable level by level, cut as the way of unpooling wants it."""
+
+    def __init__(self, unpool: Unpool = "cat5") -> None:
+        super().__init__(unpool)
+        self.conv0 = nn.Conv2d(3, 3, kernel_size=1)
+        channels = 3
+        for level in LEVELS:
+            for name in _ENCODER_STEPS[unpool][level]:
+                if name not in (_POOL, "conv0"):
+                    self.add_module(name, nn.Conv2d(channels, _channels(name), 3))
+                    channels = _channels(name)
+
+    def level(self, level: int, x: Tensor) -> Encoded:
+        """Run encoder level 1..4.
+
+        Level 1 takes images (N, 3, H, W) in 0..1, the others the features of the level
+        before. Shapes out are those of `photoreal.contract.encoder`.
+        """
+        skips = None
+        for name in _ENCODER_STEPS[self.unpool][level]:
+            if name == _POOL:
+                bands = wavelet.pool(x)
+                original = x if self.unpool == "cat5" else None
+                x, skips = bands.LL, Skips(bands.LH, bands.HL, bands.HH, original)
+            elif name == "conv0":
+                x = self.conv0(x)
+            else:
+                x = self._convolve(name, x)
+        return Encoded(x, skips)
+
+
+class Decoder(_Network):
+    """The decoder, callable level by level, from 4 down to 1.
+
+    `unpool` is "cat5" (the four unpooled bands and the encoder's original features side by
+    side, the paper's concatenation) or "sum" (the bands added up).
+    """
+
+    def __init__(self, unpool: Unpool = "cat5") -> None:
+        super().__init__(unpool)
+        self._gains: dict[str, tuple[float, ...] | None] = {}
+        self._aligned: dict[str, Tensor] = {}
+        for level in reversed(LEVELS):
+            for name in _DECODER_STEPS[level]:
+                if name in _AFTER_UNPOOL:
+                    stacked = 5 if unpool == "cat5" else 1
+                    channels = _channels(name)
+                    convolution = nn.Conv2d(stacked * channels, channels, 3)
+                    self.add_module(self.join_name(name), convolution)
+                elif name != _UNPOOL:
+                    outputs = _NARROWING.get(name, _channels(name))
+                    self.add_module(name, nn.Conv2d(_channels(name), outputs, 3))
+        if unpool == "cat5":
+            self._fold()
+
+    def _derive(self) -> None:
+        super()._derive()
+        if self.unpool == "cat5":
+            self._fold()
+
+    def _fold(self) -> None:
+        """Derive the kernels with unpooling folded in, and those of the original features."""
+        self._aligned = {}  # made when first needed: not every way needs them
+        for name in map(self.join_name, _AFTER_UNPOOL):
+            join = self._convolution(name)
+            outputs, stacked = join.weight.shape[:2]
+            weight = join.weight.detach().reshape(outputs, 5, stacked // 5, 3, 3)
+            self._gains[name] = sparse.join_gains(weight)
+            kernel = wavelet.fold_unpooling(weight[:, :4])
+            self.register_buffer(f"{name}_folded", kernel, persistent=False)
+            original = weight[:, 4].contiguous()
+            self.register_buffer(f"{name}_original", original, persistent=False)
+
+    def join_name(self, name: str) -> str:
+        """Published name of a convolution that follows an unpooling."""
+        return f"{name}_2" if self.unpool == "cat5" else name
+
+    def level(self, level: int, x: Tensor, skips: Skips | None = None) -> Tensor:
+        """Run decoder level 4..1.
+
+        Levels 4, 3 and 2 take the skips of the pooling that they undo and return features at
+        twice the size; level 1 returns images (N, 3, H, W), not clipped to 0..1. Shapes are
+        those of `photoreal.contract.decoder`.
+        """
+        if level == 1:
+            return self._convolve("conv1_1", x, relu=False)
+        steps = _DECODER_STEPS[level]
+        cut = steps.index(_UNPOOL)
+        if skips is None:
+            raise ValueError(f"decoder level {level} needs the skips of the pooling it undoes")
+        for name in steps[:cut]:
+            x = self._convolve(name, x)
+        x = self._join(self.join_name(steps[cut + 1]), x, skips)
+        for name in steps[cut + 2 :]:
+            x = self._convolve(name, x)
+        return x
+
+    def _join(self, name: str, low: Tensor, skips: Skips) -> Tensor:
+        """Unpool, convolve and cut off the negative part."""
+        bands = wavelet.Bands(low, skips.LH, skips.HL, skips.HH)
+        if skips.original is None:
+            return self._convolve(name, wavelet.unpool(bands))
+        folded, weight = (self.get_buffer(f"{name}_{part}") for part in ("folded", "original"))
+        bias, gains = self._convolution(name).bias, self._gains[name]
+        if gains is not None and kernels.computes(skips.original, weight):
+            return wavelet.join_scaled(bands, skips.original, gains, bias)
+        if kernels.uses_winograd(skips.original, weight):
+            if name not in self._aligned:
+                self._aligned[name] = wavelet.align_phases(folded)
+            aligned = self._aligned[name]
+            return wavelet.convolve_joined_by_winograd(bands, skips.original, aligned, weight, bias)
+        return wavelet.convolve_joined(bands, skips.original, folded, weight, bias)

@@ -1,0 +1,111 @@
+"""A content in the light and colors of styles: its regions' colors aligned, then WCT2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from photoreal.color.align import align_colors, region_colors
+from photoreal.color.gamut import compress_range
+from photoreal.color.transport import ColorMap, ColorMoments, barycenter, color_map, mixture
+from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
+from photoreal.pipeline.request import FloatImage, Shot, SoftStyle, SoftTransfer
+from photoreal.pipeline.soft_regions import SoftMatch
+from photoreal.regions.soft import settle
+
+_SOLID = 0.75
+"""For features most pixels take one region's map: after the alignment the maps differ little."""
+
+SteadyColors = Callable[[int, ColorMoments], ColorMoments]
+"""Gives the moments to use for a content label, from those that were found in this frame."""
+
+
+class Look(NamedTuple):
+    """The stylized content (3, H, W) at working size, and whether every style was known."""
+
+    image: FloatImage
+    style_cached: bool
+
+
+def align(
+    content: FloatImage,
+    styles: Sequence[FloatImage],
+    found: SoftMatch,
+    weights: Sequence[float],
+    strength: float,
+    steady: SteadyColors | None = None,
+) -> FloatImage:
+    """The content (3, H, W) with the colors of each region aligned with its partners'."""
+    theirs = [
+        region_colors(style, regions.weights)
+        for style, regions in zip(styles, found.styles, strict=True)
+    ]
+    maps: list[ColorMap | None] = []
+    for region, own in enumerate(region_colors(content, found.content.weights)):
+        goals = [
+            (weight, goal)
+            for weight, coupling, colors in zip(weights, found.couplings, theirs, strict=True)
+            if weight > 0.0 and (goal := _goal(coupling[region], colors)) is not None
+        ]
+        if own is None or not goals:
+            maps.append(None)
+            continue
+        if steady is not None:
+            own = steady(found.content.infos[region].label, own)
+        goal = barycenter([moments for _, moments in goals], [weight for weight, _ in goals])
+        maps.append(color_map(own, goal, strength=strength))
+    return align_colors(content, found.content.weights, maps)
+
+
+def _goal(
+    row: npt.NDArray[np.float64], colors: Sequence[ColorMoments | None]
+) -> ColorMoments | None:
+    """The colors of a mixture of style regions; None where nothing of it is there."""
+    parts = [
+        (moments, float(share))
+        for moments, share in zip(colors, row, strict=True)
+        if share > 0.0 and moments is not None
+    ]
+    if not parts:
+        return None
+    return mixture([moments for moments, _ in parts], [share for _, share in parts])
+
+
+def wct2_strength(options: StylizeOptions, found: SoftMatch) -> float:
+    """How far the features are transferred, in 0..1: given, or by where the regions come from."""
+    if options.method == "color":
+        return 0.0
+    strength = options.wct2_strength
+    if strength is None:
+        strength = DEFAULT_WCT2_STRENGTH["masks" if found.source == "masks" else "found"]
+    return strength * options.alpha
+
+
+def transfer_features(
+    aligned: FloatImage,
+    styles: Sequence[FloatImage],
+    found: SoftMatch,
+    weights: Sequence[float],
+    transfer: SoftTransfer,
+    strength: float,
+    places: Collection[Place],
+    shot: Shot | None,
+) -> Look:
+    """WCT2 on the aligned content, `strength` (0..1] of its change."""
+    given = [
+        SoftStyle(image, _bytes(regions.weights), coupling, weight)
+        for image, regions, coupling, weight in zip(
+            styles, found.styles, found.couplings, weights, strict=True
+        )
+    ]
+    result = transfer(aligned, _bytes(found.content.weights), given, places=places, shot=shot)
+    mixed = aligned + np.float32(strength) * (result.image - aligned)
+    return Look(compress_range(mixed), result.style_cached)
+
+
+def _bytes(weights: FloatImage) -> npt.NDArray[np.uint8]:
+    """Weights in 0..1 as 0..255, for `wct2`."""
+    return np.asarray(np.rint(settle(weights, _SOLID) * 255.0), dtype=np.uint8)

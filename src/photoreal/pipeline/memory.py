@@ -1,0 +1,146 @@
+"""What a request takes of memory, told from the photos' sizes, and what there is.
+
+The figures are of the whole server on a CPU, measured as `benchmarks/speed/memory.py` does: content
+and style go through the networks one after the other, so the larger of the two decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from photoreal.errors import InvalidOption
+from photoreal.pipeline.request import FloatImage
+from photoreal.preprocess import Limits, working_size
+
+REQUEST_BYTES = 600_000_000
+"""What any request takes beyond the server at rest, however small: libraries, buffers."""
+LARGER_BYTES_PER_PIXEL = 1400
+"""At working size, of the larger photo: feature maps and what is copied of them."""
+SMALLER_BYTES_PER_PIXEL = 100
+"""At working size, of the smaller photo: the picture itself in each process."""
+ORIGINAL_BYTES_PER_PIXEL = 16
+"""Of each photo as it arrives: decoded, converted, and its label map at that size."""
+
+RESERVE_BYTES = 800_000_000
+"""What a server at rest takes (about 540 MB), and air for what else the machine does."""
+LEAST_BUDGET_BYTES = 1_000_000_000
+
+_MEMINFO = Path("/proc/meminfo")
+_OWN_GROUP = Path("/proc/self/cgroup")
+_GROUPS = Path("/sys/fs/cgroup")
+
+Size = tuple[int, int]  # (H, W)
+
+
+def estimate_bytes(originals: Mapping[str, Size], size: int) -> int:
+    """Bytes that a request takes at its peak beyond the server at rest.
+
+    `originals` are the photos' sizes (H, W) as they arrive, `size` the shorter side at which
+    they are worked on.
+    """
+    working = [math.prod(working_size(height, width, size)) for height, width in originals.values()]
+    return (
+        transfer_bytes(*working)
+        + sum(math.prod(one) for one in originals.values()) * ORIGINAL_BYTES_PER_PIXEL
+    )
+
+
+def transfer_bytes(*pixels: int) -> int:
+    """Bytes that the transfer takes, from the pixels of each photo at working size."""
+    largest = max(pixels)
+    others = sum(pixels) - largest
+    return REQUEST_BYTES + largest * LARGER_BYTES_PER_PIXEL + others * SMALLER_BYTES_PER_PIXEL
+
+
+def check_memory(originals: Mapping[str, Size], size: int, limits: Limits) -> None:
+    """Raise InvalidOption, with the size that would fit, for a request beyond the budget."""
+    budget = limits.max_memory
+    if budget is None or (wanted := estimate_bytes(originals, size)) <= budget:
+        return
+    fitting = _largest_fitting(originals, size, budget)
+    advice = (
+        f"a size of up to {fitting} fits"
+        if fitting >= limits.min_size
+        else "photos with fewer pixels are needed"
+    )
+    raise InvalidOption(
+        f"The request at size {size} would take about {_mb(wanted)} MB of memory, more than the"
+        f" {_mb(budget)} MB that this server gives one; {advice}."
+    )
+
+
+def check_transfer_memory(photos: Sequence[FloatImage], limits: Limits) -> None:
+    """Raise InvalidOption when photos (3, H, W) at working size are beyond the budget."""
+    sizes = [photo[0].size for photo in photos]
+    wanted = transfer_bytes(*sizes)
+    if limits.max_memory is not None and wanted > limits.max_memory:
+        rest = max(limits.max_memory - REQUEST_BYTES, 0)
+        each = LARGER_BYTES_PER_PIXEL + SMALLER_BYTES_PER_PIXEL * (len(photos) - 1)
+        raise InvalidOption(
+            f"Photos of {' and '.join(map(str, sizes))} pixels would take about {_mb(wanted)} MB"
+            f" of memory, more than the {_mb(limits.max_memory)} MB that this server gives a"
+            f" request; {rest // each} pixels each fit."
+        )
+
+
+def _largest_fitting(originals: Mapping[str, Size], size: int, budget: int) -> int:
+    """The largest size below `size` within the budget, or 0."""
+    lowest = 0
+    while size - lowest > 1:
+        middle = (lowest + size) // 2
+        if estimate_bytes(originals, middle) <= budget:
+            lowest = middle
+        else:
+            size = middle
+    return lowest
+
+
+def _mb(count: int) -> int:
+    return round(count / 1e6)
+
+
+def default_budget() -> int:
+    """Bytes that a request may take where nobody has said: what is available but a reserve.
+
+    To be asked when the server starts: later, what a model keeps for its next request would
+    look like memory that is taken. Never too little for a small request: a server that refuses
+    everything helps nobody.
+    """
+    return max(available_bytes() - RESERVE_BYTES, LEAST_BUDGET_BYTES)
+
+
+def available_bytes(
+    meminfo: Path = _MEMINFO, own_group: Path = _OWN_GROUP, groups: Path = _GROUPS
+) -> int:
+    """Memory that this machine has to give, or this container, whichever is less."""
+    lines = (line.split() for line in meminfo.read_text().splitlines())
+    available = next(int(line[1]) * 1024 for line in lines if line[0] == "MemAvailable:")
+    return min([available, *_left_in_groups(own_group, groups)])
+
+
+def _left_in_groups(own_group: Path, groups: Path) -> list[int]:
+    """What the limits of this process's control group (version 2) and those above it leave."""
+    try:
+        entries = own_group.read_text().splitlines()
+    except OSError:
+        return []
+    left = []
+    for path in (entry[3:] for entry in entries if entry.startswith("0::")):
+        folder = groups / path.strip("/")
+        while folder == groups or groups in folder.parents:
+            try:
+                limit = int((folder / "memory.max").read_text())
+                used = int((folder / "memory.current").read_text()) - _reclaimable(folder)
+                left.append(max(limit - used, 0))
+            except (OSError, ValueError):
+                pass  # the root has no limit, and "max" is none
+            folder = folder.parent
+    return left
+
+
+def _reclaimable(folder: Path) -> int:
+    """Bytes of files kept in memory, which the kernel gives up when it needs room."""
+    lines = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    return next((int(value) for name, value in lines if name == "inactive_file"), 0)

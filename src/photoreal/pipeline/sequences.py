@@ -1,0 +1,157 @@
+"""What the server remembers of a video from one frame to the next.
+
+A client names the shot that a frame belongs to by an id of its own making, and begins a new one
+at a cut. Nothing here is needed: a shot that was let go, or went with a restart of the server,
+begins again with its next frame.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from photoreal.color.transport import ColorMoments
+from photoreal.pipeline.request import FloatImage, Shot
+from photoreal.regions.coupling import Matrix
+from photoreal.regions.soft import RegionPlan
+
+MAX_SEQUENCES = 16
+MAX_BYTES = 256 << 20
+MAX_AGE_S = 300.0
+
+
+class Memory(Protocol):
+    """Something that takes memory."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that it takes."""
+
+
+M = TypeVar("M", bound=Memory)
+
+
+@dataclass(frozen=True)
+class _Entry(Generic[M]):
+    memory: M
+    fits: Hashable
+    used_at: float
+
+
+class SequenceStore(Generic[M]):
+    """Memories by the ids of their shots, at most so many, so large and so old.
+
+    `make` makes the memory of a new shot; `clock` tells seconds.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], M],
+        *,
+        count: int = MAX_SEQUENCES,
+        limit: int = MAX_BYTES,
+        age_s: float = MAX_AGE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._make = make
+        self._count = count
+        self._limit = limit
+        self._age_s = age_s
+        self._clock = clock
+        self._entries: OrderedDict[bytes, _Entry[M]] = OrderedDict()
+
+    def get(self, sequence: bytes, fits: Hashable) -> M:
+        """The memory of a shot; a new one when it is not known or belongs to other settings.
+
+        `fits` is all that a frame must have in common with the one before it. Call `keep` when
+        the frame is done.
+        """
+        now = self._clock()
+        for name, entry in list(self._entries.items()):
+            if now - entry.used_at > self._age_s:
+                del self._entries[name]
+        known = self._entries.get(sequence)
+        return known.memory if known is not None and known.fits == fits else self._make()
+
+    def keep(self, sequence: bytes, fits: Hashable, memory: M) -> None:
+        """Remember a shot; those used longest ago go when there is no room."""
+        self._entries[sequence] = _Entry(memory, fits, self._clock())
+        self._entries.move_to_end(sequence)
+        while self._entries and (len(self._entries) > self._count or self.bytes > self._limit):
+            self._entries.popitem(last=False)
+
+    def forget(self, sequence: bytes) -> None:
+        """Let go of a shot; its next frame is the first of a new one."""
+        self._entries.pop(sequence, None)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all that is kept."""
+        return sum(entry.memory.bytes for entry in self._entries.values())
+
+
+class ShotMemory:
+    """What the frames of a shot share: how regions are found, coupled, and their colors."""
+
+    def __init__(self) -> None:
+        self.probabilities: FloatImage | None = None
+        self.plan: RegionPlan | None = None
+        self.couplings: list[Matrix] | None = None
+        self._colors: dict[int, ColorMoments] = {}
+        self.fits: Hashable = None
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what is large."""
+        return 0 if self.probabilities is None else self.probabilities.nbytes
+
+    def steadied(self, share: float) -> Callable[[int, ColorMoments], ColorMoments]:
+        """A function that averages a region's colors with those of the frames before."""
+
+        def average(label: int, found: ColorMoments) -> ColorMoments:
+            before = self._colors.get(label)
+            if before is not None:
+                found = ColorMoments(
+                    share * before.mean + (1.0 - share) * found.mean,
+                    share * before.covariance + (1.0 - share) * found.covariance,
+                )
+            self._colors[label] = found
+            return found
+
+        return average
+
+
+class SteadyRegions:
+    """Keeps regions and colors from flickering from frame to frame.
+
+    A border still follows the edges of its own frame.
+    """
+
+    def __init__(self) -> None:
+        self._shots = SequenceStore(ShotMemory)
+
+    def memory(self, shot: Shot, fits: Sequence[Hashable]) -> ShotMemory:
+        """The memory of a shot; hand it to `remember` when the frame is done."""
+        key = tuple(fits)
+        memory = self._shots.get(shot.sequence, key)
+        memory.fits = key
+        return memory
+
+    def remember(self, shot: Shot, memory: ShotMemory) -> None:
+        """Keep a shot for its next frame."""
+        self._shots.keep(shot.sequence, memory.fits, memory)
+
+    def smooth(self, shot: Shot, found: FloatImage) -> FloatImage:
+        """The probabilities (groups, h, w) to use for a frame."""
+        memory = self.memory(shot, [found.shape])
+        if memory.probabilities is not None:
+            found = shot.steady * memory.probabilities + (1.0 - shot.steady) * found
+        memory.probabilities = found
+        self.remember(shot, memory)
+        return found

@@ -1,0 +1,293 @@
+"""The work of the `stylize` model: bytes in, bytes out; no Triton and no torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from photoreal import regions
+from photoreal.cores import available_cores
+from photoreal.errors import InvalidMask, InvalidOption, ServeError
+from photoreal.options import (
+    DEFAULT_BLEND,
+    DEFAULT_SIZE,
+    PUBLISHED_SIZE,
+    Place,
+    check_options,
+    check_style_count,
+    check_weights,
+    parse_places,
+)
+from photoreal.pipeline import looks, soft_regions
+from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
+from photoreal.pipeline.memory import check_memory
+from photoreal.pipeline.request import (
+    FloatImage,
+    Models,
+    Shot,
+    StyleInput,
+    StylizeRequest,
+    StylizeResponse,
+    shot_of,
+)
+from photoreal.pipeline.sequences import SteadyRegions
+from photoreal.pipeline.soft_regions import find_soft
+from photoreal.preprocess import (
+    Limits,
+    Mask,
+    check_size,
+    check_working_size,
+    decode_photo,
+    encode_labels,
+    encode_pixels,
+    photo_size,
+    resize_photo,
+    to_pixels,
+    working_size,
+)
+from photoreal.regions import Pair
+from photoreal.render.upsample import apply_colors, fit_colors
+
+
+class _Stopwatch:
+    """Seconds spent in the named stages of one request; `check` is called between them."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self._start = self._last = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = round(now - self._last, 4)
+        self._last = now
+        self._check()
+
+    def total(self) -> dict[str, float]:
+        return {**self.seconds, "total": round(time.perf_counter() - self._start, 4)}
+
+
+def stylize(
+    request: StylizeRequest,
+    models: Models,
+    limits: Limits,
+    sequences: SteadyRegions | None = None,
+    known: KnownRegions | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> StylizeResponse:
+    """Serve one request.
+
+    `sequences` remembers the regions of videos from frame to frame, `known` those of styles.
+    `check` is called while photos are decoded and between the stages; it raises Stopped to end
+    the work.
+
+    Raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption) when the caller has to
+    change something.
+    """
+    watch = _Stopwatch(check)
+    asked = _read_options(request, limits)
+    originals, photos = _read_photos(request, asked, limits, check)
+    masks = decode_masks(request, originals, limits, check)
+    watch.lap("decode")
+    work = _Work(request, asked, originals, photos, masks, models, watch)
+    if request.method == "published":
+        done = _published(work, sequences, known)
+    else:
+        done = _soft(work, sequences, known)
+    image, size = b"", {}
+    if done.pixels is not None:
+        pixels = _scaled(done.pixels, request.output_size)
+        image = encode_pixels(pixels, request.format)
+        size = {"height": pixels.shape[0], "width": pixels.shape[1]}
+    # At the photos' own size, label maps can be given back as their masks.
+    labels = [
+        encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
+        for role, used in zip(originals, done.labels, strict=True)
+    ]
+    watch.lap("encode")
+    seconds = watch.total()
+    report = done.report | size | {"method": request.method, "seconds": seconds}
+    return StylizeResponse(image, labels[0], labels[1:], json.dumps(report), seconds)
+
+
+class _Work(NamedTuple):
+    """A request whose photos are decoded."""
+
+    request: StylizeRequest
+    asked: _Options
+    originals: dict[str, npt.NDArray[np.uint8]]
+    photos: dict[str, FloatImage]
+    masks: dict[str, Mask] | None
+    models: Models
+    watch: _Stopwatch
+
+    @property
+    def segmenting(self) -> Models | None:
+        return self.models if self.request.segment else None
+
+
+class _Done(NamedTuple):
+    """The result (H, W, 3), None where regions are all that is wanted, and what was used."""
+
+    pixels: npt.NDArray[np.uint8] | None
+    labels: list[regions.LabelMap]
+    report: dict[str, Any]
+
+
+def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
+    """Soft regions, their colors aligned, WCT2, and the change carried over to the photo."""
+    request, asked = work.request, work.asked
+    content, *styles = work.photos.values()
+    memory = None
+    if sequences is not None and asked.shot is not None:
+        styles_seen = hashlib.blake2b(b"".join(request.styles)).digest()
+        pairs = None if asked.pairs is None else tuple(asked.pairs)
+        source = (work.masks is None, request.segment)
+        memory = sequences.memory(
+            asked.shot, [content.shape, source, request.match, pairs, styles_seen]
+        )
+    rule = request.match or "nearest"
+    found = find_soft(
+        *(work.originals, work.photos, work.masks, work.segmenting, rule),
+        mask_edges=rule != "published" if request.mask_edges is None else request.mask_edges,
+        plan=None if memory is None else memory.plan,
+        known=known,
+    )
+    if asked.pairs is not None:
+        found.take(asked.pairs)
+    elif memory is not None and memory.plan is not None and memory.couplings is not None:
+        found.couplings = memory.couplings  # the plan says that these are the same regions
+    work.watch.lap("segment")
+    labels = [found.content.labels, *(style.labels for style in found.styles)]
+    if request.regions_only:
+        return _Done(None, labels, soft_regions.describe(found, {}))
+    strength = request.alpha * request.color_strength
+    steady = None if memory is None or asked.shot is None else memory.steadied(asked.shot.steady)
+    image = looks.align(content, styles, found, asked.weights, strength, steady)
+    work.watch.lap("colors")
+    cached = False
+    further = looks.wct2_strength(request, found)
+    if further > 0.0:
+        if work.models.transfer_soft is None:
+            raise ServeError("There is no model for soft regions; expected one, or method color.")
+        image, cached = looks.transfer_features(
+            *(image, styles, found, asked.weights, work.models.transfer_soft, further),
+            *(asked.places, asked.shot),
+        )
+        work.watch.lap("transfer")
+    if memory is not None and sequences is not None and asked.shot is not None:
+        memory.plan, memory.couplings = found.plan, found.couplings
+        sequences.remember(asked.shot, memory)
+    original = _scaled(work.originals["content"], request.output_size)
+    pixels = apply_colors(fit_colors(content, image), original, threads=available_cores())
+    work.watch.lap("upsample")
+    report = {"style": "cached" if cached else "measured"}
+    return _Done(pixels, labels, soft_regions.describe(found, {}) | report)
+
+
+def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
+    """WCT2 as published: label maps, no alignment, the network's own pixels."""
+    request, asked = work.request, work.asked
+    smooth = None
+    if sequences is not None and asked.shot is not None:
+        smooth = partial(sequences.smooth, asked.shot)
+    found = find_regions(
+        *(work.originals, work.photos, work.masks, work.segmenting, request.match, smooth, known)
+    )
+    if asked.pairs is not None:
+        found.take(asked.pairs)
+    work.watch.lap("segment")
+    labels = [found.content, *found.styles]
+    if request.regions_only:
+        return _Done(None, labels, describe(found, {}))
+    content, *styles = work.photos.values()
+    inputs = zip(styles, found.styles, found.pairs, asked.weights, strict=True)
+    result = work.models.transfer(
+        content,
+        found.content,
+        [StyleInput(*style) for style in inputs],
+        alpha=request.alpha,
+        places=asked.places,
+        blend=DEFAULT_BLEND[found.match] if request.blend is None else request.blend,
+        shot=asked.shot,
+    )
+    work.watch.lap("transfer")
+    cached = {"style": "cached" if result.style_cached else "measured"}
+    return _Done(to_pixels(result.image), labels, describe(found, {}) | cached)
+
+
+def _scaled(photo: npt.NDArray[np.uint8], size: int | None) -> npt.NDArray[np.uint8]:
+    """A photo (H, W, 3) with the shorter side of at most `size`."""
+    height, width = photo.shape[:2]
+    if size is None or size >= min(height, width):
+        return photo
+    tall, wide = working_size(height, width, size)
+    scaled = Image.fromarray(photo).resize((wide, tall), Image.Resampling.LANCZOS)
+    return np.asarray(scaled)
+
+
+class _Options(NamedTuple):
+    """What the options of a request say together."""
+
+    size: int
+    places: Collection[Place]
+    weights: list[float]
+    shot: Shot | None
+    pairs: list[Pair] | None
+
+
+def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
+    check_options(request)
+    size = request.size
+    if size is None:
+        size = PUBLISHED_SIZE if request.method == "published" else DEFAULT_SIZE
+        size = min(size, limits.max_size)
+    check_size(size, limits)
+    count = check_style_count(len(request.styles))
+    if request.pairs is not None and count > 1:
+        raise InvalidOption("The pairs are given for several styles; expected a single style.")
+    if (request.content_mask is None) != (request.style_mask is None):
+        given, lacking = (
+            ("content", "style") if request.style_mask is None else ("style", "content")
+        )
+        raise InvalidMask(f"There is a {given} mask but no {lacking} mask; give both or none.")
+    return _Options(
+        size=size,
+        places=parse_places(request.transfer_at),
+        weights=check_weights(request.weights, count),
+        shot=shot_of(request),
+        pairs=None if request.pairs is None else regions.given_pairs(request.pairs),
+    )
+
+
+def _read_photos(
+    request: StylizeRequest, asked: _Options, limits: Limits, check: Callable[[], None]
+) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, FloatImage]]:
+    """The photos by role ("content", then the styles) as they came and at working size."""
+    several = len(request.styles) > 1
+    names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
+    files = dict(zip(("content", *names), (request.content, *request.styles), strict=True))
+    sizes = {role: photo_size(file, f"{role} photo", limits, check) for role, file in files.items()}
+    size = asked.size
+    if request.method != "published":  # no photo gets more detail by being enlarged
+        size = max(limits.min_size, min(size, *sizes["content"]))
+    for role, (height, width) in sizes.items():
+        check_working_size(height, width, size, f"{role} photo", limits)
+    check_memory(sizes, size, limits)
+    originals = {
+        role: decode_photo(file, f"{role} photo", limits, check) for role, file in files.items()
+    }
+    photos = {}
+    for role, photo in originals.items():
+        height, width = photo.shape[:2]
+        photos[role] = resize_photo(photo, *working_size(height, width, size))
+    return originals, photos

@@ -1,0 +1,1 @@
+"""What the `wct2` model computes: tensors in, tensors out."""

@@ -1,0 +1,175 @@
+"""The work of the `wct2` model: arrays in, array out."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+
+from photoreal import regions
+from photoreal.errors import InvalidOption, NumericalError
+from photoreal.options import (
+    TRANSFER_OPTIONS,
+    StylizeOptions,
+    check_options,
+    check_style_count,
+    check_weights,
+    parse_places,
+)
+from photoreal.pipeline.request import shot_of
+from photoreal.pipeline.sequences import SequenceStore
+from photoreal.pipeline.tensors import Array, read_options
+from photoreal.pipeline.wct2.gpu_memory import within_gpu_memory
+from photoreal.pipeline.wct2.soft_inputs import NAMES as SOFT_INPUTS
+from photoreal.pipeline.wct2.soft_inputs import Prepared, read_soft
+from photoreal.pipeline.wct2.style_cache import StyleCache
+from photoreal.pipeline.wct2.style_strip import cut_out, read_pairs
+from photoreal.regions import Pair
+from photoreal.transfer.mixing import Ingredient, mix_styles
+from photoreal.transfer.progressive import (
+    Engine,
+    LabelledImage,
+    Steady,
+    apply_style,
+    check_side,
+)
+from photoreal.transfer.steady import SteadyMoments
+from photoreal.transfer.whitening import Moments
+
+
+@within_gpu_memory
+def serve_wct2(
+    inputs: dict[str, Array],
+    engine: Engine,
+    cache: StyleCache,
+    sequences: SequenceStore[SteadyMoments] | None = None,
+) -> dict[str, Array]:
+    """Transfer one content.
+
+    Raises InvalidOption when the inputs do not belong together, NumericalError when the result
+    is not finite. `sequences` remembers the moments of videos from frame to frame.
+    """
+    options = StylizeOptions(**read_options(inputs, TRANSFER_OPTIONS))
+    check_options(options)
+    soft = any(name in inputs for name in SOFT_INPUTS)
+    prepared = (read_soft if soft else _labelled)(inputs, options, engine, cache)
+    shot = None if options.sequence is None else shot_of(options)
+    if sequences is None or shot is None:
+        image = _array(prepared.apply(steady=None))
+    else:
+        looks = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data)
+        memory = sequences.get(shot.sequence, (prepared.fits, looks))
+        memory.next_frame()
+        try:
+            image = _array(prepared.apply(steady=_steady(memory, prepared.takes, shot.steady)))
+        except NumericalError:
+            sequences.forget(shot.sequence)  # else the frames to come would fail with it
+            raise
+        sequences.keep(shot.sequence, (prepared.fits, looks), memory)
+    return {"IMAGE": image, "STYLE_CACHED": np.array(prepared.cached)}
+
+
+def _labelled(
+    inputs: dict[str, Array], options: StylizeOptions, engine: Engine, cache: StyleCache
+) -> Prepared:
+    """A transfer by label maps, its styles measured."""
+    content, styles = _picture(inputs, "CONTENT"), _styles(inputs)
+    weights = check_weights(options.weights, check_style_count(len(styles)))
+    pairs = _pairs(inputs, content, styles)
+    places = parse_places(options.transfer_at)
+    for picture in (content, *styles):
+        check_side(picture.image)
+    known = [
+        cache.measure(style, {pair.style for pair in own}, engine, places)
+        for style, own in zip(styles, pairs, strict=True)
+    ]
+    measures, taken = known[0][0], pairs[0]
+    if len(styles) > 1:
+        parts = zip((found for found, _ in known), pairs, weights, strict=True)
+        measures, taken = mix_styles([Ingredient(*part) for part in parts])
+    apply = partial(
+        apply_style,
+        *(content, measures, taken, engine),
+        alpha=options.alpha,
+        places=places,
+        blend=options.blend or 0,
+    )
+    partners = [{pair.content: pair.style for pair in own} for own in pairs]
+    return Prepared(
+        apply,
+        [cached for _, cached in known],
+        lambda label: tuple((label in own, own.get(label)) for own in partners),
+        (content.image.shape, tuple(weights), options.alpha, places),
+    )
+
+
+def _array(result: torch.Tensor) -> Array:
+    """A picture (1, 3, H, W) as an array (3, H, W) in float32; raises NumericalError."""
+    image = np.ascontiguousarray(result[0].float().cpu().numpy())
+    if not np.isfinite(image).all():
+        raise NumericalError(
+            "the features left the range of half precision; serve with fp32."
+            if result.dtype == torch.float16
+            else "it holds values that are not finite; networks exported with fp16 may do with"
+            " fp32, and weights other than the built-in ones may not fit the photo."
+        )
+    return image
+
+
+def _steady(memory: SteadyMoments, takes: Callable[[int], Hashable], share: float) -> Steady:
+    """Smooths the moments of each content region for as long as it takes the same of the styles."""
+
+    def smooth(place: Hashable, region: int, found: Moments) -> Moments:
+        return memory((place, region, takes(region)), found, share)
+
+    return smooth
+
+
+def _styles(inputs: dict[str, Array]) -> list[LabelledImage]:
+    sizes = inputs.get("STYLE_SIZES")
+    if sizes is None:
+        return [_picture(inputs, "STYLE")]
+    strip = _picture(inputs, "STYLE")
+    images = cut_out(inputs["STYLE"], sizes)
+    labels = cut_out(strip.labels, sizes)
+    return [
+        LabelledImage(torch.from_numpy(np.array(image[None])), np.ascontiguousarray(own))
+        for image, own in zip(images, labels, strict=True)
+    ]
+
+
+def _picture(inputs: dict[str, Array], role: str) -> LabelledImage:
+    image = inputs[role]
+    if not np.isfinite(image).all():
+        raise InvalidOption(f"{role} holds values that are not finite; expected 0 to 1.")
+    labels = inputs.get(f"{role}_LABELS")
+    if labels is None:
+        labels = np.zeros(image.shape[1:], dtype=np.uint8)
+    elif labels.shape != image.shape[1:]:
+        raise InvalidOption(
+            f"{role}_LABELS is {_size(labels)} but {role} is {_size(image)}; expected the same"
+            " height and width."
+        )
+    return LabelledImage(torch.from_numpy(np.array(image[None])), labels)
+
+
+def _pairs(
+    inputs: dict[str, Array], content: LabelledImage, styles: Sequence[LabelledImage]
+) -> list[list[Pair]]:
+    """Pairs of each style as given, else by the published rule."""
+    if ("CONTENT_LABELS" in inputs) != ("STYLE_LABELS" in inputs):
+        raise InvalidOption(
+            "One label map is missing; give CONTENT_LABELS and STYLE_LABELS or none."
+        )
+    if "PAIRS" in inputs:
+        return read_pairs(inputs["PAIRS"], len(styles))
+    if "CONTENT_LABELS" in inputs:
+        return [regions.match_published(content.labels, style.labels) for style in styles]
+    return [[Pair(0, None)] for _ in styles]
+
+
+def _size(array: Array) -> str:
+    return "x".join(map(str, array.shape[-2:]))

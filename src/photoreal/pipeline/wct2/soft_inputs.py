@@ -1,0 +1,128 @@
+"""Soft regions as they arrive at `wct2`: planes of weights, and a coupling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from photoreal.errors import InvalidOption
+from photoreal.options import StylizeOptions, check_style_count, check_weights, parse_places
+from photoreal.pipeline.tensors import Array
+from photoreal.pipeline.wct2.style_cache import StyleCache
+from photoreal.pipeline.wct2.style_strip import cut_out
+from photoreal.regions import MAX_REGIONS, Pair
+from photoreal.transfer.mixing import Ingredient, mix_styles
+from photoreal.transfer.progressive import Engine, Steady, check_side
+from photoreal.transfer.soft_transfer import SoftImage, apply_soft, couple_measures
+
+NAMES = ("CONTENT_REGIONS", "STYLE_REGIONS", "COUPLING")
+"""The inputs of soft regions."""
+
+
+class Apply(Protocol):
+    """The content's pass through the networks."""
+
+    def __call__(self, *, steady: Steady | None) -> Tensor:
+        """The result (1, 3, H, W)."""
+
+
+class Prepared(NamedTuple):
+    """A transfer whose styles are measured.
+
+    `cached` says for each style whether it was known, `takes` what a content region takes of the
+    styles, `fits` what the frames of a shot have in common.
+    """
+
+    apply: Apply
+    cached: list[bool]
+    takes: Callable[[int], Hashable]
+    fits: Hashable
+
+
+def read_soft(
+    inputs: dict[str, Array], options: StylizeOptions, engine: Engine, cache: StyleCache
+) -> Prepared:
+    """A transfer by soft regions, its styles measured.
+
+    Raises InvalidOption when an input is missing, for planes of another size than their photo, and
+    for a coupling that does not fit them.
+    """
+    content, styles, couplings = _read(inputs)
+    weights = check_weights(options.weights, check_style_count(len(styles)))
+    places = parse_places(options.transfer_at)
+    for picture in (content, *styles):
+        check_side(picture.image)
+    known = [cache.measure_soft(style, engine, places) for style in styles]
+    coupled = [
+        couple_measures(found, coupling)
+        for (found, _), coupling in zip(known, couplings, strict=True)
+    ]
+    measures = coupled[0]
+    if len(styles) > 1:
+        pairs = [
+            [Pair(region, region) for region, row in enumerate(coupling) if row.any()]
+            for coupling in couplings
+        ]
+        parts = zip(coupled, pairs, weights, strict=True)
+        measures, _ = mix_styles([Ingredient(*part) for part in parts])
+    apply = partial(apply_soft, content, measures, engine, alpha=options.alpha, places=places)
+    return Prepared(
+        apply,
+        [cached for _, cached in known],
+        lambda region: tuple(coupling[region].tobytes() for coupling in couplings),
+        (content.image.shape, len(content.weights), tuple(weights), options.alpha, places),
+    )
+
+
+def _read(
+    inputs: dict[str, Array],
+) -> tuple[SoftImage, list[SoftImage], Sequence[npt.NDArray[np.float64]]]:
+    lacking = [name for name in NAMES if name not in inputs]
+    if lacking:
+        raise InvalidOption(f"Soft regions need {', '.join(NAMES)}; missing: {', '.join(lacking)}.")
+    labels = [name for name in ("CONTENT_LABELS", "STYLE_LABELS", "PAIRS") if name in inputs]
+    if labels:
+        raise InvalidOption(
+            f"Soft regions came with {', '.join(labels)}; give label maps or soft regions."
+        )
+    sizes = inputs.get("STYLE_SIZES")
+    content = _soft_image(inputs["CONTENT"], inputs["CONTENT_REGIONS"], "CONTENT")
+    _check_planes(inputs["STYLE"], inputs["STYLE_REGIONS"], "STYLE")
+    images, planes = (cut_out(inputs[name], sizes) for name in ("STYLE", "STYLE_REGIONS"))
+    styles = [_soft_image(*one, "STYLE") for one in zip(images, planes, strict=True)]
+    coupling = inputs["COUPLING"].astype(np.float64)
+    shape = (len(content.weights), len(inputs["STYLE_REGIONS"]) * len(styles))
+    if coupling.shape != shape or not np.isfinite(coupling).all() or coupling.min() < 0.0:
+        raise InvalidOption(
+            f"COUPLING is {coupling.shape[0]}x{coupling.shape[1]}; expected shares from 0 up,"
+            f" {shape[0]} rows of {shape[1]}: a row for each content region, a column for each"
+            " region of each style."
+        )
+    return content, styles, np.split(coupling, len(styles), axis=1)
+
+
+def _soft_image(image: Array, planes: Array, role: str) -> SoftImage:
+    if not np.isfinite(image).all():
+        raise InvalidOption(f"{role} holds values that are not finite; expected 0 to 1.")
+    _check_planes(image, planes, role)
+    weights = planes.astype(np.float32)
+    total = weights.sum(axis=0)
+    if not total.all():
+        raise InvalidOption(
+            f"{role}_REGIONS leaves pixels without a region; expected one for each."
+        )
+    return SoftImage(torch.from_numpy(np.array(image[None])), weights / total)
+
+
+def _check_planes(image: Array, planes: Array, role: str) -> None:
+    if planes.shape[1:] != image.shape[1:] or not 1 <= len(planes) <= MAX_REGIONS:
+        raise InvalidOption(
+            f"{role}_REGIONS is {'x'.join(map(str, planes.shape))}; expected 1 to {MAX_REGIONS}"
+            f" planes of {image.shape[1]}x{image.shape[2]}, as {role} is."
+        )

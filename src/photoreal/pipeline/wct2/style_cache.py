@@ -1,0 +1,110 @@
+"""Styles that were measured before: what the transfer needs of them, kept in memory.
+
+A style enters the transfer through a few megabytes of statistics alone (`StyleMeasures`), and
+its pass through the networks is half of a request's work. Presets, frames of a video and
+batches come with the same style again and again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Collection
+from typing import cast
+
+import numpy as np
+from torch import Tensor
+
+from photoreal.contract import Place
+from photoreal.transfer.progressive import Engine, LabelledImage, StyleMeasures, measure_style
+from photoreal.transfer.soft_transfer import SoftImage, SoftMeasures, measure_soft
+from photoreal.transfer.whitening import Moments, StyleStatistics
+
+
+class StyleCache:
+    """Measures of the styles used last, up to `limit` bytes; 0 keeps none.
+
+    A cache belongs to one engine: its networks' weights are not part of a key.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._entries: OrderedDict[bytes, StyleMeasures | SoftMeasures] = OrderedDict()
+        self.bytes = 0
+        """Bytes of all that is kept."""
+
+    def measure(
+        self,
+        style: LabelledImage,
+        wanted: Collection[int | None],
+        engine: Engine,
+        places: Collection[Place],
+    ) -> tuple[StyleMeasures, bool]:
+        """The measures of a style, and whether they were known already.
+
+        They hold at least the `wanted` regions (None is the whole photo). What is measured
+        anew holds every region of the style, since the next content may want others.
+        """
+        present: set[int | None] = set(np.unique(style.labels).tolist())
+        wanted = {label for label in wanted if label is None or label in present}
+        if not self._limit or not wanted or not places:
+            return measure_style(style, wanted, engine, places=places), False
+        key = _key(style, places)
+        known = cast("StyleMeasures | None", self._entries.get(key))
+        if known is not None and _labels(known) >= wanted:
+            self._entries.move_to_end(key)
+            return known, True
+        labels = wanted | present
+        if known is not None:
+            labels |= _labels(known)
+        measures = measure_style(style, labels, engine, places=places)
+        self._keep(key, measures)
+        return measures, False
+
+    def measure_soft(
+        self, style: SoftImage, engine: Engine, places: Collection[Place]
+    ) -> tuple[SoftMeasures, bool]:
+        """The moments of a style's soft regions, and whether they were known already."""
+        if not self._limit or not places:
+            return measure_soft(style, engine, places=places), False
+        key = _key(style, places)
+        known = cast("SoftMeasures | None", self._entries.get(key))
+        if known is not None:
+            self._entries.move_to_end(key)
+            return known, True
+        measures = measure_soft(style, engine, places=places)
+        self._keep(key, measures)
+        return measures, False
+
+    def _keep(self, key: bytes, measures: StyleMeasures | SoftMeasures) -> None:
+        if key in self._entries:
+            self.bytes -= _size(self._entries.pop(key))
+        self._entries[key] = measures
+        self.bytes += _size(measures)
+        while self.bytes > self._limit:
+            _, oldest = self._entries.popitem(last=False)
+            self.bytes -= _size(oldest)
+
+
+def _key(style: LabelledImage | SoftImage, places: Collection[Place]) -> bytes:
+    """Everything that the measures depend on but for the networks."""
+    digest = hashlib.blake2b(digest_size=32)
+    digest.update(repr((tuple(style.image.shape), sorted(places))).encode())
+    digest.update(np.ascontiguousarray(style.image.numpy()).data)
+    regions = style.labels if isinstance(style, LabelledImage) else style.weights
+    digest.update(repr((regions.shape, regions.dtype.str)).encode())
+    digest.update(np.ascontiguousarray(regions).data)
+    return digest.digest()
+
+
+def _labels(measures: StyleMeasures) -> set[int | None]:
+    """Labels that were measured; one that vanishes at a deep level is there at the first."""
+    return set().union(*measures.values())
+
+
+def _size(measures: StyleMeasures | SoftMeasures) -> int:
+    return sum(_bytes(found) for regions in measures.values() for found in regions.values())
+
+
+def _bytes(statistics: StyleStatistics | Moments) -> int:
+    return sum(tensor.nbytes for tensor in statistics if isinstance(tensor, Tensor))

@@ -1,0 +1,142 @@
+"""The tensors of `wct2`: several styles side by side, and which content label takes what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from photoreal.contract import NO_PARTNER, WHOLE_PHOTO
+from photoreal.errors import InvalidOption
+from photoreal.options import Place
+from photoreal.pipeline.request import FloatImage, Shot, SoftStyle, StyleInput, TransferOptions
+from photoreal.pipeline.tensors import Array, bytes_tensor
+from photoreal.regions import LabelMap, Pair, given_pairs
+
+if TYPE_CHECKING:  # Python 3.10 lacks it
+    from typing import Unpack
+
+
+def wct2_inputs(
+    content: FloatImage,
+    content_labels: LabelMap,
+    styles: Sequence[StyleInput],
+    **options: Unpack[TransferOptions],
+) -> dict[str, Array]:
+    """The inputs of `wct2` for a call of the transfer."""
+    images, labels, pairs, weights = zip(*styles, strict=True)
+    strip, sizes = lay_out(images)
+    inputs: dict[str, Array] = {
+        "CONTENT": content,
+        "STYLE": strip,
+        "CONTENT_LABELS": content_labels,
+        "STYLE_LABELS": lay_out(labels)[0],
+        "PAIRS": pairs_table(pairs),
+        "ALPHA": np.array([options["alpha"]], dtype=np.float32),
+        "TRANSFER_AT": bytes_tensor(",".join(options["places"])),
+        "BLEND": np.array([options["blend"]], dtype=np.int32),
+    }
+    return inputs | _several(sizes, weights) | _of_shot(options.get("shot"))
+
+
+def soft_inputs(
+    content: FloatImage,
+    regions: npt.NDArray[np.uint8],
+    styles: Sequence[SoftStyle],
+    *,
+    places: Collection[Place],
+    shot: Shot | None = None,
+) -> dict[str, Array]:
+    """The inputs of `wct2` for a call with soft regions."""
+    strip, sizes = lay_out([style.image for style in styles])
+    # As many planes for each style; a coupling never names those that are not there.
+    count = max(len(style.regions) for style in styles)
+    planes = [_with_planes(style.regions, count) for style in styles]
+    couplings = [_with_planes(style.coupling.T, count).T for style in styles]
+    inputs: dict[str, Array] = {
+        "CONTENT": content,
+        "STYLE": strip,
+        "CONTENT_REGIONS": regions,
+        "STYLE_REGIONS": lay_out(planes)[0],
+        "COUPLING": np.concatenate(couplings, axis=1).astype(np.float32),
+        "TRANSFER_AT": bytes_tensor(",".join(places)),
+    }
+    return inputs | _several(sizes, [style.weight for style in styles]) | _of_shot(shot)
+
+
+def _with_planes(planes: Array, count: int) -> Array:
+    rest = [(0, count - len(planes)), *[(0, 0)] * (planes.ndim - 1)]
+    return np.pad(planes, rest)
+
+
+def _several(sizes: Array, weights: Sequence[float]) -> dict[str, Array]:
+    if len(weights) == 1:
+        return {}
+    return {"STYLE_SIZES": sizes, "STYLE_WEIGHTS": np.array(weights, dtype=np.float32)}
+
+
+def _of_shot(shot: Shot | None) -> dict[str, Array]:
+    if shot is None:
+        return {}
+    return {
+        "SEQUENCE": bytes_tensor(shot.sequence),
+        "STEADY": np.array([shot.steady], dtype=np.float32),
+    }
+
+
+def lay_out(pictures: Sequence[Array]) -> tuple[Array, npt.NDArray[np.int32]]:
+    """Pictures (..., H, W) side by side, padded below with zeros, and their sizes (n, 2)."""
+    sizes = np.array([picture.shape[-2:] for picture in pictures], dtype=np.int32)
+    if len(pictures) == 1:
+        return pictures[0], sizes
+    tallest = sizes[:, 0].max()
+    padded = [
+        np.pad(picture, [(0, 0)] * (picture.ndim - 2) + [(0, tallest - height), (0, 0)])
+        for picture, (height, _) in zip(pictures, sizes, strict=True)
+    ]
+    return np.concatenate(padded, axis=-1), sizes
+
+
+def cut_out(strip: Array, sizes: Array | None) -> list[Array]:
+    """The pictures in a strip (..., H, W); without sizes it is one.
+
+    Raises InvalidOption when the sizes do not fill the strip.
+    """
+    if sizes is None:
+        return [strip]
+    height, width = strip.shape[-2:]
+    inside = sizes.size and sizes.min() > 0 and sizes[:, 0].max() == height
+    if not inside or sizes[:, 1].sum(dtype=np.int64) != width:
+        raise InvalidOption(
+            f"STYLE_SIZES does not fit STYLE, which is {height}x{width}; expected heights up to"
+            " its own and widths that add up to its own."
+        )
+    ends = np.cumsum(sizes[:, 1])
+    return [
+        strip[..., :tall, end - wide : end]
+        for (tall, wide), end in zip(sizes.tolist(), ends.tolist(), strict=True)
+    ]
+
+
+def pairs_table(pairs: Sequence[Sequence[Pair]]) -> npt.NDArray[np.int32]:
+    """The tensor PAIRS for the pairs of each style."""
+    partners = [
+        {pair.content: WHOLE_PHOTO if pair.style is None else pair.style for pair in one}
+        for one in pairs
+    ]
+    labels = dict.fromkeys(label for partner in partners for label in partner)
+    rows = [[label, *(one.get(label, NO_PARTNER) for one in partners)] for label in labels]
+    return np.array(rows, dtype=np.int32).reshape(-1, 1 + len(pairs))
+
+
+def read_pairs(table: Array, count: int) -> list[list[Pair]]:
+    """The pairs of each of `count` styles; raises InvalidOption when PAIRS makes no sense."""
+    if table.shape[1] != 1 + count:
+        raise InvalidOption(
+            f"PAIRS has {table.shape[1]} columns for {count} styles; expected a content label and"
+            " a style label for each."
+        )
+    rows = [table[:, [0, own]].tolist() for own in range(1, 1 + count)]
+    return [given_pairs(row for row in own if row[1] != NO_PARTNER) for own in rows]

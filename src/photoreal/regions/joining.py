@@ -1,0 +1,132 @@
+"""Clusters joined to regions: what a photo's plain areas and sure classes keep in one piece.
+
+A border between two regions shows in the result wherever the photo has none. So clusters are
+joined, the best pair first, when their common border cannot be seen, when they are of one class,
+or when they have about one color and no sign of being different things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from photoreal.render.local_linear import FloatArray
+
+SURE = 0.6
+"""Mean probability from which on a region is one of its class."""
+
+# Distances in L*a*b*, between pixels on both sides of a border or between mean colors.
+_INVISIBLE = 1.5
+_SURE_STEP = 15.0  # between two parts that are surely of one class
+_LIKELY_STEP = 12.0  # between a part that is surely of a class and one that may be
+_ALIKE = 12.0
+_LIKELY = 0.35  # probability of the class that a part may be of
+_DIFFERENT = 0.4  # both at least this sure of different classes: not joined for their color
+_TOUCHING = 0.1  # of the shorter one's border: less is no common border
+
+_Matrix = npt.NDArray[np.float64]
+
+
+class _Parts:
+    """Sums over the clusters, and over the borders between them, as they are joined."""
+
+    def __init__(
+        self, planes: FloatArray, classes: FloatArray, color: FloatArray, nothing: int
+    ) -> None:
+        weights = planes.reshape(len(planes), -1)
+        self.groups = list(range(len(planes)))
+        self._nothing = nothing
+        self._sizes = weights.sum(axis=1, dtype=np.float64) + 1e-6
+        self._classes = (weights @ classes.reshape(len(classes), -1).T).astype(np.float64)
+        self._colors = (weights @ color.reshape(3, -1).T).astype(np.float64)
+        self._lengths, self._steps = _borders(planes.argmax(axis=0), color, len(planes))
+
+    def cost(self, a: int, b: int) -> float:
+        """How little two parts belong together; from 1 on they are not joined."""
+        length = self._lengths[a, b]
+        touching = length > _TOUCHING * min(self._lengths[a].sum(), self._lengths[b].sum())
+        step = self._steps[a, b] / max(length, 1.0)
+        if touching and step < _INVISIBLE:
+            return float(step / _INVISIBLE - 1.0)
+        apart = float(np.linalg.norm(self._color(a) - self._color(b)))
+        (one, sure), (other, less) = sorted(
+            (self.best_class(a), self.best_class(b)), key=lambda best: -best[1]
+        )
+        costs = [1.0]
+        if one == other != self._nothing and sure >= SURE:
+            if less >= SURE:
+                costs.append(step / _SURE_STEP if touching else 0.5)
+            elif less >= _LIKELY:
+                costs.append(step / _LIKELY_STEP if touching else apart / _ALIKE)
+        if sure < SURE and (one == other or less < _DIFFERENT):
+            costs.append(apart / _ALIKE)
+        return min(costs)
+
+    def best_class(self, part: int) -> tuple[int, float]:
+        """The class that a part most probably is of, and its mean probability."""
+        means = self._classes[part] / self._sizes[part]
+        best = int(means.argmax())
+        return best, float(means[best])
+
+    def _color(self, part: int) -> _Matrix:
+        mean: _Matrix = self._colors[part] / self._sizes[part]
+        return mean
+
+    def join(self, a: int, b: int) -> None:
+        """Makes part `b` a piece of `a`."""
+        for sums in (self._sizes, self._classes, self._colors):
+            sums[a] += sums[b]
+        for pairs in (self._lengths, self._steps):
+            pairs[a] += pairs[b]
+            pairs[:, a] += pairs[:, b]
+            pairs[a, a] = 0.0
+            pairs[b] = pairs[:, b] = 0.0
+        self.groups = [a if group == b else group for group in self.groups]
+
+
+def join_clusters(
+    planes: FloatArray, classes: FloatArray, color: FloatArray, nothing: int = 0
+) -> list[int]:
+    """The region of each cluster, counted from 0.
+
+    `planes` (k, h, w) are the clusters' weights, `classes` (groups, h, w) probabilities, of which
+    the group `nothing` is no class, `color` (3, h, w) is CIELAB.
+    """
+    parts = _Parts(planes, classes, color, nothing)
+    left = list(range(len(planes)))
+    while len(left) > 1:
+        pairs = [(a, b) for at, a in enumerate(left) for b in left[at + 1 :]]
+        cost, (a, b) = min((parts.cost(*pair), pair) for pair in pairs)
+        if cost >= 1.0:
+            break
+        parts.join(a, b)
+        left.remove(b)
+    return _counted(parts.groups)
+
+
+def _counted(groups: Sequence[int]) -> list[int]:
+    names: dict[int, int] = {}
+    return [names.setdefault(group, len(names)) for group in groups]
+
+
+def _borders(
+    labels: npt.NDArray[np.intp], color: FloatArray, count: int
+) -> tuple[_Matrix, _Matrix]:
+    """For each pair of labels, pixels of their common border and the sum of the color steps."""
+    lengths, steps = np.zeros((count, count)), np.zeros((count, count))
+    for axis in (0, 1):
+        ours, theirs = _neighbors(labels, axis)
+        border = ours != theirs
+        before, after = _neighbors(color, axis + 1)
+        step = np.linalg.norm(before[:, border] - after[:, border], axis=0)
+        np.add.at(lengths, (ours[border], theirs[border]), 1.0)
+        np.add.at(steps, (ours[border], theirs[border]), step)
+    return lengths + lengths.T, steps + steps.T
+
+
+def _neighbors(values: npt.NDArray[Any], axis: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    count = values.shape[axis]
+    return values.take(range(count - 1), axis), values.take(range(1, count), axis)

@@ -1,0 +1,1 @@
+"""From a result at working size to the photo's own pixels."""

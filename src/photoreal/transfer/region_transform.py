@@ -1,0 +1,199 @@
+"""The transform of a whole feature map, region by region, with hard or soft borders.
+
+WCT2 transforms each region by itself (section 3.3), which leaves a step where two regions
+meet. With a soft border the pixels near it get both regions' results, weighted by how much of
+their surroundings each region has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from photoreal import devices
+from photoreal.regions import LabelMap, Pair
+from photoreal.transfer.region_pixels import RegionLayout, put_, take
+from photoreal.transfer.whitening import (
+    AffineMap,
+    Moments,
+    StyleStatistics,
+    affine_maps,
+    moments,
+    single,
+)
+
+
+class RegionMeasure:
+    """Measures the wanted regions of a style at any level, for one style.
+
+    `labels` (H, W) is the style's label map at working size; None among `wanted` stands for the
+    whole photo.
+    """
+
+    def __init__(self, labels: LabelMap, wanted: Sequence[int | None]) -> None:
+        self._layout = RegionLayout(labels, wanted)
+
+    def __call__(self, features: Tensor) -> dict[int | None, Moments]:
+        """Moments of the regions in features (1, C, h, w).
+
+        A label that has vanished at the features' size has no entry.
+        """
+        flat = features[0].flatten(1)
+        regions = self._layout.at(features)
+        return {label: moments(pixels.blocks(flat)) for label, pixels in regions.items()}
+
+
+class _Share(NamedTuple):
+    """What the border pixels get of one region.
+
+    `weights` (pixels) is for each of them, `near` lists those that get anything.
+    """
+
+    weights: Tensor
+    near: Tensor
+
+
+class _Border(NamedTuple):
+    """The pixels near borders in a feature map of one size.
+
+    `pixels` lists them, `own` (pixels) says how much of their own features they keep, `shares`
+    how much of each region they get, by label.
+    """
+
+    pixels: Tensor
+    own: Tensor
+    shares: dict[int, _Share]
+
+
+class Target(NamedTuple):
+    """Features (1, C, h, w) to transform, and the statistics of the style's regions.
+
+    `steady` gives the moments to use for a content label in place of those that were found.
+    """
+
+    features: Tensor
+    statistics: Mapping[int | None, StyleStatistics]
+    steady: Callable[[int, Moments], Moments] | None = None
+
+
+class _Begun(NamedTuple):
+    """A transform whose maps are not known yet.
+
+    `flat` is a view of `features`, `before` what lies near borders there, `blocks` and `found`
+    are the regions' pixels and what their maps depend on, by label.
+    """
+
+    features: Tensor
+    flat: Tensor
+    border: _Border | None
+    before: Tensor | None
+    blocks: dict[int, list[Tensor]]
+    found: dict[int, tuple[Moments, StyleStatistics]]
+
+
+class RegionTransform:
+    """Transforms the content's features at any level, for one request.
+
+    `labels` (H, W) is the content's label map at working size, `blend` the distance in pixels
+    from a border up to which both regions' results are mixed; 0 keeps borders hard.
+    """
+
+    def __init__(
+        self, labels: LabelMap, pairs: Sequence[Pair], alpha: float, blend: int = 0
+    ) -> None:
+        self._labels = labels
+        self._styles = {pair.content: pair.style for pair in pairs}
+        self._alpha = alpha
+        self._blend = blend
+        self._soften = blend > 0 and np.unique(labels).size > 1
+        self._layout = RegionLayout(labels, list(self._styles))
+        self._borders: dict[torch.Size, _Border] = {}
+        self._soft: Tensor | None = None
+
+    def __call__(self, *targets: Target) -> list[Tensor]:
+        """The features of targets of one shape with each region's statistics replaced.
+
+        May overwrite them. Content labels without a pair, and those whose style region has
+        vanished at this size, keep their own features. A GPU does several faster at once.
+        """
+        begun = [self._begin(target) for target in targets]
+        wanted = [pair for one in begun for pair in one.found.values()]
+        maps = iter(affine_maps(wanted, self._alpha))
+        return [
+            self._finish(one, dict(zip(one.found, islice(maps, len(one.found)), strict=True)))
+            for one in begun
+        ]
+
+    def _begin(self, target: Target) -> _Begun:
+        features, statistics, steady = target
+        flat = features[0].flatten(1)
+        regions = self._layout.at(features)
+        border = self._border(features, list(regions)) if self._soften and regions else None
+        before = None if border is None else single(take(flat, border.pixels))
+        begun = _Begun(features, flat, border, before, {}, {})
+        for label, pixels in regions.items():
+            style = statistics.get(self._styles[label])
+            if style is not None:
+                # Read twice, but gathered once.
+                begun.blocks[label] = [single(block) for block in pixels.blocks(flat)]
+                own = moments(begun.blocks[label])
+                begun.found[label] = (own if steady is None else steady(label, own), style)
+        return begun
+
+    def _finish(self, begun: _Begun, maps: Mapping[int, AffineMap]) -> Tensor:
+        features, flat, border, before, blocks, _ = begun
+        regions = self._layout.at(features)
+        for label, function in maps.items():
+            regions[label].put_(flat, map(function, blocks.pop(label)))
+        if border is not None and before is not None:
+            put_(flat, border.pixels, _mix(before, border, maps))
+        return flat.view_as(features)
+
+    def _border(self, features: Tensor, found: list[int]) -> _Border:
+        size = features.shape[-2:]
+        if size not in self._borders:
+            height, width = size
+            soft = self._soft_weights(found, height, width, features.device)
+            near = torch.nonzero(soft.amax(dim=0) < 1.0 - 1e-3).squeeze(1)
+            *rows, own = soft[:, near]
+            shares = {
+                label: _Share(row, torch.nonzero(row).squeeze(1))
+                for label, row in zip(found, rows, strict=True)
+            }
+            self._borders[size] = _Border(near, own, shares)
+        return self._borders[size]
+
+    def _soft_weights(
+        self, found: Sequence[int], height: int, width: int, device: torch.device
+    ) -> Tensor:
+        """Weights (found + own, height * width) that add up to 1 at every pixel."""
+        everything = list(self._styles)
+        if self._soft is None:
+            labels = devices.send(torch.from_numpy(np.array(self._labels)), device)
+            masks = torch.stack([labels == label for label in everything]).float()
+            side = 2 * self._blend + 1
+            self._soft = F.avg_pool2d(
+                masks[None], side, stride=1, padding=self._blend, count_include_pad=False
+            )
+        stride = self._labels.shape[0] // height
+        small = F.avg_pool2d(self._soft, stride)[0].flatten(1)
+        rows = torch.stack([small[everything.index(label)] for label in found])
+        return torch.cat([rows, (1.0 - rows.sum(dim=0, keepdim=True)).clamp_(min=0.0)])
+
+
+def _mix(features: Tensor, border: _Border, maps: Mapping[int, AffineMap]) -> Tensor:
+    """Border pixels' features (C, N) as the weighted sum of the regions' results."""
+    mixed = features * border.own
+    for label, (weights, near) in border.shares.items():
+        if label not in maps:
+            mixed += features * weights
+            continue
+        result = maps[label](take(features, near)) * weights[near]
+        mixed.index_add_(1, near, result)
+    return mixed

@@ -1,0 +1,95 @@
+"""The transfer by soft regions: what `photoreal.transfer.progressive` does by label maps.
+
+A style is measured region by region, then coupled with the content: each content region takes a
+mixture of the style's. The content's pass is transformed by the weighted maps of its regions
+(`photoreal.transfer.soft_transform`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from photoreal.contract import PLACES, Place
+from photoreal.transfer.progressive import (
+    Engine,
+    LevelPlace,
+    Steady,
+    StyleMeasures,
+    cropped,
+    measure_places,
+    padded,
+    places_statistics,
+    transform_places,
+)
+from photoreal.transfer.soft_transform import SoftMeasure, SoftTransform
+from photoreal.transfer.whitening import Moments, mixture
+
+
+class SoftImage(NamedTuple):
+    """An image (1, 3, H, W) in 0..1 and the weights (K, H, W) of its regions, which add up to 1."""
+
+    image: Tensor
+    weights: npt.NDArray[np.float32]
+
+
+SoftMeasures = dict[LevelPlace, dict[int, Moments]]
+"""For each place the moments of a style's soft regions."""
+
+
+@torch.inference_mode()
+def measure_soft(
+    style: SoftImage, engine: Engine, *, places: Collection[Place] = PLACES
+) -> SoftMeasures:
+    """Moments of a style's soft regions at every place: one pass, no deeper than needed.
+
+    Raises InvalidOption when the image is too small.
+    """
+    image, weights = _pad_soft(style)
+    return measure_places(image, SoftMeasure(weights), engine, places) if places else {}
+
+
+def couple_measures(measures: SoftMeasures, coupling: npt.NDArray[np.float64]) -> StyleMeasures:
+    """Statistics for the content's regions from those of a style's soft regions.
+
+    `coupling` (K, J) says how much of each style region is in the mix of a content region. A
+    region all of whose partners have vanished at a place has no entry there.
+    """
+    mixed: dict[LevelPlace, dict[int, Moments]] = {}
+    for place, found in measures.items():
+        mixed[place] = {}
+        for region, row in enumerate(coupling):
+            shares = [(float(row[j]), moment) for j, moment in found.items() if row[j] > 0.0]
+            if shares:
+                mixed[place][region] = mixture(shares)
+    return places_statistics(mixed)
+
+
+@torch.inference_mode()
+def apply_soft(
+    content: SoftImage,
+    measures: StyleMeasures,
+    engine: Engine,
+    *,
+    alpha: float = 1.0,
+    places: Collection[Place] = PLACES,
+    steady: Steady | None = None,
+) -> Tensor:
+    """`apply_style` for soft regions; `measures` are by content region (`couple_measures`)."""
+    image, weights = _pad_soft(content)
+    result = transform_places(
+        image, SoftTransform(weights, alpha), measures, engine, places, steady
+    )
+    return cropped(result, content.image)
+
+
+def _pad_soft(picture: SoftImage) -> SoftImage:
+    image, (below, right) = padded(picture.image)
+    return SoftImage(
+        image, np.pad(picture.weights, ((0, 0), (0, below), (0, right)), mode="reflect")
+    )

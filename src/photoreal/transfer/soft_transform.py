@@ -1,0 +1,208 @@
+"""The transform of a whole feature map by soft regions: every pixel gets its regions' results.
+
+Means and covariances are weighted as the regions are, and so are their affine maps. Most pixels
+belong to one region alone and are moved as `photoreal.transfer.region_pixels` moves those of a
+label map; only the others are computed once for each of their regions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from photoreal import devices
+from photoreal.render.local_linear import FloatArray
+from photoreal.transfer.region_pixels import RegionPixels, find, find_queued, put_, take
+from photoreal.transfer.region_transform import Target
+from photoreal.transfer.whitening import (
+    AffineMap,
+    Moments,
+    PixelWeights,
+    StyleStatistics,
+    affine_maps,
+    moments,
+    single,
+)
+
+RIDGE = 30.0
+"""Variance added to every channel of content and style alike, beyond the published 1.
+
+Where both hardly vary, the map then stays near a shift: plain backgrounds and the bands of fine
+detail are not amplified to halos and grain.
+"""
+
+_NOBODY = 255  # label of the pixels that several regions share
+_NEAR = 0.02
+"""A weight this close to 0 or 1 counts as that: what pooling leaves there is not worth a pass."""
+
+
+class _Shared(NamedTuple):
+    """What a region has of the shared pixels: their places among them (n,), and how much."""
+
+    places: Tensor
+    weights: PixelWeights
+
+
+class _Layout(NamedTuple):
+    """The regions at one size of features.
+
+    `own` are each region's pixels that no other has, `mixed` (n,) the pixels that several share,
+    `shared` each region's part of those.
+    """
+
+    own: dict[int, RegionPixels]
+    mixed: Tensor
+    shared: dict[int, _Shared]
+
+    def regions(self) -> list[int]:
+        """Regions that have any pixel."""
+        return sorted(self.own.keys() | self.shared.keys())
+
+
+class SoftLayout:
+    """The pixels of soft regions, weights (K, H, W) that add up to 1, at any size of features."""
+
+    def __init__(self, weights: FloatArray) -> None:
+        self._weights = torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32))
+        self._known: dict[tuple[int, int, torch.device], _Layout] = {}
+
+    def at(self, features: Tensor) -> _Layout:
+        """Pixels by region for features (1, C, h, w)."""
+        height, width = features.shape[-2:]
+        key = (height, width, features.device)
+        if key not in self._known:
+            self._known[key] = self._find(height, width, features.device)
+        return self._known[key]
+
+    def _find(self, height: int, width: int, device: torch.device) -> _Layout:
+        stride = self._weights.shape[1] // height
+        small = F.avg_pool2d(self._weights[None], stride)[0].flatten(1)
+        # The strongest stays, however many regions share the pixel.
+        small = torch.where(small < small.amax(dim=0).clamp(max=_NEAR), 0.0, small)
+        small /= small.sum(dim=0)
+        strongest, labels = small.max(dim=0)
+        alone = strongest > 1.0 - _NEAR
+        solid = torch.where(alone, labels, _NOBODY).to(torch.uint8).view(height, width).numpy()
+        wanted = range(len(small))
+        if devices.is_queued(device):
+            found = find_queued(solid, wanted, device)
+        else:
+            found = {label: find(solid, label) for label in wanted}
+        mixed = torch.nonzero(~alone).squeeze(1)
+        shared = {}
+        for label, row in enumerate(small[:, mixed]):
+            places = torch.nonzero(row).squeeze(1)
+            if len(places):
+                weights = PixelWeights(devices.send(row[places], device), float(row.sum()))
+                shared[label] = _Shared(devices.send(places, device), weights)
+        own = {label: pixels for label, pixels in found.items() if pixels is not None}
+        return _Layout(own, devices.send(mixed, device), shared)
+
+
+class SoftMeasure:
+    """Measures the soft regions of a style at any level."""
+
+    def __init__(self, weights: FloatArray) -> None:
+        self._layout = SoftLayout(weights)
+
+    def __call__(self, features: Tensor) -> dict[int, Moments]:
+        """Moments of the regions in features (1, C, h, w); a vanished region has no entry."""
+        flat = features[0].flatten(1)
+        layout = self._layout.at(features)
+        mixed = single(take(flat, layout.mixed))
+        found = {}
+        for region in layout.regions():
+            blocks = layout.own[region].blocks(flat) if region in layout.own else iter(())
+            moment = _moments(blocks, mixed, layout.shared.get(region))
+            if moment is not None:
+                found[region] = moment
+        return found
+
+
+class _Begun(NamedTuple):
+    """A transform whose maps are not known yet."""
+
+    features: Tensor
+    flat: Tensor
+    layout: _Layout
+    mixed: Tensor
+    blocks: dict[int, list[Tensor]]
+    found: dict[int, tuple[Moments, StyleStatistics]]
+
+
+class SoftTransform:
+    """Transforms the content's features at any level, for one request.
+
+    `weights` (K, H, W) are the content's regions at working size; the statistics of a target
+    are by content region.
+    """
+
+    def __init__(self, weights: FloatArray, alpha: float) -> None:
+        self._layout = SoftLayout(weights)
+        self._alpha = alpha
+
+    def __call__(self, *targets: Target) -> list[Tensor]:
+        """The features of targets of one shape with each region's statistics replaced.
+
+        May overwrite them. Regions without statistics keep their own features.
+        """
+        begun = [self._begin(target) for target in targets]
+        wanted = [pair for one in begun for pair in one.found.values()]
+        maps = iter(affine_maps(wanted, self._alpha))
+        return [
+            _finish(one, dict(zip(one.found, islice(maps, len(one.found)), strict=True)))
+            for one in begun
+        ]
+
+    def _begin(self, target: Target) -> _Begun:
+        features, statistics, steady = target
+        flat = features[0].flatten(1)
+        layout = self._layout.at(features)
+        begun = _Begun(features, flat, layout, single(take(flat, layout.mixed)), {}, {})
+        for region in layout.regions():
+            style = statistics.get(region)
+            if style is None:
+                continue
+            blocks = []
+            if region in layout.own:  # read twice, but gathered once
+                blocks = [single(block) for block in layout.own[region].blocks(flat)]
+            own = _moments(iter(blocks), begun.mixed, layout.shared.get(region))
+            if own is not None:
+                begun.blocks[region] = blocks
+                begun.found[region] = (own if steady is None else steady(region, own), style)
+        return begun
+
+
+def _finish(begun: _Begun, maps: Mapping[int, AffineMap]) -> Tensor:
+    flat, layout, mixed = begun.flat, begun.layout, begun.mixed
+    for region, function in maps.items():
+        if region in layout.own:
+            layout.own[region].put_(flat, map(function, begun.blocks.pop(region)))
+    if len(layout.mixed):
+        result = torch.zeros_like(mixed)
+        for region, (places, weights) in layout.shared.items():
+            before = take(mixed, places)
+            after = maps[region](before) if region in maps else before
+            result.index_add_(1, places, after * weights.values)
+        put_(flat, layout.mixed, result)
+    return flat.view_as(begun.features)
+
+
+def _moments(blocks: Iterator[Tensor], mixed: Tensor, shared: _Shared | None) -> Moments | None:
+    """Moments of a region's own pixels and its part of the mixed ones; None for less than one."""
+    parts: list[Tensor] = list(blocks)
+    weights: list[PixelWeights | None] = [None] * len(parts)
+    if shared is not None:
+        parts.append(take(mixed, shared.places))
+        weights.append(shared.weights)
+        if len(parts) == 1 and shared.weights.total < 1.0:
+            return None
+    found = moments(parts, weights)
+    found.covariance.diagonal().add_(RIDGE)
+    return found

@@ -1,0 +1,197 @@
+"""The whitening and coloring transform of one region: pure functions of (C, N) matrices.
+
+Li et al., "Universal Style Transfer via Feature Transforms", NIPS 2017, section 3.2, with the
+identity added to each covariance and the result clamped, as WCT2 publishes it. Columns are
+the pixels of a region, rows the channels. Everything is computed in the dtype of its input, in
+float32 where that is half precision; float32 is safe because every eigenvalue is at least 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from photoreal import devices
+from photoreal.transfer.roots import inverse_roots, roots
+
+_HALVES = (torch.float16, torch.bfloat16)
+
+Bound = float | Tensor
+"""A single number; a tensor of no dimension where reading it would have to wait for a device."""
+
+
+class Moments(NamedTuple):
+    """What the map of a region depends on.
+
+    `mean` is (C, 1), `covariance` (C, C) with the divisor N - 1 (1 for a single pixel); `low`
+    and `high` are the range of all values.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    low: Bound
+    high: Bound
+
+
+class StyleStatistics(NamedTuple):
+    """All that the transform needs of a style region.
+
+    `mean` is (C, 1); `root` (C, C) is the symmetric square root of the covariance plus the
+    identity.
+    """
+
+    mean: Tensor
+    root: Tensor
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """The transform of one region: y = matrix x + offset, clamped to low..high.
+
+    `matrix` is (C, C), `offset` (C, 1), the bounds single numbers for all channels. `alpha` in
+    0..1 is the share of y in the result; the rest is x. Features in half precision are
+    transformed in the matrix's dtype, and so come back.
+    """
+
+    matrix: Tensor
+    offset: Tensor
+    low: Bound
+    high: Bound
+    alpha: float
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Transform features (C, N), also of pixels outside the region."""
+        x = features.to(self.matrix.dtype)
+        if x.T.is_contiguous():  # pixel by pixel, and so is the result
+            result = torch.addmm(self.offset[:, 0], x.T, self.matrix.T).T
+        else:
+            result = torch.addmm(self.offset, self.matrix, x)
+        if isinstance(self.low, Tensor) and isinstance(self.high, Tensor):
+            result.clamp_(self.low, self.high)
+        else:
+            result.clamp_(float(self.low), float(self.high))
+        if self.alpha != 1.0:
+            result.mul_(self.alpha).add_(x, alpha=1.0 - self.alpha)
+        return result
+
+
+def single(features: Tensor) -> Tensor:
+    """Features in half precision in single precision, others as they are."""
+    return features.float() if features.dtype in _HALVES else features
+
+
+class PixelWeights(NamedTuple):
+    """How much of each pixel (n,) belongs to a region, and their sum."""
+
+    values: Tensor
+    total: float
+
+
+def moments(
+    parts: Iterable[Tensor], weights: Iterable[PixelWeights | None] = repeat(None)
+) -> Moments:
+    """Mean, covariance and range of a region that comes in parts (C, n), n at least 1.
+
+    `weights` say for each part how much of its pixels belongs to the region, None for all.
+    Each part is centered by its own mean and then joined to the ones before, which reads it once
+    and does not lose digits (Chan, Golub & LeVeque, "Updating Formulae and a Pairwise Algorithm
+    for Computing Sample Variances", 1979).
+
+    Raises ValueError when there is no part.
+    """
+    count = 0.0
+    mean = scatter = None
+    lows, highs = [], []
+    for part, weight in zip(parts, weights, strict=False):
+        part = single(part)
+        if weight is None:
+            added: float = part.shape[1]
+            part_mean = part.mean(dim=1, keepdim=True)
+        else:
+            added = weight.total
+            part_mean = (part @ weight.values / added).unsqueeze(1)
+        centered = part - part_mean
+        weighted = centered if weight is None else centered * weight.values
+        low, high = torch.aminmax(part.T if part.T.is_contiguous() else part)
+        lows.append(low)
+        highs.append(high)
+        if mean is None or scatter is None:
+            mean, scatter = part_mean, weighted @ centered.T
+        else:
+            shift = part_mean - mean
+            scatter.addmm_(weighted, centered.T)
+            scatter.addmm_(shift, shift.T, alpha=count * added / (count + added))
+            mean += shift * (added / (count + added))
+        count += added
+    if mean is None or scatter is None:
+        raise ValueError("A region without pixels has no moments.")
+    if len(lows) > 1:
+        low, high = torch.stack(lows).min(), torch.stack(highs).max()
+    covariance = scatter / max(count - 1.0, 1.0)
+    if devices.is_queued(mean.device):
+        return Moments(mean, covariance, low, high)
+    return Moments(mean, covariance, float(low), float(high))
+
+
+def mixture(parts: Sequence[tuple[float, Moments]]) -> Moments:
+    """Moments of several regions' pixels together, each region with its share (above 0)."""
+    if len(parts) == 1:
+        return parts[0][1]
+    total = sum(share for share, _ in parts)
+    mean = sum((share / total) * part.mean for share, part in parts)
+    assert isinstance(mean, Tensor)  # noqa: S101 (there are parts)
+    covariance = torch.zeros_like(parts[0][1].covariance)
+    for share, part in parts:
+        shift = part.mean - mean
+        covariance.add_(part.covariance, alpha=share / total)
+        covariance.addmm_(shift, shift.T, alpha=share / total)
+    return Moments(mean, covariance, min(p.low for _, p in parts), max(p.high for _, p in parts))
+
+
+def style_statistics(region: Moments) -> StyleStatistics:
+    """Mean and coloring matrix of a style region."""
+    (found,) = styles_statistics([region])
+    return found
+
+
+def styles_statistics(regions: Sequence[Moments]) -> list[StyleStatistics]:
+    """`style_statistics` of several regions at once."""
+    coloring = roots([region.covariance for region in regions])
+    return [
+        StyleStatistics(region.mean, root) for region, root in zip(regions, coloring, strict=True)
+    ]
+
+
+def affine_map(content: Moments, style: StyleStatistics, alpha: float = 1.0) -> AffineMap:
+    """The map that gives a content region a style region's statistics.
+
+    Whitening and coloring are one matrix. The bounds are the range of the content's own
+    features. `alpha` 1 is the whole effect, 0 the content.
+    """
+    (found,) = affine_maps([(content, style)], alpha)
+    return found
+
+
+def affine_maps(
+    regions: Sequence[tuple[Moments, StyleStatistics]], alpha: float = 1.0
+) -> list[AffineMap]:
+    """`affine_map` for several regions at once."""
+    whitening = inverse_roots([content.covariance for content, _ in regions])
+    return [_joined(*region, own, alpha) for region, own in zip(regions, whitening, strict=True)]
+
+
+def _joined(content: Moments, style: StyleStatistics, whitening: Tensor, alpha: float) -> AffineMap:
+    """Center, whiten, color and shift as one map."""
+    matrix = style.root @ whitening
+    offset = torch.addmm(style.mean, matrix, content.mean, alpha=-1.0)
+    return AffineMap(matrix, offset, content.low, content.high, alpha)
+
+
+def whiten_and_color(content: Tensor, style: StyleStatistics, alpha: float = 1.0) -> Tensor:
+    """A content region (C, N), N at least 1, with the statistics of a style region."""
+    return affine_map(moments([content]), style, alpha)(content)

@@ -1,0 +1,238 @@
+"""Mixed styles and films through the real server."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from tritonclient.utils import InferenceServerException
+
+from photoreal.client import StylizeResult
+from photoreal.serve.launch.launcher import Server
+
+pytestmark = pytest.mark.server
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+PROGRAM = Path(sys.executable).with_name("photoreal")
+SIZE = 48
+STYLES = [EXAMPLES / "rendered" / "dusk.jpg", EXAMPLES / "rendered" / "noon.jpg"]
+PHOTO = EXAMPLES / "photos" / "china.jpg"
+
+Stylize = Callable[..., StylizeResult]
+Pixels = npt.NDArray[np.uint8]
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_one_style_is_the_same_alone_listed_and_with_all_the_weight(
+    local: Server, stylize: Stylize, protocol: str
+) -> None:
+    def run(style: Any, **options: Any) -> bytes:
+        return stylize(local, protocol, content=PHOTO, style=style, size=SIZE, **options).png
+
+    alone = run(STYLES[0])
+    assert run([STYLES[0]]) == alone
+    assert run(STYLES, weights=[2, 0]) == alone
+    assert run(STYLES) != alone
+
+
+def test_a_mix_lies_between_its_styles(local: Server, stylize: Stylize) -> None:
+    masks = [path.with_name(f"{path.stem}_mask.png") for path in STYLES]
+    content_mask = PHOTO.with_name("china_mask.png")
+
+    def mean(weights: list[float]) -> npt.NDArray[np.float64]:
+        result = stylize(
+            local,
+            content=PHOTO,
+            style=STYLES,
+            weights=weights,
+            content_mask=content_mask,
+            style_mask=masks,
+            size=SIZE,
+        )
+        assert len(result.more_style_labels) == 1
+        assert all(len(pair["style"]) == 2 for pair in result.report["pairs"])
+        colors: npt.NDArray[np.float64] = np.asarray(result.image).mean(axis=(0, 1))
+        return colors
+
+    dusk, half, noon = (mean([one, 1 - one]) for one in (1.0, 0.5, 0.0))
+    assert np.abs(dusk - noon).max() > 20
+    np.testing.assert_allclose(half, (dusk + noon) / 2, atol=8)
+
+
+def test_both_styles_are_cached(local: Server, stylize: Stylize) -> None:
+    # The size is this test's own, so no other test has had the styles measured.
+    results = [
+        stylize(local, content=PHOTO, style=style, size=SIZE + 5)
+        for style in (STYLES[0], STYLES, STYLES)
+    ]
+    assert [one.report["style"] for one in results] == ["measured", "measured", "cached"]
+
+
+@pytest.mark.parametrize(
+    ("names", "more", "words"),
+    [
+        (1, {"STYLE_WEIGHTS": [1, 2]}, "2 weights for 1 styles"),
+        (2, {"STYLE_WEIGHTS": [1, -2]}, "numbers from 0"),
+        (2, {"STYLE_WEIGHTS": [0, 0]}, "all 0"),
+        (5, {}, "5 styles; expected 1 to 4"),
+        (1, {"STEADY": [0.5]}, "without a sequence"),
+    ],
+)
+def test_refused(
+    local: Server,
+    refused: Callable[..., str],
+    tensors: Callable[..., Any],
+    names: int,
+    more: dict[str, list[float]],
+    words: str,
+) -> None:
+    data = PHOTO.read_bytes()
+    inputs = tensors(content=data, size=SIZE)
+    inputs["STYLE"] = np.array([data] * names, dtype=object)
+    inputs |= {name: np.array(value, dtype=np.float32) for name, value in more.items()}
+    assert words in refused(local, "stylize", inputs)
+
+
+def test_wct2_refuses_sizes_that_do_not_fill_the_strip(
+    local: Server, call: Callable[..., Any]
+) -> None:
+    picture = np.full((3, 32, 64), 0.5, dtype=np.float32)
+    sizes = np.array([[32, 40], [16, 16]], dtype=np.int32)
+    with pytest.raises(InferenceServerException, match="STYLE_SIZES does not fit"):
+        call(local, "wct2", {"CONTENT": picture, "STYLE": picture, "STYLE_SIZES": sizes})
+
+
+def test_frames_of_a_sequence_are_steadied_and_others_are_as_ever(
+    local: Server, stylize: Stylize
+) -> None:
+    photo = np.asarray(Image.open(PHOTO).resize((96, 64)))
+    frames = [photo, np.ascontiguousarray(photo[::-1])]
+    options: dict[str, Any] = {"style": STYLES[0], "size": SIZE, "segment": False}
+    alone = [stylize(local, content=frame, **options).png for frame in frames]
+    shot = [stylize(local, content=frame, sequence="a", **options).png for frame in frames]
+    assert shot[0] == alone[0]
+    assert shot[1] != alone[1]
+    assert stylize(local, content=frames[1], sequence="b", **options).png == alone[1]
+    assert stylize(local, content=frames[1], **options).png == alone[1]
+
+
+def _film(path: Path, frames: int = 10) -> Path:
+    """A pan to and fro over the photo and, after a cut, over its negative, with a tone."""
+    photo = np.asarray(Image.open(PHOTO).resize((192, 128)))
+    with av.open(str(path), "w") as container:
+        track: Any = container.add_stream("libx264", rate=12, options={"crf": "4"})
+        track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
+        voice: Any = container.add_stream("aac", rate=44100, layout="mono")
+        for i in range(frames):
+            left = 4 * (23 - abs(23 - i % 46))
+            crop = photo[30:94, left : left + 96]
+            pixels = np.ascontiguousarray(crop if i < 6 else 255 - crop)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, 12)
+            container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+        tone = (0.2 * np.sin(0.05 * np.arange(44100 * frames // 12))).astype(np.float32)
+        heard = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+        heard.rate, heard.pts = 44100, 0
+        container.mux(voice.encode(heard))
+        container.mux(voice.encode(None))
+    return path
+
+
+def _frames(path: Path) -> Pixels:
+    """Frames (N, H, W, 3) of a film, up to where it breaks off."""
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in _decoded(container)])
+
+
+def _decoded(container: Any) -> Iterator[Any]:
+    with suppress(av.FFmpegError):
+        yield from container.decode(video=0)
+
+
+def test_a_film_through_the_server(local: Server, tmp_path: Path) -> None:
+    source = _film(tmp_path / "in.mp4")
+    styles = ["--style", str(STYLES[0]), "--style", str(STYLES[1]), "--weights", "0.7", "0.3"]
+    where = ["-o", "out.mp4", "--size", "48", "--url", local.http_url]
+    done = subprocess.run(
+        [str(PROGRAM), "video", str(source), *styles, *where],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "out.mp4: 10 frames of 72 x 48 pixels, 2 shots, sound as it was." in done.stdout
+    before, after = _frames(source), _frames(tmp_path / "out.mp4")
+    assert after.shape == (10, 48, 72, 3)
+    small = [np.asarray(Image.fromarray(frame).resize((72, 48))) for frame in before]
+    assert all(
+        np.abs(one.astype(int) - two).mean() > 5 for one, two in zip(after, small, strict=True)
+    )
+
+
+def _arguments(local: Server, output: str, *options: str) -> list[str]:
+    where = ["-o", output, "--size", "48", "--url", local.http_url]
+    return [
+        str(PROGRAM),
+        "video",
+        "in.mp4",
+        str(STYLES[0]),
+        "--crf",
+        "2",
+        "--method",
+        "color",
+        *where,
+        *options,
+    ]
+
+
+def test_a_run_that_was_killed_goes_on_where_its_file_ends(local: Server, tmp_path: Path) -> None:
+    _film(tmp_path / "in.mp4", 108)
+    whole = _arguments(local, "whole.mp4")
+    subprocess.run(whole, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    growing, cut = tmp_path / ".out.growing.mp4", tmp_path / "cut.mp4"
+    with subprocess.Popen(_arguments(local, "out.mp4"), cwd=tmp_path) as killed:
+        until = time.monotonic() + 300
+        while not growing.exists() or growing.read_bytes().count(b"moof") < 3:
+            assert killed.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        killed.kill()
+    shutil.copy(growing, cut)
+    resumed = subprocess.run(
+        _arguments(local, "out.mp4", "--resume"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert "out.mp4: 108 frames of 72 x 48 pixels, 2 shots, sound as it was." in resumed.stdout
+    assert not list(tmp_path.glob("*out.*[gl].*"))  # neither growing nor partial
+
+    before, after, as_one = (
+        _frames(path).astype(int) for path in (cut, tmp_path / "out.mp4", tmp_path / "whole.mp4")
+    )
+    same = (after[: len(before)] == before).all(axis=(1, 2, 3))
+    seam = int(np.argmin(same)) if not same.all() else len(before)
+    assert 20 <= seam < 108
+    assert len(before) - seam <= 4  # a group of B-frames
+    # Behind the seam the steadied statistics are as if nothing had happened.
+    assert np.abs(after - as_one).mean(axis=(1, 2, 3)).max() < 1
+    steps, usual = (np.abs(np.diff(film, axis=0)).mean(axis=(1, 2, 3)) for film in (after, as_one))
+    assert steps[seam - 1] < usual[seam - 1] + 1

@@ -1,0 +1,125 @@
+"""The levels of the encoder and the decoder against their contract and the paper's layout."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from photoreal import contract
+from photoreal.contract import BANDS, LEVELS, ORIGINAL, UNPOOLS, TensorSpec, Unpool
+from photoreal.networks import wavelet
+from photoreal.networks.vgg import Decoder, Encoder, Skips
+
+Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
+SIZES = [(1, 32, 48), (2, 40, 16)]
+
+
+def _shape(spec: TensorSpec, size: Sequence[int]) -> tuple[int, ...]:
+    batch, height, width = size
+    return (batch, spec.dims[0], height // spec.stride, width // spec.stride)
+
+
+def _random(spec: TensorSpec, size: Sequence[int]) -> Tensor:
+    return torch.rand(_shape(spec, size), generator=torch.Generator().manual_seed(len(spec.name)))
+
+
+def _skips(given: dict[str, Tensor]) -> Skips:
+    return Skips(given["LH"], given["HL"], given["HH"], given.get(ORIGINAL))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("unpool", UNPOOLS)
+def test_encoder_levels_have_the_shapes_of_the_contract(
+    unpool: Unpool, level: int, size: tuple[int, int, int], builtin_networks: Networks
+) -> None:
+    spec = contract.encoder(level, unpool)
+    features, skips = builtin_networks(unpool)[0].level(level, _random(spec.inputs[0], size))
+    found = {"FEATURES": features}
+    if skips is not None:
+        found |= {name: getattr(skips, name) for name in BANDS}
+        if skips.original is not None:
+            found[ORIGINAL] = skips.original
+    expected = {tensor.name: _shape(tensor, size) for tensor in spec.outputs}
+    assert {name: tuple(value.shape) for name, value in found.items()} == expected
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("unpool", UNPOOLS)
+def test_decoder_levels_have_the_shapes_of_the_contract(
+    unpool: Unpool, level: int, size: tuple[int, int, int], builtin_networks: Networks
+) -> None:
+    spec = contract.decoder(level, unpool)
+    given = {tensor.name: _random(tensor, size) for tensor in spec.inputs}
+    skips = _skips(given) if level > 1 else None
+    output = builtin_networks(unpool)[1].level(level, given["FEATURES"], skips)
+    assert tuple(output.shape) == _shape(spec.outputs[0], size)
+
+
+@pytest.mark.parametrize("level", [4, 3, 2])
+@pytest.mark.parametrize("unpool", UNPOOLS)
+def test_a_decoder_level_that_unpools_insists_on_its_skips(
+    unpool: Unpool, level: int, builtin_networks: Networks
+) -> None:
+    features = torch.zeros(1, contract.CHANNELS[level], 4, 4)
+    with pytest.raises(ValueError, match=f"level {level} needs the skips"):
+        builtin_networks(unpool)[1].level(level, features)
+
+
+@pytest.mark.parametrize("unpool", UNPOOLS)
+def test_a_decoder_level_is_its_layers_one_by_one(
+    unpool: Unpool, seeded_networks: Networks
+) -> None:
+    """Level 3: convolve, unpool, join, convolve, each convolution with reflected borders."""
+    decoder = copy.deepcopy(seeded_networks(unpool)[1]).double()
+    spec = contract.decoder(3, unpool)
+    given = {tensor.name: _random(tensor, (2, 32, 48)).double() for tensor in spec.inputs}
+    found = decoder.level(3, given["FEATURES"], _skips(given))
+
+    def convolve(name: str, x: Tensor) -> Tensor:
+        layer = decoder.get_submodule(name)
+        assert isinstance(layer, torch.nn.Conv2d)
+        padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return F.relu(F.conv2d(padded, layer.weight, layer.bias))
+
+    low = convolve("conv3_1", given["FEATURES"])
+    bands = wavelet.Bands(low, given["LH"], given["HL"], given["HH"])
+    zero = torch.zeros_like(low)
+    unpooled = [
+        wavelet.unpool(wavelet.Bands(*(band if i == k else zero for k in range(4))))
+        for i, band in enumerate(bands)
+    ]
+    if unpool == "cat5":
+        expected = convolve("conv2_2_2", torch.cat([*unpooled, given[ORIGINAL]], dim=1))
+    else:
+        expected = convolve("conv2_2", torch.stack(unpooled).sum(dim=0))
+    torch.testing.assert_close(found, expected)
+
+
+def test_loading_parameters_renews_the_folded_kernels(seeded_networks: Networks) -> None:
+    trained = seeded_networks("cat5")[1]
+    fresh = Decoder("cat5")
+    fresh.load_state_dict(trained.state_dict())
+    for name in ("conv3_4_2", "conv2_2_2", "conv1_2_2"):
+        assert torch.equal(fresh.get_buffer(f"{name}_folded"), trained.get_buffer(f"{name}_folded"))
+    assert not [name for name in fresh.state_dict() if "folded" in name]
+
+
+@pytest.mark.parametrize("unpool", UNPOOLS)
+def test_smallest_picture_goes_through(unpool: Unpool, builtin_networks: Networks) -> None:
+    encoder, decoder = builtin_networks(unpool)
+    x, skips = torch.rand(1, 3, 16, 16), []
+    for level in LEVELS:
+        x, skip = encoder.level(level, x)
+        if skip is not None:
+            skips.append(skip)
+    for level in reversed(LEVELS):
+        x = decoder.level(level, x, skips.pop() if level > 1 else None)
+    assert x.shape == (1, 3, 16, 16)
+    assert not skips

@@ -1,0 +1,52 @@
+"""The log's form and the traces' way, before a server starts; and JSON of the command's own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from photoreal.cli import main
+from photoreal.errors import ServeError
+from photoreal.serve.launch.insight import Insight
+
+
+def test_nothing_is_added_unless_it_is_set() -> None:
+    Insight().check()
+    assert Insight().arguments() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("http://localhost:4318", "http://localhost:4318/v1/traces"),
+        ("http://localhost:4318/", "http://localhost:4318/v1/traces"),
+        ("https://collector.example/there", "https://collector.example/there"),
+    ],
+)
+def test_traces_go_to_the_collector(given: str, used: str) -> None:
+    insight = Insight(trace_otlp=given, trace_rate=7)
+    insight.check()
+    settings = [argument.removeprefix("--trace-config=") for argument in insight.arguments()]
+    assert {"mode=opentelemetry", "level=TIMESTAMPS", "rate=7"} < set(settings)
+    assert f"opentelemetry,url={used}" in settings
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:4318", "grpc://localhost:4317", "http://", "http://a:b", "http://a b"]
+)
+def test_an_address_that_is_none_is_a_sentence(url: str) -> None:
+    with pytest.raises(ServeError, match="cannot be read; expected one such as http"):
+        Insight(trace_otlp=url).check()
+
+
+@pytest.mark.parametrize("arguments", [["--trace-otlp", "nowhere"], ["--repository", "nowhere"]])
+def test_an_error_is_a_line_of_a_json_log(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--log-format", "json", "--health-port", "0", *arguments]) == 1
+    captured = capsys.readouterr()
+    last = json.loads(captured.err.splitlines()[-1])
+    assert last["level"] == "error"
+    assert "nowhere" in last["message"]
+    assert captured.out == ""

@@ -1,0 +1,131 @@
+"""What only a GPU can show: graphs of launches, features that lie there. Skipped without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from photoreal.contract import CHANNELS
+from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.pipeline.wct2.model import serve_wct2
+from photoreal.pipeline.wct2.style_cache import StyleCache
+from photoreal.regions import Pair
+from photoreal.transfer import roots
+from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
+from tests.reference_cases import TOLERANCE, case_arrays, case_error, cases
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU here.")
+
+Networks = Callable[[str], tuple[Encoder, Decoder]]
+MakeImage = Callable[..., Tensor]
+Psnr = Callable[[Tensor, Tensor], float]
+
+PAIRS = [Pair(0, 1), Pair(1, None), Pair(2, 2)]
+
+
+def _covariances(count: int, channels: int, seed: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    factors = torch.randn(count, channels, 2 * channels, generator=generator)
+    return [(factor @ factor.T).cuda() for factor in factors]
+
+
+@pytest.mark.parametrize("channels", [64, 512])
+@pytest.mark.parametrize("count", [1, 3, 8, 17, 64])
+def test_a_graph_gives_what_its_launches_give(count: int, channels: int) -> None:
+    for seed in range(3):  # the same graph, with other matrices
+        found = _covariances(count, channels, seed)
+        expected_roots, expected_inverses = roots.newton_schulz(torch.stack(found))
+        for one, expected in zip(roots.roots(found), expected_roots, strict=True):
+            torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-3)
+        for one, expected in zip(roots.inverse_roots(found), expected_inverses, strict=True):
+            torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_graphs_of_many_regions_are_bounded() -> None:
+    roots.roots(_covariances(3 * 64, 64, 0))  # three bands of as many regions as masks may have
+    before = torch.cuda.memory_allocated()
+    assert roots._captured.cache_info().currsize <= 5 * len(CHANNELS)
+    for count in (65, 100, 130, 191):
+        roots.roots(_covariances(count, 64, 1))
+    assert torch.cuda.memory_allocated() <= before
+
+
+def test_roots_of_several_sizes_come_in_order() -> None:
+    mixed = [*_covariances(2, 64, 0), *_covariances(3, 128, 1), *_covariances(1, 64, 2)]
+    for one, covariance in zip(roots.roots(mixed), mixed, strict=True):
+        squared = one @ one - torch.eye(len(one), device="cuda")
+        assert (squared - covariance).abs().max() < 1e-3 * covariance.abs().max()
+
+
+def _pictures(image: MakeImage) -> tuple[LabelledImage, LabelledImage]:
+    labels, theirs = np.zeros((72, 90), np.uint8), np.zeros((88, 64), np.uint8)
+    labels[:, 40:], labels[50:] = 1, 2
+    theirs[30:] = 1
+    theirs[60:, 20:] = 2
+    return LabelledImage(image(72, 90), labels), LabelledImage(image(88, 64, seed=1), theirs)
+
+
+@pytest.mark.parametrize("blend", [0, 3])
+@pytest.mark.parametrize("alpha", [1.0, 0.4])
+@pytest.mark.parametrize(
+    ("dtype", "channels_last", "least_db"),
+    [(torch.float32, False, 70), (torch.float16, True, 40), (torch.float16, False, 40)],
+    ids=["float32", "half by pixel", "half"],
+)
+def test_a_transfer_is_that_of_the_cpu(
+    dtype: torch.dtype,
+    channels_last: bool,
+    least_db: float,
+    alpha: float,
+    blend: int,
+    builtin_networks: Networks,
+    smooth_image: MakeImage,
+    psnr: Psnr,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    content, style = _pictures(smooth_image)
+    networks = builtin_networks("cat5")
+    expected = transfer(content, style, PAIRS, NetworkEngine(*networks), alpha=alpha, blend=blend)
+    engine = NetworkEngine(*networks, "cuda", dtype=dtype, channels_last=channels_last)
+    found = transfer(content, style, PAIRS, engine, alpha=alpha, blend=blend)
+    assert found.device.type == "cuda"
+    assert psnr(found.cpu().float().clamp(0, 1), expected.clamp(0, 1)) >= least_db
+
+
+def test_a_known_style_gives_the_same_picture(
+    builtin_networks: Networks, smooth_image: MakeImage
+) -> None:
+    content, style = _pictures(smooth_image)
+    engine = NetworkEngine(
+        *builtin_networks("cat5"), "cuda", dtype=torch.float16, channels_last=True
+    )
+    inputs = {
+        "CONTENT": content.image[0].numpy(),
+        "STYLE": style.image[0].numpy(),
+        "CONTENT_LABELS": content.labels,
+        "STYLE_LABELS": style.labels,
+        "BLEND": np.array(3),
+    }
+    cache = StyleCache(1 << 28)
+    first, second = (serve_wct2(inputs, engine, cache) for _ in range(2))
+    alone = serve_wct2(inputs, engine, StyleCache(0))
+    assert (bool(first["STYLE_CACHED"]), bool(second["STYLE_CACHED"])) == (False, True)
+    assert np.isfinite(first["IMAGE"]).all()
+    np.testing.assert_allclose(second["IMAGE"], first["IMAGE"], rtol=0, atol=2e-3)
+    np.testing.assert_allclose(alone["IMAGE"], first["IMAGE"], rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case['case']}-{case['unpool']}")
+def test_the_published_numbers_on_a_gpu(
+    case: dict[str, Any], seeded_networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    engine = NetworkEngine(*seeded_networks(case["unpool"]), torch.device("cuda"))
+    with torch.inference_mode():
+        assert case_error(case, case_arrays(), engine) <= TOLERANCE

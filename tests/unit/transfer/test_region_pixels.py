@@ -1,0 +1,108 @@
+"""Moving the pixels of regions out of feature maps and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from photoreal.transfer import region_pixels
+from photoreal.transfer.region_pixels import BLOCK, RegionLayout, RegionPixels, find, find_queued
+
+CPU = torch.device("cpu")
+PIXELS = 3 * BLOCK + 100
+
+Indices = npt.NDArray[np.intp]
+
+
+def _every(step: int, start: int = 0) -> Indices:
+    return np.arange(start, PIXELS, step)
+
+
+REGIONS: dict[str, Indices] = {
+    "one pixel": np.array([77]),
+    "all": np.arange(PIXELS),
+    "one run within a block": np.arange(50, 90),
+    "one run over blocks": np.arange(40, 2 * BLOCK + 300),
+    "exactly a block": np.arange(10, 10 + BLOCK),
+    "many runs": np.flatnonzero(np.arange(PIXELS) % 97 < 60),
+    "scattered pixels": _every(3, 1),
+    "short runs": np.flatnonzero(np.arange(PIXELS) % 8 < 3),
+    "first and last pixel": np.array([0, PIXELS - 1]),
+}
+
+
+def _features(*, by_pixel: bool = False) -> Tensor:
+    features = torch.arange(2.0 * PIXELS).view(2, PIXELS)
+    return features.T.contiguous().T if by_pixel else features
+
+
+def _find_one(indices: Indices, *, queued: bool) -> RegionPixels:
+    labels = np.zeros(PIXELS, dtype=np.uint8)
+    labels[indices] = 7
+    found = find_queued(labels, [7], CPU)[7] if queued else find(labels, 7)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("by_pixel", [False, True])
+@pytest.mark.parametrize("queued", [False, True])
+@pytest.mark.parametrize("indices", REGIONS.values(), ids=REGIONS)
+def test_blocks_hold_each_pixel_of_the_region_once(
+    indices: Indices, queued: bool, by_pixel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(region_pixels, "QUEUED_BLOCK", BLOCK)
+    features = _features(by_pixel=by_pixel)
+    blocks = list(_find_one(indices, queued=queued).blocks(features))
+    assert torch.equal(torch.cat(blocks, dim=1), features[:, torch.from_numpy(indices)])
+    assert all(0 < block.shape[1] <= BLOCK for block in blocks)
+    assert len(blocks) == -(-indices.size // BLOCK)
+
+
+@pytest.mark.parametrize("by_pixel", [False, True])
+@pytest.mark.parametrize("queued", [False, True])
+@pytest.mark.parametrize("indices", REGIONS.values(), ids=REGIONS)
+def test_what_is_put_changes_the_region_alone(
+    indices: Indices, queued: bool, by_pixel: bool
+) -> None:
+    features = _features(by_pixel=by_pixel)
+    expected = features.clone()
+    expected[:, torch.from_numpy(indices)] += 0.5
+    pointer = features.data_ptr()
+    pixels = _find_one(indices, queued=queued)
+    pixels.put_(features, [block + 0.5 for block in pixels.blocks(features)])
+    assert torch.equal(features, expected)
+    assert features.data_ptr() == pointer
+
+
+def test_a_run_in_one_piece_is_not_copied() -> None:
+    features = _features()
+    (block,) = _find_one(np.arange(50, 90), queued=False).blocks(features)
+    assert block.data_ptr() == features[:, 50:].data_ptr()
+
+
+def test_everything_is_no_region_to_look_for() -> None:
+    features, labels = _features(), np.zeros(PIXELS, dtype=np.uint8)
+    for found in (find(labels, None), find_queued(labels, [None, 3], CPU)[None]):
+        assert found is not None
+        blocks = list(found.blocks(features))
+        assert torch.equal(torch.cat(blocks, dim=1), features)
+        assert blocks[0].data_ptr() == features.data_ptr()
+    assert find(labels, 3) is None
+    assert find_queued(labels, [None, 3], CPU)[3] is None
+
+
+def test_layout_follows_the_size_of_the_features() -> None:
+    labels = np.zeros((16, 24), dtype=np.uint8)
+    labels[:, 12:], labels[0, 1] = 1, 2
+    layout = RegionLayout(labels, [1, 2, None, 9])
+    for stride in (1, 2, 8):
+        features = torch.arange(384.0 // stride**2).view(1, 1, 16 // stride, 24 // stride)
+        found = layout.at(features)
+        # The single pixel is lost at half the size; a label 9 was never there.
+        assert set(found) == ({1, 2, None} if stride == 1 else {1, None})
+        right = torch.cat(list(found[1].blocks(features[0].flatten(1))), dim=1)
+        assert torch.equal(right, features[0, :, :, 12 // stride :].flatten(1))
+        assert layout.at(features) is found
