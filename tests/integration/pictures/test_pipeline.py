@@ -16,6 +16,7 @@ from photoreal.client import RequestRejected, StyleTransferClient, StylizeResult
 from photoreal.cores import available_cores
 from photoreal.errors import InvalidRequest
 from photoreal.networks.fast.kernels import CONVOLUTION_VARIABLE
+from photoreal.preprocess import Limits
 from photoreal.serve.launch.embedded import embedded_server
 from photoreal.serve.launch.launcher import Server
 
@@ -53,7 +54,8 @@ def client(
 
 @pytest.fixture(scope="module")
 def pipeline(_one_kernel: None) -> Pipeline:
-    return Pipeline(device="cpu", segmenter=None)
+    """With the server's limits: its own read more formats."""
+    return Pipeline(device="cpu", segmenter=None, limits=Limits())
 
 
 @pytest.mark.parametrize("name", OPTIONS)
