@@ -8,9 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +50,9 @@ def sdist(root: Path, tracked: list[str], tmp_path_factory: pytest.TempPathFacto
         shutil.copy(root / file, folder / "source" / file)
     (folder / "built").mkdir()
     archive = _build("sdist", folder / "source", folder / "built")
-    shutil.unpack_archive(archive, folder / "unpacked", filter="data")
+    # Python 3.12 warns without a filter, and 3.11 has one from 3.11.4 on.
+    safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    shutil.unpack_archive(archive, folder / "unpacked", **safely)
     (unpacked,) = (folder / "unpacked").iterdir()
     return unpacked
 
