@@ -189,6 +189,7 @@ def call_model(
     The call carries the id of the request `parent` and belongs to its trace. A `watch` passes the
     remaining time and the caller's cancellation on to the model. Outputs of a model on a GPU are
     copied to the CPU.
+
     Raises ModelFailed, ModelUnavailable, InvalidOption, NumericalError, DeadlineExceeded and
     Canceled.
     """

@@ -1,4 +1,4 @@
-"""Reuse of freed memory between requests, and its return when it is too much or unused."""
+"""Reuse freed memory between requests; return it when it is too much or no request comes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from photoreal.serve.backend.variables import whole_number
 KEPT_BYTES = 1 << 30
 """Freed memory in bytes kept between requests; a photo of half a megapixel needs less."""
 MOST_PIXELS = 1 << 20
-"""Largest photo of a request, at the working size, whose tensors are allocated on the heap."""
+"""Largest photo, in pixels at the working size, for which tensors are allocated on the heap."""
 
 _DEFAULT_MAPPINGS = 1 << 16  # glibc's default
 _TRIM_THRESHOLD = 512 << 20  # free bytes at the top of the heap that are returned at once
@@ -40,7 +40,7 @@ def keep_freed_memory(pixels: int = 0) -> bool:
 
 
 class FreedMemory:
-    """Reuses freed memory between requests, and returns it when it is too much or unused.
+    """Reuses freed memory between requests; returns it when it is too much or no request comes.
 
     An allocation made after a large request keeps the freed memory below it in the heap: after a
     single panorama, the process would hold gigabytes for as long as it runs.

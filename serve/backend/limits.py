@@ -162,7 +162,7 @@ def max_queue(environment: Mapping[str, str] = os.environ) -> int:
 def settled(environment: Mapping[str, str], engines_side: int | None = None) -> dict[str, str]:
     """Return the checked settings for the model processes, with the memory limit as a number.
 
-    The available memory is determined once, at the start: a model that is reloaded later would
+    The available memory is determined once, at the start: otherwise a reloaded model would
     count memory that the other models have cached as unavailable. `engines_side` is the longest
     side in pixels that the repository's engines accept, None for any. Raises ServeError.
     """

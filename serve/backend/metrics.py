@@ -21,8 +21,8 @@ from photoreal.errors import (
 )
 
 OUTCOMES = ("ok", "refused", "stopped", "busy", "failed")
-"""Outcomes of a request: answered; refused, a client error; stopped by a timeout or cancellation;
-busy, as the queue was full; failed, a server error."""
+"""Outcomes of a request: ok; refused (client error); stopped (timeout or cancellation); busy (the
+queue was full); failed (server error)."""
 ERROR_KINDS: dict[str, type[BaseException]] = {
     "image": InvalidImage,
     "mask": InvalidMask,
