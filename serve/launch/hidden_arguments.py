@@ -90,7 +90,10 @@ def start(
 
 
 def _released_with(process: subprocess.Popen[bytes], variables: Mapping[bytes, bytes]) -> bool:
-    """Wait for exec, replace the arguments, resume the program; on failure, kill it: False."""
+    """Wait for exec, replace the arguments and resume the program.
+
+    Returns False if that fails; the process has then been killed.
+    """
     try:
         if _is_held(process):
             _Memory(process.pid).replace(variables)

@@ -18,7 +18,7 @@ from photoreal.serve.backend.adapter import engine_name, is_exported
 def link_models(repository: Path, folder: Path) -> Path:
     """Create a repository in `folder` of links to the models of the given one.
 
-    Its path may be plain where the given one's is not.
+    This gives Triton a plain path even if the path of the given repository is not plain.
     """
     linked = folder / "repository"
     linked.mkdir()

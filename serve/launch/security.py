@@ -40,7 +40,7 @@ class GrpcTls:
                 _check_readable(path)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            # Without this, an encrypted key would prompt for its password.
+            # Without a password here, OpenSSL would prompt for that of an encrypted key.
             context.load_cert_chain(self.certificate, self.key, password="")
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise ServeError(

@@ -41,8 +41,8 @@ def plain_folder(usual: Sequence[str] = _USUAL) -> Path:
 def plain_programs(folder: Path) -> Path:
     """Folder of this Python's executables, by which the model processes find its packages.
 
-    If the model processes cannot read a path of this virtual environment, it is a folder in another
-    one, made in `folder`, of links to the same packages.
+    If they cannot read a path of this virtual environment, it is the folder of another one, made in
+    `folder` from links to the same packages.
     """
     programs, packages = Path(sys.executable).parent, Path(sysconfig.get_path("purelib"))
     config = programs.parent / "pyvenv.cfg"

@@ -1,4 +1,4 @@
-"""Health checks of the supervisor over HTTP: /live, /ready and /metrics.
+"""Health endpoints of the supervisor over HTTP: /live, /ready and /metrics.
 
 Triton's own health endpoints return 200 even after its model processes have died.
 """

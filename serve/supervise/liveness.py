@@ -18,7 +18,7 @@ Reason = Literal["died", "stopped", "hung", "failing"]
 _STEP_S = 0.05
 """CPU time in seconds that counts as work; an idle server uses a tenth of it in a minute."""
 _FAILURES = 2
-"""Number of canaries in a row that must fail for a fault."""
+"""Number of consecutive failed canaries that count as a fault."""
 _RETRY_S = 1.0
 
 
@@ -27,7 +27,7 @@ class LivenessSettings:
     """Intervals and timeouts of the liveness check in seconds.
 
     Attributes:
-        canary_interval_s: from the last answer to any request to the next canary.
+        canary_interval_s: time from the last answered request to the next canary.
         hang_timeout_s: how long a server may owe an answer without doing any work.
         stopped_s: how long a process may be stopped, as by SIGSTOP.
         longest_request_s: how long a server that does work may go without any answer.

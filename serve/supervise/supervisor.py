@@ -166,7 +166,7 @@ class Supervisor:
         return True
 
     def _end_processes(self, model: str) -> None:
-        """Kill a model's remaining processes, so that its callers get an error at once."""
+        """Kill a model's remaining processes, so that callers get an error instead of no answer."""
         deadline = time.monotonic() + _KILL_S
         while time.monotonic() < deadline:
             left = [one for one in self._table.look() if one.model == model and one.state != "dead"]
