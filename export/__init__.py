@@ -1,4 +1,4 @@
-"""The networks as ONNX and TensorRT models, checked, in a Triton model repository."""
+"""Export the networks to a Triton model repository, as checked ONNX models or TensorRT engines."""
 
 from photoreal.export.repository import ExportSettings, export_repository
 

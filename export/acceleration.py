@@ -1,4 +1,4 @@
-"""How ONNX Runtime runs a network on a GPU: through TensorRT, with engines kept on disk."""
+"""ONNX Runtime on a GPU: CUDA provider options, TensorRT acceleration and the engine cache."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from photoreal.contract import ModelSpec
 from photoreal.export.tensorrt import profiles
 
 ACCELERATORS = ("cuda", "tensorrt")
-"""What ONNX Runtime takes on a GPU: its own kernels, or TensorRT where that can run a part."""
+"""Execution providers on a GPU: ONNX Runtime's own CUDA kernels, or TensorRT for the subgraphs
+that it supports."""
 ENGINE_CACHE = "/var/cache/photoreal/engines"
-"""Where the container keeps TensorRT engines; the server has to be able to write there."""
+"""Default folder of TensorRT engines, in the container; the server needs write access to it."""
 
 
 @dataclass(frozen=True)
 class Acceleration:
-    """TensorRT inside ONNX Runtime.
+    """The TensorRT execution provider of ONNX Runtime.
 
-    Engines are built for the GPU at hand when a model is first loaded, which takes minutes, and
-    are read from the folder `cache` from then on. `precision`: "fp32" or "fp16".
+    Engines are built for the installed GPU when a model is first loaded, which takes minutes, and
+    are read from the folder `cache` on later loads. `precision`: "fp32" or "fp16".
     """
 
     precision: str = "fp32"
@@ -26,16 +27,16 @@ class Acceleration:
 
 
 CUDA_PARAMETERS = {
-    # Triton's default times every algorithm for every new size of picture, which takes seconds.
+    # Triton's default benchmarks every algorithm for each new image size, which takes seconds.
     "cudnn_conv_algo_search": "1",  # heuristic
-    # Each model has an arena of its own, which would grow to powers of two.
-    "arena_extend_strategy": "1",  # as requested
+    # Each model has its own memory arena, which would otherwise grow in powers of two.
+    "arena_extend_strategy": "1",  # same as requested
 }
-"""Options of ONNX Runtime's CUDA provider, in the words of Triton's backend."""
+"""CUDA provider options, as parameters of Triton's ONNX Runtime backend."""
 
 
 def optimization(spec: ModelSpec, acceleration: Acceleration, max_side: int) -> str:
-    """The part of a model's config that asks for it; the shapes are those of the engines."""
+    """Return the config section that enables TensorRT, with the shapes of the engines' profiles."""
     parameters = {
         "precision_mode": acceleration.precision.upper(),
         "trt_engine_cache_enable": "1",
@@ -63,7 +64,7 @@ def optimization(spec: ModelSpec, acceleration: Acceleration, max_side: int) -> 
 
 
 def _shapes(spec: ModelSpec, max_side: int) -> dict[str, str]:
-    """The smallest, largest and best shape of every input, as in INPUT:1x3x16x16."""
+    """Minimum, maximum and optimum shape of every input, formatted as INPUT:1x3x16x16."""
     found = profiles(spec, max_side)
     kinds = {"min": "smallest", "max": "largest", "opt": "best"}
     return {

@@ -1,4 +1,4 @@
-"""`photoreal export`."""
+"""The `photoreal export` command."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ from photoreal.export.tensorrt import DEFAULT_MAX_SIDE
 
 MODEL_FILES = {"python": "model.py", "onnxruntime": "model.onnx", "tensorrt": "model.plan"}
 _CPU_GROUP = "count: 1 kind: KIND_CPU"
-# Without a number there would be an instance on every GPU, and the models of one request would
-# meet tensors of each other's GPUs. CUDA_VISIBLE_DEVICES says which GPU is the first.
+# Without an explicit GPU, Triton creates an instance on every GPU, and the models of one request
+# would receive tensors from other GPUs. CUDA_VISIBLE_DEVICES selects which GPU is number 0.
 _GPU_GROUP = "count: 1 kind: KIND_GPU gpus: [0]"
-# Triton's Python backend otherwise copies every tensor to the CPU first.
+# By default, Triton's Python backend copies every input tensor to the CPU.
 _STAY_ON_GPU = {"FORCE_CPU_ONLY_INPUT_TENSORS": "no"}
 _ENVIRONMENT = "EXECUTION_ENV_PATH"
 _WARM_UP = (192, 256)  # height and width of a photo
@@ -33,14 +33,14 @@ _HEADER = "# Generated from photoreal.contract by `photoreal export`.\n"
 
 @dataclass(frozen=True)
 class ExportTarget:
-    """What the models are to run on.
+    """Hardware and runtime that the models are exported for.
 
-    `gpu`: the networks are models on the GPU and `wct2` calls them there; else everything runs on
-    the CPU. `tensorrt`: the networks are TensorRT engines, which need a GPU either way.
-    `acceleration`: how ONNX Runtime runs the networks on a GPU; None is its own kernels.
-    `max_side`: the longest side of a picture in pixels that TensorRT's engines are built for.
-    `environment`: the virtual environment of the Python models, as a path of the server's machine;
-    None is what the server itself finds.
+    `gpu`: run the networks as models on the GPU, called by `wct2`; otherwise everything runs on
+    the CPU. `tensorrt`: the networks are TensorRT engines, which need a GPU regardless of `gpu`.
+    `acceleration`: TensorRT inside ONNX Runtime; None uses ONNX Runtime's own kernels.
+    `max_side`: the longest image side in pixels that TensorRT engines are built for.
+    `environment`: the virtual environment of the Python models, as a path on the server's machine;
+    None uses the packages that the server finds.
     """
 
     gpu: bool = False
@@ -50,7 +50,7 @@ class ExportTarget:
 
     @property
     def has_engines(self) -> bool:
-        """Whether TensorRT runs the networks, for pictures up to `max_side`, one at a time."""
+        """Whether TensorRT runs the networks: images up to `max_side`, in batches of one."""
         return self.tensorrt or self.acceleration is not None
 
     environment: str | None = None
@@ -60,7 +60,7 @@ CPU = ExportTarget()
 
 
 def model_configs(unpool: Unpool = "cat5", target: ExportTarget = CPU) -> dict[str, str]:
-    """Text of every model's config, by model name."""
+    """Config text of every model, by model name."""
     configs = {}
     for spec in models(unpool):
         network = spec.backend == "onnxruntime"
@@ -90,7 +90,7 @@ def model_configs(unpool: Unpool = "cat5", target: ExportTarget = CPU) -> dict[s
 
 
 def model_config(spec: ModelSpec, group: str, parameters: Mapping[str, str], further: str) -> str:
-    """Text of one config; `group` is of its instances, `further` what only this model has."""
+    """Config text of one model; `group` is its instance group, `further` an additional section."""
     sections = [
         _HEADER + f'name: "{spec.name}"\nbackend: "{spec.backend}"',
         f"max_batch_size: {spec.max_batch_size}",
@@ -109,7 +109,7 @@ def model_config(spec: ModelSpec, group: str, parameters: Mapping[str, str], fur
 
 
 def _warm_up(spec: ModelSpec) -> str:
-    """A request that a model answers before it is ready: the first one makes a network's plans."""
+    """Warm-up request that Triton runs before a model is ready: its first run is a slow one."""
     inputs = []
     for tensor in spec.inputs:
         size = iter(_WARM_UP)

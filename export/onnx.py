@@ -1,4 +1,4 @@
-"""One network module to one ONNX file, and the check that both agree."""
+"""Export of a network module to an ONNX file, and the check that the two agree."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ Array = npt.NDArray[Any]
 
 OPSET = 18
 TRACED = (2, 64, 96)
-"""Batch, height and width of the picture that the export is traced with."""
+"""Batch, height and width of the input that the export is traced with."""
 CHECKED = ((2, 64, 96), (1, 48, 112))
-"""Pictures that the check runs on; the second differs from the traced one in every size."""
+"""Input sizes of the check; the second differs from the traced size in every dimension."""
 
-# Largest error over the largest magnitude, for WCT2's levels and for the segmenter, whose fifty
-# layers and softmax add up more rounding; for label maps the share of pixels that differ.
+# Largest error relative to the largest magnitude, for WCT2's levels and for the segmenter, whose
+# fifty layers and softmax accumulate more rounding; for label maps, the share of pixels that
+# differ.
 _TOLERANCES = {"fp32": (1e-4, 1e-3), "fp16": (1e-2, 2e-2)}
 
 
 def sample_inputs(spec: ModelSpec, batch: int, height: int, width: int) -> tuple[Tensor, ...]:
-    """Inputs of a model as a random picture of this size would give them, in 0..1."""
+    """Random inputs of a model in 0..1, with the shapes that an image of this size produces."""
     generator = torch.Generator().manual_seed(height * width + batch)
     shapes = [
         (
@@ -50,10 +51,10 @@ def sample_inputs(spec: ModelSpec, batch: int, height: int, width: int) -> tuple
 
 
 def export_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) -> None:
-    """Write `module`, in evaluation mode, with free batch, height and width."""
+    """Write `module`, in evaluation mode, to `path` with dynamic batch, height and width."""
     samples = sample_inputs(spec, *TRACED)
     free = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
-    # Arguments behind a star count as one: Half takes all so, a decoder level its skips.
+    # Variadic arguments count as one: all inputs of Half, and the skips of a decoder level.
     shapes: tuple[object, ...] = (free, (free,) * (len(samples) - 1))[: len(samples)]
     if precision == "fp16":
         shapes = ((free,) * len(samples),)
@@ -74,10 +75,11 @@ def export_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) 
 
 @torch.inference_mode()
 def check_onnx(module: nn.Module, spec: ModelSpec, path: Path, precision: str) -> float:
-    """Largest error of the file in ONNX Runtime against `module` in float32, at two sizes.
+    """Return the largest error of the ONNX file against `module` in float32, at two sizes.
 
-    The error is relative to the largest value of its tensor; for label maps it is the share of
-    pixels that differ. Raises ExportError when it is beyond the precision's tolerance.
+    The file runs in ONNX Runtime. The error is relative to the largest value of its tensor; for
+    label maps it is the share of pixels that differ. Raises ExportError if it exceeds the tolerance
+    of `precision`.
     """
     session = open_session(path)
     level, segmenter = _TOLERANCES[precision]
@@ -108,7 +110,7 @@ def _error(expected: Array, found: Array) -> float:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress, and its remarks on packages not used here, to itself."""
+    """Silence the exporter's progress output and its warnings about packages that are not used."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

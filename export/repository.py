@@ -1,4 +1,4 @@
-"""Filling a model repository: configs, adapters and the networks' models."""
+"""Fill a model repository with configs, adapters and the exported networks."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from photoreal.weights.networks import BUILTIN, load_wct2, save_bundle
 from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter, segmenter_terms
 
 TEMPLATES = Path(__file__).parent.parent / "model_repository"
-"""The adapters as they are installed with the package."""
+"""Folder of the adapters that are installed with the package."""
 
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """What to export and where to.
+    """What to export, where to, and for which hardware.
 
     `weights`: "builtin", "wct2" or a folder. `segmenter`: "default", "ade20k", a folder, or None
-    for none.
-    `precision`: "fp32" or "fp16" inside the models; their tensors are float32 either way.
-    `device`: "cpu" or "cuda", where the server is to run them. `accelerator`: "cuda" or
-    "tensorrt", what ONNX Runtime takes on a GPU; with the latter, engines are kept in
-    `engine_cache`. `max_side`: the longest side of a picture in pixels for TensorRT.
-    `stock`: only what a tritonserver without `photoreal serve` has to load, as that loads whatever
-    it finds; its Python models then run in the virtual environment `environment`, if one is given.
+    to export no segmenter. `precision`: "fp32" or "fp16" inside the models; inputs and outputs are
+    float32 either way. `device`: "cpu" or "cuda", the device that the server will use.
+    `accelerator`: "cuda" or "tensorrt", the execution provider of ONNX Runtime on a GPU; with
+    "tensorrt", engines are cached in `engine_cache`. `max_side`: the longest image side in pixels
+    for TensorRT. `stock`: write only the models that a tritonserver without `photoreal serve`
+    needs, since it loads every model in the repository; the Python models then run in the virtual
+    environment `environment`, if given.
     """
 
     repository: Path
@@ -57,7 +57,7 @@ class ExportSettings:
     environment: str | None = None
 
     def target(self) -> ExportTarget:
-        """What the configs are made for; raises ExportError when the choices exclude another."""
+        """Return the target of the configs; raises ExportError for conflicting options."""
         if self.accelerator == ACCELERATORS[0]:
             return ExportTarget(
                 self.device == "cuda",
@@ -79,9 +79,9 @@ class ExportSettings:
         )
 
     def leaves_out(self) -> set[str]:
-        """Names of models that a stock server would load for nothing, or in vain."""
+        """Names of models that a stock server must not load: not used, or without a model file."""
         left: set[str] = set()
-        if self.stock and self.device != "cuda":  # there, wct2 calls the levels
+        if self.stock and self.device != "cuda":  # on cuda, wct2 calls the levels
             left = {spec.name for spec in contract.network_levels(self.unpool)}
         if self.stock and self.segmenter is None:
             left.add(contract.SEGMENTER.name)
@@ -89,10 +89,10 @@ class ExportSettings:
 
 
 def export_repository(settings: ExportSettings, report: Callable[[str], None]) -> None:
-    """Fill a repository, telling `report` a line about each model.
+    """Export into a repository, and pass `report` one line about each model.
 
-    Every file is made aside and moved into place at the end, so a failure leaves the
-    repository as it was. Raises ExportError and WeightsError.
+    Files are written to a staging folder and moved into place at the end, so a failure leaves the
+    repository unchanged. Raises ExportError and WeightsError.
     """
     target, left = settings.target(), settings.leaves_out()
     for name in sorted(left):
@@ -131,9 +131,9 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
 
 @contextmanager
 def _staging(repository: Path) -> Iterator[Path]:
-    """A folder beside the models to make files in; gone afterwards, with a repository made for it.
+    """Staging folder in the repository, removed on exit; so is a new repository that stays empty.
 
-    Raises ExportError for a disk that is full or that may not be written.
+    Raises ExportError when the disk is full or not writable.
     """
     made = not repository.exists()
     try:
@@ -147,12 +147,12 @@ def _staging(repository: Path) -> Iterator[Path]:
         ) from error
     finally:
         if made:
-            with contextlib.suppress(OSError):  # it holds an export, or was never made
+            with contextlib.suppress(OSError):  # it is not empty, or was not created
                 repository.rmdir()
 
 
 def _secure(staged: Path) -> None:
-    """Have every file on the disk itself: some systems tell only now that it is full."""
+    """Flush every file to disk: some file systems report only on fsync that the disk is full."""
     for file in staged.rglob("*"):
         if file.is_file():
             with file.open("rb") as opened:
@@ -196,7 +196,7 @@ def _stage_network(
 
 def _move_into_place(staged: Path, repository: Path) -> None:
     files = sorted(path for path in staged.rglob("*") if path.is_file())
-    for file in files:  # first what needs room on the disk, as moving does not
+    for file in files:  # first, as folders need disk space and moving does not
         (repository / file.relative_to(staged)).parent.mkdir(parents=True, exist_ok=True)
     for file in files:
         target = repository / file.relative_to(staged)
@@ -209,7 +209,7 @@ def _move_into_place(staged: Path, repository: Path) -> None:
 
 
 def _drop_stale_models(settings: ExportSettings) -> None:
-    """Remove models that the configs no longer name, and a segmenter that is not asked for."""
+    """Remove model files that the configs no longer name, and a segmenter that is not exported."""
     current, stale = MODEL_FILES["onnxruntime"], MODEL_FILES["tensorrt"]
     if settings.tensorrt:
         current, stale = stale, current

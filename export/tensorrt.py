@@ -1,4 +1,4 @@
-"""ONNX files to TensorRT engines, where the tensorrt package and a GPU are there."""
+"""Build TensorRT engines from ONNX files; needs the tensorrt package and a GPU."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from photoreal.contract import SEGMENTER, ModelSpec, TensorSpec
 from photoreal.errors import ExportError
 
 MIN_SIDE, BEST_SIDE = 16, 1024
-"""Picture sides in pixels: the smallest that an engine serves, and that which it is tuned for.
+"""Image sides in pixels: the smallest that an engine accepts, and the side it is optimized for.
 
-The smallest is the server's own, at which it also tries whether it works.
+The smallest is that of the server, whose health checks also use it.
 """
 DEFAULT_MAX_SIDE = 1536
-"""The largest side. TensorRT reserves memory for it, in each engine, with the side's square."""
+"""Default longest side in pixels; each engine reserves memory that grows with its square."""
 _SEGMENTER_SIDE = 448
-"""The segmenter is tuned for what it mostly gets: about 200 000 pixels."""
+"""Side that the segmenter is optimized for; most of its inputs have about 200,000 pixels."""
 
 
 class Profile(NamedTuple):
@@ -32,7 +32,7 @@ class Profile(NamedTuple):
 
 
 def profiles(spec: ModelSpec, max_side: int = DEFAULT_MAX_SIDE) -> dict[str, Profile]:
-    """Optimization profile of each input, by name, for one picture at a time."""
+    """Optimization profile of each input, by name, for batches of one image."""
     best = _SEGMENTER_SIDE if spec.name == SEGMENTER.name else BEST_SIDE
     sides = (MIN_SIDE, min(best, max_side), max_side)
     return {
@@ -45,7 +45,7 @@ def _shape(tensor: TensorSpec, side: int) -> tuple[int, ...]:
 
 
 def require_tensorrt() -> Any:
-    """The tensorrt module; raises ExportError when it or a GPU is not there."""
+    """Return the tensorrt module; raises ExportError if it is not installed or there is no GPU."""
     if importlib.util.find_spec("tensorrt") is None:
         raise ExportError(
             "TensorRT engines need the tensorrt package, which is not installed; install it on"
@@ -66,7 +66,7 @@ def build_engine(
     precision: str,
     max_side: int = DEFAULT_MAX_SIDE,
 ) -> None:
-    """Build the engine of one model; raises ExportError with TensorRT's own words."""
+    """Build the engine of one model; raises ExportError with TensorRT's error messages."""
     trt = require_tensorrt()
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)

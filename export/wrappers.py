@@ -1,4 +1,4 @@
-"""Modules that give the networks the flat tensors in and out that a model of the server has."""
+"""Wrapper modules that give the networks flat tensor inputs and outputs, as served models need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EncoderLevel(nn.Module):
         self.spec = encoder(level, network.unpool)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, C, H, W) to the tensors of `photoreal.contract.encoder`."""
+        """Map (N, C, H, W) to the outputs of `photoreal.contract.encoder`."""
         features, skips = self.network.level(self._level, x)
         return (features,) if skips is None else (features, *(s for s in skips if s is not None))
 
@@ -34,7 +34,7 @@ class DecoderLevel(nn.Module):
         self.spec = decoder(level, network.unpool)
 
     def forward(self, x: Tensor, *skips: Tensor) -> tuple[Tensor, ...]:
-        """The tensors of `photoreal.contract.decoder` to (N, C, H, W)."""
+        """Map the inputs of `photoreal.contract.decoder` to (N, C, H, W)."""
         if not skips:
             return (self.network.level(self._level, x),)
         original = skips[3] if len(skips) > len(BANDS) else None
@@ -43,25 +43,25 @@ class DecoderLevel(nn.Module):
 
 
 class Labels(nn.Module):
-    """The segmenter from an image in 0..1 to labels and probabilities, normalization inside."""
+    """The segmenter with normalization included: image in 0..1 to labels and probabilities."""
 
     def __init__(self, network: Segmenter) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) to labels (N, H, W) uint8 and probabilities (N, classes, H/8, W/8)."""
+        """Map (N, 3, H, W) to labels (N, H, W) uint8, probabilities (N, classes, H/8, W/8)."""
         return self.network.labels_and_probabilities(x)
 
 
 class Half(nn.Module):
-    """A module computed in half precision between single-precision tensors."""
+    """A module that computes in half precision, with float32 inputs and outputs."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.module = copy.deepcopy(module).half()  # the original stays as it is
+        self.module = copy.deepcopy(module).half()  # the original is not changed
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Same shapes as the module's own; floating-point outputs come back as float32."""
+        """Same shapes as the wrapped module; floating-point outputs are converted to float32."""
         outputs = self.module(*(tensor.half() for tensor in inputs))
         return tuple(out.float() if out.is_floating_point() else out for out in outputs)

@@ -1,4 +1,4 @@
-"""Bytes to arrays and back: decoding within limits, working sizes, encoding."""
+"""Decode images within limits, resize them to the working size and encode results."""
 
 from photoreal.preprocess.decode import Mask, decode_mask, decode_photo, photo_size
 from photoreal.preprocess.encode import encode_labels, encode_photo, encode_pixels, to_pixels

@@ -1,4 +1,4 @@
-"""Encoded images to arrays: only known formats, only within limits, upright and in sRGB."""
+"""Decode images to upright sRGB arrays: accepted formats only, and within limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from photoreal.preprocess.limits import MASK_FORMATS, Limits
 from photoreal.regions import check_label_count, labels_from_colors
 
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-# What Pillow's decoders raise on damaged data.
+# Exceptions that Pillow's decoders raise on damaged data.
 _DAMAGED = (
     OSError,
     SyntaxError,
@@ -38,11 +38,11 @@ _DAMAGED = (
 
 
 def _go_on() -> None:
-    """Never stop."""
+    """Do nothing: the default `check`, which never stops decoding."""
 
 
 class Mask(NamedTuple):
-    """A mask as it was drawn: its label map (H, W) uint8 and how labels were written."""
+    """A decoded mask: its label map (H, W) uint8, and whether it had gray values or colors."""
 
     labels: npt.NDArray[np.uint8]
     kind: Literal["labels", "colors"]
@@ -53,11 +53,11 @@ def decode_photo(
 ) -> npt.NDArray[np.uint8]:
     """Decode a photo to RGB (H, W, 3) uint8, upright and in sRGB.
 
-    16-bit gray is scaled to 8 bits, CMYK and palette images are converted, transparent ones
-    laid on white. `name` ("content photo") opens the sentence of an error. `check` is called
-    before each part of the data is read, and may raise to stop. Raises InvalidImage when the
-    data is no image in a known format, is damaged, animated, in floating point, or beyond a
-    limit.
+    16-bit gray is scaled to 8 bits, CMYK and palette images are converted to RGB, and transparent
+    images are composited on white. `name`, such as "content photo", is the subject of error
+    messages. `check` is called before each read of the data, and may raise to stop decoding.
+    Raises InvalidImage when the data is not an image in an accepted format, is damaged or
+    animated, holds floating-point values, or exceeds a limit.
     """
     with _opened(data, name, limits.formats, limits, InvalidImage, check) as image:
         return np.asarray(_to_srgb(_upright(image), name))
@@ -66,17 +66,17 @@ def decode_photo(
 def photo_size(
     data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on
 ) -> tuple[int, int]:
-    """Height and width of a photo as stored, from its header; raises as `decode_photo` does."""
+    """Height and width of a photo as stored, read from its header; raises like `decode_photo`."""
     with _opened(data, name, limits.formats, limits, InvalidImage, check, decode=False) as image:
         return image.height, image.width
 
 
 def decode_mask(data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on) -> Mask:
-    """Decode a mask: gray PNGs hold labels, PNGs with colors the nine published ones.
+    """Decode a PNG mask: gray values are labels, colors are those of the nine published labels.
 
-    `check` is called before each part of the data is read, and may raise to stop. Raises
-    InvalidMask when the data is no such PNG, is beyond a limit or has more labels than a mask
-    can have.
+    `check` is called before each read of the data, and may raise to stop decoding. Raises
+    InvalidMask when the data is not such a PNG, exceeds a limit or has more labels than a mask may
+    have.
     """
     with _opened(data, name, MASK_FORMATS, limits, InvalidMask, check) as image:
         if image.mode in ("1", "L", "LA", *_SIXTEEN_BIT):
@@ -93,7 +93,7 @@ def decode_mask(data: bytes, name: str, limits: Limits, check: Callable[[], None
 
 
 class _Checked(io.BytesIO):
-    """Data in memory that calls `check` before each read, as decoders of large pictures do many."""
+    """In-memory file that calls `check` before each read; decoding large images takes many."""
 
     def __init__(self, data: bytes, check: Callable[[], None]) -> None:
         super().__init__(data)
@@ -115,13 +115,13 @@ def _opened(
     *,
     decode: bool = True,
 ) -> Iterator[Image.Image]:
-    """Open and decode an image after checking everything that its header tells."""
+    """Open an image, validate its header and decode it."""
     if not data:
         raise error(f"The {name} is empty; expected an image file.")
     if len(data) > limits.max_bytes:
         raise error(f"The {name} has {len(data)} bytes; expected at most {limits.max_bytes}.")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata is no reason to refuse a photo
+        warnings.simplefilter("ignore")  # malformed metadata is no reason to reject a photo
         try:
             image = Image.open(_Checked(data, check), formats=usable(formats))
         except UnidentifiedImageError:
@@ -143,7 +143,7 @@ def _opened(
                 raise
             except _DAMAGED:
                 raise error(f"The {name} is truncated or damaged; it cannot be decoded.") from None
-            yield image  # all is decoded: what fails from here on is no damage of the file
+            yield image  # outside the try: errors of the caller do not mean a damaged file
 
 
 def _check_header(
@@ -159,9 +159,9 @@ def _check_header(
         raise error(
             f"The {name} is {width}x{height} pixels; expected at least {limits.min_side} a side."
         )
-    # Not `n_frames`: to count the pages of a TIFF takes time quadratic in their number. An MPO
-    # file is a JPEG with previews behind it, as some cameras write it.
-    # A HEIC file may hold a burst, of which the primary picture is taken.
+    # Not `n_frames`: counting the pages of a TIFF takes time quadratic in their number. An MPO
+    # file, as some cameras write it, is a JPEG followed by previews. A HEIC file may hold a burst;
+    # its primary image is used.
     if getattr(image, "is_animated", False) and image.format not in ("MPO", "HEIF"):
         raise error(f"The {name} has several frames or pages; expected a single picture.")
 
@@ -170,7 +170,7 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except _DAMAGED:
-        return image  # unreadable EXIF data say nothing about the orientation
+        return image  # unreadable EXIF data: assume that the image is upright
 
 
 def _to_srgb(image: Image.Image, name: str) -> Image.Image:
@@ -194,7 +194,7 @@ def _to_srgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert from the embedded color profile to sRGB where there is a usable one."""
+    """Convert from the embedded color profile, if there is a usable one, to sRGB."""
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -204,7 +204,7 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
             if converted is not None:
                 return converted
         except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a profile of another color space or a damaged one: take the values as sRGB
+            pass  # damaged, or of another color space: assume that the values are sRGB
     return image.convert("RGB")
 
 

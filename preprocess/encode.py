@@ -1,4 +1,4 @@
-"""Arrays to files."""
+"""Encode arrays as image files."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from PIL import Image
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_QUALITY, Format
 
-# zlib's fastest level: photographs gain a few percent at the default one, for several times
-# the time.
+# zlib's fastest level: the default makes photographs a few percent smaller, but takes several
+# times as long.
 _COMPRESSION = 1
 _MOST_SIDE = {"jpeg": 65_535, "webp": 16_383}
 
 
 def encode_photo(image: npt.NDArray[np.float32]) -> bytes:
-    """PNG of an image (3, H, W) float32; values outside 0..1 are clipped."""
+    """Encode an image (3, H, W) float32 as PNG; values outside 0..1 are clipped."""
     return encode_pixels(to_pixels(image))
 
 
 def to_pixels(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Image (3, H, W) float32 as (H, W, 3) uint8; values outside 0..1 are clipped."""
+    """Convert an image (3, H, W) float32 to (H, W, 3) uint8; values outside 0..1 are clipped."""
     scaled = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
     return np.ascontiguousarray(scaled.transpose(1, 2, 0))
 
 
 def encode_pixels(pixels: npt.NDArray[np.uint8], kind: Format = "png") -> bytes:
-    """A file of a photo (H, W, 3) uint8; raises InvalidOption when it is too large for the format.
+    """Encode a photo (H, W, 3) uint8; raises InvalidOption when it is too large for the format.
 
-    JPEG and WebP have the quality `DEFAULT_QUALITY`.
+    JPEG and WebP are encoded with the quality `DEFAULT_QUALITY`.
     """
     if kind == "png":
         return _png(pixels)
@@ -47,7 +47,7 @@ def encode_pixels(pixels: npt.NDArray[np.uint8], kind: Format = "png") -> bytes:
 
 
 def encode_labels(labels: npt.NDArray[np.uint8]) -> bytes:
-    """Gray PNG of a label map (H, W) uint8, which can be given back as a mask."""
+    """Encode a label map (H, W) uint8 as a gray PNG, which is valid as a mask."""
     return _png(labels)
 
 

@@ -1,4 +1,4 @@
-"""Which formats of photos can be read here, and what a file says that it is."""
+"""Photo formats that can be decoded here, and detection of HEIC and AVIF files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
 
 @cache
 def has_heif() -> bool:
-    """Whether HEIC files can be read: with pillow-heif, which is then known to Pillow."""
+    """Whether HEIC files can be decoded; registers pillow-heif with Pillow if it is installed."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
@@ -26,16 +26,16 @@ def has_heif() -> bool:
 
 
 def readable_formats() -> tuple[str, ...]:
-    """The usual formats, and AVIF and HEIF where there are decoders for them."""
+    """The default formats, plus AVIF and HEIF if their decoders are installed."""
     avif = ("AVIF",) if features.check("avif") else ()
     return (*PHOTO_FORMATS, *avif, *(("HEIF",) if has_heif() else ()))
 
 
 def usable(formats: Collection[str]) -> tuple[str, ...]:
-    """Those of the formats that Pillow has a decoder for."""
+    """Return the given formats, without HEIF if it has no decoder here."""
     return tuple(one for one in formats if one != "HEIF" or has_heif())
 
 
 def phone_format(data: bytes) -> str | None:
-    """HEIC or AVIF for a file that says it is one (ISO/IEC 23008-12), else None."""
+    """Return HEIC or AVIF by the file's brand (ISO/IEC 23008-12), None for other files."""
     return _BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None

@@ -1,4 +1,4 @@
-"""What a request may ask for."""
+"""Limits of a request."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from photoreal.regions import MAX_REGIONS
 
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MORE_FORMATS = ("AVIF", "HEIF")
-"""Allowed where somebody asks for them: their decoders are large and young."""
+"""Formats that are disabled by default: their decoders are large and new."""
 MASK_FORMATS = ("PNG",)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of a request; photos beyond them are refused before they are decoded.
+    """Limits of a request; photos that exceed them are rejected before they are decoded.
 
-    `max_bytes`: of one encoded image. `max_pixels`: of one image as it arrives, read from
-    its header. `min_side`: the shortest side in pixels of an image as it arrives.
-    `min_size`, `max_size`: the working length of the shorter side. `max_working_pixels`: of
-    one photo at working size. `max_side`: its longer side then, None for any length.
-    `max_regions`: different labels of a mask. `max_memory`: bytes
-    that one request may take, None for any number. `formats`: of photos; no other decoder is
+    `max_bytes`: size of one encoded image. `max_pixels`: pixels of one image as sent, read from
+    its header. `min_side`: shortest side in pixels of an image as sent. `min_size`, `max_size`:
+    range of the working size, the length of the shorter side in pixels. `max_working_pixels`:
+    pixels of one photo at the working size. `max_side`: its longer side in pixels at the working
+    size, None for no limit. `max_regions`: distinct labels in a mask. `max_memory`: memory for one
+    request in bytes, None for no limit. `formats`: accepted formats of photos; no other decoder is
     tried.
     """
 

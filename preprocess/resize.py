@@ -1,4 +1,4 @@
-"""The working size: photos scaled to one length of the shorter side."""
+"""Working size: photos are resized so that the shorter side has a given length."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def working_size(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def check_size(size: int, limits: Limits) -> None:
-    """Raise InvalidOption when no photo may be worked on at this size."""
+    """Raise InvalidOption when the working size is outside the limits."""
     if not limits.min_size <= size <= limits.max_size:
         raise InvalidOption(
             f"size is {size}; expected {limits.min_size} to {limits.max_size} pixels."
@@ -29,7 +29,7 @@ def check_size(size: int, limits: Limits) -> None:
 
 
 def check_working_size(height: int, width: int, size: int, name: str, limits: Limits) -> None:
-    """Raise InvalidOption when a size, or a photo (H, W) at that size, is beyond limits."""
+    """Raise InvalidOption when a size, or a photo (H, W) at that size, exceeds the limits."""
     check_size(size, limits)
     tall, wide = working_size(height, width, size)
     beyond = _beyond(tall, wide, limits)
@@ -40,7 +40,7 @@ def check_working_size(height: int, width: int, size: int, name: str, limits: Li
     if limits.max_side is not None:
         fitting = min(fitting, math.ceil(limits.max_side / ratio))
     while fitting > 0 and _beyond(*working_size(height, width, fitting), limits):
-        fitting -= 1  # the longer side is rounded
+        fitting -= 1  # rounding of the longer side can exceed a limit
     advice = (
         f"a size of up to {fitting} fits"
         if fitting >= limits.min_size
@@ -52,7 +52,7 @@ def check_working_size(height: int, width: int, size: int, name: str, limits: Li
 
 
 def _beyond(tall: int, wide: int, limits: Limits) -> str | None:
-    """What a photo at working size goes beyond, in words; None if nothing."""
+    """Describe the limit that a photo at the working size exceeds; None if it exceeds none."""
     if tall * wide > limits.max_working_pixels:
         return f"more than the {limits.max_working_pixels} allowed"
     if limits.max_side is not None and max(tall, wide) > limits.max_side:
@@ -61,7 +61,7 @@ def _beyond(tall: int, wide: int, limits: Limits) -> str | None:
 
 
 def check_sides(photos: Iterable[npt.NDArray[np.float32]], limits: Limits) -> None:
-    """Raise InvalidOption when a photo (3, H, W) at working size has too long a side."""
+    """Raise InvalidOption when a side of a photo (3, H, W) at the working size is too long."""
     for photo in photos:
         height, width = photo.shape[1:]
         if limits.max_side is not None and max(height, width) > limits.max_side:
@@ -71,7 +71,7 @@ def check_sides(photos: Iterable[npt.NDArray[np.float32]], limits: Limits) -> No
 
 
 def resize_photo(photo: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
-    """Photo (H, W, 3) uint8 to float32 (3, height, width) in 0..1."""
+    """Resize a photo (H, W, 3) uint8 to float32 (3, height, width) in 0..1."""
     if photo.shape[:2] != (height, width):
         image = Image.fromarray(photo)
         photo = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

@@ -1,5 +1,5 @@
-"""Running the models in a real Triton server, and what runs inside it.
+"""Run the models in a Triton server: launcher, supervisor and the code inside Triton.
 
-Nothing is imported here: the server's helper processes import single modules and must not
-carry the launcher's client along.
+This package imports nothing: the server's model processes import single modules and must not
+load the launcher's client with them.
 """

@@ -1,1 +1,1 @@
-"""What runs inside Triton: adapters of the models, and what they share."""
+"""Code that runs inside Triton's Python backend, shared by the model adapters."""

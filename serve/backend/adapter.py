@@ -1,7 +1,7 @@
-"""What the adapters inside Triton's Python backend share: reading inputs, answering, logging.
+"""Shared functions of the adapters in Triton's Python backend: inputs, responses, model calls.
 
-This module is imported by the `model.py` files. Triton's own module is handed in as `triton`,
-since it exists only inside its Python backend.
+The `model.py` files import this module. They pass Triton's module, which exists only inside the
+Python backend, as `triton`.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from photoreal.serve.backend.watch import Watch
 
 
 class ModelUnavailable(ModelFailed):
-    """A model that was called inside the server is not there for the moment.
+    """A model called inside the server is temporarily unavailable.
 
-    Its process died and is brought back, or the server is starting or stopping. The message is
+    Its process died and is being restarted, or the server is starting or stopping. The message is
     a sentence for the caller.
     """
 
 
-# How Triton says so inside the server, where its error codes are lost, and what we make of it:
-# through another model only the words arrive.
+# Substrings by which Triton's messages report an unavailable model, and the messages that callers
+# get instead. They are matched as text because error codes are lost between models.
 _AWAY = "The server is stopping or not yet ready; the same request may succeed later."
 _AWAY_MARKS = ("Server not ready", "has no available versions", _AWAY)
 _BACK = "is not running; it is brought back within seconds, send the request again."
@@ -66,13 +66,13 @@ def answer(
     serve: Callable[[Any], dict[str, Array]],
     metrics: RequestMetrics,
 ) -> list[Any]:
-    """Answer each request by itself: one bad request gives one error.
+    """Answer the requests one at a time: one bad request gives one error response.
 
-    InvalidRequest becomes INVALID_ARGUMENT with its sentence, Canceled CANCELLED; DeadlineExceeded,
-    QueueFull and ModelUnavailable become UNAVAILABLE; the last two tell a client to try again.
-    NumericalError becomes INTERNAL with its sentence. Anything else becomes INTERNAL with a
-    sentence that says nothing about the server; the traceback goes to the server's log with the
-    request's id.
+    InvalidRequest becomes INVALID_ARGUMENT with its message, Canceled becomes CANCELLED.
+    DeadlineExceeded, QueueFull and ModelUnavailable become UNAVAILABLE; after the last two, a
+    client can retry. NumericalError becomes INTERNAL with its message. Any other exception becomes
+    INTERNAL with a message that reveals nothing about the server; the traceback goes to the
+    server's log with the request's id.
     """
     return [answer_one(triton, model, request, serve, metrics) for request in requests]
 
@@ -84,7 +84,7 @@ def answer_one(
     serve: Callable[[Any], dict[str, Array]],
     metrics: RequestMetrics,
 ) -> Any:
-    """The response to one request, as `answer` makes it."""
+    """Return the response to one request, as described for `answer`."""
     start = time.perf_counter()
 
     def line(words: str) -> str:
@@ -101,7 +101,7 @@ def answer_one(
         metrics.ended_in(error)
         triton.Logger.log_info(line(f"refused: {error}"))
         failure = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)
-    except DeadlineExceeded as error:  # Triton has no code of its own for it
+    except DeadlineExceeded as error:  # Triton has no error code for it
         metrics.ended_in(error)
         triton.Logger.log_info(line(f"stopped: {error}"))
         failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
@@ -121,7 +121,7 @@ def answer_one(
         metrics.ended_in(error)
         triton.Logger.log_error(line(str(error)))
         failure = triton.TritonError(str(error), triton.TritonError.INTERNAL)
-    except Exception as error:  # noqa: BLE001 (the boundary: nothing may leave but a response)
+    except Exception as error:  # noqa: BLE001 (every failure must become a response)
         metrics.ended_in(error)
         triton.Logger.log_error(line(traceback.format_exc()))
         shown = shown_id(request.request_id())
@@ -132,9 +132,10 @@ def answer_one(
 
 
 def read_inputs(triton: Any, model: ModelSpec, request: Any) -> dict[str, Array]:
-    """Inputs of a request that are there, by name; raises InvalidRequest for a missing one.
+    """Return the inputs of a request by name; raises InvalidRequest for a missing one.
 
-    Triton itself checks names, types and shapes, but counts optional inputs only.
+    Triton checks names, types and shapes. For a model with optional inputs it checks only how many
+    inputs there are, so a required one may be missing.
     """
     arrays = {}
     for spec in model.inputs:
@@ -147,13 +148,13 @@ def read_inputs(triton: Any, model: ModelSpec, request: Any) -> dict[str, Array]
 
 
 def parameter(model_config: str, name: str, default: str) -> str:
-    """A string parameter of a model's config (JSON, as Triton hands it over)."""
+    """Read a string parameter of a model's config, which Triton passes as JSON."""
     value = json.loads(model_config).get("parameters", {}).get(name, {}).get("string_value")
     return str(value) if value is not None else default
 
 
 def engine_name(model_config: str) -> str:
-    """The engine that the environment or else the config asks for; raises ServeError."""
+    """Return the engine from the environment or else from the config; raises ServeError."""
     chosen = os.environ.get(ENGINE_VARIABLE) or parameter(
         model_config, ENGINE_PARAMETER, ENGINES[0]
     )
@@ -163,12 +164,12 @@ def engine_name(model_config: str) -> str:
 
 
 def is_exported(repository: Path, name: str) -> bool:
-    """Whether a network's model file has been built."""
+    """Whether the repository has the model file of a network."""
     return any((repository / name / "1" / f"model.{kind}").exists() for kind in ("onnx", "plan"))
 
 
 def segmenter_classes(repository: Path) -> tuple[str, ...]:
-    """Names of the segmenter's classes; none where no segmenter has been exported."""
+    """Class names of the segmenter; empty if no segmenter has been exported."""
     if not is_exported(repository, SEGMENTER.name):
         return ()
     listing = repository / SEGMENTER.name / SEGMENTER_CLASSES_FILE
@@ -183,11 +184,12 @@ def call_model(
     outputs: Sequence[str] = (),
     watch: Watch | None = None,
 ) -> dict[str, Array]:
-    """Call another model of this server and return the outputs that are named, or else all.
+    """Call another model of this server and return the named outputs, by default all of them.
 
-    The call carries the id of the request `parent`, for whose sake it is made, and belongs to
-    its trace. With a `watch` the model learns how much time is left and that the caller is gone.
-    A model on a GPU brings its outputs to the CPU.
+    The call carries the id of the request `parent` and belongs to its trace. A `watch` passes the
+    remaining time and the caller's cancellation on to the model. Outputs of a model on a GPU are
+    copied to the CPU.
+
     Raises ModelFailed, ModelUnavailable, InvalidOption, NumericalError, DeadlineExceeded and
     Canceled.
     """
@@ -208,7 +210,7 @@ def call_with_tensors(
     watch: Watch | None = None,
     **how: Any,
 ) -> dict[str, Any]:
-    """`call_model` with Triton's own tensors, which may be on a GPU, in and out."""
+    """Like `call_model`, with Triton tensors as inputs and outputs, which may be on a GPU."""
     origin: dict[str, Any] = {}
     if parent is not None:
         origin = {"request_id": parent.request_id()}
@@ -229,7 +231,7 @@ def call_with_tensors(
         response = request.exec()
     if response.has_error():
         if watch is not None:
-            watch.check()  # Triton drops an error's code between models: stopped, or failed?
+            watch.check()  # error codes are lost between models: was it stopped?
         message = response.error().message()
         if any(mark in message for mark in _AWAY_MARKS):
             raise ModelUnavailable(_AWAY)
@@ -246,7 +248,7 @@ def call_with_tensors(
 def is_traced(request: Any) -> bool:
     """Whether a request belongs to an OpenTelemetry trace.
 
-    Such a trace ends with `execute`: calls that are to belong to it must be made before.
+    Such a trace ends when `execute` returns: calls that belong to it must be made before.
     """
     trace = request.trace()
     return trace is not None and trace.get_context() is not None

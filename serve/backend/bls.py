@@ -1,4 +1,4 @@
-"""The engine that calls the encoder and decoder models of the same Triton server."""
+"""BLS (Business Logic Scripting) engine: calls encoder and decoder models of the same server."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from photoreal.serve.backend.adapter import call_with_tensors
 class BlsEngine:
     """Runs each level of the networks as a request to `wct2_encoder_N` or `wct2_decoder_N`.
 
-    Tensors stay where the models have them: those of a GPU go from one to the next by DLPack.
-    `parent` is the request for whose sake the levels are called.
+    Tensors stay on the models' device: GPU tensors pass from one model to the next through DLPack.
+    `parent` is the request that the calls belong to.
     """
 
     def __init__(self, triton: Any, unpool: Unpool, parent: Any = None) -> None:
@@ -27,7 +27,7 @@ class BlsEngine:
         self._parent = parent
 
     def serving(self, request: Any) -> BlsEngine:
-        """The same engine at the service of a request."""
+        """Return an engine whose calls belong to a request."""
         return BlsEngine(self._triton, self._unpool, request)
 
     def encode(self, level: int, x: Tensor) -> Encoded:

@@ -1,8 +1,8 @@
-"""Keys of canceled requests, known to all of a server's processes.
+"""Keys of canceled requests, shared by all processes of a server.
 
-Triton tells a model whether the caller of its request is gone, but not the models that it calls
-in turn, and it does not notice that an HTTP connection was closed. So a request has a key, and
-keys of canceled requests lie as empty files in a folder that the server's processes share.
+Triton reports cancellation to the model that received the request, but not to the models that it
+calls, and it does not detect a closed HTTP connection. So each request has a key, and a canceled
+request is marked by an empty file with that name in a folder that the server's processes share.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from photoreal.cancel_key import is_key
 from photoreal.errors import InvalidOption, ServeError
 
 CANCELED_VARIABLE = "PHOTOREAL_CANCELED_FOLDER"
-"""Environment variable by which the launcher tells its models where the keys are."""
+"""Environment variable with the folder of the keys, which the launcher sets for its models."""
 
 _FORGET_S = 3600.0
 _MOST_KEYS = 1000
 
 
 class CanceledKeys:
-    """Keys of canceled requests, shared by the models' processes of one server.
+    """Keys of canceled requests, shared by the model processes of one server.
 
-    The folder is this user's own. `photoreal serve` names one inside its temporary folder, which
-    is removed however the server ends. Under another launcher the folder is named after the
-    server's process, the parent of every model's.
+    Only this user may access the folder. `photoreal serve` puts it inside its temporary folder,
+    which is removed however the server ends. Under another launcher, the folder is named after the
+    server's process, the parent of every model process.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -38,7 +38,7 @@ class CanceledKeys:
         self._folder = folder or Path(named or Path(tempfile.gettempdir()) / default)
 
     def add(self, key: str) -> None:
-        """Mark a request as canceled; raises InvalidOption for what is no key, ServeError."""
+        """Mark a request as canceled; raises InvalidOption for a malformed key, ServeError."""
         if not is_key(key):
             raise InvalidOption("The key of a request is 32 hexadecimal digits in lower case.")
         self._open_folder()
@@ -49,7 +49,7 @@ class CanceledKeys:
         return (self._folder / key).exists()
 
     def remove(self, key: str) -> None:
-        """Forget a request that has ended."""
+        """Remove the key of a request that has ended."""
         (self._folder / key).unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class CanceledKeys:
             raise ServeError("The folder for canceled requests is not this server's own.")
 
     def _forget(self) -> None:
-        """Remove keys of requests that had ended already when they were canceled, or never were."""
+        """Remove old and surplus keys, whose requests had already ended or never existed."""
         times = {}
         for file in self._folder.iterdir():
             with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Where the local engine runs its networks, in which precision, and what may be wrong with that."""
+"""Device and precision of the local engine, and the check that CUDA can be used."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ INSTEAD = "give it a GPU, or serve with --device cpu."
 
 
 class Placement(NamedTuple):
-    """A torch device by name, and whether networks are in half precision there."""
+    """Name of a torch device, and whether the networks run in half precision on it."""
 
     device: str
     half: bool
 
 
 def chosen_placement(model_config: str) -> Placement:
-    """What the environment or else the config asks for; raises ServeError.
+    """Return the placement from the environment or else from the config; raises ServeError.
 
-    On a GPU half precision is the default, on a CPU it would be slower.
+    Half precision is the default on a GPU; on a CPU it would be slower than float32.
     """
     device = _chosen(model_config, DEVICE_VARIABLE, DEVICE_PARAMETER, DEVICES, DEVICES[0])
     usual = "fp16" if device == "cuda" else "fp32"
@@ -61,7 +61,7 @@ def require_cuda() -> None:
             " with --device cpu."
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the sentence below says it
+        warnings.simplefilter("ignore")  # the error below reports it
         usable = torch.cuda.is_available()
     if not usable:
         raise ServeError(f"{ASKED} and PyTorch can use none here; {INSTEAD}")

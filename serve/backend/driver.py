@@ -1,6 +1,6 @@
-"""The NVIDIA driver, asked before Triton is started with models that need a GPU.
+"""Checks of the NVIDIA driver and the GPU, before Triton is started with models that need them.
 
-Triton itself ends with a line in its log for each of them, or hands the work to the CPU.
+Triton itself would exit with one log line for each model, or fall back to the CPU.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _LIBRARY = "libcuda.so.1"
 
 
 def visible_gpu(number: int | None) -> dict[str, str]:
-    """Environment variables that leave a process one GPU, counted as nvidia-smi counts.
+    """Environment variables that restrict a process to one GPU, numbered as in nvidia-smi.
 
-    Models and their instance groups then know it as the first. None leaves all as they are.
+    Models and their instance groups then see it as GPU 0. None sets no variables.
     """
     if number is None:
         return {}
@@ -38,10 +38,10 @@ def check_gpu(models: Sequence[str]) -> None:
 
 
 def check_driver(asked: str, instead: str, version: str | None, made_for: str) -> None:
-    """Raise ServeError unless there is a GPU, and a driver for a version of CUDA if one is named.
+    """Raise ServeError unless there is a GPU whose driver supports a version of CUDA.
 
-    `asked` begins the sentence and `instead` ends it; `made_for` is what needs that version, such
-    as "13.2".
+    `version` is the required one, such as "13.2"; None or "" accepts any driver. `asked` begins the
+    error message and `instead` ends it; `made_for` names what requires the version.
     """
     try:
         cuda = ctypes.CDLL(_LIBRARY)
@@ -56,9 +56,10 @@ def check_driver(asked: str, instead: str, version: str | None, made_for: str) -
 
 
 def _check_version(version: int, wanted: str, made_for: str) -> None:
-    """Compare the driver's CUDA, 1000 times major plus 10 times minor, with what is wanted.
+    """Raise ServeError if the driver's CUDA version is older than `wanted`.
 
-    Minor versions of one major version work with each other.
+    `version` is 1000 times major plus 10 times minor. Minor versions of one major version are
+    compatible.
     """
     ours = wanted.split(".")[0]
     if ours.isdigit() and version // 1000 < int(ours):

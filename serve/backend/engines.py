@@ -1,4 +1,4 @@
-"""The engine that runs the networks of `wct2`: in its process, or as calls to other models."""
+"""Engine that runs the networks of `wct2`: in its own process, or as calls to other models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from photoreal.weights.networks import load_bundle, load_wct2
 
 
 def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
-    """The engine that the environment or the config asks for; raises ServeError, WeightsError."""
+    """Create the engine that environment or config select; raises ServeError, WeightsError."""
     unpool = parameter(model_config, UNPOOL_PARAMETER, UNPOOLS[0])
     if unpool not in UNPOOLS:
         raise ServeError(f"Unpooling {unpool!r} is not known; expected {' or '.join(UNPOOLS)}.")
@@ -36,5 +36,5 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
 
 
 def engine_for(engine: Engine, request: Any) -> Engine:
-    """The engine for one request: calls to other models carry its id and belong to its trace."""
+    """Return the engine for one request, whose calls carry its id and belong to its trace."""
     return engine.serving(request) if isinstance(engine, BlsEngine) else engine

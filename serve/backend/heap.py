@@ -1,4 +1,4 @@
-"""Keeping freed memory for the next request, and giving it back when there is none or too much."""
+"""Reuse freed memory between requests; return it when it is too much or no request comes."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from photoreal.contract import DEFAULT_KEEP_MEMORY_S, KEEP_MEMORY_VARIABLE
 from photoreal.serve.backend.variables import whole_number
 
 KEPT_BYTES = 1 << 30
-"""Freed memory that is kept while requests come; a photo of half a megapixel needs less."""
+"""Freed memory in bytes kept between requests; a photo of half a megapixel needs less."""
 MOST_PIXELS = 1 << 20
-"""Of the larger photo at working size, up to which a request's tensors come from the heap."""
+"""Largest photo, in pixels at the working size, for which tensors are allocated on the heap."""
 
-_DEFAULT_MAPPINGS = 1 << 16  # of glibc
-_TRIM_THRESHOLD = 512 << 20  # of free memory at the heap's end, which goes back at once
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+_DEFAULT_MAPPINGS = 1 << 16  # glibc's default
+_TRIM_THRESHOLD = 512 << 20  # free bytes at the top of the heap that are returned at once
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from glibc's malloc.h
 _STATM = Path("/proc/self/statm")
 
 
 def keep_freed_memory(pixels: int = 0) -> bool:
-    """Let this process's large tensors come from the heap; returns whether that took effect.
+    """Allocate this process's large tensors on the heap; returns whether that took effect.
 
-    By itself glibc maps every large tensor anew and unmaps it when it is freed, so that the
-    system clears hundreds of thousands of pages in every request. Where requests are large, of
-    more than `MOST_PIXELS`, it goes on to do so: in the heap their tensors would leave gaps, and
-    their peak would be a quarter higher. Other C libraries have no such setting and stay as they
-    are.
+    By default, glibc maps memory for every large tensor and unmaps it when it is freed, so the
+    kernel clears hundreds of thousands of pages in every request. Requests of more than
+    `MOST_PIXELS` keep this default: on the heap, their tensors would leave gaps and raise peak
+    memory by a quarter. Other C libraries lack this setting and are not changed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -41,10 +40,10 @@ def keep_freed_memory(pixels: int = 0) -> bool:
 
 
 class FreedMemory:
-    """Lets requests share memory, and gives back what the heap keeps too much or too long of it.
+    """Reuses freed memory between requests; returns it when it is too much or no request comes.
 
-    Whatever was allocated after a large request holds the freed memory before it in the heap: a
-    single panorama would leave gigabytes with the process for as long as it runs.
+    An allocation made after a large request keeps the freed memory below it in the heap: after a
+    single panorama, the process would hold gigabytes for as long as it runs.
     """
 
     def __init__(self, idle_s: float, kept_bytes: int = KEPT_BYTES) -> None:
@@ -53,11 +52,11 @@ class FreedMemory:
         self._timer: threading.Timer | None = None
 
     def before_request(self, pixels: int) -> None:
-        """Choose where a request's tensors come from, whose larger photo has so many pixels."""
+        """Choose the allocation of a request's tensors by the `pixels` of its larger photo."""
         keep_freed_memory(pixels)
 
     def after_request(self) -> None:
-        """Give back now what is too much to keep, or else everything once nothing comes."""
+        """Return memory now if too much is kept, otherwise after `idle_s` without a request."""
         if self._timer is not None:
             self._timer.cancel()
         if resident_bytes() - self._in_use > self._kept_bytes:
@@ -68,7 +67,7 @@ class FreedMemory:
         self._timer.start()
 
     def give_back(self) -> None:
-        """Give every free page back to the system, where the C library can."""
+        """Return every free page to the system, if the C library can."""
         try:
             ctypes.CDLL(None).malloc_trim(0)
         except (AttributeError, OSError):
@@ -77,12 +76,12 @@ class FreedMemory:
 
 
 def idle_seconds() -> int:
-    """Seconds without a request after which nothing is kept; raises ServeError for nonsense."""
+    """Seconds without a request until memory is returned; raises ServeError for a bad value."""
     return whole_number(KEEP_MEMORY_VARIABLE, DEFAULT_KEEP_MEMORY_S, "seconds")
 
 
 def resident_bytes() -> int:
-    """Bytes of this process that are in memory; 0 where the system does not tell."""
+    """Resident memory of this process in bytes; 0 if the system does not report it."""
     try:
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -1,8 +1,7 @@
-"""What the server allows a request: the one list of settings, and their reading.
+"""Limits of requests: the list of settings, and how they are read.
 
-Each is an option of `photoreal serve` and an environment variable, which reaches the models'
-processes; a container sets the variable alone. `docs/limits.md` holds the table that `table`
-makes of them.
+Each limit is an option of `photoreal serve` and an environment variable, which the model processes
+read; a container sets only the variable. `docs/limits.md` holds the table made by `table`.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ AUTOMATIC = "auto"
 
 @dataclass(frozen=True)
 class Setting:
-    """One limit: a whole number unless its kind says otherwise.
+    """One limit: a whole number, except for the names in `FORMATS`.
 
-    `answer` is what a request beyond it gets. `lowest` and `highest` bound the setting itself;
-    `word` is one that may stand instead of a number.
+    `answer` is the HTTP status of a request that exceeds it. `lowest` and `highest` are the range
+    of the setting; `word` is a keyword that is accepted instead of a number.
     """
 
     option: str
@@ -39,11 +38,11 @@ class Setting:
 
     @property
     def variable(self) -> str:
-        """The environment variable."""
+        """Name of the environment variable."""
         return f"PHOTOREAL_{self.option.strip('-').replace('-', '_').upper()}"
 
     def number(self, environment: Mapping[str, str]) -> int:
-        """The number that holds; raises ServeError when the environment names none."""
+        """Return the environment's value or the default; raises ServeError if it is invalid."""
         text = environment.get(self.variable) or self.default
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
         if number is None or number < self.lowest or self._above(number):
@@ -68,7 +67,7 @@ PIXELS = Setting(
     str(_DEFAULTS.max_pixels),
     "PIXELS",
     "Pixels of one photo or mask as sent, read from its header.",
-    highest=178_000_000,  # Pillow itself refuses more
+    highest=178_000_000,  # Pillow rejects larger images
 )
 SIZE = Setting(
     "--max-size",
@@ -137,7 +136,7 @@ SETTINGS = (
 
 
 def request_limits(environment: Mapping[str, str] = os.environ) -> Limits:
-    """Limits of one request, as the environment sets them; raises ServeError."""
+    """Read the limits of one request from the environment; raises ServeError."""
     return Limits(
         max_bytes=IMAGE_BYTES.number(environment),
         max_pixels=PIXELS.number(environment),
@@ -151,23 +150,21 @@ def request_limits(environment: Mapping[str, str] = os.environ) -> Limits:
 
 
 def max_seconds(environment: Mapping[str, str] = os.environ) -> int:
-    """Seconds that a request may be worked on; raises ServeError."""
+    """Seconds that a request may be computed or wait in the queue; raises ServeError."""
     return SECONDS.number(environment)
 
 
 def max_queue(environment: Mapping[str, str] = os.environ) -> int:
-    """Requests that may wait while another one is worked on; raises ServeError."""
+    """Number of requests that may wait while one is computed; raises ServeError."""
     return QUEUE.number(environment)
 
 
 def settled(environment: Mapping[str, str], engines_side: int | None = None) -> dict[str, str]:
-    """Settings for the models' processes, checked, with the memory that there is now.
+    """Return the checked settings for the model processes, with the memory limit as a number.
 
-    `engines_side` is the longest side that the repository's engines serve, None for any.
-
-
-    Otherwise a reloaded model would count memory that the other models have cached as
-    unavailable. Raises ServeError.
+    The available memory is determined once, at the start: otherwise a reloaded model would
+    count memory that the other models have cached as unavailable. `engines_side` is the longest
+    side in pixels that the repository's engines accept, None for any. Raises ServeError.
     """
     limits = request_limits(environment)
     max_seconds(environment)
@@ -181,7 +178,7 @@ def settled(environment: Mapping[str, str], engines_side: int | None = None) -> 
 
 
 def table() -> str:
-    """The settings as a table in Markdown."""
+    """Return the settings as a Markdown table."""
     lines = [
         "| option of `photoreal serve` | environment variable | default | limits | beyond it |",
         "|---|---|---|---|---|",

@@ -1,7 +1,7 @@
-"""The lines of the log: how the models write them, and how they become JSON.
+"""Log lines: how the models format them, and their conversion to JSON.
 
-Models write through Triton's logger, so their lines and the server's come out of one stream.
-This module is imported inside the models' processes: the standard library alone.
+Models log through Triton's logger, so one stream holds their lines and the server's. This module
+is imported in the model processes: standard library only.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 LEVELS = {"I": "info", "W": "warning", "E": "error", "F": "critical", "V": "debug", "D": "debug"}
-"""First letters in the server's lines, and the names that go into JSON."""
+"""Level letters of the server's log lines, and their names in JSON."""
 NO_ID = "without-id"
-"""Stands for the id of a request that has none."""
+"""Placeholder for the id of a request without one."""
 _LONGEST_ID = 128
 
 _HEADS = (
-    # Triton's format ISO8601, gRPC's own, and OpenTelemetry's own.
+    # Formats of Triton (ISO8601), gRPC and OpenTelemetry.
     re.compile(r"\S{10}T\S{8}Z ([IWEFV]) +\d+ (\S+:\d+)\] *(.*)", re.S),
     re.compile(r"([IWEF])\d{4} [\d:.]+ +\d+ (\S+:\d+)\] *(.*)", re.S),
     re.compile(r"\[([IWED])\w+\] File: \S*?([^\s/]+:\d+) *(.*)", re.S),
@@ -32,25 +32,24 @@ _REQUEST = re.compile(r"(\w+): request (\S+): (.*)", re.S)
 
 
 def shown_id(request_id: str) -> str:
-    """A request's id as the log and errors show it, "" for none.
+    """Return a request's id as shown in the log and in errors, "" for none.
 
-    Ids are the callers' own: signs that could pass for another line or field become "?".
+    Callers choose the ids: characters that could forge another line or field become "?".
     """
     return "".join(sign if "!" <= sign <= "~" else "?" for sign in request_id[:_LONGEST_ID])
 
 
 def request_line(model: str, request_id: str, words: str) -> str:
-    """A line about a request of a model."""
+    """Format a log line about a request to a model."""
     return f"{model}: request {shown_id(request_id) or NO_ID}: {words}"
 
 
 def as_object(line: str) -> dict[str, Any] | None:
-    """The fields of a line of the server's (in its format ISO8601), or None for an empty one.
+    """Parse a line of the server's log (format ISO8601) into fields; None for an empty line.
 
-    A line of another form is information, and its own message.
-
-    `level` and `message` are always there; `source` is Triton's file and line; `model` and
-    `request_id` are there where a model told of a request.
+    `level` and `message` are always present; `source` is Triton's file and line; `model` and
+    `request_id` are present if a model logged the line about a request. A line in an unknown format
+    becomes the message, with the level "info".
     """
     message, fields = line, {"level": "info"}
     for head in _HEADS:
@@ -70,16 +69,16 @@ def as_object(line: str) -> dict[str, Any] | None:
 
 
 def write_json(fields: dict[str, Any], out: IO[str]) -> None:
-    """Write one object as one line, with the time (UTC) before all."""
+    """Write one JSON object on one line, with the time (UTC) as its first field."""
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     out.write(json.dumps({"time": time, **fields}) + "\n")
     out.flush()
 
 
 def rewrite(lines: Iterable[bytes], out: IO[str]) -> None:
-    """Write every line of a server's output as an object, until there are no more.
+    """Convert the lines of a server's output to JSON until it ends.
 
-    An output that nobody reads any more does not stop the server: its lines are dropped.
+    A closed log does not stop the server: lines that cannot be written are dropped.
     """
     for line in lines:
         fields = as_object(line.decode(errors="replace").rstrip("\r\n"))
@@ -89,7 +88,7 @@ def rewrite(lines: Iterable[bytes], out: IO[str]) -> None:
 
 
 def rewrite_in_background(stream: IO[bytes], log: IO[bytes] | None) -> threading.Thread:
-    """Rewrite a server's output to `log`, or to standard error, until the server has ended."""
+    """Convert a server's output to JSON in a thread, on `log` or standard error, until it ends."""
 
     def work() -> None:
         with stream:
@@ -99,7 +98,7 @@ def rewrite_in_background(stream: IO[bytes], log: IO[bytes] | None) -> threading
                 out = io.TextIOWrapper(log, encoding="utf-8", write_through=True)
                 rewrite(stream, out)
                 with contextlib.suppress(OSError, ValueError):  # ValueError: closed
-                    out.detach()  # the log is its owner's to close
+                    out.detach()  # the log is closed by its owner
 
     thread = threading.Thread(target=work, name="server log", daemon=True)
     thread.start()
@@ -107,7 +106,7 @@ def rewrite_in_background(stream: IO[bytes], log: IO[bytes] | None) -> threading
 
 
 def _unquoted(message: str) -> str:
-    """Triton writes messages as JSON strings, but not all of them."""
+    """Decode a message that Triton wrote as a JSON string; other messages are unchanged."""
     try:
         value = json.loads(message)
     except ValueError:

@@ -1,7 +1,7 @@
-"""What the models count, in Triton's Prometheus metrics.
+"""Prometheus metrics of the models, published by Triton.
 
-Triton's module is handed in as `triton`. A metric ends with its family, so the objects here
-keep both. A family of the same name in two models is one family: labels tell them apart.
+Triton's module is passed as `triton`. A metric is removed with its family, so the objects here
+hold both. Families of the same name in two models are one family: labels distinguish them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from photoreal.errors import (
 )
 
 OUTCOMES = ("ok", "refused", "stopped", "busy", "failed")
-"""Answered; refused, the caller's mistake; stopped in time or canceled; turned away for want of
-room in the queue; failed, the server's fault."""
+"""Outcomes of a request: ok; refused (client error); stopped (timeout or cancellation); busy (the
+queue was full); failed (server error)."""
 ERROR_KINDS: dict[str, type[BaseException]] = {
     "image": InvalidImage,
     "mask": InvalidMask,
@@ -33,12 +33,12 @@ ERROR_KINDS: dict[str, type[BaseException]] = {
     "busy": QueueFull,
     "internal": BaseException,
 }
-"""Kinds of errors; the first class that an error belongs to decides."""
+"""Error kinds and their exception classes; the first class that matches decides."""
 WAITING, WORKING = "photoreal_requests_waiting", "photoreal_requests_working"
-"""Names of the metrics of the queue."""
+"""Names of the queue's metrics."""
 STAGES = ("decode", "segment", "colors", "transfer", "upsample", "encode", "total")
 STAGE_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-"""Upper bounds in seconds."""
+"""Upper bounds of the histograms' buckets in seconds."""
 
 
 def error_kind(error: BaseException) -> str:
@@ -61,7 +61,7 @@ class RequestMetrics:
             description="Requests not answered with a picture, by model and kind of error.",
             kind=counter,
         )
-        # Made at once: an alert needs the 0 before the first error.
+        # Created in advance: an alert needs the 0 before the first error.
         self._outcomes = {
             outcome: self._requests.Metric(labels={"model": model, "outcome": outcome})
             for outcome in OUTCOMES
@@ -88,10 +88,10 @@ class RequestMetrics:
 
 
 class QueueMetrics:
-    """Requests to `stylize` that are not answered yet, and how long they waited.
+    """Pending requests to `stylize`, and how long requests waited in the queue.
 
-    Triton keeps the values when the model's process dies. It then tells nobody so: who looks after
-    the server learns from here whether somebody waits for an answer that will not come.
+    Triton keeps the values when the model's process dies, and does not report the death to callers:
+    the values tell the supervisor whether a caller waits for an answer that will not come.
     """
 
     def __init__(self, triton: Any) -> None:
@@ -105,7 +105,7 @@ class QueueMetrics:
         self._waiting, self._working = (family.Metric(labels={}) for family in self._families)
         self.note(0, working=False)
         self._seconds = None
-        if hasattr(triton.MetricFamily, "HISTOGRAM"):  # not before 24.10
+        if hasattr(triton.MetricFamily, "HISTOGRAM"):  # since Triton 24.10
             self._families.append(
                 triton.MetricFamily(
                     name="photoreal_queue_seconds",
@@ -117,26 +117,26 @@ class QueueMetrics:
 
     @staticmethod
     def now() -> float:
-        """The present for `waited`."""
+        """Current time for `waited`, in seconds on a monotonic clock."""
         return time.monotonic()
 
     def note(self, waiting: int, working: bool) -> None:
-        """Say how many requests wait, and whether one is worked on."""
+        """Set the number of waiting requests, and whether one is being computed."""
         self._waiting.set(waiting)
         self._working.set(int(working))
 
     def waited(self, since: float) -> None:
-        """Note that a request, which came at `since`, is begun."""
+        """Record the time in the queue of a request that came at `since` and starts now."""
         if self._seconds is not None:
             self._seconds.observe(self.now() - since)
 
 
 class StageMetrics:
-    """Seconds that the stages of stylized requests took, as histograms."""
+    """Histograms of the seconds that each stage of stylized requests took."""
 
     def __init__(self, triton: Any) -> None:
         self._stages: dict[str, Any] = {}
-        # Tritons before 24.10 know counters and gauges only.
+        # Triton before 24.10 has counters and gauges only.
         if hasattr(triton.MetricFamily, "HISTOGRAM"):
             self._seconds = triton.MetricFamily(
                 name="photoreal_stage_seconds",
@@ -149,7 +149,7 @@ class StageMetrics:
             }
 
     def observe(self, seconds: Mapping[str, float]) -> None:
-        """Note the seconds of one request by stage."""
+        """Record the seconds of one request, by stage."""
         for stage in self._stages.keys() & seconds.keys():
             self._stages[stage].observe(seconds[stage])
 
@@ -175,13 +175,13 @@ class StyleCacheMetrics:
         self._bytes = self._size.Metric(labels={})
 
     def looked_up(self, cached: bool, kept_bytes: int) -> None:
-        """Count a lookup and note the bytes kept after it."""
+        """Count a lookup, and set the bytes in the cache after it."""
         self._counts[cached].increment(1)
         self._bytes.set(kept_bytes)
 
 
 class LevelMetrics:
-    """Levels of the networks that were begun."""
+    """Counter of network levels that were started."""
 
     def __init__(self, triton: Any) -> None:
         self._family = triton.MetricFamily(

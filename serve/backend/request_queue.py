@@ -1,8 +1,8 @@
-"""The queue of `stylize`: how requests wait for the one that is worked on.
+"""Request queue of `stylize`: priorities, a length limit, and timeouts while requests wait.
 
-It is not Triton's, whose batcher turns its look-ahead off once a queue has a limit, and may then
-sleep for half a second between two requests. Here `execute` takes every request at once and
-returns; answers go out through Triton's response senders from a thread that does the work.
+It replaces Triton's queue, whose batcher disables its look-ahead once the queue has a limit and may
+then sleep for half a second between two requests. Here `execute` accepts every request and returns
+at once; a worker thread sends the answers through Triton's response senders.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from photoreal.serve.backend.metrics import QueueMetrics, RequestMetrics
 from photoreal.serve.backend.watch import Guard, Watch
 
 LOOK_S = 0.25
-"""Seconds between two looks at those that wait: whether their time is up or their callers gone."""
+"""Seconds between two checks of the waiting requests for timeouts and cancellation."""
 
 INTERACTIVE, BACKGROUND = 0, 1
-"""What somebody waits for, before frames of videos and the supervisor's canaries."""
+"""Priorities: interactive requests go before frames of videos and the supervisor's canaries."""
 
 
 def priority(triton: Any, request: Any) -> int:
-    """The priority of a request to `stylize`; of those that wait, the lowest number goes first."""
+    """Priority of a request to `stylize`; the waiting request with the lowest number goes first."""
     is_frame = triton.get_input_tensor_by_name(request, "SEQUENCE") is not None
     return BACKGROUND if is_frame or request.request_id() == CANARY_ID else INTERACTIVE
 
@@ -46,10 +46,10 @@ class _Waiting:
 
 
 class RequestQueue:
-    """Requests that wait, at most `length`, and a thread that answers one after the other.
+    """At most `length` waiting requests, and a worker thread that answers one after another.
 
-    `answer` makes the response to a request, `refuse` the one to a request that ends in an error
-    before it is begun; neither raises. `watch` starts the time that a request may wait.
+    `answer` returns the response to a request, `refuse` the error response to a request that was
+    not started; neither raises. `watch` starts the time limit of a waiting request.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class RequestQueue:
             thread.start()
 
     def put(self, requests: Sequence[Any]) -> None:
-        """Take requests in; those without room are answered at once.
+        """Queue requests; those that exceed the queue's length are answered at once.
 
-        Triton ends a trace when `execute` returns, and does not survive that it is used afterwards.
-        So the answers to requests with a trace are waited for.
+        Triton ends a trace when `execute` returns, and crashes if the trace is used afterwards, so
+        this method waits for the answers to requests with a trace.
         """
         entries = [self._put(request) for request in requests]
         for entry in entries:
@@ -99,7 +99,7 @@ class RequestQueue:
                     self._metrics.now(),
                 )
                 heapq.heappush(self._waiting, entry)
-                self._note()  # before Triton can take it for accepted: see `QueueMetrics`
+                self._note()  # before Triton considers it accepted: see `QueueMetrics`
                 self._changed.notify_all()
                 return entry
         error = QueueFull(f"{QUEUE_IS_FULL}: {self._length} requests wait; try again later.")
@@ -107,7 +107,7 @@ class RequestQueue:
         return None
 
     def close(self) -> None:
-        """End the threads; Triton unloads a model when all of its requests are answered."""
+        """Stop the threads; Triton unloads a model only when all of its requests are answered."""
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
@@ -149,7 +149,7 @@ class RequestQueue:
 
     def _drop(self, entry: _Waiting, error: Stopped) -> None:
         with self._changed:
-            if entry not in self._waiting:  # it was begun in the meantime
+            if entry not in self._waiting:  # it has been started since
                 return
             self._waiting.remove(entry)
             heapq.heapify(self._waiting)
@@ -178,7 +178,7 @@ class RequestQueue:
 def stylize_queue(
     triton: Any, serve: Callable[[Any], dict[str, Array]], metrics: RequestMetrics, guard: Guard
 ) -> RequestQueue:
-    """The queue of `stylize`, as long as the environment says; raises ServeError.
+    """Create the queue of `stylize` with the length from the environment; raises ServeError.
 
     `serve` and `metrics` are those of `photoreal.serve.backend.adapter.answer`.
     """

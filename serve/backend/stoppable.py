@@ -1,4 +1,4 @@
-"""An engine that can be stopped between the levels of the networks, and counts them."""
+"""Engine wrapper that can stop between the levels of the networks, and counts them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from photoreal.transfer.progressive import Engine
 
 
 class StoppableEngine:
-    """Calls `before` ahead of every level; what that raises ends the transfer."""
+    """Calls `before` ahead of every level; an exception from it stops the transfer."""
 
     def __init__(self, engine: Engine, before: Callable[[], None]) -> None:
         self._engine, self._before = engine, before

@@ -1,4 +1,4 @@
-"""Environment variables that a model's process reads."""
+"""Environment variables that the model processes read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from photoreal.errors import ServeError
 
 
 def whole_number(variable: str, default: int, unit: str) -> int:
-    """A whole number from the environment, 0 or more; raises ServeError for anything else.
+    """Read a whole number, 0 or more, from the environment; raises ServeError for other values.
 
-    `unit` says what it counts, for the error.
+    `unit` names what is counted, for the error message.
     """
     text = os.environ.get(variable, str(default))
     if not (text.isascii() and text.isdigit()):
@@ -20,5 +20,5 @@ def whole_number(variable: str, default: int, unit: str) -> int:
 
 
 def cache_limit() -> int:
-    """Bytes that the environment allows the cache; raises ServeError when it names no number."""
+    """Style cache limit in bytes from the environment; raises ServeError if it is no number."""
     return whole_number(STYLE_CACHE_VARIABLE, DEFAULT_STYLE_CACHE_BYTES, "bytes")

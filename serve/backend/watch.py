@@ -1,4 +1,4 @@
-"""What an adapter asks about each request: its limits, and whether to go on with it."""
+"""Limits, deadline and cancellation of each request, as the adapters check them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from photoreal.serve.backend.canceled import CanceledKeys
 from photoreal.serve.backend.limits import max_seconds, request_limits
 
 POLL_S = 0.1
-"""Seconds between two looks whether a caller is gone, while work for it goes on."""
+"""Seconds between two checks for cancellation while a request is computed."""
 
 
 class Watch:
-    """One request's time and its caller, to be asked between the steps of the work.
+    """Deadline and cancellation of one request, checked between the steps of the computation.
 
-    The time starts now; `max_seconds` bounds the timeout that the request brings along. As a
-    context it ends with the request, whose key is then forgotten.
+    The time starts when the watch is created; `max_seconds` is the upper bound of the request's own
+    timeout. The context manager removes the request's key when the request ends.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._request, self._canceled, self._clock = request, canceled, clock
-        own = request.timeout() / 1e6  # Triton counts microseconds; 0 is none
+        own = request.timeout() / 1e6  # Triton's timeout is in microseconds; 0 is none
         self.seconds: float = own if 0 < own < max_seconds else max_seconds
-        """How long the request may take."""
+        """Time limit of the request in seconds."""
         self._deadline = clock() + self.seconds
         self._next_look = clock()
         self._whose = (
@@ -46,29 +46,29 @@ class Watch:
         )
         given = json.loads(request.parameters() or "{}").get(CANCEL_PARAMETER)
         self.key: str = given if is_key(given) else new_key()
-        """The key under which the request can be canceled, its own or a new one."""
+        """Key by which the request can be canceled: the request's own or a new one."""
 
     def check(self) -> None:
-        """Raise Canceled or DeadlineExceeded when there is no use in going on."""
+        """Raise Canceled if the request was canceled, DeadlineExceeded if its time is up."""
         if self.key in self._canceled or self._request.is_cancelled():
             raise Canceled("The request was canceled; nobody waits for its answer.")
         if self._clock() >= self._deadline:
             raise DeadlineExceeded(f"{TIME_IS_UP[0]} {self.seconds:g} s, {self._whose}.")
 
     def glance(self) -> None:
-        """`check` for steps that are many and short: looks for the caller every `POLL_S` only."""
+        """`check` for many short steps: it checks for cancellation only every `POLL_S`."""
         now = self._clock()
         if now >= min(self._next_look, self._deadline):
             self._next_look = now + POLL_S
             self.check()
 
     def microseconds_left(self) -> int:
-        """What is left of the time, at least 1."""
+        """Remaining time in microseconds, at least 1."""
         return max(int((self._deadline - self._clock()) * 1e6), 1)
 
     def __enter__(self) -> Watch:
         try:
-            self.check()  # it may have waited for long
+            self.check()  # it may have waited in a queue
         except Stopped:
             self.close()
             raise
@@ -78,14 +78,14 @@ class Watch:
         self.close()
 
     def close(self) -> None:
-        """The request has ended: forget its key."""
+        """Remove the key of the request, which has ended."""
         self._canceled.remove(self.key)
 
     @contextmanager
     def passed_on(self) -> Iterator[None]:
-        """While the context lasts, a caller that goes away is marked for other processes.
+        """Context that passes cancellation by the caller on to other processes.
 
-        A thread looks for that, since this one waits for another model.
+        A thread polls for it, since the current thread waits for another model.
         """
         done = threading.Event()
 
@@ -105,7 +105,7 @@ class Watch:
 
 
 class Guard:
-    """The limits that the environment of a model's process sets; raises ServeError."""
+    """Limits that the environment of a model process sets; raises ServeError."""
 
     def __init__(self) -> None:
         self.limits = request_limits()
@@ -113,5 +113,5 @@ class Guard:
         self._canceled = CanceledKeys()
 
     def watch(self, request: Any) -> Watch:
-        """Start a request's time."""
+        """Start the time limit of a request."""
         return Watch(request, self._canceled, self._seconds)

@@ -1,4 +1,4 @@
-"""`photoreal serve`."""
+"""The `photoreal serve` command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options by which `photoreal serve` learns what to tell of its work, and how."""
+"""Logging and tracing options of `photoreal serve`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from photoreal.serve.launch.insight import LOG_FORMATS, Insight
 
 
 def insight_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options, and hand what they say to the command as `insight`.
+    """Add the options to a command, which receives them as its argument `insight`.
 
-    With a log in JSON, an error that ends the command is a line of it.
+    With a JSON log, an error that ends the command is logged as JSON.
     """
 
     @click.option(
@@ -59,15 +59,15 @@ def insight_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Lines(logging.Handler):
-    """Writes what the supervisor logs as lines of the log in JSON."""
+    """Logging handler that writes records as JSON lines to standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
+        """Write one record."""
         write_json({"level": record.levelname.lower(), "message": record.getMessage()}, sys.stderr)
 
 
 def log_to(insight: Insight) -> None:
-    """Have what this process logs written in the form that was asked for."""
+    """Configure the logging of this process in the selected format."""
     if insight.log_format == "json":
         logging.basicConfig(level=logging.INFO, handlers=[_Lines()], force=True)
     else:
@@ -76,9 +76,9 @@ def log_to(insight: Insight) -> None:
 
 
 def narrators(insight: Insight) -> tuple[Callable[[str], None], Callable[[str], None]]:
-    """What the command says of its work, and what it shows: standard error and output.
+    """Return two functions that print progress (standard error) and results (standard output).
 
-    With a log in JSON, both are lines of it.
+    With a JSON log, both write lines of the log.
     """
     if insight.log_format != "json":
         return functools.partial(click.echo, err=True), click.echo

@@ -1,4 +1,4 @@
-"""The limits as options of `photoreal serve`."""
+"""Limit options of `photoreal serve`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from photoreal.serve.backend.limits import SETTINGS, settled
 
 
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command an option for every limit, and what was given as its argument `limits`.
+    """Add an option for every limit to a command, which receives them as its argument `limits`.
 
-    That is a dict of environment variables; limits that neither an option nor the environment
-    names are not in it. What makes no sense is an error of usage.
+    `limits` is a dict of environment variables, without the limits that neither an option nor the
+    environment sets. An invalid value is a usage error.
     """
 
     @functools.wraps(command)

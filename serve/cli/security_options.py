@@ -1,4 +1,4 @@
-"""The options by which `photoreal serve` learns who may use the server."""
+"""API key and TLS options of `photoreal serve`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _FILE = click.Path(path_type=Path)
 
 
 def security_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options, and hand what they say to the command as `security`.
+    """Add the options to a command, which receives them as its argument `security`.
 
-    Keys come from the environment alone: an argument stays in the shell's history.
+    Keys come from the environment only: command-line arguments stay in the shell's history.
     """
 
     @click.option(

@@ -1,1 +1,1 @@
-"""Starting a Triton server: what it needs, its settings, and how it ends."""
+"""Start and stop a Triton server: environment checks, settings, security and cleanup."""

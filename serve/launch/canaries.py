@@ -1,4 +1,4 @@
-"""Canaries for a server that runs on this machine."""
+"""Canaries: small test requests to a server on this machine."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from photoreal.client.errors import ServerBusy
 
 
 def canary(http_url: str, timeout_s: float, api_key: str | None = None) -> bool:
-    """Whether a small request through every stage is answered with a picture in time."""
+    """Whether a small request through every stage is answered with an image within `timeout_s`."""
     try:
         with StyleTransferClient(
             http_url, timeout=max(timeout_s, 0.1), retries=0, api_key=api_key
         ) as client:
             return client.ready() and send_canary(client) > 0
-    except ServiceError:  # not an address that cannot be read: waiting would not help
+    except ServiceError:  # other errors, such as a malformed address, propagate
         return False
 
 
 @dataclass(frozen=True)
 class CanaryResult:
-    """How a canary ended: the seconds it took, and None or a sentence on its failure.
+    """Result of a canary: its duration in seconds, and the error message if it failed.
 
-    A `busy` one was turned away for a full queue, which tells nothing of the models.
+    `busy` means that it was rejected because the queue is full, which is no sign of a fault.
     """
 
     seconds: float
@@ -35,7 +35,7 @@ class CanaryResult:
 
 
 class Canary:
-    """A canary on its way, in a thread of its own."""
+    """A canary that is sent from a background thread."""
 
     def __init__(self, http_url: str, timeout_s: float, api_key: str | None = None) -> None:
         self._outcome: CanaryResult | None = None
@@ -44,7 +44,7 @@ class Canary:
         ).start()
 
     def poll(self) -> CanaryResult | None:
-        """How it ended, None as long as it has not."""
+        """Return the result, None while the canary is running."""
         return self._outcome
 
     def _send(self, http_url: str, timeout_s: float, api_key: str | None) -> None:

@@ -1,4 +1,4 @@
-"""A server of one's own, for a program that needs one only as long as it runs."""
+"""Embedded server, for a program that needs one only while it runs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, ServeSettings
 def embedded_server(
     repository: Path | None = None, *, engine: str | None = None
 ) -> Iterator[Server]:
-    """A server of one's own on free ports of this machine, for as long as the context lasts.
+    """Run a server on free ports of this machine for the duration of the context.
 
-    Its log goes to a file that is kept, and named in the error, when it cannot start.
+    Its log goes to a temporary file. If the server cannot start, the file is kept and the error
+    names it.
     """
     http, grpc, metrics = free_ports("127.0.0.1", 3)
     settings = ServeSettings(

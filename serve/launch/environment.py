@@ -1,7 +1,7 @@
-"""What the server from the wheel needs of a machine, checked before it starts.
+"""Environment checks for the server from the wheel, before it starts.
 
-Without these checks the server's helper processes die without a word: no libpython leaves it
-"loading" for ever, numpy 2 makes every output empty.
+Without these checks, failures are silent: if libpython is missing, the server never finishes
+loading; with numpy 2, every output is empty.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _INSTALL = "install it with: pip install 'photoreal[{}]'"
 
 @dataclass(frozen=True)
 class Wheel:
-    """Where the parts of the nvidia-pytriton wheel lie."""
+    """Paths of the parts of the nvidia-pytriton wheel."""
 
     binary: Path
     python_backend: Path
@@ -35,9 +35,9 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Installation:
-    """A Triton that is ready to be started.
+    """A Triton installation that is ready to start.
 
-    `libraries` is the folder of those that it needs; None where its image knows them itself.
+    `libraries` is the folder of its shared libraries; None if its image already provides them.
     """
 
     binary: Path
@@ -46,7 +46,7 @@ class Installation:
 
 
 def check_environment() -> Wheel:
-    """Check machine, Python, packages and libraries; raises ServeError that says what to do."""
+    """Check platform, Python, packages and libraries; raises ServeError that says what to do."""
     check_platform(sys.platform, platform.machine())
     check_packages("torch", "onnxruntime", "pytriton")
     wheel = _find_wheel(sys.version_info[:2])
@@ -64,7 +64,7 @@ def check_platform(system: str, machine: str) -> None:
 
 
 def check_packages(*packages: str, extra: str = "serve") -> None:
-    """Raise ServeError for a package of an extra that is missing, or an unusable numpy."""
+    """Raise ServeError if a package of an extra is missing, or numpy cannot be used."""
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise ServeError(f"The package {package} is missing; {_INSTALL.format(extra)}.")
@@ -72,7 +72,7 @@ def check_packages(*packages: str, extra: str = "serve") -> None:
 
 
 def check_numpy(version: str) -> None:
-    """Raise ServeError for a numpy with which the server's outputs come out empty."""
+    """Raise ServeError for numpy 2 or later, with which the server's outputs are empty."""
     if int(version.split(".")[0]) >= 2:
         raise ServeError(
             f"numpy {version} makes the server's outputs empty; install one below 2 with:"
@@ -102,7 +102,7 @@ def _find_wheel(python: tuple[int, int]) -> Wheel:
 
 
 def _find_libpython() -> Path:
-    """Folder of the shared libpython that the backend's helper processes link to."""
+    """Folder of the shared libpython that the backend's model processes link to."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     name = f"libpython{version}.so.1.0"
     configured = sysconfig.get_config_var("LIBDIR")
@@ -118,7 +118,7 @@ def _find_libpython() -> Path:
 
 
 def check_ports(host: str, ports: Mapping[str, int]) -> None:
-    """Raise ServeError when a port is out of range, doubly used or taken on `host`."""
+    """Raise ServeError if a port is out of range, used twice or already in use on `host`."""
     if len(set(ports.values())) < len(ports):
         raise ServeError(f"The ports {_list(ports)} are not all different; choose others.")
     for name, port in ports.items():
@@ -136,7 +136,7 @@ def check_ports(host: str, ports: Mapping[str, int]) -> None:
 
 
 def free_ports(host: str, count: int) -> list[int]:
-    """Ports of `host` that nothing uses at the moment."""
+    """Return `count` ports of `host` that are currently free."""
     sockets = [socket.socket(_family(host)) for _ in range(count)]
     try:
         for one in sockets:
@@ -154,24 +154,24 @@ def _family(host: str) -> socket.AddressFamily:
 def server_environment(
     triton: Wheel | Installation, programs: Path, extra: Mapping[str, str]
 ) -> dict[str, str]:
-    """Environment for the server's process.
+    """Environment variables of the server process.
 
-    The models' processes find a virtual environment through PATH alone, by its folder `programs`.
+    Model processes find a virtual environment only through PATH, by its folder `programs`.
     """
     given, python = os.environ.get("LD_LIBRARY_PATH", ""), str(_find_libpython())
     if python in _loader_folders():
-        # Named here, it would come before the libraries that PyTorch brings along: in NVIDIA's
-        # image another cuDNN is there, and parts of two releases refuse to work together.
+        # Named here, it would take precedence over the libraries bundled with PyTorch: NVIDIA's
+        # image has another cuDNN there, and parts of two cuDNN releases do not work together.
         python = ""
-    # An image has them in order: some of them have to come before those of the system.
+    # The path in an image is already ordered: some entries must precede the system's libraries.
     libraries = [given, python]
     if triton.libraries is not None:
         libraries = [str(triton.libraries), python, given]
     return {
-        # Feature maps of 100 MB come and go: huge pages take a thirtieth of the page faults.
+        # Feature maps of 100 MB are allocated often: huge pages cut page faults to a thirtieth.
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-        # Threads that wait spin briefly, then sleep: other processes' work does not starve behind
-        # them, and the many short waits inside an eigen-decomposition stay cheap.
+        # Waiting threads spin briefly, then sleep: other processes are not starved, and the many
+        # short waits inside an eigendecomposition stay cheap.
         "GOMP_SPINCOUNT": "1000",
         **without_keys(os.environ),
         "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
@@ -181,7 +181,7 @@ def server_environment(
 
 
 def _loader_folders() -> set[str]:
-    """Folders that the dynamic loader searches in any case."""
+    """Folders that the dynamic loader always searches."""
     multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
     return {
         f"{root}/{name}" for root in ("", "/usr") for name in ("lib", "lib64", f"lib/{multiarch}")

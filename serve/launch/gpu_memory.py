@@ -1,4 +1,4 @@
-"""Memory on a GPU through which Triton's models hand each other their tensors."""
+"""GPU memory pool for the tensors that Triton's models pass to each other."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _FLOAT_BYTES = 4
 
 
 def pool_bytes(pixels: int) -> int:
-    """Bytes that a picture's features take between the models of the bls engine, at most.
+    """Maximum size in bytes of an image's features between the models of the bls engine.
 
-    `pixels` at working size. Until a pooling is undone what it handed over is kept, and the
-    largest call has all its inputs and outputs there besides.
+    `pixels` is the image at the working size. The skips of a pooling are kept until it is undone,
+    and the largest call needs all of its inputs and outputs in addition.
     """
     kept = sum(
         _per_pixel(tensor)

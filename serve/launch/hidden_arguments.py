@@ -1,11 +1,11 @@
 """Start a program with arguments that the process list does not show.
 
 Every user of a machine can read the command lines of its processes (``/proc/PID/cmdline``), and
-tritonserver takes its keys there alone. The kernel shows the memory in which it laid out the
-arguments at exec; the program itself follows the pointers of ``argv``. So the program is started
-with placeholders and held at exec, before its first instruction, by ptrace; then the pointers of
-the placeholders are set to the real arguments. Those are in its environment, which only the
-same user can read, and are taken out of its ``environ``: its children do not inherit them.
+tritonserver accepts its keys only there. The kernel shows the memory where exec placed the
+arguments; the program itself follows the pointers of ``argv``. So the program is started with
+placeholders and stopped by ptrace at exec, before its first instruction; then the pointers of the
+placeholders are set to the real arguments. Those are in its environment, which only the same user
+can read, and are removed from its ``environ``, so that its children do not inherit them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 _VARIABLE = "PHOTOREAL_ARGUMENT_"
-_CONTINUE, _DETACH = 7, 17  # requests of ptrace; 0 is PTRACE_TRACEME
+_CONTINUE, _DETACH = 7, 17  # ptrace requests; 0 is PTRACE_TRACEME
 _NOT_HELD = 97
-# In a process of its own, as the code between fork and exec of a program with threads may do
-# hardly anything.
+# Runs in a separate process: between fork and exec, a program with threads may do almost nothing
+# safely.
 _HOLD = f"""
 import ctypes, os, sys
 try:
@@ -39,7 +39,7 @@ _READ = 4096
 
 
 class Started(NamedTuple):
-    """A process, and whether its hidden arguments are indeed hidden."""
+    """A started process, and whether its arguments are hidden."""
 
     process: subprocess.Popen[bytes]
     hidden: bool
@@ -53,15 +53,15 @@ def start(
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
 ) -> Started:
-    """Start a program, without standard input, in a session of its own.
+    """Start a program in a new session, without standard input.
 
     Where ptrace is not permitted, as on a machine with ``kernel.yama.ptrace_scope=3``, the
     arguments are visible.
 
     Args:
-        shown: the command as the process list shows it; the first is the program's path, and
+        shown: the command as the process list shows it; the first item is the program's path, and
             placeholders differ from each other.
-        real: the command as the program gets it, as long as `shown`; the path is the same.
+        real: the command that the program receives, with the same length and path as `shown`.
         env: environment of the program.
         stdout: as for ``subprocess.Popen``.
         stderr: likewise.
@@ -90,7 +90,10 @@ def start(
 
 
 def _released_with(process: subprocess.Popen[bytes], variables: Mapping[bytes, bytes]) -> bool:
-    """Wait for exec, replace the arguments and let the program run; False ends it."""
+    """Wait for exec, replace the arguments and resume the program.
+
+    Returns False if that fails; the process has then been killed.
+    """
     try:
         if _is_held(process):
             _Memory(process.pid).replace(variables)
@@ -106,7 +109,7 @@ def _released_with(process: subprocess.Popen[bytes], variables: Mapping[bytes, b
 
 
 def _is_held(process: subprocess.Popen[bytes]) -> bool:
-    """Wait until the process is held at exec; False if it has ended instead."""
+    """Wait until the process is stopped at exec; False if it has exited instead."""
     while True:
         _, status = os.waitpid(process.pid, 0)
         if not os.WIFSTOPPED(status):
@@ -118,7 +121,7 @@ def _is_held(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()  # nothing, if it has ended
+    process.kill()  # does nothing if it has exited
     process.wait()
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
@@ -133,15 +136,15 @@ def _ptrace(request: int, pid: int, data: int) -> int:
 
 
 class _Memory:
-    """The start of a held program's stack: argc, argv, a null pointer, envp, a null pointer."""
+    """Initial stack of a stopped program: argc, argv, a null pointer, envp, a null pointer."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
 
     def replace(self, variables: Mapping[bytes, bytes]) -> None:
-        """Point each argument, by its text, to the value of a variable, by its name.
+        """Point arguments to the values of variables; `variables` maps arguments to variable names.
 
-        Raises OSError or ValueError when something is not as expected.
+        Raises OSError or ValueError if the memory is not as expected.
         """
         proc = Path("/proc") / str(self._pid)
         fields = (proc / "stat").read_bytes().rpartition(b")")[2].split()
@@ -151,7 +154,7 @@ class _Memory:
             envp = argv + (len(arguments) + 1) * _POINTER
             environment = self._pointers(memory, envp)
             names = [self._text(memory, one).partition(b"=")[0] for one in environment]
-            # The kernel's own values follow the pointers: their number has to stay.
+            # The auxiliary vector follows the pointers, so their number must not change.
             other = next(
                 one
                 for one, name in zip(environment, names, strict=True)
@@ -169,7 +172,7 @@ class _Memory:
             raise ValueError("An argument to be replaced is not there.")
 
     def _pointers(self, memory: IO[bytes], address: int) -> list[int]:
-        """The pointers from an address up to a null pointer."""
+        """Read the pointers from an address up to a null pointer."""
         found: list[int] = []
         while True:
             memory.seek(address + len(found) * _POINTER)
@@ -182,7 +185,7 @@ class _Memory:
         memory.seek(address)
         text = b""
         while b"\0" not in text:
-            # Up to the next page: a read beyond the last one fails.
+            # Read up to the end of the page: a read beyond the last page fails.
             part = memory.read(_READ - memory.tell() % _READ)
             if not part:
                 raise ValueError("A text does not end.")

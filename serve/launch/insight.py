@@ -1,4 +1,4 @@
-"""What a server tells about its work: the form of its log, and where its traces go."""
+"""Observability settings of a server: log format and OpenTelemetry tracing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from photoreal.errors import ServeError
 LOG_FORMATS = ("text", "json")
 _TRACES_PATH = "/v1/traces"
 _EXPORT_DELAY_MS = 1000
-"""How long a finished span waits for others to be sent along; 5000 by OpenTelemetry's default."""
+"""Delay before finished spans are exported as a batch; OpenTelemetry's default is 5000."""
 
 
 @dataclass(frozen=True)
 class Insight:
-    """How the log looks, and the collector that traces go to, if any.
+    """Log format and tracing of a server.
 
-    `trace_otlp` is the address of an OTLP/HTTP collector; every `trace_rate`-th request is
-    traced.
+    `log_format` is "text" or "json". `trace_otlp` is the address of an OTLP/HTTP collector, None
+    for no tracing; every `trace_rate`-th request is traced.
     """
 
     log_format: str = LOG_FORMATS[0]
@@ -26,7 +26,7 @@ class Insight:
     trace_rate: int = 1
 
     def check(self) -> None:
-        """Raise ServeError when the collector's address cannot be one."""
+        """Raise ServeError if the collector's address is invalid."""
         if self.trace_otlp is None:
             return
         try:
@@ -41,7 +41,7 @@ class Insight:
             )
 
     def arguments(self) -> list[str]:
-        """The options of tritonserver."""
+        """Command-line options of tritonserver."""
         arguments = ["--log-format=ISO8601"] if self.log_format == "json" else []
         if self.trace_otlp is None:
             return arguments

@@ -1,8 +1,8 @@
-"""The Triton to start: one that is installed as a folder, or one laid out from the wheel.
+"""Triton installation to start: an installed folder, or one assembled from the wheel.
 
-NVIDIA's container has it installed in /opt/tritonserver. There the backends are native ones, and
-the Python backend comes with one stub, built for the Python of the container. The wheel has the
-Python backend alone, with a stub for every Python; the other backends are our own.
+NVIDIA's container has Triton in /opt/tritonserver, with native backends and a Python backend whose
+one stub is built for the container's Python. The wheel has only the Python backend, with a stub for
+every Python version; its other backends come from this package.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from photoreal.errors import ServeError
 from photoreal.serve.launch.environment import Installation, Wheel, check_packages
 
 BACKENDS = Path(__file__).parents[1] / "backend"
-"""Our own backends, which run in the wheel's Python backend."""
+"""Backends of this package, which run in the wheel's Python backend."""
 PACKAGE = Path(photoreal.__file__).parent
-"""This package as it is installed."""
+"""Folder of this package as installed."""
 TRITON_VARIABLE = "PHOTOREAL_TRITON"
-"""Environment variable with the folder of an installed Triton, which the container sets."""
+"""Environment variable with the folder of an installed Triton; the container sets it."""
 
 _LIBPYTHON = re.compile(rb"libpython(3\.\d+)\.so")
 
 
 def find_installation(folder: Path) -> Installation:
-    """The Triton in a folder, checked together with this Python; raises ServeError."""
+    """Return the Triton in a folder, checked against this Python; raises ServeError."""
     check_packages("scipy", "torch", extra="runtime")
     binary, python = folder / "bin" / "tritonserver", folder / "backends" / "python"
     stub = python / "triton_python_backend_stub"
@@ -46,7 +46,7 @@ def find_installation(folder: Path) -> Installation:
 def _check_python(stub: Path) -> None:
     """Raise ServeError unless the stub runs this version of Python.
 
-    It would start all the same, and find none of this environment's packages.
+    Another version would start as well, but find none of this environment's packages.
     """
     found = _LIBPYTHON.search(stub.read_bytes())
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -59,7 +59,7 @@ def _check_python(stub: Path) -> None:
 
 
 def check_backends(triton: Installation, backends: Mapping[str, str]) -> None:
-    """Raise ServeError when the backend of a model, given by the model's name, is missing."""
+    """Raise ServeError if a backend is missing; `backends` maps models to their backends."""
     for model, backend in backends.items():
         if not (triton.backends / backend).is_dir():
             raise ServeError(
@@ -69,16 +69,16 @@ def check_backends(triton: Installation, backends: Mapping[str, str]) -> None:
 
 
 def assemble_backends(wheel: Wheel, folder: Path) -> Path:
-    """Lay out a backend directory: the wheel's Python backend with its stub, and ours over it."""
+    """Assemble a backend directory: the wheel's Python backend with its stub, and our backends."""
     backends = folder / "backends"
     python = backends / "python"
     python.mkdir(parents=True)
     for file in wheel.python_backend.iterdir():
         if file.is_file():
-            # A copy: Triton refuses a library that a link leads out of the directory.
+            # Copied: Triton rejects a library that is a link out of the directory.
             shutil.copyfile(file, python / file.name)
     (python / wheel.stub.name).symlink_to(wheel.stub)
-    # On the path of every model: a checkout with letters beyond ASCII is found by no other.
+    # On the import path of every model: the only way to find a checkout with a non-ASCII path.
     (python / PACKAGE.name).symlink_to(PACKAGE)
     for own in BACKENDS.iterdir():
         if (own / "model.py").exists():

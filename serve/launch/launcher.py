@@ -1,4 +1,4 @@
-"""Starting, awaiting and stopping a real tritonserver."""
+"""Start a tritonserver, wait until it is ready, restart it and stop it."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ _log = logging.getLogger(__name__)
 
 
 class Server:
-    """A running tritonserver.
+    """A tritonserver process.
 
-    `log` takes the server's output; None passes it on to this process's standard error.
+    `log` receives the server's output; None passes it on to this process's standard error.
     """
 
     def __init__(self, settings: ServeSettings, log: IO[bytes] | None = None) -> None:
@@ -83,7 +83,7 @@ class Server:
         return f"http://{self.address(self.settings.metrics_port)}/metrics"
 
     def address(self, port: int) -> str:
-        """Where this machine reaches a port of the server's host, host:port."""
+        """Address of one of the server's ports as seen from this machine, host:port."""
         return f"{_reachable(self.settings.host)}:{port}"
 
     @property
@@ -124,7 +124,7 @@ class Server:
             models,
             self._gpu_pool(models),
         )
-        # In a session of its own: Ctrl-C reaches this process, which then stops the server.
+        # In a new session: Ctrl-C reaches only this process, which then stops the server.
         self._process, hidden = hidden_arguments.start(
             hide_keys(command),
             command,
@@ -138,7 +138,7 @@ class Server:
             self._rewriter = rewrite_in_background(self._process.stdout, self._log)
 
     def _chosen_engine(self) -> dict[str, str]:
-        """Variables that tell `wct2` of engine, device and precision; raises ServeError."""
+        """Variables that set engine, device and precision of `wct2`; raises ServeError."""
         settings = self.settings
         given = {
             contract.ENGINE_VARIABLE: settings.engine,
@@ -151,7 +151,7 @@ class Server:
                     "The device cuda is for the local engine; what the bls engine calls runs where"
                     " it was exported for: photoreal export --device cuda."
                 )
-            from photoreal.serve.backend.device import require_cuda  # takes seconds, as torch does
+            from photoreal.serve.backend.device import require_cuda  # slow: imports torch
 
             require_cuda()
         return {name: value for name, value in given.items() if value}
@@ -163,7 +163,7 @@ class Server:
         return pool_bytes(limits.max_working_pixels)
 
     def _find_triton(self, models: list[str], folder: Path) -> Installation:
-        """The Triton that the settings name, or else the wheel's, laid out in `folder`."""
+        """Return the Triton in the settings, or else the wheel's, assembled in `folder`."""
         if self.settings.triton is not None:
             triton = find_installation(self.settings.triton)
         else:
@@ -173,7 +173,7 @@ class Server:
         return triton
 
     def command(self) -> list[str]:
-        """The command that `start` would run, with stars for its keys; raises ServeError."""
+        """Return the command that `start` would run, with masked keys; raises ServeError."""
         settings = self.settings
         models = models_to_load(settings.repository, settings.engine)
         with tempfile.TemporaryDirectory(prefix="photoreal-", dir=plain_folder()) as folder:
@@ -199,39 +199,39 @@ class Server:
         )
 
     def poll(self) -> int | None:
-        """Exit code when the process has ended, None while it runs."""
+        """Exit code if the process has exited, None while it runs."""
         return None if self._process is None else self._process.poll()
 
     def wait(self) -> int:
-        """Wait for the process to end by itself."""
+        """Wait for the process to exit, and return its exit code."""
         return 0 if self._process is None else self._process.wait()
 
     def stop(self) -> None:
-        """Let requests in flight finish, then end the server and all that it started."""
+        """Let requests in flight finish, then end the server and all processes that it started."""
         process, self._process = self._process, None
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
-                process.send_signal(signal.SIGCONT)  # should somebody have stopped it
+                process.send_signal(signal.SIGCONT)  # in case it was stopped
             self._await_exit(process)
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # helpers that outlived the server
+                os.killpg(process.pid, signal.SIGKILL)  # orphaned model processes
             process.wait()
             _await_end_of_group(process.pid)
         if self._watchdog is not None:
             self._watchdog.release()
             self._watchdog = None
         if self._rewriter is not None:
-            self._rewriter.join(_GROUP_END_S)  # the last lines
+            self._rewriter.join(_GROUP_END_S)  # for the last lines
             self._rewriter = None
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
     def restart(self) -> None:
-        """End the server without ado, start it anew and wait until it answers; raises ServeError.
+        """Kill the server, restart it and wait until it is ready; raises ServeError.
 
-        The settings, and so addresses and key, stay the same.
+        The settings, including addresses and keys, stay the same.
         """
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -241,10 +241,10 @@ class Server:
         self.wait_ready()
 
     def _await_exit(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait until the server has drained and ended, or can answer nothing any more.
+        """Wait until the server has drained and exited, or only dead models keep it from exiting.
 
-        A model that died while it had requests is never unloaded. It would hold up the end for
-        the whole exit timeout after all that lives has been drained and unloaded.
+        Triton never unloads a model that died with pending requests. The model would delay the exit
+        for the whole exit timeout after all live models have been drained and unloaded.
         """
         deadline = time.monotonic() + self.settings.exit_timeout_s + _END_S
         held_up_since = None
@@ -277,7 +277,7 @@ class Server:
 
 
 def _await_end_of_group(group: int) -> None:
-    """Wait a little while killed processes give their memory back."""
+    """Wait briefly until the killed processes have released their memory."""
     deadline = time.monotonic() + _GROUP_END_S
     with contextlib.suppress(ProcessLookupError):
         while time.monotonic() < deadline:
@@ -286,6 +286,6 @@ def _await_end_of_group(group: int) -> None:
 
 
 def _reachable(host: str) -> str:
-    """How this machine addresses a server bound to `host`; an IPv6 address is in brackets."""
+    """Host by which this machine reaches a server bound to `host`; IPv6 addresses in brackets."""
     near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"[{near}]" if ":" in near else near

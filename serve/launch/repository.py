@@ -1,4 +1,4 @@
-"""What a model repository holds, and what of it a server has to load."""
+"""Contents of a model repository: the models to load, their engine, backends and devices."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from photoreal.serve.backend.adapter import engine_name, is_exported
 
 
 def link_models(repository: Path, folder: Path) -> Path:
-    """A repository in `folder` that leads to the models of the given one.
+    """Create a repository in `folder` of links to the models of the given one.
 
-    Its path may be plainer than the given one's.
+    This gives Triton a plain path even if the path of the given repository is not plain.
     """
     linked = folder / "repository"
     linked.mkdir()
@@ -29,9 +29,9 @@ def link_models(repository: Path, folder: Path) -> Path:
 
 
 def models_to_load(repository: Path, engine: str | None) -> list[str]:
-    """Models that the engine needs and the repository holds; raises ServeError.
+    """Return the models that the engine needs and the repository has; raises ServeError.
 
-    The network levels are separate processes, which the "local" engine has no use for.
+    The network levels are separate processes, which the "local" engine does not use.
     """
     if not (repository / contract.STYLIZE.name / "config.pbtxt").exists():
         raise ServeError(
@@ -56,23 +56,23 @@ def models_to_load(repository: Path, engine: str | None) -> list[str]:
 
 
 def configured_engine(repository: Path) -> str:
-    """The engine that `wct2` will take by itself: the environment's or else its config's.
+    """Return the engine that `wct2` uses by default: the environment's or else its config's.
 
-    Raises ServeError when that is no engine or the config cannot be read.
+    Raises ServeError if the engine is unknown or the config cannot be read.
     """
     config = _read_config(repository, contract.WCT2.name)
     return engine_name(MessageToJson(config, preserving_proto_field_name=True))
 
 
 def configured_backends(repository: Path, models: Iterable[str]) -> dict[str, str]:
-    """The backend of each model, by the model's name; raises ServeError."""
+    """Return the backend of each model, by model name; raises ServeError."""
     return {name: str(_read_config(repository, name).backend) for name in models}
 
 
 def engines_side(repository: Path, models: Iterable[str]) -> int | None:
-    """The longest side in pixels that TensorRT's engines among the models serve.
+    """Return the longest side in pixels that the models' TensorRT engines accept.
 
-    None where no model is such. Raises ServeError.
+    None if there are no such engines. Raises ServeError if a config cannot be read.
     """
     if contract.network_levels()[0].name not in models:
         return None
@@ -82,7 +82,7 @@ def engines_side(repository: Path, models: Iterable[str]) -> int | None:
 
 
 def models_on_gpu(repository: Path, models: Iterable[str]) -> list[str]:
-    """Those of the models that cannot do without a GPU; raises ServeError."""
+    """Return the models that require a GPU; raises ServeError."""
     kind = ModelInstanceGroup.KIND_GPU
     return [
         name

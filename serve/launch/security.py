@@ -1,4 +1,4 @@
-"""Who may use a server, and how its connections are protected."""
+"""Access control of a server: API key, management key and TLS for gRPC."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from photoreal.contract import API_KEY_HEADERS, API_KEY_VARIABLE
 from photoreal.errors import ServeError
 
 ADMIN_KEY_VARIABLE = "PHOTOREAL_ADMIN_KEY"
-"""Environment variable with the key of the management endpoints; made up unless set."""
+"""Environment variable with the key of the management endpoints; a random key if unset."""
 MANAGEMENT = ("model-repository", "shared-memory", "trace", "logging")
-"""Triton's endpoints that change the server: a load call may carry code."""
+"""Triton's endpoints that change the server: a model load request may carry code."""
 
 _KEY = re.compile(r"[A-Za-z0-9._~-]{16,}")
 
 
 @dataclass(frozen=True)
 class GrpcTls:
-    """PEM files for TLS on the gRPC port; with `client_ca`, clients must show certificates."""
+    """PEM files for TLS on the gRPC port; with `client_ca`, clients must present certificates."""
 
     certificate: Path
     key: Path
     client_ca: Path | None = None
 
     def check(self) -> None:
-        """Raise ServeError unless the files are there and fit each other.
+        """Raise ServeError unless the files are readable, and key and certificate match.
 
-        Triton itself would start with files that do not fit, and refuse every connection.
+        Triton itself would start with files that do not match, and reject every connection.
         """
         for path in (self.certificate, self.key, self.client_ca):
             if path is not None:
                 _check_readable(path)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            # An encrypted key would ask for its password at the terminal.
+            # Without a password here, OpenSSL would prompt for that of an encrypted key.
             context.load_cert_chain(self.certificate, self.key, password="")
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise ServeError(
@@ -69,9 +69,9 @@ class GrpcTls:
 
 @dataclass(frozen=True)
 class Security:
-    """What a server asks of those who call it.
+    """Authentication and TLS of a server.
 
-    With an `api_key`, requests for inference have to show it. Health and metadata stay open.
+    With an `api_key`, inference requests must carry it. Health and metadata stay open.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -85,7 +85,7 @@ class Security:
             self.grpc_tls.check()
 
     def warning(self, host: str) -> str | None:
-        """What somebody who binds to `host` may have overlooked, if anything."""
+        """Return a warning if anybody can use a server bound to `host`, else None."""
         if self.api_key is not None or is_loopback(host):
             return None
         return (
@@ -94,7 +94,7 @@ class Security:
         )
 
     def arguments(self, admin_key: str) -> list[str]:
-        """The options of tritonserver; `admin_key` opens the management endpoints."""
+        """Command-line options of tritonserver; `admin_key` protects the management endpoints."""
         arguments = _restriction(MANAGEMENT, "admin-key", admin_key)
         if self.api_key is not None:
             arguments += _restriction(("inference",), API_KEY_HEADERS["http"], self.api_key)
@@ -102,7 +102,7 @@ class Security:
 
 
 def admin_key() -> str:
-    """The management key from the environment, or a new one; raises ServeError."""
+    """Return the management key from the environment, or a random one; raises ServeError."""
     given = os.environ.get(ADMIN_KEY_VARIABLE)
     if not given:
         return secrets.token_hex(16)
@@ -111,7 +111,7 @@ def admin_key() -> str:
 
 
 def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for processes that have no use for the keys."""
+    """Return the environment without the keys, for processes that do not need them."""
     keys = {ADMIN_KEY_VARIABLE, API_KEY_VARIABLE}
     return {name: value for name, value in environment.items() if name not in keys}
 

@@ -1,4 +1,4 @@
-"""How a server is to run, and the tritonserver command that follows from it."""
+"""Settings of a server, and the tritonserver command line that they result in."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from photoreal.serve.launch.security import Security, admin_key
 DEFAULT_REPOSITORY = Path("model_repository")
 READY_TIMEOUT_S = 180.0
 SHM_BYTES = 64 * 1024**2
-"""Shared memory of each Python model at the start, which a default request fits. It takes memory
-only as it is used. With Triton's own 1 MiB it grows, and is mapped again, in the first requests."""
+"""Initial shared memory of each Python model in bytes, enough for a default request. Pages take
+memory only once used. With Triton's default of 1 MiB, it grows and is remapped in the first
+requests."""
 
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """How to serve; `engine` None leaves the choice to the repository's config.
+    """Settings of a server; `engine` None uses the engine in the repository's config.
 
-    So do `device` and `precision`, where and how the local engine runs its networks. `gpu` is the
-    number of the one GPU that the models see; None leaves them the first of all.
-    `style_cache` is how many bytes known styles may take; 0 keeps none. `limits` are environment
-    variables as `photoreal.serve.backend.limits` lists them, in place of this process's own.
-    `triton` is the folder of an installed Triton, such as a container's; None takes the wheel's.
-    `start_timeout_s` is how long models may take to load, `exit_timeout_s` how long a server that
-    is told to stop waits for requests in flight; for as long, a client's idle connection holds it
-    up.
+    `device` and `precision` of the local engine also default to the config. `gpu` is the number of
+    the only GPU that the models see; None leaves all visible, and they use the first.
+    `style_cache` is the size of the style cache in bytes; 0 disables it. `keep_memory_s` is how
+    long freed memory is kept without a request. `limits` are environment variables as
+    `photoreal.serve.backend.limits` lists them, which override this process's own. `triton` is the
+    folder of an installed Triton, such as a container's; None uses the wheel's. `start_timeout_s`
+    is how long models may take to load. `exit_timeout_s` is how long a server that is told to stop
+    waits for requests in flight; an idle client connection delays the exit for as long.
     """
 
     repository: Path = DEFAULT_REPOSITORY
@@ -56,24 +57,24 @@ class ServeSettings:
     gpu: int | None = None
 
     def ports(self) -> dict[str, int]:
-        """The three ports by name."""
+        """The HTTP, gRPC and metrics ports, by name."""
         return {"http": self.http_port, "grpc": self.grpc_port, "metrics": self.metrics_port}
 
 
 def command_line(
     settings: ServeSettings, binary: Path, backends: Path, models: list[str], gpu_pool: int = 0
 ) -> list[str]:
-    """The tritonserver command for these settings.
+    """Return the tritonserver command for these settings.
 
-    Only what is needed is loaded, and management needs a key: a load call may carry code. Triton
-    takes keys from its command line alone, which every user of the machine can read; the launcher
-    starts it so that they are not shown there (`photoreal.serve.launch.hidden_arguments`).
+    Only the needed models are loaded, and management requires a key: a model load request may carry
+    code. Triton accepts keys only on its command line, which every user of the machine can read;
+    the launcher hides them there (`photoreal.serve.launch.hidden_arguments`).
 
-    `gpu_pool` is how many bytes of the first GPU are for what models hand each other; 0 is for
-    models that have nothing there.
+    `gpu_pool` is the size in bytes of the memory pool on the first GPU, for tensors that models
+    pass to each other; 0 is for models that do not use it.
     """
     host, grpc_host = settings.host, settings.host
-    if ":" in host:  # IPv6, as Triton's HTTP server and gRPC each want it written
+    if ":" in host:  # IPv6, in the notations of Triton's HTTP server and of gRPC
         host, grpc_host = f"ipv6:{host}", f"[{host}]"
     arguments = [
         str(binary),
@@ -99,5 +100,5 @@ def command_line(
 
 
 def hide_keys(command: list[str]) -> list[str]:
-    """A command of `command_line` that can be shown."""
+    """Mask the keys in a command of `command_line`."""
     return [re.sub(r"^(--(?:http|grpc)-restricted-.*-key=).*", r"\1***", one) for one in command]

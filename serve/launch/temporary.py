@@ -1,9 +1,9 @@
-"""The server's temporary folder: plain paths to what Triton's Python backend has to find.
+"""Temporary folder of the server: plain paths for what Triton's Python backend has to find.
 
-It starts the models' processes through a shell and without quotes: a space in the path of the model
-repository or of the backends ends each before it begins, and the server never gets ready. Their
-Python reads paths as ASCII: from others, PyTorch cannot be imported, and `.pth` files with others
-end it. So all that is laid out in a folder whose path is plain, with links to where it really is.
+The backend starts model processes through a shell, without quotes: with a space in the path of the
+model repository or of the backends, they exit at once and the server never becomes ready. Their
+Python reads paths as ASCII: with other characters in a path, PyTorch cannot be imported, and in a
+`.pth` file they end the process. So everything is laid out as links in a folder with a plain path.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 from photoreal.errors import ServeError
 
 _PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
-_USUAL = ("/tmp", "/var/tmp")  # noqa: S108 (a folder of a random name is made there)
+_USUAL = ("/tmp", "/var/tmp")  # noqa: S108 (a folder with a random name is created there)
 
 
 def plain_folder(usual: Sequence[str] = _USUAL) -> Path:
-    """Where to make the server's folder: the temporary folder, or a usual one with a plain path.
+    """Parent of the server's folder: the temporary folder, or a fallback with a plain path.
 
-    Raises ServeError when there is none that can be written to.
+    Raises ServeError if no such folder is writable.
     """
     chosen = tempfile.gettempdir()
     for folder in (chosen, *usual):
@@ -39,10 +39,10 @@ def plain_folder(usual: Sequence[str] = _USUAL) -> Path:
 
 
 def plain_programs(folder: Path) -> Path:
-    """The folder of this Python's programs, by which the models' processes find its packages.
+    """Folder of this Python's executables, by which the model processes find its packages.
 
-    Where they could not read a path of this virtual environment, it is one in `folder` of links to
-    the same packages.
+    If they cannot read a path of this virtual environment, it is the folder of another one, made in
+    `folder` from links to the same packages.
     """
     programs, packages = Path(sys.executable).parent, Path(sysconfig.get_path("purelib"))
     config = programs.parent / "pyvenv.cfg"

@@ -1,8 +1,8 @@
-"""What a server leaves behind when its owner ends without a word: processes, shared memory.
+"""Cleanup after a server whose owner was killed: orphaned processes and shared memory.
 
-Two safeguards. A watchdog process waits for the owner's end and clears up at once; it is bound
-to the owner's process, not to the thread that started the server. Where the watchdog was ended
-too, the next start removes the shared memory, whose owner no longer holds its lock.
+There are two safeguards. A watchdog process waits for the owner to exit and cleans up at once; it
+is bound to the owner's process, not to the thread that started the server. If the watchdog was
+killed too, the next start removes the shared memory, whose owner no longer holds its lock.
 
 The watchdog runs this file by its path in a bare interpreter: standard library only.
 """
@@ -32,11 +32,11 @@ _END_S = 5.0
 
 
 class Watchdog:
-    """Holds a server's shared memory as owned, and a watchdog over this process.
+    """Locks a server's shared memory as owned, and starts a watchdog over this process.
 
     Args:
-        prefix: what the names of the server's shared memory begin with, new for every server.
-        folder: the server's temporary files, which the watchdog removes as well.
+        prefix: prefix of the names of the server's shared memory, unique to every server.
+        folder: the server's temporary files, which the watchdog also removes.
     """
 
     def __init__(self, prefix: str, folder: Path) -> None:
@@ -46,14 +46,14 @@ class Watchdog:
             [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env={},  # it needs nothing, least of all the keys
+            env={},  # it needs no variables, and must not get the keys
             start_new_session=True,  # Ctrl-C must not end it before the server has ended
         )
         task = {"owner": os.getpid(), "prefix": prefix, "folder": str(folder)}
         self._tell(json.dumps(task).encode() + b"\n")
 
     def release(self) -> None:
-        """The server has ended in good order: remove what is left, dismiss the watchdog."""
+        """Dismiss the watchdog after an orderly stop, and remove the remaining shared memory."""
         self._tell(_DONE)
         with contextlib.suppress(OSError):
             self._pipe.close()
@@ -65,24 +65,24 @@ class Watchdog:
 
     @property
     def _pipe(self) -> IO[bytes]:
-        assert self._watchdog.stdin is not None  # noqa: S101 (tells the type checker)
+        assert self._watchdog.stdin is not None  # noqa: S101 (for the type checker)
         return self._watchdog.stdin
 
     def _tell(self, line: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError):  # somebody has ended the watchdog
+        with contextlib.suppress(BrokenPipeError):  # the watchdog was killed
             self._pipe.write(line)
             self._pipe.flush()
 
 
 def processes_of(prefix: str) -> dict[int, str]:
-    """Live processes of the server whose shared memory has this prefix: program by id.
+    """Live processes of the server whose shared memory has this prefix: program by process id.
 
-    The prefix is in their command lines and, being random, in no others.
+    The random prefix is in the command lines of its processes only.
     """
     found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
-            with contextlib.suppress(OSError):  # it has just ended, or is another user's
+            with contextlib.suppress(OSError):  # it has just exited, or is another user's
                 arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
                 program = Path(arguments[0]).name
                 if program in _PROGRAMS and any(prefix in one for one in arguments[1:]):
@@ -91,9 +91,9 @@ def processes_of(prefix: str) -> dict[int, str]:
 
 
 def has_dead_models(server: int) -> bool:
-    """Whether processes of models have died, which tritonserver has not cleared away.
+    """Whether model processes have died that tritonserver has not reaped.
 
-    Such a model can hold up the server's end until its exit timeout.
+    Such a model can delay the server's exit until the exit timeout.
     """
     return any(state == "Z" for _, state in _children(server))
 
@@ -108,7 +108,7 @@ def _children(parent: int) -> Iterator[tuple[int, str]]:
 
 
 def end_processes(prefix: str) -> None:
-    """Kill what is left of a server and wait until it is gone."""
+    """Kill the remaining processes of a server and wait until they are gone."""
     deadline = time.monotonic() + _END_S
     while (left := processes_of(prefix)) and time.monotonic() < deadline:
         for pid in left:
@@ -118,7 +118,7 @@ def end_processes(prefix: str) -> None:
 
 
 def remove_regions(prefix: str) -> None:
-    """Remove a server's shared memory, the lock that says it is owned last."""
+    """Remove a server's shared memory, and last the lock that marks it as owned."""
     regions = sorted(SHARED_MEMORY.glob(f"{prefix}*"), key=lambda one: one.name.endswith(_LOCK))
     for region in regions:
         with contextlib.suppress(OSError):
@@ -128,8 +128,8 @@ def remove_regions(prefix: str) -> None:
 def remove_stale() -> list[str]:
     """Remove the shared memory of servers that are gone; returns the prefixes removed.
 
-    A server is gone when nobody holds its lock and no process names its memory. The lock also
-    tells of owners in other containers that share the memory but not the table of processes.
+    A server is gone when its lock is free and no process has its prefix on the command line. The
+    lock also shows owners in other containers, which share the memory but not the process table.
     """
     removed = []
     prefixes = {
@@ -149,7 +149,7 @@ def remove_stale() -> list[str]:
 
 
 def _take(path: Path, *, create: bool = False) -> int | None:
-    """Lock a file; None when it is not there, cannot be opened or somebody holds it."""
+    """Lock a file; None if it does not exist, cannot be opened or is locked already."""
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     try:
         descriptor = os.open(path, flags, 0o600)
@@ -169,10 +169,10 @@ def _release(descriptor: int | None) -> None:
 
 
 def main() -> None:
-    """Be the watchdog: wait until the owner says it is done, or until it is no more."""
+    """Run the watchdog: wait until dismissed by the owner, or clean up after the owner's exit."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a container's stop reaches every process
-    # Unbuffered: what follows the task must stay where select sees it.
+        signal.signal(number, signal.SIG_IGN)  # stopping a container signals every process
+    # Unbuffered: data after the task must stay where select sees it.
     with open(0, "rb", buffering=0, closefd=False) as pipe:
         task = json.loads(pipe.readline() or b"{}")
     if not task or _is_done(task["owner"]):
@@ -183,14 +183,14 @@ def main() -> None:
 
 
 def _is_done(owner: int) -> bool:
-    """Wait; whether the owner has dismissed the watchdog, rather than ended."""
+    """Wait until the owner dismisses the watchdog (True) or exits without doing so (False)."""
     pipe = sys.stdin.fileno()
     watched = [pipe]
-    # A process forked by the owner may hold the pipe open beyond the owner's end.
+    # A process forked by the owner may keep the pipe open after the owner has exited.
     with contextlib.suppress(OSError, AttributeError):
         watched.append(os.pidfd_open(owner))
     ready, _, _ = select.select(watched, [], [])
-    # The pipe first: an owner that has ended in good order said so before.
+    # The pipe first: an owner that stopped in an orderly way wrote to it before it exited.
     return pipe in ready and os.read(pipe, len(_DONE)) == _DONE
 
 

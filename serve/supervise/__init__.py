@@ -1,1 +1,1 @@
-"""Watching a running server, and restarting what failed."""
+"""Supervision of a running server: health checks, model reloads and restarts."""

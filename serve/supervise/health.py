@@ -1,6 +1,6 @@
-"""The truth about readiness, over HTTP: /live, /ready and /metrics of the supervisor.
+"""Health endpoints of the supervisor over HTTP: /live, /ready and /metrics.
 
-Triton's own answers stay 200 whatever becomes of its models' processes.
+Triton's own health endpoints return 200 even after its model processes have died.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ _disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Status:
-    """What the supervisor knows, for those who ask.
+    """State of the server as the supervisor sees it: readiness and metrics.
 
-    `problem` is None when requests can be sent, and otherwise a sentence on what is wrong.
+    `problem` is None if the server is ready for requests, otherwise a sentence that describes the
+    problem.
     """
 
     def __init__(self) -> None:
@@ -61,7 +62,7 @@ class Status:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong."""
+        """Description of the problem, None if the server is ready."""
         return self._problem
 
     @problem.setter
@@ -70,12 +71,12 @@ class Status:
         self._ready.set(sentence is None)
 
     def stopping(self) -> None:
-        """Say that the server is about to stop, so that no more requests are sent."""
+        """Report that the server is about to stop, so that no more requests are sent."""
         self.problem = "The server is stopping."
 
 
 class HealthServer:
-    """Answers GET /live, /ready and /metrics from threads of its own."""
+    """HTTP server for GET /live, /ready and /metrics, in background threads."""
 
     def __init__(self, host: str, port: int, status: Status) -> None:
         handler = type("Handler", (_Handler,), {"status": status})
@@ -134,4 +135,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: a probe comes every few seconds."""
+        """Log nothing: a probe comes every few seconds."""

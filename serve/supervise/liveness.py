@@ -1,8 +1,8 @@
-"""Deciding from what can be seen whether a server works, is busy or has failed.
+"""Liveness check: decide whether a server works, is busy or has failed.
 
-Requests queue one after another and may take minutes, so no answer in time does not mean that
-nothing works. What tells is work done: processor time of the models' processes, and requests
-answered. A server that owes an answer and does no work hangs.
+Requests are queued and may take minutes, so a late answer alone is no failure. The evidence is
+progress: CPU time of the model processes, and answered requests. A server that owes an answer and
+makes no progress has hung.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from photoreal.serve.supervise.processes import ModelProcess
 
 Reason = Literal["died", "stopped", "hung", "failing"]
 _STEP_S = 0.05
-"""Processor time that counts as work. An idle server uses a tenth of it in a minute."""
+"""CPU time in seconds that counts as work; an idle server uses a tenth of it in a minute."""
 _FAILURES = 2
-"""Canaries in a row that have to fail."""
+"""Number of consecutive failed canaries that count as a fault."""
 _RETRY_S = 1.0
 
 
 @dataclass(frozen=True)
 class LivenessSettings:
-    """Times of the watch in seconds.
+    """Intervals and timeouts of the liveness check in seconds.
 
     Attributes:
-        canary_interval_s: from an answer to the next canary, as long as no request is answered.
+        canary_interval_s: time from the last answered request to the next canary.
         hang_timeout_s: how long a server may owe an answer without doing any work.
-        stopped_s: how long a process may be stopped.
-        longest_request_s: how long a server that does work may answer nothing at all.
+        stopped_s: how long a process may be stopped, as by SIGSTOP.
+        longest_request_s: how long a server that does work may go without any answer.
     """
 
     canary_interval_s: float = 5.0
@@ -41,7 +41,7 @@ class LivenessSettings:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong: with which model (None: not known), why, and a sentence on it."""
+    """A detected failure: the model (None if unknown), the reason, and a sentence about it."""
 
     model: str | None
     reason: Reason
@@ -49,19 +49,19 @@ class Fault:
 
 
 class RunningCanary(Protocol):
-    """A small request on its way."""
+    """A canary in flight."""
 
     def poll(self) -> CanaryResult | None:
-        """How it ended, None as long as it has not."""
+        """Return the result, None while the canary is running."""
 
 
 class LivenessMonitor:
-    """Follows one server until its first fault; the first canary is due at once.
+    """Monitors one server until its first fault; the first canary is due at once.
 
     Args:
-        settings: times.
+        settings: intervals and timeouts.
         send: sends a canary.
-        now: the present, in seconds on a clock that never goes back.
+        now: current time in seconds on a monotonic clock.
     """
 
     def __init__(
@@ -77,24 +77,24 @@ class LivenessMonitor:
         self._stopped: dict[int, float] = {}
         self._failures = 0
         self.last: CanaryResult | None = None
-        """How the last canary ended."""
+        """Result of the last canary."""
         self.confirmed = False
-        """Whether the server has answered a request since the watch began."""
+        """Whether the server has answered a request since monitoring began."""
 
     @property
     def problem(self) -> str | None:
-        """What speaks against sending requests now, though it is no fault yet."""
+        """Failure of the last canary while it is no fault yet, else None."""
         return self.last.failure if self._failures and self.last is not None else None
 
     def look(
         self, now: float, processes: Sequence[ModelProcess], completed: float | None
     ) -> Fault | None:
-        """Judge the server at one moment, and send a canary when one is due.
+        """Check the server once, and send a canary when one is due.
 
         Args:
-            now: the moment.
+            now: current time in seconds on the same clock.
             processes: the models' processes.
-            completed: requests that the server has served so far, None when it does not say.
+            completed: number of requests served so far, None if unknown.
         """
         self._note_work(now, processes, completed)
         return (
@@ -112,7 +112,7 @@ class LivenessMonitor:
         if any(process.state == "disk" for process in processes):
             self._worked = now
         if completed is not None and completed != self._completed:
-            if self._completed is not None:  # requests are served: no need to ask
+            if self._completed is not None:  # requests are served: no canary needed
                 self._answer(now)
             self._completed, self._worked = completed, now
 

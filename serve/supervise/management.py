@@ -1,4 +1,4 @@
-"""What the supervisor asks of a server: whether it lives, what it did, to load a model anew."""
+"""Calls of the supervisor to a server: liveness, metrics, model reload and test requests."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from photoreal.serve.backend.metrics import WAITING, WORKING
 _ASK_S = 1.0
 _LOAD_S = 120.0
 _SIDE = 16
-# A proxy from the environment is for the world outside, not for this machine.
+# Ignores proxies from the environment: the server is on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Management:
-    """Calls a server on this machine.
+    """Client of a server on this machine.
 
-    The key opens its endpoints of management, the API key inference if that asks for one.
+    `key` is for the management endpoints, `api_key` for inference if the server requires one.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Management:
             self._headers[contract.API_KEY_HEADERS["http"]] = api_key
 
     def is_alive(self) -> bool:
-        """Whether tritonserver itself answers."""
+        """Whether tritonserver itself responds."""
         try:
             self._get(f"{self._url}/health/live")
         except OSError:
@@ -49,17 +49,17 @@ class Management:
         return True
 
     def completed(self) -> float | None:
-        """Requests of `stylize` that were served, None when the server does not say."""
+        """Number of `stylize` requests that were served, None if unknown."""
         stylized = {"model": contract.STYLIZE.name, "outcome": "ok"}
         return self._metric("photoreal_requests_total", stylized)
 
     def owes_answers(self) -> bool:
-        """Whether `stylize` has requests that it has not answered, as far as the server says."""
+        """Whether `stylize` has unanswered requests; True if unknown."""
         counts = [self._metric(name) for name in (WAITING, WORKING)]
         return any(count is None or count > 0 for count in counts)
 
     def _metric(self, name: str, labels: Mapping[str, str] = MappingProxyType({})) -> float | None:
-        """A value of the server's metrics, None when it does not say."""
+        """Read a value of the server's metrics, None if it is not available."""
         try:
             text = self._get(self._metrics_url).decode()
         except OSError:
@@ -71,11 +71,12 @@ class Management:
         return None
 
     def reload(self, model: str) -> None:
-        """Load a model anew and wait until it is there; raises ServeError.
+        """Reload a model and wait until it is ready; raises ServeError.
 
-        Triton takes loading for done when nothing has changed in the model's folder, dead or
-        not. So its config is given along with a mark. The old instance stays until the new one
-        is there: unloading it first would tell callers that the model does not exist.
+        Triton skips the load if nothing has changed in the model's folder, even if the model is
+        dead. So the request carries the model's config with a timestamp. The old instance stays
+        until the new one is ready: if it were unloaded first, callers would be told that the model
+        does not exist.
         """
         try:
             config = json.loads(self._get(f"{self._url}/models/{model}/config"))
@@ -86,9 +87,9 @@ class Management:
             raise ServeError(f"{model} could not be reloaded ({_reason(error)}).") from error
 
     def failing(self, models: Sequence[str], timeout_s: float) -> dict[str, str]:
-        """Ask each model for something small; those that failed, each with its reason.
+        """Send each model a small request, and return those that failed, each with its reason.
 
-        `stylize` is left out: what it does depends on the others.
+        `stylize` is skipped, since it depends on the other models.
         """
         specs = [spec for spec in contract.models() if spec.name in models]
         leaves = [spec for spec in specs if spec is not contract.STYLIZE]
@@ -98,7 +99,7 @@ class Management:
 
     def _try(self, spec: ModelSpec, timeout_s: float) -> str | None:
         inputs = [_zeros(one, spec.max_batch_size > 0) for one in spec.inputs if not one.optional]
-        if spec is contract.WCT2:  # no region has a partner: the networks run, nothing is measured
+        if spec is contract.WCT2:  # no region pairs: the networks run, no style is measured
             inputs.append({"name": "PAIRS", "datatype": "INT32", "shape": [0, 2], "data": []})
         try:
             body = {"id": CANARY_ID, "inputs": inputs}
@@ -122,7 +123,7 @@ class Management:
 
 
 TIMED_OUT = "no answer"
-"""The reason of a model that did not answer in time."""
+"""Reason given for a model that did not answer in time."""
 
 
 def _zeros(spec: TensorSpec, batched: bool) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The processes of a server's models, as the system's table of processes tells of them.
+"""Processes of a server's models, from the system's process table.
 
-It tells at once what no answer of the server's does: that a model's process has died, or that
-somebody has stopped it.
+It shows at once what no response of the server does: that a model process has died or has been
+stopped.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import psutil
 State = Literal["alive", "disk", "stopped", "dead"]
 
 SERVER = "tritonserver"
-"""What stands for a model's name where the process is the server's own."""
+"""Name used in place of a model's for the server's own process."""
 
 _STUB = "triton_python_backend_stub"
 _INSTANCE = 8
-"""Place of the instance's name, MODEL_GROUP_NUMBER, among a helper's arguments."""
+"""Index of the instance name, MODEL_GROUP_NUMBER, in a model process's arguments."""
 _STATES: dict[str, State] = {
     psutil.STATUS_ZOMBIE: "dead",
     psutil.STATUS_DEAD: "dead",
@@ -30,9 +30,9 @@ _STATES: dict[str, State] = {
 
 @dataclass(frozen=True)
 class ModelProcess:
-    """One process of a model; `cpu_s` is the processor time it has used, in seconds.
+    """One process of a model; `cpu_s` is the CPU time it has used, in seconds.
 
-    The state "disk" is a wait that no signal ends, mostly for a disk.
+    The state "disk" is an uninterruptible wait, mostly for a disk.
     """
 
     model: str
@@ -42,17 +42,17 @@ class ModelProcess:
 
 
 class ProcessTable:
-    """Follows the model processes of one tritonserver."""
+    """Tracks the model processes of one tritonserver."""
 
     def __init__(self, server_pid: int) -> None:
         self._server = psutil.Process(server_pid)
         self._known: dict[int, tuple[str, psutil.Process]] = {}
 
     def look(self) -> list[ModelProcess]:
-        """The state of the server and of every model process.
+        """Return the state of the server and of every model process.
 
-        A dead one is told until it is forgotten. Processor time is the models' alone: the
-        server's own goes into answering probes as well.
+        A dead process is reported until `forget` is called. CPU time is counted for models only:
+        the server also spends some on answering probes.
         """
         with contextlib.suppress(psutil.Error):
             for child in self._server.children():
@@ -63,15 +63,15 @@ class ProcessTable:
         return [server, *(_state_of(model, process) for model, process in self._known.values())]
 
     def forget(self, model: str) -> None:
-        """Leave out the processes of a model that is about to get others.
+        """Stop tracking the processes of a model that is about to be reloaded.
 
-        They have to be dead: a dead process has no arguments left by which to find it again.
+        They must be dead: a dead process has no arguments left by which it could be found again.
         """
         self._known = {pid: one for pid, one in self._known.items() if one[0] != model}
 
 
 def _model_of(process: psutil.Process) -> str | None:
-    """The model that a process of the server works for, None when it is of another kind."""
+    """Return the model of one of the server's child processes, None if it has none."""
     with contextlib.suppress(psutil.Error):
         arguments = process.cmdline()
         if len(arguments) > _INSTANCE and arguments[0].endswith(_STUB):
@@ -86,5 +86,5 @@ def _state_of(model: str, process: psutil.Process) -> ModelProcess:
             return ModelProcess(model, process.pid, state)
         times = process.cpu_times()
         return ModelProcess(model, process.pid, state, times.user + times.system)
-    except psutil.Error:  # it is no more
+    except psutil.Error:  # it no longer exists
         return ModelProcess(model, process.pid, "dead")

@@ -1,4 +1,4 @@
-"""How often and how fast a server and its models may be brought back."""
+"""Restart limit and exponential back-off for a server and its models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FIRST_DELAY_S = 1.0
 
 @dataclass(frozen=True)
 class RestartLimits:
-    """At most `count` restarts within `window_s` seconds, at most `longest_delay_s` apart."""
+    """At most `count` restarts within `window_s` seconds; `longest_delay_s` limits the back-off."""
 
     count: int = 5
     window_s: float = 300.0
@@ -20,9 +20,9 @@ class RestartLimits:
 
 
 class RestartBudget:
-    """Spends restarts: the first at once, the next ones after 1, 2, 4 ... seconds.
+    """Counts restarts and computes the back-off: the first at once, then after 1, 2, 4 ... seconds.
 
-    A restart that lies further back than the window is forgotten.
+    Restarts older than the window no longer count.
     """
 
     def __init__(self, limits: RestartLimits) -> None:
@@ -30,10 +30,10 @@ class RestartBudget:
         self._spent: deque[float] = deque()
 
     def spend(self, now: float, reason: str) -> float:
-        """Take one restart; returns the seconds to wait before it.
+        """Record one restart, and return the seconds to wait before it.
 
         Args:
-            now: seconds on a clock that never goes back.
+            now: current time in seconds on a monotonic clock.
             reason: a sentence that says what made the restart necessary.
 
         Raises:

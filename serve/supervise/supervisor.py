@@ -1,4 +1,4 @@
-"""Keeping a server alive: watching it, bringing back what failed, giving up in the end."""
+"""Supervisor: monitors a server, reloads failed models, restarts it, gives up at a limit."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ log = logging.getLogger("photoreal.serve.supervisor")
 
 @dataclass(frozen=True)
 class SupervisorSettings:
-    """How to watch, and how often what failed may be brought back."""
+    """Settings of the liveness check, and limits of restarts."""
 
     watch: LivenessSettings = field(default_factory=LivenessSettings)
     restarts: RestartLimits = field(default_factory=RestartLimits)
 
 
 class Supervisor:
-    """Watches a running server, and brings back its models or the whole of it.
+    """Monitors a running server, and reloads its models or restarts it after a failure.
 
-    A model that failed is loaded again, which takes seconds and disturbs no other. Should the
-    server then still not answer a canary, it is restarted; so it is when `stylize` failed and had
-    requests, whose callers learn only from the end of their connections that no answer will come.
-    Styles that the server kept are lost with the process of `wct2`: `refill` is then called, in a
-    thread of its own, once it answers.
+    A failed model is reloaded, which takes seconds and does not disturb other models. If the server
+    then still does not answer a canary, it is restarted. It is also restarted if `stylize` failed
+    with pending requests: only closed connections tell their callers that no answer will come.
+    The style cache is lost with the process of `wct2`: `refill` is then called, in a background
+    thread, once the server answers.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Supervisor:
         self._table = ProcessTable(server.pid)
 
     def run(self) -> None:
-        """Supervise until an exception comes; raises ServeError when restarts do not help."""
+        """Supervise until an exception; raises ServeError when the restart limit is reached."""
         self._status.problem = None
         while True:
             fault = self._look()
@@ -88,7 +88,7 @@ class Supervisor:
         return self._watch.look(time.monotonic(), self._table.look(), self._management.completed())
 
     def _report(self) -> None:
-        """Tell of the last canary, and of a recovery that has come to its end."""
+        """Update status and metrics after a canary, and log the end of a recovery."""
         watch, status = self._watch, self._status
         if watch.last is not None and watch.last is not self._counted:
             self._counted = watch.last
@@ -131,7 +131,7 @@ class Supervisor:
         self._table = ProcessTable(self._server.pid)
 
     def _suspects(self, fault: Fault) -> list[str]:
-        """The models to load anew; none when the server itself has to be restarted."""
+        """Return the models to reload; none if the server itself has to be restarted."""
         if fault.model not in (None, SERVER):
             return [fault.model]
         if (
@@ -142,11 +142,11 @@ class Supervisor:
             return []
         loaded = sorted({process.model for process in self._table.look()} - {SERVER})
         failing = self._management.failing(loaded, _DIAGNOSIS_S)
-        if fault.reason == "failing":  # then one that does not answer may just be busy
+        if fault.reason == "failing":  # a model that timed out may just be busy
             failing = {model: why for model, why in failing.items() if why != TIMED_OUT}
         for model, why in failing.items():
             log.warning("%s failed on a small request: %s.", model, why.rstrip("."))
-        # The engine's levels are called by wct2, which cannot answer without them.
+        # wct2 calls the network levels, and cannot answer without them.
         levels = [model for model in failing if model != contract.WCT2.name]
         return levels or list(failing) or [contract.STYLIZE.name]
 
@@ -166,7 +166,7 @@ class Supervisor:
         return True
 
     def _end_processes(self, model: str) -> None:
-        """Kill what is left of a model, so that its callers get an error instead of nothing."""
+        """Kill a model's remaining processes, so that callers get an error instead of no answer."""
         deadline = time.monotonic() + _KILL_S
         while time.monotonic() < deadline:
             left = [one for one in self._table.look() if one.model == model and one.state != "dead"]

@@ -39,7 +39,7 @@ class TritonPythonModel:
         try:
             return answer(triton, WCT2, requests, self._serve, self._metrics)
         finally:
-            # A supervisor's canaries come all the time, also when nobody uses the server.
+            # Canaries arrive even when the server is idle; they must not reset the idle timer.
             if any(request.request_id() != CANARY_ID for request in requests):
                 self._freed.after_request()
 

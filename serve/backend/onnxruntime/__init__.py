@@ -1,1 +1,1 @@
-"""ONNX Runtime for Tritons that come without its native backend."""
+"""ONNX Runtime backend for Triton installations without the native one."""

@@ -28,19 +28,19 @@ class TritonPythonModel:
         self._inputs = [spec["name"] for spec in config["input"]]
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Run each request by itself: sizes are free, so requests seldom stack."""
+        """Run the requests one at a time: image sizes differ, so they can seldom be batched."""
         return [self._run(request) for request in requests]
 
     def _run(self, request: Any) -> Any:
         feed = {
             name: triton.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs
         }
-        # Work for outputs that nobody asked for is not done.
+        # Compute only the requested outputs.
         asked = set(request.requested_output_names())
         outputs = [name for name in self._outputs if name in asked]
         try:
             arrays = self._session.run(outputs, feed)
-        except Exception as error:  # noqa: BLE001 (ONNX Runtime's errors share no base of theirs)
+        except Exception as error:  # noqa: BLE001 (ONNX Runtime's errors have no common base)
             triton.Logger.log_error(request_line(self._name, request.request_id(), str(error)))
             message = "The model cannot run on tensors of these sizes; the server's log tells why."
             code = triton.TritonError.INTERNAL

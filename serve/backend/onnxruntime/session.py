@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions on the CPU, as the server and the export's check open them."""
+"""ONNX Runtime sessions on the CPU, for the server and for the check after an export."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from photoreal.cores import available_cores
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """Open a model on the CPU with one thread a core.
+    """Open a model on the CPU with one thread per core.
 
-    Threads do not spin while idle: one process a model would otherwise keep every core busy
-    waiting. Memory goes back to the system after a run instead of growing with the largest
-    picture of each model.
+    Idle threads do not spin: with one process per model, they would keep every core busy. Memory
+    returns to the system after a run instead of growing with each model's largest image.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cores()
