@@ -59,7 +59,7 @@ def warm_styles(
         client: a client of the server.
         presets: styles with their masks.
         report: called with each line.
-        size: shorter side of the later pictures in pixels; by default the server's default.
+        size: shorter side of the later pictures in pixels; None for the server's default.
 
     Raises:
         ClientError: as from :meth:`StyleTransferClient.stylize`.

@@ -126,7 +126,7 @@ def residual(content: Floats, result: Floats) -> Floats:
         product: Floats = _box(x[i] * x[j]) - x_mean[i] * x_mean[j]
         return product
 
-    # The ridge makes the matrix [[a, b, c], [b, d, e], [c, e, f]] invertible, in closed form.
+    # The ridge makes [[a, b, c], [b, d, e], [c, e, f]] invertible; its inverse has a closed form.
     a, b, c = covariance(0, 0) + _RIDGE, covariance(0, 1), covariance(0, 2)
     d, e, f = covariance(1, 1) + _RIDGE, covariance(1, 2), covariance(2, 2) + _RIDGE
     first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
@@ -210,14 +210,14 @@ def style_distance(picture: Floats, labels: LabelMap, goals: Mapping[int, Floats
 
 
 def _smooth(plane: Floats) -> Floats:
-    """Gaussian means over the windows that lie inside, (H, W) to (H - 10, W - 10)."""
+    """Gaussian means over the windows inside the plane, (H, W) to (H - 10, W - 10)."""
     for axis in (0, 1):
         plane = ndimage.correlate1d(plane, _SSIM_TAPS, axis=axis)
     return plane[5:-5, 5:-5]
 
 
 def _box(plane: Floats) -> Floats:
-    """Means over the 17x17 windows that lie inside, (H, W) to (H - 16, W - 16)."""
+    """Means over the 17x17 windows inside the plane, (H, W) to (H - 16, W - 16)."""
     margin = RESIDUAL_SIDE // 2
     means: Floats = ndimage.uniform_filter(plane, RESIDUAL_SIDE)
     return means[margin:-margin, margin:-margin]

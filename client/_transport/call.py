@@ -40,7 +40,7 @@ def check_open(closed: bool) -> None:
 
 
 def check_seconds(timeout: Any) -> float:
-    """Return a timeout as a number; raises InvalidInput unless it is in seconds above 0."""
+    """Return a timeout in seconds as a number; raises InvalidInput unless it is above 0."""
     number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
     if not number or not math.isfinite(timeout) or timeout <= 0:
         raise InvalidInput(f"timeout is {timeout!r}; expected seconds above 0.")

@@ -33,7 +33,7 @@ class Credentials:
     client_key: FilePath | None = None
 
     def check(self, address: Address) -> None:
-        """Raise InvalidInput if the key fits no header, or certificates cannot be used."""
+        """Raise InvalidInput if the key cannot be a header's value or a certificate is unusable."""
         key = self.api_key
         if key is not None:
             if not isinstance(key, str):

@@ -127,7 +127,7 @@ class HttpTransport:
 
 class _AsyncConnection(tritonclient.http.aio.InferenceServerClient):  # type: ignore[misc]
     async def _post(self, request_uri: str, request_body: Any, *rest: Any, **options: Any) -> Any:
-        # aiohttp writes bytes at once, which blocks the loop and warns; it sends files in chunks.
+        # aiohttp writes bytes in one go, which blocks the loop and warns; files are sent in chunks.
         if isinstance(request_body, bytes):
             request_body = BytesIO(request_body)
         return await super()._post(request_uri, request_body, *rest, **options)

@@ -147,7 +147,7 @@ class _Run:
         self._waiting: deque[tuple[Frame | None, Future[Pixels]]] = deque()
 
     def stylized(self, in_flight: int, done: int) -> Generator[tuple[Frame, Pixels], None, None]:
-        """Yield frames with their results, in order, behind the first `done`, which are copied.
+        """Yield frames with their results, in order, after the first `done`, which are copied.
 
         The frames of a shot are sent one after the other.
         """
@@ -155,7 +155,7 @@ class _Run:
         threads = 1 if self.steady else max(1, in_flight)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
         again = max(0, done - _remembered(self.steady))
-        first: Frame | None = None  # of the shot
+        first: Frame | None = None  # first frame of the shot
         number = 0
         try:
             for item in self.source:

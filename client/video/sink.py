@@ -34,7 +34,7 @@ MAX_CRF = 51
 _MP4 = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
 _MATROSKA = {"cluster_time_limit": "1000"}
 _SOUND_CODEC = "aac"
-_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels; some files have no more
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels, all that some files give
 
 
 class VideoSink:
@@ -220,7 +220,7 @@ class _SoundTrack:
             return [packet]
         try:
             frames = packet.decode() if packet is not None else [None]
-        except av.FFmpegError:  # a damaged packet is left out, a moment of silence
+        except av.FFmpegError:  # leaves out a damaged packet: a moment of silence
             return []
         made: list[Any] = [part for frame in frames for part in self.resampler.resample(frame)]
         if packet is None:

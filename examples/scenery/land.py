@@ -23,7 +23,7 @@ from scenery.noise import Noise, mix, rgb, step
 
 
 def land_heights(noise: Noise, look: Look, x: Floats, z: Floats, octaves: int) -> Floats:
-    """Heights of the bare land over the lake, any shape; below 0 there is water."""
+    """Heights of the bare land above the lake, any shape; below 0 is water."""
     wander = noise.fbm(x / 420 + 7, z / 420, 3) - 0.5
     near = z * (1 + 0.9 * wander) + 0.10 * np.abs(x)
     # The ground falls from the camera's feet to the shore, higher on one side than the other.
