@@ -1,4 +1,4 @@
-"""How the benchmarks' commands are called, what they tell meanwhile, and how they end."""
+"""Command-line entry points of the benchmarks: options, progress messages, exit codes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY
 
 LATEST = Path(__file__).parent / "results" / "latest"
 HELP = {"help_option_names": ["-h", "--help"]}
-"""Settings of every command's context."""
+"""Context settings of every command."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def output_option(files: str, *, required: bool = False) -> Callable[[_Command], _Command]:
-    """The option `--output`: a folder for `files`, `LATEST` unless it has to be named."""
+    """The option `--output`: a folder for `files`, by default `LATEST` unless `required`."""
     default: dict[str, Any] = {"required": True} if required else {"default": LATEST}
     shown = "" if required else "  [default: benchmarks/results/latest]"
     return click.option(
@@ -34,7 +34,7 @@ def output_option(files: str, *, required: bool = False) -> Callable[[_Command],
 
 
 def repository_option(command: _Command) -> _Command:
-    """The option `--repository`: the models that are measured."""
+    """The option `--repository`: the models to measure."""
     return click.option(
         "--repository",
         type=click.Path(path_type=Path, file_okay=False),
@@ -45,10 +45,10 @@ def repository_option(command: _Command) -> _Command:
 
 
 def make_main(command: click.Command, file: str) -> Callable[..., int]:
-    """The entry point of a benchmark's file: a function that takes arguments as `main` does.
+    """Return the entry point of a benchmark script: a function that is called like `main`.
 
-    It takes those of the process unless given, and returns the exit code: 0 done, 1 a failure,
-    2 a call that has to be changed.
+    Its arguments are those of the process by default. It returns the exit code: 0 for success,
+    1 for a failure, 2 for an invalid call.
     """
 
     def main(argv: Sequence[str] | None = None) -> int:
@@ -62,11 +62,11 @@ def make_main(command: click.Command, file: str) -> Callable[..., int]:
 
 
 class Teller:
-    """Says on standard error what is done, and after how many seconds."""
+    """Prints progress messages on standard error, with the elapsed seconds."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
 
     def __call__(self, words: str) -> None:
-        """Say what is done."""
+        """Print a message."""
         click.echo(f"{time.monotonic() - self._started:6.0f} s  {words}", err=True)

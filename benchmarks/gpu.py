@@ -1,9 +1,10 @@
-"""Checks and times the transfer on a GPU: ``python benchmarks/gpu.py``.
+"""Check and time the transfer on a GPU: ``python benchmarks/gpu.py``.
 
-Needs PyTorch with CUDA, numpy, Pillow and this package (``pip install .``), no Triton. It checks
-half precision, then times a new and a known style against plain PyTorch
-on the same device and against the floor, and writes ``gpu.json`` and ``gpu.md``. ``--device cpu
---sizes 64`` tries the command itself.
+Requires PyTorch with CUDA, numpy, Pillow and this package (``pip install .``), but not Triton. It
+checks half precision, then times a new and a cached style against plain PyTorch on the same
+device and against the floor (the time of the convolutions' operations at the rate of a large
+matrix product), and writes ``gpu.json`` and ``gpu.md``. ``--device cpu --sizes 64`` is a quick
+test of the command.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def gpu(device: str, sizes: str, repeats: int, output: Path) -> None:
     rows: list[dict[str, Cell]] = []
     for side in sides:
         rows += Timing(networks, clock, side, rates).rows()
-        _write(output, clock.device, [*parts, _times(rows, rates)])  # a run may be cut short
+        _write(output, clock.device, [*parts, _times(rows, rates)])  # a run may be interrupted
     click.echo("\n".join(output.with_suffix(".md").read_text().splitlines()))
     if any(row["passed"] == "NO" for row in parts[0].rows):
         raise PhotorealError("A check failed; the times mean nothing.")

@@ -1,7 +1,7 @@
-"""How even a server's answers are, and what clients cost that come at once.
+"""Latency jitter of a server, and the cost of concurrent clients.
 
 ``.venv/bin/python benchmarks/latency.py`` prints both at 256 pixels in about three minutes on two
-cores. The machine should do nothing else meanwhile.
+cores. The machine should be otherwise idle.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ _COLUMNS = {
 
 
 def measure_latency(server: Server, files: Files, size: int, requests: int, rounds: int) -> Part:
-    """Identical requests one after the other, then four at once against four in turn.
+    """Time identical sequential requests, then four concurrent ones against four in sequence.
 
-    `requests` of a `size` are timed after a warm-up; four at once are compared `rounds` times.
+    Times `requests` requests of a `size` after a warm-up; compares four concurrent ones `rounds`
+    times.
     """
     for _ in range(2):
         timed_request(server, files, size)
@@ -69,7 +70,7 @@ def measure_latency(server: Server, files: Files, size: int, requests: int, roun
 
 
 def _crowding(server: Server, files: Files, size: int, crowd_first: int) -> float:
-    """Total time of the clients at once, over the total of as many requests in turn."""
+    """Total time of concurrent clients, divided by that of as many sequential requests."""
 
     def in_turn() -> None:
         for _ in range(CLIENTS):

@@ -1,4 +1,4 @@
-"""The machine and the versions that a measurement belongs to."""
+"""Machine and software versions that a measurement belongs to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 def machine() -> dict[str, Any]:
-    """Processor, memory and versions as plain JSON values; None is what cannot be told."""
+    """Processor, memory and versions as plain JSON values; None where unknown."""
     return {
         "machine": platform.machine(),
         "cpu": cpu_model(_read("/proc/cpuinfo")),
@@ -32,7 +32,7 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_model(cpuinfo: str) -> str | None:
-    """The processor's name in the text of ``/proc/cpuinfo``."""
+    """Processor name from the text of ``/proc/cpuinfo``."""
     for line in cpuinfo.splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
@@ -41,15 +41,15 @@ def cpu_model(cpuinfo: str) -> str | None:
 
 
 def memory_gib(meminfo: str) -> float | None:
-    """GiB of memory in the text of ``/proc/meminfo``, rounded to a tenth."""
+    """Memory in GiB, rounded to a tenth, from the text of ``/proc/meminfo``."""
     for line in meminfo.splitlines():
         if line.startswith("MemTotal:"):
-            return round(int(line.split()[1]) / 2**20, 1)  # the file counts in KiB
+            return round(int(line.split()[1]) / 2**20, 1)  # the file is in KiB
     return None
 
 
 def commit() -> str | None:
-    """The commit that is checked out, with ``+`` when files differ from it."""
+    """The commit that is checked out, with ``+`` if the working tree differs from it."""
     git = shutil.which("git")
     if git is None:
         return None

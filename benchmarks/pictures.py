@@ -1,4 +1,4 @@
-"""What the transfer is given in benchmarks."""
+"""Inputs of the transfer in the benchmarks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 class Inputs(NamedTuple):
-    """What the transfer is given: pictures (3, H, W) in 0..1 at working size, label maps."""
+    """Inputs of the transfer: pictures (3, H, W) in 0..1 at working size, and label maps."""
 
     content: FloatImage
     style: FloatImage
@@ -28,7 +28,7 @@ class Inputs(NamedTuple):
 
 
 def square_inputs(size: int) -> Inputs:
-    """The example pair, each photo scaled to size x size pixels, with three slanting regions."""
+    """The example pair, each photo scaled to size x size pixels, with three slanted regions."""
     files = {one["name"]: one for one in json.loads((EXAMPLES / "pairs.json").read_text())}[PAIR]
     content, style = (_square(EXAMPLES / files[role], size) for role in ("content", "style"))
     pairs = [Pair(label, label) for label in range(3)]

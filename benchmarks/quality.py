@@ -1,8 +1,8 @@
-"""Measures style transfers over a folder of photo pairs: numbers and a contact sheet.
+"""Measure style transfers over a folder of photo pairs: numbers and a contact sheet.
 
-``.venv/bin/python benchmarks/quality.py FOLDER -o OUT`` stylizes every pair in this process,
-through the code that the server runs, once for each of `quality_run.VARIANTS`, does the same with
-other methods (`quality_peers`), and writes ``quality.json``, ``quality.md`` and ``sheet.png`` to
+``.venv/bin/python benchmarks/quality.py FOLDER -o OUT`` stylizes every pair in this process, with
+the code that the server runs, once for each of `judging.variants.VARIANTS`, does the same with
+other methods (`judging.peers`), and writes ``quality.json``, ``quality.md`` and ``sheet.png`` to
 OUT.
 """
 
@@ -37,10 +37,10 @@ _THUMBNAIL = (480, 360)
 def make_methods(
     stylizer: Stylizer, given: Sequence[str], color_matcher: str | None
 ) -> dict[str, peers.Method]:
-    """The rows of the table, in order, each with what makes its results.
+    """The rows of the table, in order, each with the function that makes its results.
 
-    `given` are peers as NAME=PATTERN, `color_matcher` is that program. Raises InvalidOption for
-    a peer of another form.
+    `given` are other methods' results as NAME=PATTERN, `color_matcher` is the path of that program.
+    Raises InvalidOption for a NAME=PATTERN of another form.
     """
     methods: dict[str, peers.Method] = {"content itself": peers.copy}
     methods |= dict(peers.folder_peer(one) for one in given)
@@ -99,7 +99,7 @@ def quality(
     for name in found.skipped:
         tell(f"Skipped {name}: it has no style photo.")
     output.mkdir(parents=True, exist_ok=True)
-    # Names only: a report is for reading elsewhere.
+    # File names only, since the report is read on other machines.
     settings = {
         "folder": folder.resolve().name,
         "weights": Path(weights).name,
@@ -121,7 +121,7 @@ def quality(
             result.thumbnail(_THUMBNAIL)
             cells.append(Cell(result, _caption(measures)))
         rows.append(Row(pair.name, cells))
-        # After every pair: a run takes minutes, and half of it is worth reading.
+        # Written after every pair: a run takes minutes, and partial results are useful.
         sheet = contact_sheet(["style", *methods], rows, *_THUMBNAIL)
         write_report(output, settings, outcomes, sheet)
         tell(f"Measured {pair.name}.")

@@ -1,8 +1,8 @@
-"""Measures how fast the server is: numbers with their spread, a report and a chart.
+"""Measure the server's speed: numbers with their spread, a report and a chart.
 
 ``.venv/bin/python benchmarks/run.py`` takes under ten minutes on two cores, ``--quick`` under
-two. It writes ``bench.json``, ``bench.md`` and ``stages.svg``. The machine should do nothing
-else meanwhile.
+two. It writes ``bench.json``, ``bench.md`` and ``stages.svg``. The machine should be otherwise
+idle.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ _CACHE = Path(sys.prefix) / "perf_analyzer"
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is measured. Sizes are shorter sides in pixels.
+    """How much to measure. Sizes are shorter sides in pixels.
 
-    size: of stages and the comparison; rounds: their repetitions.
-    latency_size, latency_requests, latency_rounds: of the part on even answers.
+    size, rounds: size and repetitions of the stages and the comparison.
+    latency_size, latency_requests, latency_rounds: size and counts of the latency part.
     loads: protocols and concurrencies of perf_analyzer's requests.
-    megapixels: of the part on memory, which has none of it with no sizes.
-    dense: whether dense weights are compared as well.
+    megapixels: picture sizes of the memory part, which is skipped if there are none.
+    dense: whether to compare dense weights as well.
     """
 
     size: int = 512
@@ -80,7 +80,7 @@ QUICK = Settings(256, 2, 128, 10, 1, LOADS[:1], megapixels=(), dense=False)
 
 @dataclass
 class Report:
-    """What was measured so far, written again after every part."""
+    """Results so far, written to disk after every part."""
 
     folder: Path
     settings: dict[str, Any]
@@ -94,7 +94,7 @@ class Report:
         return time.monotonic() - self.started
 
     def add(self, name: str, part: Part) -> None:
-        """Keep a part and write the files."""
+        """Add a part, and write the files."""
         self.parts[name] = part
         self.folder.mkdir(parents=True, exist_ok=True)
         found = {
@@ -108,7 +108,7 @@ class Report:
         (self.folder / "bench.md").write_text(self.as_markdown(), encoding="utf-8")
 
     def as_markdown(self) -> str:
-        """The report as a document: the machine, then a section a part."""
+        """The report as Markdown: the machine, then a section per part."""
         facts = ", ".join(
             f"{name} {value}" for name, value in self.facts.items() if value is not None
         )
@@ -129,7 +129,7 @@ def run_all(
     settings: Settings, repository: Path, folder: Path, tell: Callable[[str], None]
 ) -> Report:
     """Measure every part and write the report into `folder`; raises PhotorealError."""
-    models_to_load(repository, None)  # says now, not minutes later, that there is no repository
+    models_to_load(repository, None)  # without a repository, fails now rather than minutes later
     torch.set_num_threads(available_cores())
     files = example_files()
     said = {**asdict(settings), "pair": PAIR, "tunables": server_tunables()}
@@ -175,7 +175,7 @@ def run_all(
 
 
 def _compare_dense(repository: Path, scratch: Path, files: Files, settings: Settings) -> Part:
-    """The comparison with weights of which nothing may be left out."""
+    """The comparison with dense weights, none of which can be skipped."""
     dense = dense_repository(repository, scratch / "dense")
     title = f"{AGAINST}, dense weights"
     with (
@@ -191,7 +191,7 @@ def _compare_dense(repository: Path, scratch: Path, files: Files, settings: Sett
 
 
 def _perf_analyzer() -> tuple[PerfAnalyzer | None, str]:
-    """perf_analyzer, or why it is not there: without a network the rest is worth measuring."""
+    """perf_analyzer, or why it is missing: without a network, the other parts still run."""
     try:
         return install(_CACHE), ""
     except BenchmarkFailed as error:
@@ -199,7 +199,7 @@ def _perf_analyzer() -> tuple[PerfAnalyzer | None, str]:
 
 
 def _with_chart(stages: Part, folder: Path) -> Part:
-    """The stages with their chart written beside the report."""
+    """Write the chart beside the report; return the stages with a reference to it."""
     bars = [
         (str(row["stage"]), value)
         for row in stages.rows
@@ -231,7 +231,7 @@ main = make_main(bench, __file__)
 
 
 def _restart_tuned() -> None:
-    """Restart this program with the server's tuning, which works from the start alone."""
+    """Restart this program with the server's tuning, which takes effect only at startup."""
     try:
         tunables = server_tunables()
     except PhotorealError as error:
@@ -243,5 +243,5 @@ def _restart_tuned() -> None:
 
 if __name__ == "__main__":
     _restart_tuned()
-    keep_freed_memory()  # as the server's process of the transfer does
+    keep_freed_memory()  # as in the server's transfer process
     sys.exit(main())

@@ -1,7 +1,7 @@
 """Servers and requests that the parts of the benchmark share.
 
-The request is an example pair with drawn masks of three regions (sky, trees, the rest), so
-that a run needs nothing but the repository.
+The request is an example pair with drawn masks of three regions (sky, trees, the rest), so that
+a run needs only the model repository.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from photoreal.transfer.progressive import Engine, LabelledImage, transfer
 from photoreal.weights.networks import load_bundle, load_wct2, save_bundle
 
 KEPT_STYLE = "cached"
-"""What a report says under "style" when the request's style was known."""
+"""Value of "style" in a report when the style was in the cache."""
 
 TIMEOUT_S = 900.0
 LIMITS = Limits()
@@ -64,12 +64,12 @@ _LOG_LINES = 20
 
 
 class BenchmarkFailed(PhotorealError):
-    """A part cannot be measured, or what it measured cannot be trusted."""
+    """A part cannot be measured, or its result cannot be trusted."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """Encoded files of the example pair."""
+    """Encoded image files of the example pair."""
 
     content: bytes
     style: bytes
@@ -78,7 +78,7 @@ class Files:
 
 
 def example_files(name: str = PAIR) -> Files:
-    """Photos of an example pair and gray masks of its three regions."""
+    """Photos of an example pair, and gray masks of its three regions."""
     pairs = {one["name"]: one for one in json.loads((EXAMPLES / "pairs.json").read_text())}
     read = {
         role: (EXAMPLES / pairs[name][role]).read_bytes()
@@ -90,7 +90,7 @@ def example_files(name: str = PAIR) -> Files:
 
 
 def three_regions(mask: bytes) -> bytes:
-    """A color mask as a gray one that knows sky, trees and the rest."""
+    """Convert a color mask to a gray one with three regions: sky, trees and the rest."""
     colors = list(regions.MASK_COLORS)
     merged = np.array([_REGIONS.get(color, _REST) for color in colors], dtype=np.uint8)
     with Image.open(io.BytesIO(mask)) as opened:
@@ -101,7 +101,7 @@ def three_regions(mask: bytes) -> bytes:
 
 
 def transfer_inputs(files: Files, size: int) -> Inputs:
-    """What the server hands to the transfer for these files at a working size."""
+    """The transfer inputs that the server makes from these files at a working size."""
     seen: list[Inputs] = []
 
     def capture(
@@ -127,7 +127,7 @@ def transfer_inputs(files: Files, size: int) -> Inputs:
 
 
 def in_process(engine: Engine) -> Transfer:
-    """The `wct2` model as a function that runs an engine of this process."""
+    """The `wct2` model as a function that runs an engine in this process."""
 
     def run(
         content: FloatImage,
@@ -159,7 +159,7 @@ def networks(repository: Path) -> tuple[Encoder, Decoder]:
 
 
 def dense_repository(repository: Path, folder: Path) -> Path:
-    """A copy of a repository for the local engine, in a new folder, with dense weights."""
+    """Copy a repository for the local engine to a new folder, with dense weights."""
     for model in models_to_load(repository, "local"):
         shutil.copytree(repository / model, folder / model)
     save_bundle(folder / WCT2.name / "1" / WEIGHTS_FILE, *dense_networks(networks(repository)))
@@ -167,9 +167,9 @@ def dense_repository(repository: Path, folder: Path) -> Path:
 
 
 def server_tunables() -> dict[str, str]:
-    """Environment variables by which a server tunes its memory and its threads.
+    """Environment variables that tune a server's memory and threads.
 
-    They work from the start of a process: what is timed in this process needs them as well.
+    They take effect at process startup, so a process whose work is timed needs them as well.
     """
     environment = server_environment(check_environment(), Path(sys.executable).parent, {})
     return {name: environment[name] for name in TUNABLES if name in environment}
@@ -183,7 +183,7 @@ def running_server(
     style_cache: int = DEFAULT_STYLE_CACHE_BYTES,
     keep_memory_s: int = DEFAULT_KEEP_MEMORY_S,
 ) -> Iterator[Server]:
-    """A server on free ports, with a cache of styles or with none.
+    """Run a server on free ports, with or without a style cache.
 
     Raises ServeError when it cannot start; the end of its log is then on standard error.
     """
@@ -207,13 +207,13 @@ def running_server(
 
 
 def server_version(server: Server) -> str:
-    """The version that a running server tells."""
+    """The version that a running server reports."""
     with urllib.request.urlopen(f"http://{server.http_url}/v2", timeout=10) as answer:
         return str(json.load(answer)["version"])
 
 
 def timed_request(server: Server, files: Files, size: int) -> tuple[float, StylizeResult]:
-    """Seconds of one whole request over HTTP, files in and files out, and its result."""
+    """Time one request over HTTP, files in and files out; return seconds and result."""
     with StyleTransferClient(server.http_url, timeout=TIMEOUT_S) as client:
         started = time.perf_counter()
         result = client.stylize(

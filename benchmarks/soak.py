@@ -1,7 +1,7 @@
-"""Hours of a hard life in minutes: bad inputs, faults and load on one real server.
+"""Soak test: invalid inputs, faults and load on one real server.
 
 ``make soak`` takes about ten minutes, ``make soak MINUTES=3`` three. It prints one table and
-writes ``soak.json`` and ``soak.md``. Everything but the timing repeats with the same ``SEED``.
+writes ``soak.json`` and ``soak.md``. Everything but the timing is reproducible with ``SEED``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from photoreal.errors import PhotorealError
 from photoreal.serve.launch.launcher import Server
 
 STYLE_CACHE = 8 << 20
-"""Bytes that hold one or two styles: full at once, so that it is no growth later."""
+"""Bytes that hold one or two styles, so that the cache is full at once and cannot grow later."""
 
 KEEP_MEMORY_S = 5
-"""Seconds after which the server is at rest and its memory can be compared."""
+"""Idle seconds after which the server releases memory, so that its usage can be compared."""
 
 CLIENTS = 8
 WARM_UP = 50
@@ -44,14 +44,14 @@ _COLUMNS = {
 
 @dataclass
 class Soak:
-    """What was done so far, and all that went wrong."""
+    """The steps done so far, and everything that went wrong."""
 
     tell: Callable[[str], None]
     rows: list[dict[str, str | float]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
     def add(self, what: str, figures: object, complaints: Iterable[str]) -> None:
-        """Keep a row of the table, and tell of what went wrong."""
+        """Add a row to the table, and print what went wrong."""
         found = list(complaints)
         self.rows.append({"what": what, "figures": str(figures), "wrong": float(len(found))})
         self.complaints += found
@@ -60,14 +60,14 @@ class Soak:
             self.tell(f"  wrong: {one}")
 
     def part(self, seed: int) -> Part:
-        """The table."""
+        """The results as a table."""
         verdict = "Nothing was lost." if not self.complaints else "Something was lost."
         notes = [f"Seed {seed}. {verdict}", *self.complaints]
         return Part("What was tried", _COLUMNS, self.rows, notes)
 
 
 def soak(repository: Path, minutes: float, seed: int, tell: Callable[[str], None]) -> Soak:
-    """Do everything for about so many minutes; raises ServeError when no server starts."""
+    """Run every step for about `minutes` minutes; raises ServeError when no server starts."""
     report, seconds = Soak(tell), 60 * minutes
     started = time.monotonic()
     jobs = load.make_jobs(CLIENTS)
@@ -88,7 +88,7 @@ def soak(repository: Path, minutes: float, seed: int, tell: Callable[[str], None
 
 
 def _inputs(report: Soak, server: Server, seed: int, minutes: float, end: float) -> None:
-    """Bad inputs until `end`, and no fewer than belong to so many minutes."""
+    """Send invalid inputs until `end`, and at least as many as belong to `minutes`."""
     growth.fill(server)
     warm_up = fuzz.try_inputs(server, seed, range(WARM_UP))
     before = growth.measure_at_rest(server)
@@ -114,7 +114,7 @@ def _load(
     expected: Sequence[bytes],
     seconds: float,
 ) -> None:
-    """All clients at once, for so long."""
+    """Run all clients concurrently for `seconds`."""
     clients = load.Load(server, jobs, expected, retries=0)
     with load.running(clients):
         time.sleep(seconds)
@@ -128,7 +128,7 @@ def _load(
 
 
 def write(report: Soak, seed: int, minutes: float, folder: Path) -> str:
-    """Write ``soak.json`` and ``soak.md``; returns the latter."""
+    """Write ``soak.json`` and ``soak.md``; return the text of the latter."""
     part, facts = report.part(seed), machine()
     found = {"seed": seed, "minutes": minutes, "machine": facts, **part.as_json()}
     words = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)

@@ -18,7 +18,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """The spread of some values; raises ValueError when there are none."""
+        """Return the spread of some values; raises ValueError when there are none."""
         found = list(values)
         if not found:
             raise ValueError("A spread needs at least one value.")
@@ -29,7 +29,7 @@ Cell = Spread | float | str | None
 
 
 class Column(NamedTuple):
-    """Heading of a column, unit included, and decimals of its numbers."""
+    """Heading of a column, with its unit, and number of decimals."""
 
     heading: str
     digits: int = 2
@@ -37,10 +37,10 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """What one part of a benchmark measured.
+    """Results of one part of a benchmark.
 
-    `columns` name the keys of the rows that the Markdown table shows; a row may hold more, for
-    the JSON file. A key that a row lacks is an empty cell.
+    `columns` name the row keys that the Markdown table shows; a row may have more keys, for the
+    JSON file. A missing key gives an empty cell.
     """
 
     title: str
@@ -92,5 +92,5 @@ def cell_text(value: Cell, digits: int) -> str:
 def _plain(value: Cell) -> Any:
     if isinstance(value, Spread):
         return {key: _plain(number) for key, number in value._asdict().items()}
-    # Six digits are more than any clock is good for, and keep the file readable.
+    # Six digits exceed the accuracy of any clock, and keep the file readable.
     return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -1,6 +1,6 @@
-"""The client: photos in, a stylized photo out, over HTTP or gRPC.
+"""Client of the style transfer server, over HTTP or gRPC.
 
-It needs numpy, Pillow and tritonclient, and none of the networks.
+Requires numpy, Pillow and tritonclient, but none of the networks.
 """
 
 from photoreal.client._images import ImageInput

@@ -1,4 +1,4 @@
-"""Turning what a caller hands over as an image into the bytes that are sent."""
+"""Encoding of image arguments as the bytes that are sent."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from PIL import Image, ImageOps
 from photoreal.client.errors import InvalidInput
 
 ImageInput: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
-"""A path, the bytes of an image file, a Pillow image, or a uint8 array, (H, W, 3) RGB.
+"""A path, the bytes of an image file, a Pillow image, or a uint8 RGB array (H, W, 3).
 
-A mask may be an array (H, W) of labels as well.
+A mask may also be a uint8 array (H, W) of labels.
 """
 
-# Modes that PNG stores as they are.
+# Pillow modes that PNG stores directly.
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"})
-# Modes that hold a color photo in another form.
+# Color modes that are converted to RGB before they are encoded as PNG.
 _COLOR_MODES = frozenset({"CMYK", "YCbCr", "LAB", "HSV", "PA", "RGBX", "RGBa", "La"})
 
 
 def encode_image(image: ImageInput, name: str, *, mask: bool = False) -> bytes:
-    """Make the bytes of an image file that holds ``image``; files and bytes are sent as they are.
+    """Encode an image as the bytes of an image file.
 
-    Pillow images and arrays become PNG, which loses nothing. Modes that PNG has not (CMYK and
-    the like) become RGB first. A Pillow image is turned upright by its EXIF tag, as the server
-    does with a file.
+    Files and bytes are returned unchanged. Pillow images and arrays are encoded as lossless PNG;
+    modes that PNG does not support (such as CMYK) are converted to RGB first. The EXIF orientation
+    of a Pillow image is applied, as the server does for files.
 
     Args:
         image: the image; an array is uint8, (H, W, 3), or for a mask also (H, W).
-        name: how messages call it, "content" say.
-        mask: whether it is a mask.
+        name: name of the image in error messages, for example "content".
+        mask: whether the image is a mask.
 
     Raises:
-        InvalidInput: no such file, a type or an array that cannot be an image.
+        InvalidInput: the file is missing or unreadable, or the value cannot be an image.
     """
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
@@ -83,7 +83,7 @@ def _prepared(image: Image.Image, name: str) -> Image.Image:
         upright = ImageOps.exif_transpose(image)
         if upright.mode in _COLOR_MODES:
             return upright.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:  # a file that Pillow reads only now
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow decodes files lazily
         raise InvalidInput(f"The {name} cannot be read by Pillow: {error}.") from None
     if upright.mode not in _PNG_MODES or 0 in upright.size:
         raise InvalidInput(
@@ -95,6 +95,6 @@ def _prepared(image: Image.Image, name: str) -> Image.Image:
 
 def _png(image: Image.Image) -> bytes:
     buffer = BytesIO()
-    # The network is seldom the slow part: the fastest compression is enough.
+    # The network is rarely the bottleneck, so the fastest compression is enough.
     image.save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()

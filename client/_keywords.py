@@ -1,8 +1,8 @@
-"""Options as keyword arguments: the clients' signatures, completed from the declarations.
+"""Option names in the signatures of the clients' methods, generated from the declarations.
 
-Type checkers and editors know the keywords from the typed dictionaries in
-`photoreal.options.arguments`. What is here does the same for `help`, `inspect.signature` and
-shells, and refuses names that are no options.
+Type checkers and editors get the keywords from the typed dictionaries in
+`photoreal.options.arguments`. This module does the same for `help`, `inspect.signature` and
+interactive shells, and rejects unknown names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def spell_out(options: Iterable[Option]) -> Callable[[F], F]:
-    """Name the options in the signature of a method that takes them as ``**options``."""
+    """List the options in the signature of a method that takes them as ``**options``."""
     keywords = [
         inspect.Parameter(
             option.name,
@@ -38,7 +38,7 @@ def spell_out(options: Iterable[Option]) -> Callable[[F], F]:
 
 
 def check_names(call: str, given: Mapping[str, object], options: Iterable[Option]) -> None:
-    """Raise TypeError for an argument that is no option, as Python does for unknown keywords."""
+    """Raise TypeError for an unknown option, as Python does for unknown keyword arguments."""
     known = {option.name for option in options}
     for name in given:
         if name not in known:

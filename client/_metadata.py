@@ -1,4 +1,4 @@
-"""What a photo's file says beside its pixels, carried over to the picture made from it."""
+"""EXIF data and color profile of a photo, copied to the picture made from it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL.PngImagePlugin import putchunk
 
 _Base, _IFD = ExifTags.Base, ExifTags.IFD
 
-# Tags that still hold for another picture of the same scene. The others describe how the file
-# was stored (strips, compression), are the orientation, which is undone, or are private.
+# Tags that remain valid for another picture of the same scene. The others describe the storage
+# of the file (strips, compression) or its orientation, which has been applied, or are private.
 _KEPT = frozenset(
     {
         _Base.ImageDescription,
@@ -35,7 +35,7 @@ _KEPT = frozenset(
         _Base.XPSubject,
     }
 )
-_SRGB = 1  # of ColorSpace
+_SRGB = 1  # value of the EXIF tag ColorSpace
 _JPEG_SEGMENT = 65533
 _PNG_HEADER = 33  # signature and IHDR
 _EXIF = b"Exif\0\0"
@@ -46,25 +46,25 @@ _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, O
 
 @dataclass(frozen=True)
 class Metadata:
-    """EXIF and color profile for a picture that is upright and in sRGB; None is not there."""
+    """EXIF data and ICC profile of an upright sRGB picture; None where absent."""
 
     exif: bytes | None = None
     icc_profile: bytes | None = None
 
     def options(self) -> dict[str, bytes]:
-        """Arguments of Pillow's ``save``; a color profile where there is none stays away."""
+        """Keyword arguments of Pillow's ``save``; absent values are left out."""
         pairs = {"exif": self.exif, "icc_profile": self.icc_profile}
         return {name: value for name, value in pairs.items() if value is not None}
 
 
 def read_metadata(photo: bytes, size: tuple[int, int]) -> Metadata:
-    """What a picture of `size` (width, height) keeps of the photo it was made from.
+    """Read the metadata that a picture of `size` (width, height) keeps of its source photo.
 
-    Of EXIF stay the tags about scene, camera, time, place and author. Orientation and
-    thumbnail go, and sizes become those of the picture. A photo with a color profile gives
-    sRGB's, since that is what its picture is in. A file that cannot be read gives nothing.
+    The EXIF tags about scene, camera, time, place and author are kept. Orientation and thumbnail
+    are dropped, and the dimensions become those of the picture. If the photo has a color profile,
+    the result has that of sRGB, the picture's color space. An unreadable file has no metadata.
     """
-    # Pillow's warnings stay as the program has them: the filters belong to all of its threads.
+    # Warning filters are left alone: they are shared by all threads of the process.
     try:
         with Image.open(BytesIO(photo)) as image:
             profile = _srgb_profile() if image.info.get("icc_profile") else None
@@ -75,10 +75,10 @@ def read_metadata(photo: bytes, size: tuple[int, int]) -> Metadata:
 
 
 def insert_metadata(data: bytes, image_format: str, metadata: Metadata) -> bytes:
-    """A PNG, JPEG or WebP file with metadata; its pixels are not encoded again.
+    """Insert metadata into a PNG, JPEG or WebP file without encoding its pixels again.
 
-    `image_format` is Pillow's name of the format. The file is one that was written without
-    metadata, as a server's are.
+    `image_format` is Pillow's name of the format. The file must have been written without
+    metadata, as the server's files are.
     """
     if metadata == Metadata():
         return data
@@ -89,7 +89,7 @@ def _in_png(png: bytes, metadata: Metadata) -> bytes:
     stream = BytesIO()
     stream.write(png[:_PNG_HEADER])
     if metadata.icc_profile is not None:
-        putchunk(stream, b"sRGB", b"\0")  # says the same as the profile, in one byte
+        putchunk(stream, b"sRGB", b"\0")  # equivalent to the profile, in one byte
     if metadata.exif is not None:
         putchunk(stream, b"eXIf", metadata.exif.removeprefix(_EXIF))
     stream.write(png[_PNG_HEADER:])
@@ -97,7 +97,7 @@ def _in_png(png: bytes, metadata: Metadata) -> bytes:
 
 
 def _in_jpeg(jpeg: bytes, metadata: Metadata) -> bytes:
-    """Exif 2.32, section 4.5.5, and ICC.1:2010, annex B.4: application segments after JFIF's."""
+    """Insert APP1 and APP2 after JFIF's APP0 (Exif 2.32, section 4.5.5; ICC.1:2010, annex B.4)."""
     segments = []
     if metadata.exif is not None:
         segments.append((b"\xff\xe1", _EXIF + metadata.exif.removeprefix(_EXIF)))
@@ -111,7 +111,7 @@ def _in_jpeg(jpeg: bytes, metadata: Metadata) -> bytes:
 
 
 def _in_webp(webp: bytes, metadata: Metadata) -> bytes:
-    """RFC 9649, section 2.7: the extended format says at its beginning what follows."""
+    """Convert to the extended format, whose header lists its chunks (RFC 9649, section 2.7)."""
     with Image.open(BytesIO(webp)) as image:
         width, height = image.size
     flags = _WEBP_ICC * (metadata.icc_profile is not None) | _WEBP_EXIF * (
@@ -121,7 +121,7 @@ def _in_webp(webp: bytes, metadata: Metadata) -> bytes:
     chunks = [_webp_chunk(b"VP8X", bytes([flags, 0, 0, 0]) + sides)]
     if metadata.icc_profile is not None:
         chunks.append(_webp_chunk(b"ICCP", metadata.icc_profile))
-    chunks.append(webp[12:])  # the one chunk of the simple format
+    chunks.append(webp[12:])  # the only chunk of the simple format
     if metadata.exif is not None:
         chunks.append(_webp_chunk(b"EXIF", metadata.exif.removeprefix(_EXIF)))
     body = b"WEBP" + b"".join(chunks)
@@ -139,7 +139,7 @@ def _exif(source: Image.Exif, size: tuple[int, int]) -> bytes | None:
     camera, place = dict(source.get_ifd(_IFD.Exif)), dict(source.get_ifd(_IFD.GPSInfo))
     if not (kept or camera or place):
         return None
-    camera.pop(_IFD.Interop, None)  # a block of its own, which tells how a camera stores files
+    camera.pop(_IFD.Interop, None)  # a separate block about how the camera stores files
     if camera:
         camera |= {
             _Base.ExifImageWidth: size[0],
@@ -151,11 +151,11 @@ def _exif(source: Image.Exif, size: tuple[int, int]) -> bytes | None:
         kept[_IFD.GPSInfo] = place
     data = kept.tobytes()
     if len(data) > _JPEG_SEGMENT and camera:
-        camera.pop(_Base.MakerNote, None)  # the one tag that grows large
+        camera.pop(_Base.MakerNote, None)  # the only tag that gets large
         data = kept.tobytes()
     return data if len(data) <= _JPEG_SEGMENT else None
 
 
 def _srgb_profile() -> bytes:
     data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return data[:24] + _PROFILE_DATE + data[36:]  # the same picture is the same file
+    return data[:24] + _PROFILE_DATE + data[36:]  # a fixed date: equal pictures give equal files

@@ -1,4 +1,4 @@
-"""Photos from standard input and pictures to standard output, both written as ``-``."""
+"""Image files from standard input and to standard output, both written as ``-``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ STANDARD = Path("-")
 
 
 def check_streams(inputs: Iterable[Path | None]) -> None:
-    """Raise click.UsageError when standard input is to be two files."""
+    """Raise click.UsageError if standard input is named more than once."""
     if sum(path == STANDARD for path in inputs) > 1:
         raise click.UsageError("Standard input (-) can be one file of a call; name the others.")
 
 
 def read_file(path: Path, name: str) -> bytes:
-    """The bytes of a file, or of standard input; ``name`` is what messages call it.
+    """Read a file or standard input; ``name`` is its name in error messages.
 
     Raises:
-        InvalidInput: there is no such file, it cannot be read, or nothing came.
+        InvalidInput: the file is missing or unreadable, or standard input is empty.
     """
     if path != STANDARD:
         return encode_image(path, name)
@@ -38,7 +38,7 @@ def write_to_output(data: bytes) -> None:
     """Write a picture to standard output.
 
     Raises:
-        OSError: whoever reads it has gone, or the disk is full.
+        OSError: the reader has closed the pipe, or the disk is full.
     """
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()

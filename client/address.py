@@ -1,4 +1,4 @@
-"""Reading the address of a server."""
+"""Server addresses: parsing and checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_HOST = "localhost"
 DEFAULT_PORTS: dict[Protocol, int] = {"http": HTTP_PORT, "grpc": GRPC_PORT}
 TLS_PORT = 443
 
-# Whether a scheme means TLS, for each protocol. Plain http:// before a gRPC address is common.
+# Whether a scheme means TLS, by protocol. gRPC addresses are often written with http://.
 _SCHEMES: dict[Protocol, dict[str, bool]] = {
     "http": {"": False, "http": False, "https": True},
     "grpc": {"": False, "grpc": False, "http": False, "grpcs": True, "https": True},
@@ -25,7 +25,7 @@ _SCHEMES: dict[Protocol, dict[str, bool]] = {
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens: ``target`` is "host:port", with a base path for HTTP alone."""
+    """Address of a server; ``target`` is "host:port", plus a base path for HTTP only."""
 
     target: str
     protocol: Protocol = "http"
@@ -36,12 +36,12 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the server is on this machine by its address, "localhost" included."""
+        """Whether the address is a loopback address of this machine, "localhost" included."""
         return is_loopback(urlsplit(f"//{self.target}").hostname or "")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, a name or an IP address without brackets, is this machine's loopback."""
+    """Whether a host, a name or an IP address without brackets, is a loopback host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -49,13 +49,13 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_address(url: str | None, protocol: Protocol) -> Address:
-    """Read "host:port" with an optional scheme, trailing slash and, for HTTP, base path.
+    """Parse "host:port" with an optional scheme, trailing slash and, for HTTP, base path.
 
-    A port left out is 443 with TLS (https, grpcs) and otherwise Triton's: 8000 for HTTP,
-    8001 for gRPC. None is that port on localhost.
+    The default port is 443 with TLS (https, grpcs), otherwise Triton's: 8000 for HTTP, 8001 for
+    gRPC. None means that port on localhost.
 
     Raises:
-        InvalidInput: the protocol is unknown, or the address does not fit it.
+        InvalidInput: the protocol is unknown, or the address is not valid for it.
     """
     if protocol not in PROTOCOLS:
         raise InvalidInput(f"protocol is {protocol!r}; expected {' or '.join(PROTOCOLS)}.")

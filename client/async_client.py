@@ -39,14 +39,14 @@ Answer = TypeVar("Answer", bound=FoundRegions)
 
 
 class AsyncStyleTransferClient:
-    """The asynchronous twin of :class:`StyleTransferClient`; same arguments, same errors.
+    """Asynchronous version of :class:`StyleTransferClient`: same arguments, same errors.
 
     ::
 
         async with AsyncStyleTransferClient("localhost:8000") as client:
             result = await client.stylize("street.jpg", "sunset.jpg")
 
-    It may be made outside an event loop. Files are read and pictures encoded in a thread.
+    The client may be created outside an event loop. File I/O and encoding run in a thread.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class AsyncStyleTransferClient:
         request_id: str | None,
         **arguments: Any,
     ) -> Answer:
-        """Send the arguments as tensors, and parse the wanted outputs."""
+        """Send the arguments as tensors, and parse the requested outputs."""
         call = begin_call(self._closed, timeout, self._timeout, request_id)
         inputs = await asyncio.to_thread(build_inputs, **arguments)
         outputs = await self._retry.run_async(
@@ -167,7 +167,7 @@ def _async_transport(
 ) -> AsyncTransport:
     address = parse_address(url, protocol)
     credentials.check(address)
-    # Imported only now: gevent, aiohttp and gRPC take a while, and nobody needs them all.
+    # Imported on demand: gevent, aiohttp and gRPC are slow to import and rarely all needed.
     if protocol == "grpc":
         from photoreal.client._transport.grpc import AsyncGrpcTransport
 

@@ -1,4 +1,4 @@
-"""A small real request, which tells whether a server works better than its own word does."""
+"""Health check with a small real request, which finds failures that readiness does not show."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SIDE = 16
 
 
 def send_canary(client: StyleTransferClient) -> float:
-    """Stylize a tiny photo with itself, regions and all; returns the seconds it took.
+    """Stylize a tiny photo with itself, segmentation included; return the time in seconds.
 
-    The server keeps nothing of it. On a busy server it waits in the queue like any request.
+    The server caches nothing from it. On a busy server the request queues like any other.
 
     Raises:
         ClientError: as from :meth:`StyleTransferClient.stylize`.

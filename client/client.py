@@ -38,7 +38,7 @@ Answer = TypeVar("Answer", bound=FoundRegions)
 
 
 class StyleTransferClient:
-    """Calls the model ``stylize`` of a Triton server. Usable from several threads at once.
+    """Client of the model ``stylize`` on a Triton server. Thread-safe.
 
     ::
 
@@ -46,24 +46,24 @@ class StyleTransferClient:
             client.stylize("street.jpg", "sunset.jpg").save("street_at_sunset.png")
 
     Args:
-        url: "host:port", if wished with http://, https:// or grpc:// before it; https means
-            TLS. Unless given, Triton's own port for the protocol on this machine:
-            localhost:8000 for HTTP, localhost:8001 for gRPC.
+        url: "host:port", optionally with a scheme: http://, https:// or grpc://; https means
+            TLS. By default Triton's port for the protocol on this machine: localhost:8000 for
+            HTTP, localhost:8001 for gRPC.
         protocol: "http" or "grpc".
-        timeout: seconds that a call may take from its start to the last byte of its answer.
-        retries: how often a call is made again, with growing waits, when the connection was
-            refused or dropped or the server said that it is not available for the moment.
-            ``timeout`` holds for all tries together.
-        transport: what carries the calls instead of the network, for tests.
-        api_key: the key that the server asks for, if it was started with one.
-        ca_certificate: PEM file with the authority that signed the server's certificate, if
-            the system does not trust it anyway.
-        client_certificate: PEM file with a certificate of one's own, for mutual TLS.
-        client_key: PEM file with that certificate's key.
+        timeout: timeout of a call in seconds, from its start to the last byte of the response.
+        retries: retries of a call, with exponential back-off, after the connection was
+            refused or dropped, or the server reported that it is temporarily unavailable.
+            ``timeout`` covers all attempts together.
+        transport: replacement for the network transport, for tests.
+        api_key: the server's API key, if it requires one.
+        ca_certificate: PEM file of the authority that signed the server's certificate; by
+            default, the authorities that the system trusts.
+        client_certificate: PEM file of the client's own certificate, for mutual TLS.
+        client_key: PEM file of that certificate's key.
 
     Raises:
-        InvalidInput: the address, the protocol, the timeout or the retries make no sense, or a
-            certificate cannot be used.
+        InvalidInput: the address, protocol, timeout or retries are invalid, or a certificate
+            cannot be used.
     """
 
     def __init__(
@@ -97,34 +97,34 @@ class StyleTransferClient:
         request_id: str | None = None,
         **options: Unpack[StylizeArguments],
     ) -> StylizeResult:
-        """Give the content photo the colors, light and mood of the style photo.
+        """Apply the colors, light and mood of the style photo to the content photo.
 
-        An image is a path, the bytes of a file, a Pillow image or a uint8 array (H, W, 3) in
-        RGB; a mask may also be an array (H, W) of labels. Files and bytes are sent as they
-        are, the others as PNG.
+        An image is a path, the bytes of an image file, a Pillow image or a uint8 RGB array
+        (H, W, 3); a mask may also be an array (H, W) of labels. Files and bytes are sent
+        unchanged, other images as PNG.
 
         Args:
-            content: the photo to change.
-            style: the photo to take the look from; may have another size. A list of up to four
-                is mixed.
-            content_mask: regions of the content photo, of its size: a label map or a picture
-                with one color a region. Needs ``style_mask``, and replaces segmentation.
-            style_mask: regions of the style photo, in the same labels or colors; a list of one
-                for each of several styles.
-            timeout: seconds that this call may take, in place of the client's.
-            request_id: the id under which the server logs the request; made up unless given.
-            **options: how to stylize, ``alpha=0.7`` say: see :class:`StylizeArguments`. An option
-                that is left out, or None, is not sent, and the server's default holds. The
-                server checks the values.
+            content: the photo to stylize.
+            style: the photo that provides the look; its size may differ. A list of up to four
+                styles is mixed.
+            content_mask: regions of the content photo, at its size: a label map, or a picture
+                with one color per region. Requires ``style_mask``, and replaces segmentation.
+            style_mask: regions of the style photo, with the same labels or colors; for several
+                styles, a list with one mask per style.
+            timeout: timeout of this call in seconds; overrides the client's.
+            request_id: the id under which the server logs the request; generated by default.
+            **options: options of the transfer, such as ``alpha=0.7``; see
+                :class:`StylizeArguments`. An option that is omitted or None is not sent, and the
+                server's default applies. The server validates the values.
 
         Raises:
-            InvalidInput: a file is missing or an argument has the wrong type.
-            RequestRejected: the server found something wrong with a photo or an option.
-            AccessDenied: the server wants an API key, and none or a wrong one was shown.
-            ServerUnavailable: nothing answers at the address, or it is not ready; ServerBusy when
-                as many requests wait as it allows.
-            RequestTimeout: no answer in time.
-            ServerFailed: the server failed, or its answer makes no sense.
+            InvalidInput: a file is missing, or an argument has the wrong type.
+            RequestRejected: the server rejected a photo or an option.
+            AccessDenied: the server requires an API key, and the key is missing or wrong.
+            ServerUnavailable: the server cannot be reached or is not ready; ServerBusy when its
+                request queue is full.
+            RequestTimeout: no response within the timeout.
+            ServerFailed: the server failed, or its response is invalid.
         """
         check_names("stylize", options, STYLIZE_OPTIONS)
         return self._call(
@@ -151,10 +151,10 @@ class StyleTransferClient:
         request_id: str | None = None,
         **options: Unpack[RegionArguments],
     ) -> FoundRegions:
-        """Find the regions that ``stylize`` would use, and their pairs, without a transfer.
+        """Find the regions and region pairs that ``stylize`` would use, without a transfer.
 
-        The label maps and the pairs can be changed and given to ``stylize`` as masks and
-        ``pairs``. Arguments and errors are those of :meth:`stylize`, the options those of
+        The label maps and pairs can be edited and passed to ``stylize`` as masks and ``pairs``.
+        Arguments and errors are those of :meth:`stylize`; the options are those of
         :class:`RegionArguments`.
         """
         check_names("find_regions", options, offered("regions"))
@@ -178,7 +178,7 @@ class StyleTransferClient:
         request_id: str | None,
         **arguments: Any,
     ) -> Answer:
-        """Send the arguments as tensors, and parse the wanted outputs."""
+        """Send the arguments as tensors, and parse the requested outputs."""
         call = begin_call(self._closed, timeout, self._timeout, request_id)
         inputs = build_inputs(**arguments)
         outputs = self._retry.run(
@@ -187,10 +187,10 @@ class StyleTransferClient:
         return parse(outputs, call.request_id)
 
     def ready(self, timeout: float = READY_TIMEOUT) -> bool:
-        """Whether the server can stylize now; False as well when nothing answers.
+        """Whether the server can stylize now; False also when it cannot be reached.
 
         Args:
-            timeout: seconds to wait for the answer.
+            timeout: seconds to wait for the response.
         """
         check_open(self._closed)
         try:
@@ -199,7 +199,7 @@ class StyleTransferClient:
             return False
 
     def close(self) -> None:
-        """Give back what the client holds. Closing twice is harmless."""
+        """Release the client's resources. Safe to call more than once."""
         if not self._closed:
             self._closed = True
             self._transport.close()
@@ -219,7 +219,7 @@ class StyleTransferClient:
 def _transport(url: str | None, protocol: Protocol, credentials: Credentials) -> Transport:
     address = parse_address(url, protocol)
     credentials.check(address)
-    # Imported only now: gevent, aiohttp and gRPC take a while, and nobody needs them all.
+    # Imported on demand: gevent, aiohttp and gRPC are slow to import and rarely all needed.
     if protocol == "grpc":
         from photoreal.client._transport.grpc import GrpcTransport
 

@@ -1,15 +1,15 @@
-"""What a call through the client can end in, other than a picture.
+"""Exceptions raised by the client.
 
     ClientError
-    ├── CallerError             the call has to be changed; also an InvalidRequest
+    ├── CallerError             the call must be changed; also an InvalidRequest
     │   ├── InvalidInput        found before sending: a missing file, a wrong type
-    │   ├── RequestRejected     the server refused the request (HTTP 400, INVALID_ARGUMENT)
+    │   ├── RequestRejected     the server rejected the request (HTTP 400, INVALID_ARGUMENT)
     │   └── AccessDenied        the API key is missing or wrong (HTTP 401, 403)
-    └── ServiceError            the call may be right; the server or the network failed
-        ├── ServerUnavailable   nothing answers at the address, or it is not ready
-        │   └── ServerBusy      as many requests wait as it allows
-        ├── RequestTimeout      no answer within the time allowed
-        └── ServerFailed        the server answered with an error, or with nonsense
+    └── ServiceError            the call may be valid; the server or the network failed
+        ├── ServerUnavailable   the server cannot be reached or is not ready
+        │   └── ServerBusy      the request queue of the server is full
+        ├── RequestTimeout      no response within the timeout
+        └── ServerFailed        the server returned an error or an invalid response
 
 Every message is a sentence for the user, without a traceback.
 """
@@ -20,10 +20,10 @@ from photoreal.errors import InvalidRequest, PhotorealError
 
 
 class ClientError(PhotorealError):
-    """Base of every error that the client raises on purpose.
+    """Base class of every error that the client raises deliberately.
 
-    ``request_id`` is the id under which the server has logged the request, or None when
-    nothing was sent.
+    ``request_id`` is the id under which the server logged the request, or None when nothing was
+    sent.
     """
 
     def __init__(self, message: str, *, request_id: str | None = None) -> None:
@@ -32,35 +32,34 @@ class ClientError(PhotorealError):
 
 
 class CallerError(ClientError, InvalidRequest):
-    """The call cannot succeed as it is; sending it again changes nothing."""
+    """The call cannot succeed unchanged; a retry does not help."""
 
 
 class InvalidInput(CallerError):
-    """An argument is wrong in itself; raised before anything is sent."""
+    """An argument is invalid; raised before anything is sent."""
 
 
 class RequestRejected(CallerError):
-    """The server looked at the request and refused it; the message is the server's."""
+    """The server rejected the request; the message is the server's."""
 
 
 class AccessDenied(CallerError):
-    """The server wants an API key that the call does not show."""
+    """The server requires an API key, and the key of the call is missing or wrong."""
 
 
 class ServiceError(ClientError):
     """The server or the network failed; the same call may succeed later.
 
-    ``tries`` is how often the call was made before this error was raised.
+    ``tries`` is the number of attempts made before this error was raised.
     """
 
     tries = 1
 
 
 class ServerUnavailable(ServiceError):
-    """No connection, a connection that was dropped, or a server that is not ready.
+    """The connection failed or was dropped, or the server is not ready.
 
-    ``transient`` says whether a moment's waiting may help, as it does not for a host that
-    does not exist.
+    ``transient`` says whether waiting briefly may help; it does not for an unknown host name.
     """
 
     def __init__(
@@ -71,12 +70,12 @@ class ServerUnavailable(ServiceError):
 
 
 class ServerBusy(ServerUnavailable):
-    """The server is there, but as many requests wait as it allows; always transient."""
+    """The server is running, but its request queue is full; always transient."""
 
 
 class RequestTimeout(ServiceError):
-    """The server did not answer within the time allowed."""
+    """The server did not respond within the timeout."""
 
 
 class ServerFailed(ServiceError):
-    """The server answered with an error of its own, or with something unintelligible."""
+    """The server returned an error of its own, or an invalid response."""

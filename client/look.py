@@ -1,4 +1,4 @@
-"""A style as a table of colors: `make_look`."""
+"""A style as a color lookup table: `make_look`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from photoreal.color.cube import POINTS, Table, apply_table, cube_text, fit_tabl
 from photoreal.preprocess import Limits, decode_photo, encode_pixels, readable_formats
 
 LOOK_OPTIONS = ("method", "alpha", "color_strength", "wct2_strength")
-"""Options of ``stylize`` that a look has."""
+"""Options of ``stylize`` that apply to a look."""
 
 _SIDE = 512
 _COLORS = 100_000
@@ -37,13 +37,14 @@ class Stylizer(Protocol):
 
 @dataclass(frozen=True)
 class Look:
-    """A table of colors that was made from a style.
+    """A color lookup table made from a style.
 
     Attributes:
-        table: the colors after, float32 (n, n, n, 3) in 0..1, by red, green and blue before.
-        title: what the file calls it.
-        psnr: how near the table comes to the stylized photo that it was fitted to, in dB. A table
-            treats a color alike wherever it is; above 45 dB nobody sees a difference.
+        table: output colors, float32 (n, n, n, 3) in 0..1, indexed by input red, green and blue.
+        title: title of a .cube file.
+        psnr: agreement with the stylized photo that the table was fitted to, in dB. A table maps
+            a color to the same result everywhere in a photo; above 45 dB the difference is
+            invisible.
     """
 
     table: Table = field(repr=False)
@@ -51,10 +52,10 @@ class Look:
     psnr: float
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the table, whole or not at all: .cube, or a Hald picture as .png.
+        """Write the table atomically: .cube, or a Hald picture as .png.
 
         Raises:
-            InvalidInput: the name has another suffix, or something other than a file is there.
+            InvalidInput: the suffix is another one, or the path exists and is not a file.
             OSError: the file cannot be written.
         """
         target = check_look_file(Path(path))
@@ -67,7 +68,7 @@ class Look:
 
 
 def check_look_file(path: Path) -> Path:
-    """The path, if a look can be written under its name; raises InvalidInput."""
+    """Return the path if a look can be written to it; raises InvalidInput otherwise."""
     if path.suffix.lower() not in (_CUBE, _HALD):
         raise InvalidInput(
             f"The name {str(path)!r} does not end in a format of looks; expected {_CUBE}, or"
@@ -85,28 +86,28 @@ def make_look(
     title: str = "photoreal",
     **options: Any,
 ) -> Look:
-    """Make a style's look for whole photos.
+    """Make the look of a style, for whole photos.
 
     A photo is stylized as one region, and the table is fitted to its colors before and after.
 
     Args:
         stylizer: a client or a Pipeline.
-        style: a style photo, or several to mix, as ``stylize`` takes them.
-        content: the photo that the look is for; a made-up one with the colors of usual photos
-            unless given.
-        points: of the table a side, 2 to 65.
-        title: what a .cube file calls it.
+        style: a style photo, or several to mix, as for ``stylize``.
+        content: the photo that the look is for; by default a synthetic photo with typical
+            colors.
+        points: grid points of the table per axis, 2 to 65.
+        title: title of a .cube file.
         **options: ``method``, ``alpha``, ``color_strength`` and ``wct2_strength`` of ``stylize``.
 
     Raises:
         PhotorealError: as from ``stylize``.
-        InvalidOption: no program reads so many points.
+        InvalidOption: ``points`` is out of range.
     """
     before = _small(content)
     photo = encode_pixels(before)
     result: StylizeResult = stylizer.stylize(photo, style, segment=False, **options)
     after = result.image.convert("RGB")
-    if after.size != before.shape[1::-1]:  # of the method "published"
+    if after.size != before.shape[1::-1]:  # the method "published" returns the working size
         resized = Image.fromarray(before).resize(after.size, Image.Resampling.LANCZOS)
         before = np.asarray(resized)
     ours, theirs = (_colors(pixels) for pixels in (before, np.asarray(after)))
@@ -117,21 +118,21 @@ def make_look(
 
 
 def neutral_photo() -> NDArray[np.uint8]:
-    """A picture (256, 384, 3) with the colors of usual photos: every brightness, faint hues."""
+    """A synthetic picture (256, 384, 3) with typical colors: every brightness, faint hues."""
     height, width = 256, 384
     light = np.linspace(0.02, 0.98, width)[None, :]
     angle = np.linspace(0.0, 4 * math.pi, height, endpoint=False)[:, None]
-    # Hues turn twice from top to bottom, and vanish toward black and white.
+    # The hue turns twice from top to bottom; chroma fades out toward black and white.
     chroma = 0.16 * 4 * light * (1 - light) * (0.6 + 0.4 * np.sin(angle / 4))
     red, blue = chroma * np.cos(angle), chroma * np.sin(angle)
-    green = -0.51 * red - 0.19 * blue  # as in YCbCr: luma stays
+    green = -0.51 * red - 0.19 * blue  # as in YCbCr, so that luma is unchanged
     picture = np.stack([light + red, light + green, light + blue], axis=2)
     pixels: NDArray[np.uint8] = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return pixels
 
 
 def _small(content: Any) -> NDArray[np.uint8]:
-    """The content (H, W, 3), its shorter side at most `_SIDE`."""
+    """The content (H, W, 3), scaled so that its shorter side is at most `_SIDE`."""
     if content is None:
         return neutral_photo()
     photo = decode_photo(
@@ -145,7 +146,7 @@ def _small(content: Any) -> NDArray[np.uint8]:
 
 
 def _colors(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Colors (N, 3) in 0..1 of a picture (H, W, 3), evenly chosen where it has many."""
+    """Colors (N, 3) in 0..1 of a picture (H, W, 3), evenly subsampled if there are many."""
     flat = pixels.reshape(-1, 3)
-    step = max(1, len(flat) // _COLORS) | 1  # odd: columns of the picture are not left out
+    step = max(1, len(flat) // _COLORS) | 1  # odd, so that no column of the picture is skipped
     return flat[::step].astype(np.float32) / np.float32(255)

@@ -1,4 +1,4 @@
-"""Jobs of many requests wait for a server that restarts or has a full queue."""
+"""Retries for long jobs while the server restarts or its queue is full."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from photoreal.client.errors import ServerBusy, ServerFailed, ServerUnavailable
 from photoreal.client.result import StylizeResult
 
 DEFAULT_PATIENCE_S = 600.0
-"""Seconds that a request of a long job waits for the server, tries included."""
+"""Seconds that a request of a long job waits for the server, retries included."""
 MAX_FAILURES = 8
-"""Tries that a server which was ready may drop before the request counts as the reason."""
+"""Attempts that a server which was ready may drop before the request is considered the cause."""
 
 _SHORTEST_S, _LONGEST_S = 1.0, 16.0
 
 
 class Patience:
-    """Makes the requests of a long job; may be used from several threads.
+    """Sends the requests of a long job, with retries. Thread-safe.
 
-    A full queue is backpressure: the request is sent again until there is room. A server that
-    has answered before and is gone is restarting: once it is ready, the request is sent again.
-    A server that has never answered fails at once, as its address may be wrong.
+    A full queue is backpressure: the request is retried until there is room. A server that has
+    answered before and is gone is restarting: the request is retried once the server is ready.
+    A server that has never answered fails at once, since its address may be wrong.
 
     Args:
         client: sends the requests.
-        seconds: how long one request may wait; 0 not at all.
-        say: is told what is being waited for.
+        seconds: how long one request may wait; 0 disables waiting.
+        say: called with the reason of each wait.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class Patience:
         self._given_up = threading.Event()
 
     def give_up(self) -> None:
-        """Let the requests that wait fail now, and later ones without waiting."""
+        """Fail the waiting requests now, and later ones without waiting."""
         self._given_up.set()
 
     def stylize(self, *args: Any, **kwargs: Any) -> StylizeResult:
-        """:meth:`StyleTransferClient.stylize`, waiting where that may help.
+        """:meth:`StyleTransferClient.stylize`, with retries.
 
         Raises:
-            ClientError: as from there, of the last try.
-            ServerFailed: the server dropped the request again and again.
+            ClientError: the error of the last attempt.
+            ServerFailed: the server dropped the request repeatedly.
         """
         deadline = time.monotonic() + self._seconds
         failures, wait = 0, _SHORTEST_S
@@ -79,7 +79,7 @@ class Patience:
             wait = min(2 * wait, _LONGEST_S)
 
     def _wait(self, reason: str, seconds: float, deadline: float, *, ready: bool) -> bool:
-        """Wait, if `ready` until the server is; False when time is up or nobody wants to."""
+        """Wait, if `ready` for a ready server; False after the deadline or `give_up`."""
         left = deadline - time.monotonic()
         if left <= 0 or self._given_up.is_set():
             return False

@@ -1,4 +1,4 @@
-"""What comes back from the server: the picture, the regions that were used, the report."""
+"""Results of a request: the picture, the regions that were used, the report."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ _PNG = b"\x89PNG"
 
 @dataclass(frozen=True)
 class FoundRegions:
-    """The regions of the photos, and which content region takes which style region.
+    """The regions of the photos, and the style region assigned to each content region.
 
-    The label maps are decoded when they are first asked for, and kept.
+    The label maps are decoded on first access and cached.
 
     Attributes:
         content_labels_png: the content's label map, as the bytes of a PNG file.
-        style_labels_png: the (first) style's label map, likewise.
-        report: what the server did. ``regions`` is "masks", "segmenter" or "whole"; ``match`` the
-            rule, or "given"; ``pairs`` a list of {"content", "style", "share", "sure"}, where
-            "style" is a list of one name for each style if there are several; ``unstyled`` the
-            content regions without a match; ``content_regions`` and ``style_regions`` lists of
-            {"label", "name", "share", "sure"} ("sure" in 0..1 is how sure the segmenter is), the
-            latter one list for each style if there are several; ``height`` and ``width`` of the
-            result in pixels, ``working_height`` and ``working_width`` those of the copy that was
-            worked on; ``method`` the method; ``seconds`` the time of "decode", "segment",
-            "colors", "transfer", "upsample" and "encode", as far as the method has them, and in
-            "total".
-        request_id: the id under which the server has logged the request.
-        more_style_labels_png: the label maps of the second style and those after it.
+        style_labels_png: the (first) style's label map, as the bytes of a PNG file.
+        report: the server's report. ``regions`` is "masks", "segmenter" or "whole"; ``match`` is
+            the matching rule, or "given"; ``pairs`` is a list of {"content", "style", "share",
+            "sure"}, where "style" is a list with one name per style if there are several;
+            ``unstyled`` are the content regions without a match; ``content_regions`` and
+            ``style_regions`` are lists of {"label", "name", "share", "sure"} ("sure" in 0..1 is
+            the segmenter's confidence), the latter one list per style if there are several;
+            ``height`` and ``width`` are the size of the result in pixels, ``working_height`` and
+            ``working_width`` that of the working copy; ``method`` is the method; ``seconds`` are
+            the times of "decode", "segment", "colors", "transfer", "upsample" and "encode", as
+            far as the method has them, and "total".
+        request_id: the id under which the server logged the request.
+        more_style_labels_png: the label maps of the second and later styles.
     """
 
     content_labels_png: bytes = field(repr=False)
@@ -74,10 +74,10 @@ class FoundRegions:
 
     @cached_property
     def more_style_labels(self) -> list[NDArray[np.uint8]]:
-        """Labels of the regions of the second style and those after it, uint8 (H, W).
+        """Label maps of the second and later styles, each uint8 (H, W).
 
         Raises:
-            ServerFailed: a label map of the server's cannot be read.
+            ServerFailed: one of the server's label maps cannot be read.
         """
         return [self._labels(data) for data in self.more_style_labels_png]
 
@@ -109,7 +109,7 @@ class StylizeResult(FoundRegions):
     """A stylized photo, with the regions that were used and a report of the run.
 
     Attributes:
-        data: the stylized photo, as the bytes of a file in the ``format`` that was asked for.
+        data: the stylized photo, as the bytes of a file in the requested ``format``.
     """
 
     data: bytes = field(repr=False)
@@ -125,7 +125,7 @@ class StylizeResult(FoundRegions):
 
     @cached_property
     def png(self) -> bytes:
-        """The stylized photo, as the bytes of a PNG file: ``data`` where it is one.
+        """The stylized photo, as the bytes of a PNG file: ``data`` if it is PNG.
 
         Raises:
             ServerFailed: the server's picture cannot be read.
@@ -152,20 +152,21 @@ class StylizeResult(FoundRegions):
         quality: int | None = None,
         like: str | os.PathLike[str] | bytes | None = None,
     ) -> Path:
-        """Write the photo to ``path``, whole or not at all, and return the path.
+        """Write the photo to ``path`` atomically, and return the path.
 
-        A name of the picture's own ``format`` gets it as the server encoded it; others are
-        converted with Pillow. The folder must exist; a file already there is replaced.
+        If the suffix matches ``format``, the file is written as the server encoded it; otherwise
+        it is converted with Pillow. The folder must exist; an existing file is replaced.
 
         Args:
-            path: where to write; the suffix says the format.
-            quality: 1..100, for formats that lose something; 95 unless given. A picture that is
+            path: where to write; the suffix selects the format.
+            quality: quality of lossy formats, 1..100; 95 by default. If given, a picture that is
                 in such a format already is encoded again.
-            like: the content photo, a file or its bytes. What its EXIF data tell of camera,
-                time, place and author is written too, and sRGB's color profile if it has one.
+            like: the content photo, as a path or the bytes of a file. Its EXIF data on camera,
+                time, place and author is copied, and the color profile of sRGB is added if the
+                photo has a profile.
 
         Raises:
-            InvalidInput: Pillow writes no such format, the path is not one of a file, or
+            InvalidInput: Pillow cannot write the format, the path exists and is not a file, or
                 ``like`` cannot be read.
             ServerFailed: the server's picture cannot be read.
             OSError: the file cannot be written.
@@ -181,7 +182,7 @@ class StylizeResult(FoundRegions):
         quality: int | None = None,
         like: str | os.PathLike[str] | bytes | None = None,
     ) -> bytes:
-        """The bytes that :meth:`save` writes, in a format by Pillow's name ("PNG", "JPEG").
+        """The bytes that :meth:`save` writes; formats have Pillow's names ("PNG", "JPEG").
 
         Raises:
             InvalidInput: ``like`` cannot be read.
@@ -200,24 +201,24 @@ class StylizeResult(FoundRegions):
 
 
 REGION_OUTPUTS = tuple(name for name in STYLIZE.output_names() if name != "IMAGE")
-"""What to ask the server for when it finds regions and makes no picture."""
+"""Outputs to request when only the regions are wanted."""
 
 
 def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> StylizeResult:
-    """Read the output tensors of ``stylize``.
+    """Parse the output tensors of ``stylize``.
 
     Raises:
-        ServerFailed: an output is missing or is not what the contract says.
+        ServerFailed: an output is missing or violates the contract.
     """
     (data,) = _files(outputs, "IMAGE", request_id)
     return StylizeResult(data=data, **_regions(outputs, request_id))
 
 
 def parse_regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> FoundRegions:
-    """Read the output tensors of ``stylize`` but for the picture.
+    """Parse the output tensors of ``stylize`` except the picture.
 
     Raises:
-        ServerFailed: an output is missing or is not what the contract says.
+        ServerFailed: an output is missing or violates the contract.
     """
     return FoundRegions(**_regions(outputs, request_id))
 
@@ -241,7 +242,7 @@ def _regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> dic
 
 
 def _files(outputs: Mapping[str, NDArray[Any]], name: str, request_id: str | None) -> list[bytes]:
-    """What an output holds: one file, or at least one if the contract allows several."""
+    """The files in an output: one, or at least one if the contract allows several."""
     (spec,) = (spec for spec in STYLIZE.outputs if spec.name == name)
     tensor = outputs.get(name)
     values = [] if tensor is None else tensor.ravel().tolist()
@@ -254,10 +255,10 @@ def _files(outputs: Mapping[str, NDArray[Any]], name: str, request_id: str | Non
 
 
 def output_format(path: Path) -> str:
-    """Find Pillow's name of the format that the suffix of ``path`` stands for.
+    """Return Pillow's name of the format for the suffix of ``path``.
 
     Raises:
-        InvalidInput: there is no such format, or Pillow cannot write it.
+        InvalidInput: the suffix is unknown, or Pillow cannot write the format.
     """
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format is None or image_format not in Image.SAVE:
@@ -269,22 +270,22 @@ def output_format(path: Path) -> str:
 
 
 def format_option(path: Path) -> dict[str, str]:
-    """The option of ``stylize`` by which a picture arrives as the file ``path`` will have it.
+    """Return the option of ``stylize`` that requests the format of the file ``path``.
 
-    PNG, which is what arrives anyway, and formats that are made here take none.
+    Empty for PNG, which is the default, and for formats that the client encodes.
     """
     kind = output_format(path).lower()
     return {"format": kind} if kind in FORMATS[1:] else {}
 
 
 def write_aside(path: Path, data: bytes) -> None:
-    """Write ``data`` to a file beside ``path`` and rename it, so that no half file is seen.
+    """Write ``data`` to a file beside ``path`` and rename it, so that no partial file is visible.
 
     Raises:
-        InvalidInput: something other than a file is there.
+        InvalidInput: the path exists and is not a file.
         OSError: the file cannot be written.
     """
-    target = path.resolve()  # a link stays a link
+    target = path.resolve()  # keeps a symbolic link
     if target.exists() and not target.is_file():
         raise InvalidInput(f"{str(path)!r} exists and is not a file.")
     aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")

@@ -1,7 +1,7 @@
-"""Letting a server measure styles ahead of their first use.
+"""Cache warming: have a server analyze styles before their first use.
 
-A style is stylized with itself: the server then keeps what it measured, for as long as its style
-cache has room.
+A style is stylized with itself, and the server keeps the analysis for as long as its style cache
+has room.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Preset(NamedTuple):
 
 
 def find_presets(folder: Path) -> list[Preset]:
-    """The presets in a folder: every file, with ``NAME_mask.png`` as the mask of ``NAME.*``.
+    """Return the presets in a folder: every file, with ``NAME_mask.png`` as mask of ``NAME.*``.
 
     Hidden files are left out.
 
@@ -53,13 +53,13 @@ def warm_styles(
     *,
     size: int | None = None,
 ) -> None:
-    """Have every style measured, telling ``report`` a line about each.
+    """Add every style to the server's style cache; ``report`` gets one line per style.
 
     Args:
         client: a client of the server.
         presets: styles with their masks.
-        report: takes the lines.
-        size: shorter side of the pictures to come; the server's default unless given.
+        report: called with each line.
+        size: shorter side of the later pictures in pixels; None for the server's default.
 
     Raises:
         ClientError: as from :meth:`StyleTransferClient.stylize`.

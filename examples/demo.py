@@ -1,4 +1,4 @@
-"""Stylizes the example photos through a real Triton server, over HTTP and over gRPC.
+"""Stylize the example photos with a real Triton server, over HTTP and over gRPC.
 
 Writes each result, and content, style and result side by side, to the folder `demo`.
 """
@@ -25,7 +25,7 @@ PAIRS = ("pagoda-dusk", "lake-dusk")
 
 
 def main() -> int:
-    """Run the demo; the exit code is 1 when the server fails or the protocols disagree."""
+    """Run the demo; the exit code is 1 if the server fails or the protocols disagree."""
     OUTPUT.mkdir(exist_ok=True)
     pairs = {pair["name"]: pair for pair in json.loads((EXAMPLES / "pairs.json").read_text())}
     started = time.perf_counter()
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def _stylize(server: Server, pair: dict[str, str]) -> bool:
-    """Stylize one pair over both protocols; whether both gave the same picture."""
+    """Stylize one pair over both protocols; return whether both gave the same picture."""
     print(f"\n{pair['name']}: {pair['content']} in the light of {pair['style']}")
     results = {}
     addresses: tuple[tuple[Protocol, str], ...] = (
@@ -74,7 +74,7 @@ def _stylize(server: Server, pair: dict[str, str]) -> bool:
 
 
 def _side_by_side(pair: dict[str, str], result: StylizeResult) -> Image.Image:
-    """Content, style and result at the result's height."""
+    """Content, style and result side by side, at the result's height."""
     photos = [Image.open(EXAMPLES / pair[role]) for role in ("content", "style")]
     return side_by_side([*photos, result.image], result.image.height)
 

@@ -29,12 +29,12 @@ Stylize = Callable[..., StylizeResult]
 
 
 def pagoda_at_dusk(stylize: Stylize) -> list[Image.Image]:
-    """A photo by day takes the light of the evening."""
+    """A daytime photo with the light of dusk."""
     return _triple(stylize, PAGODA, DUSK)
 
 
 def lake_at_night(stylize: Stylize) -> list[Image.Image]:
-    """A scene by day takes the light of a night."""
+    """A daytime scene with the light of night."""
     return _triple(stylize, NOON, ROCKET)
 
 
@@ -57,7 +57,7 @@ def methods(stylize: Stylize) -> list[Image.Image]:
 
 
 def regions(stylize: Stylize) -> list[Image.Image]:
-    """No regions, those that the server finds, and how it sees the photo."""
+    """No regions, the regions that the server finds, and their label map."""
     found = stylize(PAGODA, DUSK)
     whole = stylize(PAGODA, DUSK, segment=False)
     return [whole.image, found.image, color_regions(found.content_labels)]
@@ -74,7 +74,7 @@ PICTURES = (
 
 
 def main() -> int:
-    """Make the pictures; the exit code is 1 when the server fails."""
+    """Make the pictures; the exit code is 1 if the server fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", help="name of a picture, several times")
     only = parser.parse_args().only

@@ -1,4 +1,4 @@
-"""Pictures next to each other."""
+"""Pictures side by side."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """Landscape pictures rendered from noise, with the exact region of every pixel.
 
 ``python examples/scenes.py OUT_DIR`` writes ``noon.png``, ``dusk.png`` and their label maps
-``noon_mask.png`` and ``dusk_mask.png``. Nobody else has rights in the scenes, a seed always gives
-the same picture, and no two of them share a layout: matching their regions takes the masks.
+``noon_mask.png`` and ``dusk_mask.png``. The scenes are free of third-party rights, a seed always
+gives the same picture, and no two scenes share a layout, so that only the masks match their
+regions.
 
-The camera stands above the origin and looks along +z over a height field; distances are metres.
+The camera stands above the origin and looks along +z over a height field; distances are meters.
 A picture column is a vertical plane through the camera, so its heights are sampled once, at
-distances that grow by a constant factor, and a bisection per pixel then finds what it shows.
+distances that grow by a constant factor, and a bisection per pixel then finds the visible point.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def _shrink(values: Floats, factor: int) -> Floats:
 
 
 def _settle(labels: Bytes, factor: int) -> Bytes:
-    """Labels of the small picture by vote in 5x5 neighbourhoods: no specks of a pixel or two."""
+    """Downscale labels by a vote in 5x5 neighborhoods, which removes specks of a pixel or two."""
     votes = _shrink(np.eye(len(REGIONS), dtype=np.float32)[labels], factor)
     height, width = votes.shape[:2]
     padded = np.pad(votes, ((2, 2), (2, 2), (0, 0)), mode="edge")
@@ -154,7 +155,7 @@ def main() -> None:
             shown.save(options.out / f"{time}.jpg", quality=92, optimize=True)
         else:
             shown.save(options.out / f"{time}.png")
-        # Never as JPEG: it would invent colors along the borders.
+        # PNG, never JPEG, whose compression would add colors along the borders.
         mask = Image.fromarray(mask_image(labels))
         mask.save(options.out / f"{time}_mask.png", optimize=True)
         print(f"{time}: {picture.shape[1]}x{picture.shape[0]}")

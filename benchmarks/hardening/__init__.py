@@ -1,1 +1,1 @@
-"""Bad inputs, faults and load for a real server, as the tests and the soak run share them."""
+"""Invalid inputs, faults and load on a real server, shared by the tests and the soak test."""

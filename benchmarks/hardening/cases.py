@@ -1,4 +1,4 @@
-"""Inputs to try on a server, each made from a seed and its number alone."""
+"""Test inputs for a server, each determined by a seed and its number."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _SHAPES: tuple[tuple[int, ...], ...] = (
 
 @dataclass(frozen=True)
 class Case:
-    """One request and what its answer is measured by.
+    """One request, and what its response must be.
 
-    `size`: the working size that a picture must have. `ours`: whether a refusal comes from
-    photoreal itself, whose sentences end with a full stop; otherwise it is Triton's.
+    `size`: the working size that a picture must have. `ours`: whether an error comes from
+    photoreal, whose sentences end with a full stop, or from Triton.
     """
 
     name: str
@@ -42,8 +42,8 @@ class Case:
 
 
 def make_case(seed: int, number: int) -> Case:
-    """The input of this number; the same for the same seed, whatever ran before."""
-    rng = random.Random(f"{seed}/{number}")  # noqa: S311 (has to be repeatable)
+    """The input of this number, determined by the seed and the number alone."""
+    rng = random.Random(f"{seed}/{number}")  # noqa: S311 (reproducible, not secret)
     make = rng.choices((_photo_case, _mask_case, _protocol_case), (6, 2, 2))[0]
     return make(rng)
 
@@ -64,7 +64,7 @@ def _photo_case(rng: random.Random) -> Case:
 
 
 def _mask_case(rng: random.Random) -> Case:
-    """Good photos with a damaged mask, or with two whole masks of any kinds."""
+    """Valid photos with a damaged mask, or with two valid masks of any kind."""
     values = _options(rng) | {"content": seeds.photos()["png"], "style": seeds.photos()["jpeg"]}
     first, second = (rng.choice(list(seeds.masks())) for _ in range(2))
     values |= {"content_mask": seeds.masks()[first], "style_mask": seeds.masks()[second]}
@@ -76,7 +76,7 @@ def _mask_case(rng: random.Random) -> Case:
 
 
 def _protocol_case(rng: random.Random) -> Case:
-    """A request whose tensors are not those of the contract."""
+    """A request whose tensors violate the contract."""
     values = _options(rng) | {"content": seeds.photos()["png"], "style": seeds.photos()["png"]}
     sent = tensors(**values)
     change = rng.choice(_PROTOCOL)
@@ -84,7 +84,7 @@ def _protocol_case(rng: random.Random) -> Case:
 
 
 def _options(rng: random.Random) -> dict[str, Any]:
-    """Valid options, now and then with the segmenter."""
+    """Valid options, sometimes with the segmenter."""
     return {
         "size": rng.choice(SIZES),
         "transfer_at": rng.choice(_PLACES),
@@ -96,7 +96,7 @@ def _options(rng: random.Random) -> dict[str, Any]:
 
 
 def _without(rng: random.Random, sent: list[Tensor]) -> list[Tensor]:
-    """Inputs left out; the size stays, since the default one takes seconds."""
+    """Leave out inputs, but keep the size, since the default one takes seconds."""
     return [one for one in sent if one.name == "SIZE" or rng.random() < 0.5]
 
 
@@ -125,7 +125,7 @@ def _of_another_length(rng: random.Random, sent: list[Tensor]) -> list[Tensor]:
 
 
 def _element_that_lies(rng: random.Random, sent: list[Tensor]) -> list[Tensor]:
-    """The length in front of an element of bytes is not its length."""
+    """An element of a BYTES tensor with a wrong length prefix."""
     length = rng.choice((0, 1, 2**16, 2**31 - 1, 2**32 - 1)).to_bytes(4, "little")
     texts = [one for one in sent if one.dtype == "BYTES"]
     chosen = rng.choice(texts)

@@ -1,4 +1,4 @@
-"""Faults from outside a server, each with what it did and what it must not have done."""
+"""Fault injection from outside a server, with the outcome of each fault."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.launch.launcher import Server
 
 RETRIES = 12
-"""Tries of clients that have to live through a restart."""
+"""Retries of clients that must survive a restart."""
 
 _PROGRAM = Path(sys.executable).with_name("photoreal")
 _ENDING_S = 10.0
@@ -28,7 +28,7 @@ _ENDING_S = 10.0
 
 @dataclass
 class Fault:
-    """One fault: what was done and counted, and what went wrong, which should be nothing."""
+    """One fault: what was done, what was counted, and what went wrong, which should be nothing."""
 
     name: str
     figures: str = ""
@@ -50,7 +50,7 @@ class Command:
 def restart(
     server: Server, jobs: Sequence[Job], expected: Sequence[bytes], *, abruptly: bool
 ) -> Fault:
-    """The server goes and comes back under load: with retries nothing is lost."""
+    """Restart the server under load: with retries, no request is lost."""
     fault = Fault(f"restart under load, {'killed' if abruptly else 'told to stop'}")
     load = Load(server, jobs, expected, retries=RETRIES)
     with running(load):
@@ -74,7 +74,7 @@ def restart(
 
 
 def stop_under_load(repository: Path, jobs: Sequence[Job], expected: Sequence[bytes]) -> Fault:
-    """SIGTERM under load: a picture or a clear error for every call, and a timely end."""
+    """SIGTERM under load: every call gets a picture or a clear error, and the exit is timely."""
     fault = Fault("SIGTERM under load")
     with serve_command(repository) as command:
         load = Load(command, jobs, expected, retries=0, until_error=True)
@@ -98,7 +98,7 @@ def stop_under_load(repository: Path, jobs: Sequence[Job], expected: Sequence[by
 
 
 def stop_with_idle_connection(repository: Path, exit_timeout_s: int = 2) -> Fault:
-    """A client's idle connection holds up the end for no longer than it is allowed to."""
+    """An idle client connection delays the exit no longer than the exit timeout."""
     fault = Fault("SIGTERM with an idle connection")
     with serve_command(repository, f"--exit-timeout={exit_timeout_s}") as command:
         host, _, port = command.http_url.partition(":")
@@ -118,13 +118,13 @@ def stop_with_idle_connection(repository: Path, exit_timeout_s: int = 2) -> Faul
 
 @contextmanager
 def serve_command(repository: Path, *options: str) -> Iterator[Command]:
-    """Run `photoreal serve` on free ports; it is ended at the latest with the context."""
+    """Run `photoreal serve` on free ports; it is stopped with the context at the latest."""
     http, grpc, metrics = free_ports("127.0.0.1", 3)
     ports = [f"--http-port={http}", f"--grpc-port={grpc}", f"--metrics-port={metrics}"]
     with tempfile.TemporaryFile() as log:
         arguments = [_PROGRAM, "serve", "--repository", repository, *ports, *options]
         process = subprocess.Popen(list(map(str, arguments)), stdout=subprocess.PIPE, stderr=log)
-        assert process.stdout is not None  # noqa: S101 (tells the type checker)
+        assert process.stdout is not None  # noqa: S101 (for the type checker)
         with process.stdout:
             try:
                 while process.stdout.readline() not in (b"Ctrl-C stops the server.\n", b""):

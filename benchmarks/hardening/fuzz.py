@@ -1,4 +1,4 @@
-"""Trying inputs on a server: every answer is a picture of the right size or one sentence."""
+"""Fuzzing of a server: every response is a picture of the right size or a one-sentence error."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from photoreal.serve.launch.launcher import Server
 
 LONGEST_SENTENCE = 400
 _UNREADABLE = "Unable to parse"
-"""How Triton's HTTP endpoint begins its answer to JSON that it cannot read, with status 500."""
+"""Start of the error of Triton's HTTP endpoint for JSON that it cannot parse (status 500)."""
 
 _LEAKS = ("Traceback", ".py", "site-packages", "object at 0x", sys.prefix)
 
 
 @dataclass
 class Outcome:
-    """What a run of inputs ended in; a complaint is an answer that must not be."""
+    """Outcome of a run of inputs; complaints are the responses that are not allowed."""
 
     pictures: int = 0
     refused: int = 0
@@ -35,7 +35,7 @@ class Outcome:
 
     @property
     def tried(self) -> int:
-        """How many inputs were sent."""
+        """Number of inputs sent."""
         return self.pictures + self.refused + len(self.complaints)
 
     def __add__(self, other: Outcome) -> Outcome:
@@ -54,11 +54,11 @@ class Outcome:
 
 
 def try_inputs(server: Server, seed: int, numbers: Iterable[int]) -> Outcome:
-    """Send the inputs of these numbers, over HTTP and gRPC in turn.
+    """Send the inputs of these numbers, alternating between HTTP and gRPC.
 
     Args:
-        server: it must go on with the same processes.
-        seed: of the inputs.
+        server: the server; its processes must stay the same.
+        seed: seed of the inputs.
         numbers: which of the seed's inputs.
     """
     outcome = Outcome()
@@ -85,7 +85,7 @@ def try_inputs(server: Server, seed: int, numbers: Iterable[int]) -> Outcome:
 
 
 def judge(case: Case, answer: Answer) -> str:
-    """What is wrong with an answer; nothing when it is a picture or a sentence."""
+    """What is wrong with a response; empty for a picture or a valid error."""
     if answer.status == PICTURE:
         return _judge_picture(case.size, answer)
     if answer.status == REFUSED:
@@ -96,7 +96,7 @@ def judge(case: Case, answer: Answer) -> str:
 
 
 def judge_sentence(message: str, *, ours: bool) -> str:
-    """What is wrong with the sentence of a refusal."""
+    """What is wrong with the sentence of an error; empty if nothing."""
     if not message or len(message) > LONGEST_SENTENCE or "\n" in message:
         return f"not one sentence: {message[:LONGEST_SENTENCE]!r}"
     if any(leak in message for leak in _LEAKS):
@@ -108,7 +108,7 @@ def judge_sentence(message: str, *, ours: bool) -> str:
 
 def _judge_picture(size: int, answer: Answer) -> str:
     with Image.open(io.BytesIO(answer.outputs["CONTENT_LABELS"])) as labels:
-        wide, tall = labels.size  # the photo's own
+        wide, tall = labels.size  # those of the photo
     report = json.loads(answer.outputs["REPORT"])
     if report["method"] == "published":
         tall, wide = working_size(tall, wide, size)

@@ -1,4 +1,4 @@
-"""Whether a server's memory stays what it was."""
+"""Memory growth of a server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from photoreal.preprocess import Limits
 from photoreal.serve.launch.launcher import Server
 
 ALLOWED = 0.05
-"""Share by which the memory of a server may grow once it has served every kind of request."""
+"""Allowed growth of a server's memory, as a share, once it has served every kind of request."""
 
 _MARGIN_S = 2.0
 _FILL_S = 300.0
@@ -25,14 +25,14 @@ _MB = 1e6
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of a server's processes together, and of its files in shared memory."""
+    """Memory of all processes of a server, and of its files in shared memory, in bytes."""
 
     processes: int
     shared: int
 
 
 def measure(server: Server) -> Memory:
-    """Memory of a server now."""
+    """Measure the memory of a server now."""
     return Memory(
         proportional_bytes(session_processes(server.pid)),
         shared_bytes(server.settings.shm_prefix),
@@ -40,7 +40,7 @@ def measure(server: Server) -> Memory:
 
 
 def measure_at_rest(server: Server) -> Memory:
-    """Memory of a server that has had no request for so long that it keeps none for the next."""
+    """Measure the memory of a server after it was idle long enough to release what it keeps."""
     time.sleep(server.settings.keep_memory_s + _MARGIN_S)
     return measure(server)
 
@@ -48,8 +48,8 @@ def measure_at_rest(server: Server) -> Memory:
 def fill(server: Server) -> None:
     """Send the largest photo that is allowed.
 
-    Triton's shared memory grows with the largest request and stays so large: what may come later
-    would look like growth.
+    Triton's shared memory grows with the largest request and keeps that size, which would later
+    look like a leak.
     """
     side = math.isqrt(Limits().max_working_pixels)
     photo, style = (seeds.encode(Image.new("RGB", (one, one)), "PNG") for one in (side, _SMALL))
@@ -58,7 +58,7 @@ def fill(server: Server) -> None:
 
 
 def compare(before: Memory, after: Memory) -> str:
-    """Both in words."""
+    """Describe both measurements."""
     return (
         f"processes {before.processes / _MB:.0f} to {after.processes / _MB:.0f} MB"
         f" ({_share(before.processes, after.processes):+.1%}),"
@@ -68,7 +68,7 @@ def compare(before: Memory, after: Memory) -> str:
 
 
 def complaints(before: Memory, after: Memory) -> list[str]:
-    """What has grown beyond what is allowed."""
+    """List what has grown by more than `ALLOWED`."""
     grown = {
         "processes": _share(before.processes, after.processes),
         "shared memory": _share(before.shared, after.shared),

@@ -1,4 +1,4 @@
-"""Clients that keep a server busy, each with its own pair, and know what has to come back."""
+"""Load generator: concurrent clients, each with its own pair and its expected picture."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Job = dict[str, Any]
 
 
 class Addresses(Protocol):
-    """Where a server listens; a `Server` itself will do."""
+    """Addresses of a server, such as a `Server`."""
 
     @property
     def http_url(self) -> str:
@@ -38,7 +38,7 @@ class Addresses(Protocol):
 
 
 def make_jobs(count: int, side: int = 48) -> list[Job]:
-    """Different pairs, with and without masks, at different sizes and places."""
+    """Make different jobs: with and without masks, in several sizes and transfer positions."""
     places = ("encoder", "encoder", "encoder,skip,decoder", "encoder")
     return [
         {
@@ -55,21 +55,21 @@ def make_jobs(count: int, side: int = 48) -> list[Job]:
 
 
 def connect(server: Addresses, number: int, retries: int) -> StyleTransferClient:
-    """A client; HTTP for even numbers and gRPC for odd ones."""
+    """Open a client: HTTP for even numbers, gRPC for odd ones."""
     protocol = PROTOCOLS[number % 2]
     url = server.grpc_url if protocol == "grpc" else server.http_url
     return StyleTransferClient(url, protocol=protocol, timeout=TIMEOUT_S, retries=retries)
 
 
 def solo(server: Addresses, jobs: Sequence[Job]) -> list[bytes]:
-    """The pictures of the jobs, one after the other with nothing else going on."""
+    """The pictures of the jobs, made one after the other without other load."""
     with connect(server, 0, 0) as client:
         return [client.stylize(**job).png for job in jobs]
 
 
 @dataclass
 class Tally:
-    """What the calls of several clients ended in; `wrong` counts pictures that differ."""
+    """Outcomes of the calls of several clients; `wrong` counts pictures that differ."""
 
     pictures: int = 0
     wrong: int = 0
@@ -78,19 +78,19 @@ class Tally:
 
     @property
     def kinds(self) -> Counter[str]:
-        """The errors by their kind."""
+        """Number of errors by kind."""
         return Counter(type(error).__name__ for error in self.errors)
 
 
 class Load:
-    """Clients in threads of their own, which call until they are told to stop.
+    """Clients in separate threads, which send requests until they are stopped.
 
     Args:
-        server: where they send their jobs.
-        jobs: one job a client.
-        expected: the picture of each job.
-        retries: of the clients.
-        until_error: a client stops at its first error.
+        server: the server that gets the requests.
+        jobs: one job per client.
+        expected: the expected picture of each job.
+        retries: retries of the clients.
+        until_error: whether a client stops at its first error.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Load:
         ]
 
     def await_pictures(self, count: int, timeout_s: float = TIMEOUT_S) -> None:
-        """Wait until so many more pictures have come; raises TimeoutError."""
+        """Wait for `count` more pictures; raises TimeoutError."""
         goal, deadline = self.tally.pictures + count, time.monotonic() + timeout_s
         while self.tally.pictures < goal:
             if time.monotonic() > deadline:
@@ -119,23 +119,23 @@ class Load:
             time.sleep(0.01)
 
     def start(self) -> None:
-        """Let the clients call."""
+        """Start the clients."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Let every client finish its call."""
+        """Stop the clients once each has finished its call."""
         self._done.set()
         for thread in self._threads:
             thread.join(2 * TIMEOUT_S)
 
     @property
     def hanging(self) -> int:
-        """Clients that are still within a call after `stop`."""
+        """Number of clients that are still in a call after `stop`."""
         return sum(thread.is_alive() for thread in self._threads)
 
     def complaints(self, *, errors: bool = True) -> list[str]:
-        """What went wrong, with or without the errors that clients got."""
+        """List what went wrong, with or without the errors that clients got."""
         tally = self.tally
         failed = [*tally.unexpected, *(tally.errors if errors else ())]
         words = Counter(f"{type(one).__name__}: {one}" for one in failed)
@@ -151,11 +151,11 @@ class Load:
             with connect(self._server, number, self._retries) as client:
                 while not self._done.is_set() and not self._call(client, job, picture):
                     pass
-        except BaseException as error:  # noqa: BLE001 (must not end unseen in a thread)
+        except BaseException as error:  # noqa: BLE001 (would vanish in the thread)
             self.tally.unexpected.append(error)
 
     def _call(self, client: StyleTransferClient, job: Job, picture: bytes) -> bool:
-        """Make one call; whether the client should stop."""
+        """Make one call; return whether the client should stop."""
         try:
             got = client.stylize(**job).png
         except ClientError as error:
@@ -170,7 +170,7 @@ class Load:
 
 @contextmanager
 def running(load: Load) -> Iterator[Load]:
-    """Let the clients call for as long as the context lasts."""
+    """Run the clients for the duration of the context."""
     load.start()
     try:
         yield load

@@ -1,4 +1,4 @@
-"""Files with something wrong in their bytes or their metadata.
+"""Mutations of image files: errors in their bytes or metadata.
 
 Attacks on a format's structure (sizes, bombs, segments) are in
 ``tests/unit/preprocess/test_preprocess.py``.
@@ -22,7 +22,7 @@ _NUMBERS = (0, 1, 7, 8, 255, 256, 4095, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**3
 
 
 def mutate(rng: random.Random, data: bytes) -> tuple[str, bytes]:
-    """Change a file in one to three ways; also tells which."""
+    """Apply one to three mutations to a file; return their names and the new data."""
     names = []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         change = rng.choice([*_ANY, *([png_chunk] * 3 if data.startswith(_SIGNATURE) else [])])
@@ -32,7 +32,7 @@ def mutate(rng: random.Random, data: bytes) -> tuple[str, bytes]:
 
 
 def flip_bits(rng: random.Random, data: bytes) -> bytes:
-    """Change single bits anywhere."""
+    """Flip single bits at random positions."""
     changed = bytearray(data)
     for _ in range(rng.randint(1, 8)):
         if changed:
@@ -41,7 +41,7 @@ def flip_bits(rng: random.Random, data: bytes) -> bytes:
 
 
 def number(rng: random.Random, data: bytes) -> bytes:
-    """Write a number that counts, sizes and offsets seldom have, in either byte order."""
+    """Overwrite bytes with an integer unusual for counts, sizes and offsets, in any byte order."""
     form = rng.choice("<>") + rng.choice("HI")
     size = struct.calcsize(form)
     if len(data) <= size:
@@ -52,29 +52,29 @@ def number(rng: random.Random, data: bytes) -> bytes:
 
 
 def cut(rng: random.Random, data: bytes) -> bytes:
-    """End too early."""
+    """Truncate the file."""
     return data[: rng.randrange(len(data) + 1)]
 
 
 def repeat(rng: random.Random, data: bytes) -> bytes:
-    """Have a stretch twice, or not at all."""
+    """Duplicate or delete a range of bytes."""
     at = rng.randrange(len(data) + 1)
     return data[:at] + data[max(0, at + rng.randint(-64, 64)) :]
 
 
 def splice(rng: random.Random, data: bytes) -> bytes:
-    """Begin as one file and go on as another."""
+    """Join the beginning of the file with the end of another one."""
     other = rng.choice(list(seeds.photos().values()))
     return data[: rng.randrange(len(data) + 1)] + other[rng.randrange(len(other)) :]
 
 
 def trail(rng: random.Random, data: bytes) -> bytes:
-    """Go on behind the end."""
+    """Append bytes after the end."""
     return data + rng.randbytes(rng.randint(1, 200))
 
 
 def foreign_profile(rng: random.Random, data: bytes) -> bytes:
-    """Carry a damaged color profile and odd EXIF data in a file that is whole otherwise."""
+    """Embed a damaged color profile and unusual EXIF data in an otherwise valid file."""
     image = Image.fromarray(seeds.pixels())
     profile = flip_bits(rng, number(rng, seeds.profile()))
     mode, kind = rng.choice(
@@ -85,7 +85,7 @@ def foreign_profile(rng: random.Random, data: bytes) -> bytes:
 
 
 def png_chunk(rng: random.Random, data: bytes) -> bytes:
-    """Change the data of a chunk, whose checksum is right nevertheless."""
+    """Corrupt the data of a chunk, with a valid checksum."""
     chunks = list(_chunks(data))
     if not chunks:
         return data
@@ -107,7 +107,7 @@ _ANY: list[Mutation] = [
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Names and contents of a PNG's chunks, as far as they can be told apart."""
+    """Yield names and contents of a PNG's chunks, as far as they can be parsed."""
     at = len(_SIGNATURE)
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")

@@ -1,4 +1,4 @@
-"""Small valid files of every kind that a photo comes in, for mutations to start from."""
+"""Small valid files of every kind of photo, from which mutations start."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 WIDTH, HEIGHT = 24, 20
-"""Pixels of every seed, so that any two photos and any mask belong together."""
+"""Size of every seed in pixels, so that any photos and masks can be combined."""
 
 _ORIENTATION = 0x0112
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """Bytes of an image file."""
+    """Encode an image file."""
     stream = io.BytesIO()
     image.save(stream, format=kind, **options)
     return stream.getvalue()
@@ -25,7 +25,7 @@ def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 @cache
 def pixels() -> npt.NDArray[np.uint8]:
-    """A soft picture (HEIGHT, WIDTH, 3) with some noise in it."""
+    """A smooth picture (HEIGHT, WIDTH, 3) with some noise."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     waves = [120 + 90 * np.sin(0.2 * rows + 0.15 * k * columns + k) for k in (1, 2, 3)]
     noise = np.random.default_rng(1).integers(-12, 13, (HEIGHT, WIDTH, 3))
@@ -35,12 +35,12 @@ def pixels() -> npt.NDArray[np.uint8]:
 
 @cache
 def profile() -> bytes:
-    """A real color profile."""
+    """A valid color profile."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def exif(orientation: int) -> bytes:
-    """EXIF data that turn a photo."""
+    """EXIF data with an orientation."""
     data = Image.Exif()
     data[_ORIENTATION] = orientation
     return data.tobytes()
@@ -48,7 +48,7 @@ def exif(orientation: int) -> bytes:
 
 @cache
 def photos() -> dict[str, bytes]:
-    """Files that `stylize` takes, and a few whole ones that it refuses, by what they are."""
+    """Files that `stylize` accepts, and a few valid ones that it rejects, by description."""
     rgb = Image.fromarray(pixels())
     gray, palette = rgb.convert("L"), rgb.convert("P", palette=Image.Palette.ADAPTIVE)
     alpha = rgb.copy()
@@ -99,7 +99,7 @@ def photos() -> dict[str, bytes]:
 
 @cache
 def masks() -> dict[str, bytes]:
-    """Masks of the photos, by what they are."""
+    """Masks of the photos, by description."""
     values = pixels()
     labels = Image.fromarray((values[..., 0] // 64).astype(np.uint8))
     colors = Image.fromarray(np.where(values > 127, 255, 0).astype(np.uint8))
@@ -117,5 +117,5 @@ def _lab(rgb: Image.Image) -> Image.Image:
     made = ImageCms.profileToProfile(
         rgb, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
     )
-    assert made is not None  # noqa: S101 (only in place does it give none)
+    assert made is not None  # noqa: S101 (None only with in_place=True)
     return made

@@ -1,6 +1,6 @@
-"""Requests as they are on the wire: any name, type, shape and bytes, over HTTP and gRPC.
+"""Raw requests: tensors of any name, type, shape and bytes, over HTTP and gRPC.
 
-A client library refuses to send most of what a server has to withstand.
+A client library refuses to send most of the invalid requests that a server must handle.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from photoreal.contract import STYLIZE
 from photoreal.serve.launch.launcher import Server
 
 TIMEOUT_S = 60.0
-"""No answer to a tiny request may take longer, whatever it is."""
+"""Maximum time of the response to a tiny request, in seconds."""
 
 PICTURE = "OK"
 REFUSED = "INVALID_ARGUMENT"
@@ -35,7 +35,7 @@ _GRPC_BYTES = [
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input as it is announced, and its bytes, which need not agree."""
+    """One input as declared, and its bytes, which may not match."""
 
     name: str
     dtype: str
@@ -45,7 +45,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: ``status`` is OK, INVALID_ARGUMENT or another word or number."""
+    """A response: ``status`` is OK, INVALID_ARGUMENT or another word or number."""
 
     status: str
     message: str = ""
@@ -53,12 +53,12 @@ class Answer:
 
 
 def element(data: bytes) -> bytes:
-    """One element of a BYTES tensor."""
+    """Encode one element of a BYTES tensor."""
     return struct.pack("<I", len(data)) + data
 
 
 def tensors(**values: Any) -> list[Tensor]:
-    """Inputs of `stylize` from Python values, by names in lower case; None is left out."""
+    """Build inputs of `stylize` from Python values, by lower-case names; None is left out."""
     numbers = {"FP32": np.float32, "INT32": np.int32, "BOOL": np.bool_}
     made = []
     for spec in STYLIZE.inputs:
@@ -70,13 +70,13 @@ def tensors(**values: Any) -> list[Tensor]:
         else:
             with np.errstate(over="ignore"):
                 data = np.array([value], dtype=numbers[spec.dtype]).tobytes()
-        shape = tuple(abs(size) for size in spec.dims)  # one of what there may be several
+        shape = tuple(abs(size) for size in spec.dims)  # -1 (any number) becomes 1
         made.append(Tensor(spec.name, spec.dtype, shape, data))
     return made
 
 
 def over_http(server: Server, sent: Sequence[Tensor]) -> Answer:
-    """Send inputs to `stylize` in Triton's binary extension; raises OSError for no answer."""
+    """Send inputs to `stylize` in Triton's binary extension; raises OSError without a response."""
     described = [
         {
             "name": one.name,
@@ -104,13 +104,13 @@ def over_http(server: Server, sent: Sequence[Tensor]) -> Answer:
     outputs, at = {}, int(response.headers[_HEADER_LENGTH])
     for one in json.loads(content[:at])["outputs"]:
         size = one["parameters"]["binary_data_size"]
-        outputs[one["name"]] = content[at + 4 : at + size]  # behind the element's length
+        outputs[one["name"]] = content[at + 4 : at + size]  # after the length prefix of the element
         at += size
     return Answer(status, outputs=outputs)
 
 
 def over_grpc(server: Server, sent: Sequence[Tensor]) -> Answer:
-    """Send inputs to `stylize` as raw contents; raises OSError for no answer."""
+    """Send inputs to `stylize` as raw contents; raises OSError without a response."""
     request = service_pb2.ModelInferRequest(model_name=STYLIZE.name)
     for one in sent:
         request.inputs.add(name=one.name, datatype=one.dtype, shape=list(one.shape))

@@ -1,1 +1,1 @@
-"""How good results are: measures, photo pairs to measure on, other methods."""
+"""Quality of results: measures, photo pairs and other methods to compare with."""

@@ -12,14 +12,14 @@ _MARGIN, _TEXT = 8, 13
 
 
 class Cell(NamedTuple):
-    """One picture and the words below it; without a picture the cell stays blank."""
+    """One picture and its caption; without a picture the cell stays blank."""
 
     picture: Image.Image | None
     caption: str = ""
 
 
 class Row(NamedTuple):
-    """The cells of one row, from left to right, under its name."""
+    """One row: its name, and its cells from left to right."""
 
     name: str
     cells: Sequence[Cell]
@@ -30,8 +30,8 @@ def contact_sheet(
 ) -> Image.Image:
     """Lay pictures out in a grid.
 
-    Every picture is scaled to fit `width` x `height` pixels with its proportions kept; captions
-    that do not fit are cut. Raises ValueError when a row has not one cell a heading.
+    Every picture is scaled to fit `width` x `height` pixels, with its aspect ratio kept; captions
+    that do not fit are truncated. Raises ValueError unless every row has one cell per heading.
     """
     if any(len(row.cells) != len(headings) for row in rows):
         raise ValueError(f"Every row of the sheet needs {len(headings)} cells.")

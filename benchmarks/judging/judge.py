@@ -1,4 +1,4 @@
-"""One photo pair, ready to measure results of it, whoever made them."""
+"""Measurement of the results for one photo pair, whatever method made them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Measures:
     """The measures of one result.
 
     structure: `structure_kept` of content and result, up to 1.
-    style: `style_distance` of the result to the style by the drawn regions, in CIELAB.
+    style: `style_distance` of the result to the style over the drawn regions, in CIELAB.
     residual, p99: mean and 99th percentile of `residual` over the picture, in 8-bit levels.
     """
 
@@ -32,10 +32,10 @@ class Measures:
 
 
 class Judge:
-    """Measures results of one pair at the content's own size.
+    """Measures results of one pair at the content's size.
 
-    Regions are those of the drawn masks, paired by the published rule, whatever a result was
-    made with; a pair without masks, or with none that match, is one region.
+    Regions are those of the drawn masks, paired by the published rule, whatever regions the
+    method used; a pair without masks, or without matching ones, is one region.
 
     Raises InvalidPair for a content with a side below 17 pixels.
     """
@@ -54,7 +54,7 @@ class Judge:
         self._goals = style_goals(lab(style), style_labels, pairs)
 
     def measure(self, result: Image.Image) -> Measures:
-        """Measure a result; one of another size is resized to the content's (Lanczos)."""
+        """Measure a result; if its size differs, it is resized to the content's (Lanczos)."""
         content = resize_photo(self._content, *self._size)
         picture = resize_photo(np.asarray(result.convert("RGB")), *self._size)
         left = residual(content, picture)

@@ -1,8 +1,8 @@
-"""Measures of a photorealistic style transfer, as pure functions of pictures and label maps.
+"""Measures of photorealistic style transfer, as pure functions of pictures and label maps.
 
-A picture is a (3, H, W) float array, sRGB in 0..1; a label map is (H, W) uint8. No measure alone
-says that a picture is good: a copy of the content keeps all structure, has no residual and
-reaches no style.
+A picture is a (3, H, W) float array, sRGB in 0..1; a label map is (H, W) uint8. No single measure
+shows that a picture is good: a copy of the content preserves all structure and has no residual,
+but does not approach the style.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from photoreal.regions import LabelMap, Pair
 Floats = npt.NDArray[np.floating[Any]]
 
 PSNR_CEILING = 100.0
-"""dB that stand for no difference at all; 8-bit pictures that differ anywhere stay below."""
+"""PSNR in dB of identical pictures; 8-bit pictures that differ anywhere are below it."""
 
 RESIDUAL_SIDE = 17
-"""Pixels: side of the windows of `residual`."""
+"""Side of the windows of `residual`, in pixels."""
 
-_RIDGE = 1e-5  # a variance of the content, whose colors are in 0..1
+_RIDGE = 1e-5  # a variance, for content colors in 0..1
 
 _SSIM_TAPS = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _SSIM_TAPS /= _SSIM_TAPS.sum()
@@ -48,7 +48,7 @@ def psnr(one: Floats, other: Floats) -> float:
 
 
 def gradient(plane: Floats) -> Floats:
-    """Gradient magnitude (H, W) of a plane (H, W), in its units a pixel, by Scharr's filter."""
+    """Gradient magnitude (H, W) of a plane (H, W), in its units per pixel, by Scharr's filter."""
     padded = np.pad(plane, 1, mode="edge")
     rows = (3 * padded[:-2] + 10 * padded[1:-1] + 3 * padded[2:]) / 16
     columns = (3 * padded[:, :-2] + 10 * padded[:, 1:-1] + 3 * padded[:, 2:]) / 16
@@ -59,8 +59,8 @@ def gradient(plane: Floats) -> Floats:
 def edges(picture: Floats) -> Floats:
     """Edge response (H, W) in 0..1 of a picture: the gradient magnitude of its luma.
 
-    Divided by its own 99th percentile and cut at 1, so that the contrast of the whole picture,
-    which a style may well change, does not count.
+    It is divided by its 99th percentile and clipped at 1, so that the global contrast, which a
+    style may change, does not count.
     """
     response = gradient(luma(picture))
     scale = max(float(np.percentile(response, _EDGE_PERCENTILE)), _LEAST_EDGE)
@@ -71,8 +71,8 @@ def ssim(one: Floats, other: Floats) -> float:
     """Mean structural similarity of two planes (H, W) in 0..1, each side at least 11 pixels.
 
     Wang et al., "Image Quality Assessment" (IEEE TIP 2004), with their 11x11 Gaussian window
-    of deviation 1.5 and their constants; only windows that lie inside count. Raises
-    ValueError for planes of different shapes or too small ones.
+    of deviation 1.5 and their constants; only windows inside the planes count. Raises ValueError
+    for planes of different shapes or too small ones.
     """
     _check_shapes(one, other)
     if min(one.shape) < _SSIM_TAPS.size:
@@ -91,23 +91,23 @@ def structure_kept(content: Floats, result: Floats) -> float:
     """How much of the content's structure the result has: SSIM of their `edges`, up to 1.
 
     After WCT2 (Yoo et al., ICCV 2019, section 4), which compares the edge responses of content
-    and result by SSIM. Edges come from a trained network there (HED, Xie and Tu, ICCV 2015) and
-    from the gradient here, which sees texture as well: values are lower than in the paper and
-    only compare with each other. Raises ValueError as `ssim` does.
+    and result by SSIM. There, edges come from a trained network (HED, Xie and Tu, ICCV 2015);
+    here, from the gradient, which also responds to texture: values are lower than in the paper
+    and only comparable with each other. Raises ValueError as `ssim` does.
     """
     return ssim(edges(content), edges(result))
 
 
 def residual(content: Floats, result: Floats) -> Floats:
-    """What a change of light and color does not explain, in 8-bit levels, window by window.
+    """Residual that no local change of light and color explains, per window, in 8-bit levels.
 
     In each 17x17 window that lies inside the picture, every channel of the result is fitted as an
     affine function of the content's three channels by least squares, with a ridge of 1e-5 on the
-    content's covariance. The value is the root mean square of what is left, over the window's
-    pixels and the three channels; the ridge's own penalty does not count. It is what the matting
+    content's covariance. The value is the root mean square of the remainder, over the window's
+    pixels and the three channels, without the ridge's own penalty. It is what the matting
     Laplacian penalizes (Levin et al., TPAMI 2008, section 3; Luan et al., "Deep Photo Style
-    Transfer", CVPR 2017, equation 3): 0 where light and color changed and nothing else, but for
-    what the ridge leaves where the content is nearly flat, at most 0.4 for a copy.
+    Transfer", CVPR 2017, equation 3): 0 where only light and color changed, except for the effect
+    of the ridge where the content is nearly flat, which is at most 0.4 for a copy.
 
     Pictures (3, H, W) to (H - 16, W - 16). Raises ValueError for pictures of different shapes
     or with a side below 17 pixels.
@@ -115,7 +115,7 @@ def residual(content: Floats, result: Floats) -> Floats:
     _check_shapes(content, result)
     if min(content.shape[1:]) < RESIDUAL_SIDE:
         raise ValueError(f"The residual needs {RESIDUAL_SIDE} pixels a side, got {content.shape}.")
-    # Variances are differences of squares: around the mean these stay small.
+    # Variances are differences of squares, which centering keeps small.
     x, y = (
         np.asarray(picture, np.float64) - picture.mean(axis=(1, 2), keepdims=True)
         for picture in (content, result)
@@ -126,7 +126,7 @@ def residual(content: Floats, result: Floats) -> Floats:
         product: Floats = _box(x[i] * x[j]) - x_mean[i] * x_mean[j]
         return product
 
-    # The ridge makes the matrix [[a, b, c], [b, d, e], [c, e, f]] and its closed inverse regular.
+    # The ridge makes [[a, b, c], [b, d, e], [c, e, f]] invertible; its inverse has a closed form.
     a, b, c = covariance(0, 0) + _RIDGE, covariance(0, 1), covariance(0, 2)
     d, e, f = covariance(1, 1) + _RIDGE, covariance(1, 2), covariance(2, 2) + _RIDGE
     first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
@@ -148,7 +148,7 @@ def residual(content: Floats, result: Floats) -> Floats:
 
 
 def color_profile(points: Floats) -> Floats:
-    """Distribution functions (64, 6000) of points (3, N) in CIELAB along 64 directions.
+    """Cumulative distributions (64, 6000) of points (3, N) in CIELAB along 64 directions.
 
     The directions cover the sphere evenly; the bins are 0.05 wide, from -150 to 150. Raises
     ValueError when there are no points.
@@ -169,15 +169,15 @@ def color_distance(one: Floats, other: Floats) -> float:
     """Distance in CIELAB of two color distributions, each given by its `color_profile`.
 
     Twice the sliced Wasserstein-1 distance (Bonneel et al., "Sliced and Radon Wasserstein
-    Barycenters of Measures", JMIV 2015); on a line that is the area between the two distribution
-    functions. A random direction sees half of a shift; doubled, a distribution that was moved
-    by d is at distance d, to about one percent.
+    Barycenters of Measures", JMIV 2015); in one dimension that is the area between the two
+    distribution functions. A random direction sees half of a shift on average; after doubling, a
+    distribution that was shifted by d is at distance d, to about one percent.
     """
     return 2 * _BIN * float(np.abs(one - other).sum()) / len(_DIRECTIONS)
 
 
 def style_goals(style: Floats, labels: LabelMap, pairs: Sequence[Pair]) -> dict[int, Floats]:
-    """The `color_profile` that each content label is to reach.
+    """The target `color_profile` of each content label.
 
     `style` (3, H, W) is in CIELAB (`lab`), `labels` (H, W) are its regions. A pair whose style
     region has no pixels is left out.
@@ -191,12 +191,12 @@ def style_goals(style: Floats, labels: LabelMap, pairs: Sequence[Pair]) -> dict[
 
 
 def style_distance(picture: Floats, labels: LabelMap, goals: Mapping[int, Floats]) -> float:
-    """How far the colors of a picture's regions are from those of their style regions.
+    """Distance of the colors of a picture's regions from those of their style regions.
 
     `picture` (3, H, W) is in CIELAB (`lab`), `labels` (H, W) are its regions, `goals` come from
     `style_goals`. The mean of the regions' `color_distance`, weighted by their pixels; pixels
-    without a goal do not count. Zero is not within reach of a transfer that keeps the content's
-    structure, only closer than before. Raises ValueError when no pixel has a goal.
+    without a goal do not count. A transfer that keeps the content's structure cannot reach zero,
+    only reduce the distance. Raises ValueError when no pixel has a goal.
     """
     distances, weights = [], []
     for label, goal in goals.items():
@@ -210,14 +210,14 @@ def style_distance(picture: Floats, labels: LabelMap, goals: Mapping[int, Floats
 
 
 def _smooth(plane: Floats) -> Floats:
-    """Gaussian means over the windows that lie inside, (H, W) to (H - 10, W - 10)."""
+    """Gaussian means over the windows inside the plane, (H, W) to (H - 10, W - 10)."""
     for axis in (0, 1):
         plane = ndimage.correlate1d(plane, _SSIM_TAPS, axis=axis)
     return plane[5:-5, 5:-5]
 
 
 def _box(plane: Floats) -> Floats:
-    """Means over the 17x17 windows that lie inside, (H, W) to (H - 16, W - 16)."""
+    """Means over the 17x17 windows inside the plane, (H, W) to (H - 16, W - 16)."""
     margin = RESIDUAL_SIDE // 2
     means: Floats = ndimage.uniform_filter(plane, RESIDUAL_SIDE)
     return means[margin:-margin, margin:-margin]

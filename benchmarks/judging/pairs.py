@@ -1,11 +1,11 @@
-"""Photo pairs to measure on, read from a folder and checked before anything is computed.
+"""Photo pairs to measure, read from a folder and checked before anything is computed.
 
-Two layouts are known:
+Two layouts are supported:
 
-- a folder with a subfolder a pair, which holds ``content`` and ``style`` and, if wanted,
-  ``content_mask`` and ``style_mask``; photos have any suffix that a photo may have, masks ``.png``;
+- a folder with one subfolder per pair, which holds ``content`` and ``style`` and, optionally,
+  ``content_mask`` and ``style_mask``; photos have the suffix of any photo format, masks ``.png``;
 - a ``pairs.json`` (or the folder that holds one): a list of objects with ``name``, ``content``,
-  ``style`` and, if wanted, the masks, as paths relative to the file.
+  ``style`` and, optionally, the masks, as paths relative to the file.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _SUFFIXES = {role: (".png",) if role.endswith("mask") else _PHOTO_SUFFIXES for r
 
 
 class InvalidPair(InvalidRequest):
-    """A pair lacks a file, or one of its files cannot be used; the sentence names the pair."""
+    """A pair lacks a file, or one of its files cannot be used; the message names the pair."""
 
 
 @dataclass(frozen=True)
 class PhotoPair:
-    """Encoded files of one pair; it has both masks or none."""
+    """Encoded files of one pair, with both masks or none."""
 
     name: str
     content: bytes
@@ -41,13 +41,13 @@ class PhotoPair:
 
     @property
     def has_masks(self) -> bool:
-        """Whether regions were drawn."""
+        """Whether the pair has drawn regions."""
         return self.content_mask is not None
 
 
 @dataclass(frozen=True)
 class PairFolder:
-    """The pairs of a folder, in order of name, and subfolders that hold no pair."""
+    """The pairs of a folder, sorted by name, and the subfolders that hold no pair."""
 
     pairs: tuple[PhotoPair, ...]
     skipped: tuple[str, ...] = ()
@@ -56,9 +56,9 @@ class PairFolder:
 def read_pairs(folder: Path, limits: Limits, count: int | None = None) -> PairFolder:
     """Read and decode-check the first `count` pairs of a folder or of a ``pairs.json``.
 
-    A subfolder with a content photo alone, or with none of the files, is no pair: it is
-    skipped, and named. Raises InvalidPair for any other pair that is not whole, for a file that
-    is no usable picture, and when there is no pair at all.
+    A subfolder with only a content photo, or with none of the files, is not a pair: it is skipped
+    and listed. Raises InvalidPair for any other incomplete pair, for a file that is not a valid
+    picture, and when there is no pair at all.
     """
     listing = folder if folder.is_file() else folder / LISTING
     skipped: list[str] = []
@@ -119,7 +119,7 @@ def _roles(folder: Path) -> dict[str, Path]:
 
 
 def _read(name: str, files: dict[str, Path], limits: Limits) -> PhotoPair:
-    """Read a pair's files; a broken one had better show now than after minutes of computing."""
+    """Read and check a pair's files, to fail now rather than after minutes of computation."""
     for role in ("content", "style"):
         if role not in files:
             raise InvalidPair(f"Pair {name!r} has no {role} photo.")

@@ -1,9 +1,9 @@
-"""Other ways to carry the look of one photo to another, to measure beside photoreal's.
+"""Other methods of style and color transfer, to compare with photoreal.
 
-- results that another program left in a folder, such as the published pictures of Deep Photo
+- results that another program wrote to a folder, such as the published pictures of Deep Photo
   Style Transfer;
 - the linear Monge-Kantorovich map of the whole photo's colors, one 3x3 matrix;
-- color-matcher, which is under the GPL and therefore run as a program of its own.
+- color-matcher, which is GPL-licensed and therefore run as a separate program.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from photoreal.errors import InvalidOption, InvalidRequest
 from photoreal.preprocess import Limits, decode_photo
 
 Method = Callable[[PhotoPair], Image.Image | None]
-"""Makes the result of a pair; None where it has none."""
+"""Makes the result of a pair; None if the method has none for it."""
 
 COLOR_MATCHER = "color-matcher"
 _MATCHING = "hm-mkl-hm"
@@ -34,7 +34,7 @@ _LIMITS = Limits()
 
 
 def copy(pair: PhotoPair) -> Image.Image:
-    """The content itself, which every other row is to be seen against."""
+    """The content itself, the reference for every other row."""
     return Image.fromarray(decode_photo(pair.content, "content photo", _LIMITS))
 
 
@@ -66,8 +66,8 @@ def monge_kantorovich(pair: PhotoPair) -> Image.Image:
     """The content with the color mean and covariance of the style, by one linear map.
 
     Pitie and Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping for Example-Based
-    Colour Transfer" (CVMP 2007), section 4: of all linear maps that carry one Gaussian to the
-    other, the one that moves colors least.
+    Colour Transfer" (CVMP 2007), section 4: of all linear maps between the two Gaussians, the one
+    that moves colors least.
     """
     photos = [
         decode_photo(data, f"{role} photo", _LIMITS).transpose(2, 0, 1).astype(np.float32) / 255
@@ -80,17 +80,17 @@ def monge_kantorovich(pair: PhotoPair) -> Image.Image:
 
 
 def find_color_matcher() -> str | None:
-    """The program, beside this Python or on the path; None where it is not installed."""
+    """Path of the program, beside this Python or on the PATH; None if it is not installed."""
     beside = str(Path(sys.executable).parent)
     return shutil.which(COLOR_MATCHER, path=beside) or shutil.which(COLOR_MATCHER)
 
 
 def color_matcher(program: str) -> Method:
-    """color-matcher as a method: histograms matched before and after a linear map.
+    """color-matcher as a method: histogram matching before and after a linear map.
 
-    By its name `hm-mkl-hm`. This is what its function `transfer`, which others call, does for
-    `hm-mvgd-hm` as well (version 0.6); the program's own `hm-mvgd-hm` takes photos of one size
-    only and pairs their pixels by position.
+    Its name for this is `hm-mkl-hm`. The library function `transfer`, which others call, computes
+    the same for `hm-mvgd-hm` as well (version 0.6); the program's own `hm-mvgd-hm` requires photos
+    of one size and pairs their pixels by position.
     """
 
     def match(pair: PhotoPair) -> Image.Image:
@@ -101,7 +101,7 @@ def color_matcher(program: str) -> Method:
             call: list[str | Path] = [program, "-s", content, "-r", style, "-m", _MATCHING]
             done = subprocess.run(call, capture_output=True, text=True, check=False)
             result = content.with_stem(f"content_{_MATCHING}")
-            if not result.exists():  # the exit code is 1 when all went well
+            if not result.exists():  # the exit code is 1 on success
                 said = done.stderr.strip().rpartition("\n")[2]
                 raise InvalidPair(f"Pair {pair.name!r}: {COLOR_MATCHER} failed ({said}).")
             return Image.fromarray(decode_photo(result.read_bytes(), "result", _LIMITS))

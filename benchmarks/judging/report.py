@@ -1,4 +1,4 @@
-"""What a quality run found, as JSON and as a Markdown table."""
+"""Results of a quality run, as JSON and as a Markdown table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of some values, at least one."""
+        """Return the spread of at least one value."""
         return cls(*(float(value) for value in np.percentile(values, [50, 10, 90])))
 
 
@@ -56,7 +56,7 @@ All at the content's own size; a result of another size is resized. Definitions 
 
 
 def summarize(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Spread]]:
-    """The spread of every measure, for each row in the order of appearance."""
+    """Return the spread of every measure for each row, in order of first appearance."""
     rows: dict[str, list[Measures]] = {}
     for outcome in outcomes:
         rows.setdefault(outcome.what, []).append(outcome.measures)
@@ -70,7 +70,7 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Spread]]:
 
 
 def as_json(settings: dict[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Everything as plain JSON values: settings, machine, the summary, each outcome."""
+    """The results as plain JSON values: settings, machine, summary and each outcome."""
     return {
         "settings": settings,
         "machine": machine(),
@@ -93,7 +93,7 @@ def as_json(settings: dict[str, Any], outcomes: Sequence[Outcome]) -> dict[str, 
 
 
 def as_markdown(settings: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
-    """A document with one table: medians, and the 10th to 90th percentile in brackets."""
+    """The results as Markdown: one table of medians, with 10th to 90th percentile in brackets."""
     pairs = len({outcome.pair for outcome in outcomes})
     rows = []
     for what, spreads in summarize(outcomes).items():

@@ -1,4 +1,4 @@
-"""Style transfers as the server makes them, in this process."""
+"""Variants of the server's style transfer, run in this process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to stylize a pair: a row of the table, the request's options, masks or not."""
+    """One variant: its row in the table, the options of the request, and whether masks are used."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -39,21 +39,21 @@ VARIANTS = (
     Variant("WCT2 as published, regions found", {"method": "published"}),
     Variant("WCT2 as published, drawn masks", {"method": "published"}, masks=True),
 )
-"""The rows of photoreal; the options are those of `StylizeRequest`."""
+"""Photoreal's rows of the table; the options are those of `StylizeRequest`."""
 
 
 @dataclass(frozen=True)
 class Stylizer:
-    """The server's work with the networks in this process."""
+    """Runs the server's transfer in this process."""
 
     engine: Engine
     segmenter: Segmenter | None = None
     classes: tuple[str, ...] = ()
 
     def stylize(self, pair: PhotoPair, variant: Variant) -> Image.Image | None:
-        """The result that a client would get; None where the pair lacks the variant's masks.
+        """Return the result that a client would get; None if the pair lacks the variant's masks.
 
-        Raises InvalidPair when the pair cannot be stylized so.
+        Raises InvalidPair when the pair cannot be stylized this way.
         """
         if variant.masks and not pair.has_masks:
             return None

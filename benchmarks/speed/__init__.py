@@ -1,1 +1,1 @@
-"""How fast the server and its parts are, and what they take of memory."""
+"""Speed and memory usage of the server and its parts."""

@@ -1,10 +1,10 @@
-"""WCT2 in plain PyTorch, to compare with: the published computation with nothing optimized.
+"""WCT2 in plain PyTorch as the baseline: the published computation, without optimization.
 
 Yoo et al., "Photorealistic Style Transfer via Wavelet Transforms", ICCV 2019: VGG-19 with Haar
 pooling (section 3.1), the decoder convolving the four unpooled bands and the original features
 side by side, and whitening and coloring (Li et al., NIPS 2017) region by region after each
 encoder level, on the high bands and after each decoder level (section 3.2). Every convolution is
-one `conv2d`, every decomposition one `svd`, and each region's pixels are gathered anew for mean,
+one `conv2d`, every decomposition one `svd`, and each region's pixels are gathered again for mean,
 covariance and application. Only the parameters come from this project's networks.
 """
 
@@ -22,7 +22,7 @@ from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.pipeline.request import FloatImage
 from photoreal.regions import LabelMap, Pair, resize_labels
 
-_MULTIPLE = 8  # three poolings by two
+_MULTIPLE = 8  # three poolings by a factor of two
 
 _ENCODER: tuple[tuple[str, ...], ...] = (
     ("conv1_1",),
@@ -43,9 +43,9 @@ _Skip = tuple[Tensor, Tensor, Tensor, Tensor]  # the three high bands, the featu
 
 
 class Baseline:
-    """Encoder, decoder and transform over the parameters of "cat5" networks.
+    """Encoder, decoder and transform with the parameters of "cat5" networks.
 
-    Raises ValueError for networks of another way of unpooling.
+    Raises ValueError for networks with another kind of unpooling.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
@@ -61,7 +61,7 @@ class Baseline:
 
     @torch.inference_mode()
     def transfer(self, inputs: Inputs) -> Tensor:
-        """The stylized content (3, H, W), not clipped; strength 1, every place."""
+        """The stylized content (3, H, W), not clipped, at strength 1 in every place."""
         content, labels = _padded(inputs.content, inputs.content_labels, self._device)
         style, style_labels = _padded(inputs.style, inputs.style_labels, self._device)
 
@@ -127,10 +127,10 @@ class Baseline:
 def transform(
     content: Tensor, style: Tensor, labels: LabelMap, style_labels: LabelMap, pairs: Sequence[Pair]
 ) -> Tensor:
-    """Content features (1, C, h, w) with each region's mean and covariance from the style's.
+    """Content features (1, C, h, w), given the style's mean and covariance region by region.
 
-    Label maps come at the pictures' size. A region that has vanished at the features' size, in
-    either picture, keeps its own features.
+    Label maps have the size of the pictures. A region that has no pixels at the features' size,
+    in either picture, keeps its own features.
     """
     flat, source = content[0].flatten(1), style[0].flatten(1)
     small, style_small = (
@@ -159,7 +159,7 @@ def _mean(features: Tensor, indices: Tensor) -> Tensor:
 
 
 def _covariance(features: Tensor, indices: Tensor, mean: Tensor) -> Tensor:
-    """Covariance plus the identity, (C, C)."""
+    """Covariance (C, C) plus the identity."""
     centered = features.index_select(1, indices) - mean
     covariance = centered @ centered.T / max(indices.numel() - 1, 1)
     return covariance + torch.eye(features.shape[0], device=features.device)
@@ -184,7 +184,7 @@ def _reflected(x: Tensor) -> Tensor:
 
 
 def _padded(picture: FloatImage, labels: LabelMap, device: torch.device) -> tuple[Tensor, LabelMap]:
-    """Picture (1, 3, H, W) and labels, reflected to multiples of 8."""
+    """Picture (1, 3, H, W) and labels, padded by reflection to multiples of 8."""
     height, width = labels.shape
     below, right = -height % _MULTIPLE, -width % _MULTIPLE
     image = torch.from_numpy(np.ascontiguousarray(picture)[None]).to(device)

@@ -1,4 +1,4 @@
-"""A bar chart as SVG, written by hand: one bar a row, its range as a whisker."""
+"""Bar charts as SVG, without a library: one bar per row, its range as a whisker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLORS = {"bar": "#4c78a8", "whisker": "#333333", "text": "#222222", "back": "#
 
 
 def bar_chart(title: str, bars: Sequence[tuple[str, Spread]], unit: str) -> str:
-    """The chart's SVG document; every value is at least 0."""
+    """The chart as an SVG document; every value must be at least 0."""
     longest = max((spread.max for _, spread in bars), default=0.0) or 1.0
     scale = (_WIDTH - _LEFT - _RIGHT) / longest
     height = _TOP + _ROW * len(bars) + 12

@@ -1,4 +1,4 @@
-"""Whole requests to the server against the plain PyTorch baseline, in turns in one run."""
+"""Whole requests to the server against the plain PyTorch baseline, alternating in one run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from photoreal.serve.launch.launcher import Server
 from speed.plain_process import plain_process
 
 LEAST_PSNR = 50.0
-"""dB between the two pictures: below this they are not the same computation."""
+"""Minimum PSNR of the two pictures in dB; below it they are not the same computation."""
 
 GOALS = "Goals: 3.5 times as fast with a new style, 6 times with a known one."
 
@@ -38,14 +38,14 @@ _COLUMNS = {
 def compare(
     title: str, repository: Path, cold: Server, warm: Server, files: Files, size: int, rounds: int
 ) -> Part:
-    """Time baseline, a server without and one with its style cache, in turns.
+    """Time the baseline, a server without and one with a style cache, in alternation.
 
-    `title` is the part's, `rounds` counts the turns. Raises BenchmarkFailed when a served
-    picture is further than `LEAST_PSNR` from the baseline's.
+    `title` is the part's title, `rounds` the number of repetitions. Raises BenchmarkFailed when
+    the PSNR of a served picture to the baseline's is below `LEAST_PSNR`.
     """
     inputs = transfer_inputs(files, size)
     servers = {"server, style new": cold}
-    for server in (cold, warm):  # the first request takes memory and makes the style known
+    for server in (cold, warm):  # warm-up: allocates memory and caches the style
         timed_request(server, files, size)
     _, height, width = inputs.content.shape
     note = (
@@ -101,5 +101,5 @@ def _agreement(expected: Floats, result: StylizeResult, name: str) -> float:
 
 
 def _pixels(png: bytes) -> Floats:
-    """A PNG as (3, H, W) in 0..1."""
+    """Decode a PNG to (3, H, W) in 0..1."""
     return decode_photo(png, "result", LIMITS).transpose(2, 0, 1) / np.float32(255)

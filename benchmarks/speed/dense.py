@@ -1,4 +1,4 @@
-"""Weights without a zero, as trained ones are: nothing of them may be left out."""
+"""Weights without zeros, like trained ones, so that no multiplication can be skipped."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 
 from photoreal.networks.vgg import Decoder, Encoder
 
-_SHARE = 1e-5  # of a layer's largest tap: no picture changes by it
+_SHARE = 1e-5  # of a layer's largest tap: too small to change a picture
 
 _Networks = tuple[Encoder, Decoder]
 
 
 def dense_networks(sparse: _Networks) -> _Networks:
-    """Copies of networks with a small random number added to every tap.
+    """Copy networks, with a small random number added to every tap.
 
-    The built-in weights are mostly zero, and the transfer convolves no more than it has to
-    (`photoreal.networks.fast.sparse`). With these it does what trained weights cost, and the
-    pictures stay.
+    The built-in weights are mostly zero, and the transfer skips the zeros
+    (`photoreal.networks.fast.sparse`). The copies cost what trained weights cost, and give the
+    same pictures.
     """
     encoder, decoder = deepcopy(sparse)
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""What has to be right on a device before its times mean anything."""
+"""Correctness checks on a device, without which its times mean nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS = {
 
 @torch.inference_mode()
 def check(networks: tuple[Encoder, Decoder], device: torch.device, size: int) -> Part:
-    """Half precision against float32 at a size; tests/unit/transfer/test_gpu.py has the rest."""
+    """Check half precision against float32 at a size; see also tests/unit/transfer/test_gpu.py."""
     tensor_floats = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:

@@ -1,4 +1,4 @@
-"""Times on a device that is handed its work: the transfer, plain PyTorch, a matrix product."""
+"""Times on an asynchronous device: the transfer, plain PyTorch, a matrix product."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Network = TypeVar("_Network", Encoder, Decoder)
 
 @dataclass(frozen=True)
 class Clock:
-    """Times work until the device has done it, after one run that is not counted."""
+    """Times work until the device has finished it, after one warm-up run."""
 
     device: torch.device
     repeats: int
@@ -37,7 +37,7 @@ class Clock:
     def time(
         self, work: Callable[[], object], repeats: int | None = None
     ) -> tuple[list[float], int | None]:
-        """Seconds of each run, and the most bytes that tensors took on a GPU."""
+        """Return the seconds of each run, and the peak memory of tensors on a GPU in bytes."""
         on_gpu = self.device.type == "cuda"
         if on_gpu:
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -56,7 +56,7 @@ class Clock:
 
 
 def matrix_rates(clock: Clock) -> dict[str, float]:
-    """Operations a second of a large matrix product, by precision."""
+    """Operations per second of a large matrix product, by precision."""
     side = MATRIX_SIDES[clock.device.type]
     rates = {}
     for name, dtype in DTYPES.items():
@@ -72,7 +72,7 @@ def matrix_rates(clock: Clock) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Way:
-    """A way to run the networks."""
+    """One way to run the networks."""
 
     name: str
     dtype: torch.dtype
@@ -89,7 +89,7 @@ WAYS = (
 
 
 class Timing:
-    """Times the transfer of one size on one device."""
+    """Times the transfer at one size on one device."""
 
     def __init__(
         self, networks: tuple[Encoder, Decoder], clock: Clock, size: int, rates: dict[str, float]
@@ -99,7 +99,7 @@ class Timing:
         self._passes = sum(multiply_adds(network, size, size) for network in networks)
 
     def rows(self) -> list[dict[str, Cell]]:
-        """Plain PyTorch, then every way with a new and a known style."""
+        """Rows for plain PyTorch, then for every way with a new and a cached style."""
         encoder, decoder = self._networks
         device = self._clock.device
         plain = Baseline(_on(encoder, device), _on(decoder, device))
@@ -148,7 +148,7 @@ class Timing:
             "floor_ms": 2e3 * passes * self._passes / self._rates[precision],
         }
         try:
-            # A run of the plain path takes tens of seconds on a large picture.
+            # On a large picture, a run of plain PyTorch takes tens of seconds.
             few = min(self._clock.repeats, 3) if engine == PLAIN else None
             seconds, peak = self._clock.time(work, few)
         except torch.OutOfMemoryError:
@@ -161,7 +161,7 @@ class Timing:
 
 
 def labelled(inputs: Inputs) -> tuple[LabelledImage, LabelledImage]:
-    """Content and style as the transfer takes them."""
+    """Content and style in the form that the transfer takes."""
     return (
         LabelledImage(torch.from_numpy(inputs.content[None]), inputs.content_labels),
         LabelledImage(torch.from_numpy(inputs.style[None]), inputs.style_labels),

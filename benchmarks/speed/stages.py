@@ -1,7 +1,7 @@
-"""Where the time of one request goes: files, regions, every level of the networks, transform.
+"""Times of the stages of one request: files, regions, every level of the networks, transform.
 
 The request runs in this process through the code of the server's models, with an engine that
-keeps the time of each level.
+times each level.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _COLUMNS = {
 
 
 class TimingEngine:
-    """An engine that adds up the seconds of each level, over content and style."""
+    """An engine that sums the seconds of each level, over content and style."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -66,9 +66,9 @@ class TimingEngine:
 
 
 def measure_stages(repository: Path, files: Files, size: int, runs: int) -> Part:
-    """Stage times of a request at a working size, medians over `runs`.
+    """Time the stages of a request at a working size; medians over `runs`.
 
-    Regions come from the repository's segmenter, or from the drawn masks where there is none.
+    Regions come from the repository's segmenter, or from the drawn masks if there is none.
     """
     engine = NetworkEngine(*networks(repository))
     segmenter = open_segmenter(repository)
@@ -80,7 +80,7 @@ def measure_stages(repository: Path, files: Files, size: int, runs: int) -> Part
         size=size,
         method="published",
     )
-    stage_seconds(request, engine, segmenter)  # makes room in memory
+    stage_seconds(request, engine, segmenter)  # warm-up: allocates memory
     found = [stage_seconds(request, engine, segmenter) for _ in range(runs)]
     totals = [one["total"] for one in found]
     rows: list[dict[str, Cell]] = [
@@ -128,7 +128,7 @@ class _Segmenter:
 
 
 def open_segmenter(repository: Path) -> _Segmenter | None:
-    """The repository's segmenter, or None where none is exported."""
+    """Open the repository's segmenter; None if none is exported."""
     if not is_exported(repository, SEGMENTER.name):
         return None
     return _Segmenter(repository / SEGMENTER.name)

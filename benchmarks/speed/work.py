@@ -1,4 +1,4 @@
-"""How much arithmetic a network is."""
+"""Arithmetic cost of a network."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch import nn
 def multiply_adds(network: nn.Module, height: int, width: int) -> int:
     """Multiply-adds of an encoder's or decoder's convolutions for a picture (height, width).
 
-    The digit in a layer's name is its VGG level, which works at half the size of the level
-    before. Haar pooling and unpooling, below a percent, are not counted.
+    The digit in a layer's name is its VGG level; each level works at half the size of the
+    previous one. Haar pooling and unpooling, less than one percent, are not counted.
     """
     total = 0
     for name, layer in network.named_modules():

@@ -1,9 +1,8 @@
-"""What the client needs of the network, and the conversions that all transports share.
+"""Transport interface, and the conversions and errors shared by all transports.
 
-A transport opens a connection for every call and closes it afterwards. That costs
-milliseconds beside the seconds of a transfer, and in return a client may be used from any
-number of threads (tritonclient's objects may not) or event loops, and leaves no idle
-connection behind that would hold up a server's shutdown.
+A transport opens a connection for every call and closes it afterwards. That costs milliseconds,
+against seconds for a transfer. In return, a client can be used from any number of threads
+(tritonclient's objects cannot) or event loops, and no idle connection delays a server's shutdown.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ from photoreal.contract import (
 )
 
 CANCEL_TIMEOUT = 1.0
-"""Seconds that telling a server of a call that was given up may take."""
+"""Timeout in seconds of the request that cancels an abandoned call."""
 
 
 class Transport(Protocol):
-    """One way to reach the model ``stylize``; may be called from several threads."""
+    """One way to reach the model ``stylize``; must be thread-safe."""
 
     def infer(
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
@@ -53,11 +52,11 @@ class Transport(Protocol):
         """Whether the server and the model ``stylize`` are ready; ``timeout`` in seconds."""
 
     def close(self) -> None:
-        """Give back what the transport holds."""
+        """Release the transport's resources."""
 
 
 class AsyncTransport(Protocol):
-    """The asynchronous twin of :class:`Transport`."""
+    """Asynchronous version of :class:`Transport`."""
 
     async def infer(
         self, inputs: Tensors, outputs: Sequence[str], request_id: str, timeout: float
@@ -68,7 +67,7 @@ class AsyncTransport(Protocol):
         """Whether the server and the model ``stylize`` are ready; ``timeout`` in seconds."""
 
     async def close(self) -> None:
-        """Give back what the transport holds."""
+        """Release the transport's resources."""
 
 
 def infer_arguments(
@@ -84,10 +83,10 @@ def infer_arguments(
     Args:
         binding: the module ``tritonclient.http`` or ``tritonclient.grpc``.
         inputs: tensors of the contract's types and shapes.
-        outputs: names of the wanted outputs.
+        outputs: names of the requested outputs.
         request_id: the id under which the server logs the request.
-        timeout: seconds after which nobody waits for the answer.
-        key: what `cancel_arguments` may name to have the request given up.
+        timeout: seconds after which the client stops waiting for the response.
+        key: key by which `cancel_arguments` can cancel the request.
     """
     tensors = []
     for spec in STYLIZE.inputs:
@@ -107,9 +106,9 @@ def infer_arguments(
 
 
 def cancel_arguments(binding: Any, key: str) -> dict[str, Any]:
-    """Build the arguments of tritonclient's ``infer`` that have a request given up.
+    """Build the arguments of tritonclient's ``infer`` that cancel a request.
 
-    HTTP needs it: Triton does not notice when the connection of a request is closed.
+    HTTP needs this: Triton does not notice when the connection of a request is closed.
     """
     tensor = binding.InferInput(CANCEL.inputs[0].name, [1], "BYTES")
     tensor.set_data_from_numpy(np.array([key.encode()], dtype=object))
@@ -117,7 +116,7 @@ def cancel_arguments(binding: Any, key: str) -> dict[str, Any]:
 
 
 def output_arrays(result: Any, outputs: Sequence[str]) -> Tensors:
-    """Take the arrays out of tritonclient's ``InferResult``; absent outputs are left out."""
+    """Extract the arrays from tritonclient's ``InferResult``; absent outputs are left out."""
     arrays = {name: result.as_numpy(name) for name in outputs}
     return {name: array for name, array in arrays.items() if array is not None}
 
@@ -125,34 +124,34 @@ def output_arrays(result: Any, outputs: Sequence[str]) -> Tensors:
 _REJECTED = {"400", "StatusCode.INVALID_ARGUMENT"}
 _DENIED = {"401", "403", "StatusCode.UNAUTHENTICATED", "StatusCode.PERMISSION_DENIED"}
 _RESTRICTED = "This protocol is restricted"
-"""Triton's words over gRPC, under the status UNAVAILABLE, where a key is missing."""
-_CANCELLED = "StatusCode.CANCELLED"  # what a server does that stops; clients' own never end here
+"""Triton's message over gRPC, with the status UNAVAILABLE, when the API key is missing."""
+_CANCELLED = "StatusCode.CANCELLED"  # from a stopping server; the client's own never get here
 _TRANSIENT = {"503", "StatusCode.UNAVAILABLE", _CANCELLED}
 _UNAVAILABLE = {"404", "StatusCode.NOT_FOUND"} | _TRANSIENT
 _TIMED_OUT = {"408", "504", "StatusCode.DEADLINE_EXCEEDED"}
 
 _REFUSED = "connection refused"
 _NOT_GRPC = "what answers there does not speak gRPC"
-_UNLOADED = "has no available versions"  # of a model that was there, or will be
-# A server that is starting, stopping or gone for the moment.
+_UNLOADED = "has no available versions"  # the model was unloaded, or is not loaded yet
+# The server is starting, stopping or temporarily down.
 _DROPPED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One call to a server, as the errors it may end in have to name it."""
+    """One call to a server, with the details that its error messages name."""
 
     address: Address
     timeout: float
     request_id: str | None = None
 
     def answered(self, error: InferenceServerException) -> ClientError:
-        """Make the error for one that tritonclient made of an answer or of gRPC's status."""
+        """Convert tritonclient's exception for a response or a gRPC status."""
         status, message = error.status() or "", (error.message() or "").strip()
         if status in _DENIED or message.startswith(_RESTRICTED):
             return self.denied()
         if status.isdigit() and error.debug_details() is not None:
-            # tritonclient found no JSON of Triton's: a proxy, or another server altogether.
+            # Not Triton's JSON: the response is from a proxy or another kind of server.
             return self.garbled(f" (HTTP status {status})")
         if status in _REJECTED:
             return RequestRejected(message, request_id=self.request_id)
@@ -168,7 +167,7 @@ class Exchange:
         return ServerFailed(_first_line(message), request_id=self.request_id)
 
     def _refused(self, message: str, *, transient: bool) -> ServiceError:
-        """Make the error for a server that will not serve the request, or not any longer."""
+        """Make the error for a server that does not accept the request, or no longer does."""
         stopped, waited = TIME_IS_UP
         if waited in message:
             return RequestTimeout(
@@ -188,14 +187,14 @@ class Exchange:
         return self.unreachable(message, transient=transient)
 
     def denied(self) -> AccessDenied:
-        """Make the error for a server, or a proxy before it, that wants to know the caller."""
+        """Make the error for a server, or a proxy in front of it, that requires authentication."""
         return AccessDenied(
             f"The server at {self.address} wants an API key, and none or a wrong one was shown.",
             request_id=self.request_id,
         )
 
     def timed_out(self) -> RequestTimeout:
-        """Make the error for no answer in time."""
+        """Make the error for a timeout."""
         return RequestTimeout(
             f"The server at {self.address} did not answer within {round(self.timeout, 2):g}"
             " seconds.",
@@ -203,9 +202,9 @@ class Exchange:
         )
 
     def unreachable(self, reason: str | OSError, *, transient: bool = False) -> ServerUnavailable:
-        """Make the error for a failed connection, or a server that says it is not ready.
+        """Make the error for a failed connection, or for a server that is not ready.
 
-        Connections that were refused or dropped are transient without being called so.
+        Refused and dropped connections are always transient.
         """
         if isinstance(reason, OSError):
             transient = transient or reason.errno in _DROPPED
@@ -220,7 +219,7 @@ class Exchange:
         )
 
     def garbled(self, detail: str = "") -> ServerFailed:
-        """Make the error for an answer that is not one of Triton's."""
+        """Make the error for a response that is not Triton's."""
         return ServerFailed(
             f"What answers at {self.address} is not Triton over {self.address.protocol}{detail}.",
             request_id=self.request_id,
@@ -228,7 +227,7 @@ class Exchange:
 
 
 def _plain(reason: str) -> str:
-    """Pick the reason of a failed connection out of the many words of gRPC and asyncio."""
+    """Extract the reason of a failed connection from a message of gRPC or asyncio."""
     if "Connection refused" in reason or "Connect call failed" in reason:
         return _REFUSED
     if "certificate verify failed" in reason.lower().replace("_", " "):
@@ -239,5 +238,5 @@ def _plain(reason: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    # The rest of what a server says about its own failures is a traceback.
+    # The remaining lines of a server's error message are a traceback.
     return text.strip().partition("\n")[0].rstrip() or "The server failed without saying why."

@@ -1,4 +1,4 @@
-"""What one call of a client is made of, whichever way it goes."""
+"""Timeout and request id of a call, shared by all clients and transports."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any, NamedTuple
 from photoreal.client.errors import InvalidInput
 
 DEFAULT_TIMEOUT = 300.0
-"""Seconds that one call may take: a large photo takes minutes on a CPU."""
+"""Default timeout of a call in seconds: a large photo takes minutes on a CPU."""
 READY_TIMEOUT = 5.0
-"""Seconds that asking a server whether it is ready may take."""
+"""Default timeout of a readiness check in seconds."""
 
 
 class Call(NamedTuple):
-    """One call: the seconds that it may take, and the id under which the server logs it."""
+    """One call: its timeout in seconds, and the id under which the server logs it."""
 
     seconds: float
     request_id: str
 
 
 def begin_call(closed: bool, timeout: float | None, usual: float, request_id: str | None) -> Call:
-    """Check what a call was given; `timeout` None is the `usual` one, a missing id is made up.
+    """Check the arguments of a call; `timeout` defaults to `usual`, a missing id is generated.
 
     Raises:
-        InvalidInput: the client is closed, or the timeout or the id makes no sense.
+        InvalidInput: the client is closed, or the timeout or the id is invalid.
     """
     check_open(closed)
     seconds = usual if timeout is None else check_seconds(timeout)
@@ -34,13 +34,13 @@ def begin_call(closed: bool, timeout: float | None, usual: float, request_id: st
 
 
 def check_open(closed: bool) -> None:
-    """Raise InvalidInput for a client that is closed."""
+    """Raise InvalidInput if the client is closed."""
     if closed:
         raise InvalidInput("This client is closed; make a new one.")
 
 
 def check_seconds(timeout: Any) -> float:
-    """A timeout as a number; raises InvalidInput for anything but seconds above 0."""
+    """Return a timeout in seconds as a number; raises InvalidInput unless it is above 0."""
     number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
     if not number or not math.isfinite(timeout) or timeout <= 0:
         raise InvalidInput(f"timeout is {timeout!r}; expected seconds above 0.")

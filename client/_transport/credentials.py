@@ -1,4 +1,4 @@
-"""What a client shows to a server, and by what it knows the server."""
+"""Client credentials: API key, client certificate, trusted CA."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FilePath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Credentials:
-    """A key for the requests, and certificates for TLS; all files are PEM.
+    """API key and TLS certificates; all files are PEM.
 
     Args:
-        api_key: what a server asks for that was started with one.
-        ca_certificate: file with the authority that signed the server's certificate; those
-            that the system trusts unless given.
-        client_certificate: file with the client's own certificate, for mutual TLS.
-        client_key: file with the key of that certificate.
+        api_key: the server's API key, if it requires one.
+        ca_certificate: file of the authority that signed the server's certificate; by default
+            the authorities that the system trusts.
+        client_certificate: file of the client's own certificate, for mutual TLS.
+        client_key: file of that certificate's key.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -33,7 +33,7 @@ class Credentials:
     client_key: FilePath | None = None
 
     def check(self, address: Address) -> None:
-        """Raise InvalidInput for a key that no header can carry, or certificates without use."""
+        """Raise InvalidInput if the key cannot be a header's value or a certificate is unusable."""
         key = self.api_key
         if key is not None:
             if not isinstance(key, str):
@@ -51,13 +51,13 @@ class Credentials:
         self.tls_context(ssl.create_default_context)
 
     def headers(self, protocol: Protocol) -> dict[str, str]:
-        """The headers of one request; tritonclient adds its own to them."""
+        """The headers of one request; tritonclient adds its own."""
         return {} if self.api_key is None else {API_KEY_HEADERS[protocol]: self.api_key}
 
     def tls_context(self, create: Callable[..., Any], cafile: str | None = None) -> Any:
-        """A TLS context made by `create`, such as ``ssl.create_default_context``.
+        """Return a TLS context made by `create`, such as ``ssl.create_default_context``.
 
-        `cafile` holds the authorities to trust when none is named. Raises InvalidInput.
+        `cafile` holds the authorities trusted by default. Raises InvalidInput.
         """
         authority = os.fspath(self.ca_certificate) if self.ca_certificate is not None else cafile
         try:
@@ -66,7 +66,7 @@ class Credentials:
             raise _unusable("CA certificate", authority, error) from None
         if self.client_certificate is not None and self.client_key is not None:
             try:
-                # An encrypted key would ask for its password at the terminal.
+                # Without a password, an encrypted key would prompt for it at the terminal.
                 context.load_cert_chain(self.client_certificate, self.client_key, password="")
             except (OSError, ValueError) as error:
                 raise _unusable("client certificate", self.client_certificate, error) from None

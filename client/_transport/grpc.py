@@ -48,7 +48,7 @@ class GrpcTransport:
             )
 
     def close(self) -> None:
-        """Nothing is held between calls."""
+        """Do nothing: no resources are held between calls."""
 
 
 class AsyncGrpcTransport:
@@ -82,7 +82,7 @@ class AsyncGrpcTransport:
                 )
 
     async def close(self) -> None:
-        """Nothing is held between calls."""
+        """Do nothing: no resources are held between calls."""
 
 
 _UNLIMITED = -1
@@ -93,11 +93,11 @@ _CHANNEL = [
 
 
 def _connect(binding: Any, address: Address, credentials: Credentials) -> Any:
-    # gRPC asks the proxy of the environment even for localhost, which a proxy cannot reach.
+    # gRPC uses the environment's proxy even for localhost, which the proxy cannot reach.
     direct = [("grpc.enable_http_proxy", 0)] if address.is_loopback else []
     return binding.InferenceServerClient(
         address.target,
-        channel_args=_CHANNEL + direct,  # in place of tritonclient's own
+        channel_args=_CHANNEL + direct,  # replaces tritonclient's defaults
         ssl=address.tls,
         root_certificates=credentials.ca_certificate,
         certificate_chain=credentials.client_certificate,
@@ -107,10 +107,10 @@ def _connect(binding: Any, address: Address, credentials: Credentials) -> Any:
 
 @contextmanager
 def _errors(exchange: Exchange) -> Iterator[None]:
-    # tritonclient turns every grpc.RpcError, a failed connection too, into its own exception.
+    # tritonclient converts every grpc.RpcError, even a failed connection, to its own exception.
     try:
         yield
     except InferenceServerException as error:
         raise exchange.answered(error) from None
-    except (ValueError, KeyError, TypeError, struct.error):  # tensors that cannot be read
+    except (ValueError, KeyError, TypeError, struct.error):  # tensors that cannot be decoded
         raise exchange.garbled() from None

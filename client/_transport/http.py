@@ -34,9 +34,9 @@ from photoreal.client.address import Address
 from photoreal.client.errors import ClientError, RequestTimeout
 from photoreal.contract import STYLIZE
 
-# What tritonclient's parser meets in an answer that is not Triton's.
+# Exceptions of tritonclient's parser for a response that is not Triton's.
 _GARBLED = (ValueError, KeyError, TypeError, struct.error)
-# How geventhttpclient's parser calls an end that comes too early.
+# Messages of geventhttpclient's parser for a truncated response.
 _CUT_SHORT = ("Incomplete response.", "Invalid EOF state")
 _BROKE_OFF = "the answer broke off"
 
@@ -67,10 +67,10 @@ class HttpTransport:
             return bool(connection.is_server_ready() and connection.is_model_ready(STYLIZE.name))
 
     def close(self) -> None:
-        """Nothing is held between calls."""
+        """Do nothing: no resources are held between calls."""
 
     def _cancel(self, key: str) -> None:
-        """Have a request given up, if the server can be told."""
+        """Cancel a request, if the server can be reached."""
         arguments = cancel_arguments(tritonclient.http, key)
         arguments["headers"] = self._credentials.headers("http")
         exchange = Exchange(self._address, CANCEL_TIMEOUT)
@@ -79,19 +79,19 @@ class HttpTransport:
 
     @contextmanager
     def _connection(self, exchange: Exchange) -> Iterator[Any]:
-        # A thread's first use of gevent makes a hub with threads and descriptors of its own,
-        # which nothing frees when the thread ends. (No public name tells whether there is one.)
+        # The first use of gevent in a thread creates a hub with its own threads and descriptors,
+        # which leak when the thread ends. (No public function tells whether a hub exists.)
         hub_is_ours = get_hub_if_exists() is None
         if hub_is_ours:
             hub = gevent.get_hub()
-            hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)  # raised still, but not printed
-        # tritonclient's own timeouts hold for each read, this one for the whole call.
+            hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)  # still raised, but not printed
+        # tritonclient's timeouts apply to each read, this one to the whole call.
         deadline = gevent.Timeout(exchange.timeout)
         try:
             with deadline, self._connect(exchange.timeout) as connection:
                 yield connection
         except gevent.Timeout as expired:
-            if expired is not deadline:  # the caller's own
+            if expired is not deadline:  # a timeout of the caller's
                 raise
             raise exchange.timed_out() from None
         except InferenceServerException as error:
@@ -127,7 +127,7 @@ class HttpTransport:
 
 class _AsyncConnection(tritonclient.http.aio.InferenceServerClient):  # type: ignore[misc]
     async def _post(self, request_uri: str, request_body: Any, *rest: Any, **options: Any) -> Any:
-        # aiohttp writes bytes in one go, which halts the loop and is warned of; files in pieces.
+        # aiohttp writes bytes in one go, which blocks the loop and warns; files are sent in chunks.
         if isinstance(request_body, bytes):
             request_body = BytesIO(request_body)
         return await super()._post(request_uri, request_body, *rest, **options)
@@ -162,10 +162,10 @@ class AsyncHttpTransport:
             )
 
     async def close(self) -> None:
-        """Nothing is held between calls."""
+        """Do nothing: no resources are held between calls."""
 
     async def _cancel(self, key: str) -> None:
-        """Have a request given up, if the server can be told."""
+        """Cancel a request, if the server can be reached."""
         arguments = cancel_arguments(tritonclient.http, key)
         arguments["headers"] = self._credentials.headers("http")
         with suppress(ClientError):
@@ -195,7 +195,7 @@ class AsyncHttpTransport:
             raise exchange.unreachable(_BROKE_OFF, transient=True) from None
         except aiohttp.ServerDisconnectedError as error:
             raise exchange.unreachable(str(error), transient=True) from None
-        except OSError as error:  # before ClientError: aiohttp's failures to connect are both
+        except OSError as error:  # before ClientError: aiohttp's connection errors are both
             raise exchange.unreachable(error) from None
         except aiohttp.ClientError as error:
             raise exchange.unreachable(str(error)) from None

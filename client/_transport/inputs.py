@@ -1,4 +1,4 @@
-"""Building the tensors of a request to the model ``stylize``, as its contract says."""
+"""Input tensors of a request to the model ``stylize``, as its contract defines them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from photoreal.contract import STYLIZE, TensorSpec
 from photoreal.options import STYLIZE_OPTIONS, Option
 
 Tensors: TypeAlias = dict[str, NDArray[Any]]
-"""Tensors by their names in the contract, of the contract's types and shapes."""
+"""Tensors by name, with the types and shapes of the contract."""
 
 IMAGES = STYLIZE.inputs[: -len(STYLIZE_OPTIONS)]
-"""The inputs that are images; all the others are options."""
+"""The image inputs; all other inputs are options."""
 
-# What a Python value must be to become a tensor of Triton's type, and how messages call it.
+# Python types accepted for each of Triton's types, and their name in error messages.
 _PYTHON_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "FP32": ((numbers.Real,), "number"),
     "INT32": ((numbers.Integral,), "whole number"),
@@ -31,14 +31,14 @@ _PYTHON_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def build_inputs(**arguments: Any) -> Tensors:
-    """Input tensors for the arguments of ``stylize``; those that are None are left out.
+    """Build the input tensors of ``stylize``; arguments that are None are left out.
 
     Args:
-        arguments: images by their tensors' names in lower case, and options by their names. What
-            may be several is one value, or a list or tuple of them.
+        arguments: images by the lower-case name of their tensor, and options by name. An argument
+            that allows several values is one value, or a list or tuple of them.
 
     Raises:
-        InvalidInput: an argument has the wrong Python type, or names no readable file.
+        InvalidInput: an argument has the wrong Python type, or a file cannot be read.
     """
     tensors: Tensors = {}
     for spec in IMAGES:
@@ -83,7 +83,7 @@ def _image(name: str, value: Any, number: str) -> bytes:
 
 
 def _joined(name: str, value: object) -> object:
-    """Join several words to the one string that is sent."""
+    """Join several words with commas, as they are sent."""
     if isinstance(value, str):
         return value
     if isinstance(value, Iterable):
@@ -94,7 +94,7 @@ def _joined(name: str, value: object) -> object:
 
 
 def _pairs(option: Option, value: Any) -> NDArray[Any]:
-    """A row a pair: content label, style label; -1 stands for None, the whole style photo."""
+    """Rows (content label, style label); -1 means None, the whole style photo."""
     try:
         rows = [(ours, -1 if theirs is None else theirs) for ours, theirs in value]
     except (TypeError, ValueError):
@@ -108,7 +108,7 @@ def _pairs(option: Option, value: Any) -> NDArray[Any]:
 
 
 def _element(option: Option, value: Any) -> NDArray[Any]:
-    """One value as a tensor [1]."""
+    """Encode one value as a tensor [1]."""
     name = option.name
     types, words = _PYTHON_TYPES[option.dtype]
     if option.kind == "id":
@@ -121,7 +121,7 @@ def _element(option: Option, value: Any) -> NDArray[Any]:
     dtype = np.dtype(triton_to_np_dtype(option.dtype))
     if dtype.kind == "i" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
         raise InvalidInput(f"{name} is {value}, which does not fit {option.dtype}.")
-    with np.errstate(over="ignore"):  # too large a float is sent as infinite, and refused
+    with np.errstate(over="ignore"):  # overflow becomes inf, which the server rejects
         return np.array([value], dtype=dtype)
 
 

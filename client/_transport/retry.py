@@ -1,9 +1,9 @@
-"""Trying again: which failures are worth it, how often, and how long to wait in between.
+"""Retry policy: which failures are retried, how often, and with which back-off.
 
-A request to ``stylize`` changes nothing at the server, so it may be sent again whenever its
-answer did not come. That pays where the next try can meet another server: one that is
-restarting refuses connections, drops them, or says that it is unavailable (HTTP 503, UNAVAILABLE).
-It is never done for a refused request, which stays refused, nor once time has run out.
+A request to ``stylize`` has no side effects, so it can be sent again whenever no response arrived.
+A retry helps if it may reach another server or a restarted one: a server that is restarting
+refuses or drops connections, or reports that it is unavailable (HTTP 503, UNAVAILABLE). Rejected
+requests are never retried, and nothing is retried after the timeout.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tenacity import (
 from photoreal.client.errors import InvalidInput, ServerUnavailable, ServiceError
 
 DEFAULT_RETRIES = 2
-"""Tries after the first one: enough for a dropped connection. For a restart see `patience`."""
+"""Retries after the first attempt: enough for a dropped connection. `patience` handles restarts."""
 
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 8.0
 JITTER_S = 0.25
-"""Up to so much is added to each wait: clients that failed together come back one by one."""
+"""Maximum random addition to each wait, so that clients do not retry in lockstep."""
 
 _LEAST_TIMEOUT_S = 0.001
 
@@ -39,23 +39,23 @@ Answer = TypeVar("Answer")
 
 
 class RetryPolicy:
-    """Repeats a call that failed for the moment; the call's timeout holds for all tries together.
+    """Retries calls after transient failures; the call's timeout covers all attempts together.
 
     Args:
-        retries: tries after the first one; 0 for none.
+        retries: retries after the first attempt; 0 disables them.
 
     Raises:
-        InvalidInput: ``retries`` is no whole number from 0 up.
+        InvalidInput: ``retries`` is not a whole number from 0 up.
     """
 
     def __init__(self, retries: int = DEFAULT_RETRIES) -> None:
         self._retries = _count(retries)
 
     def run(self, call: Callable[[float], Answer], timeout: float) -> Answer:
-        """Return what ``call`` returns; it is given the seconds that are left for it.
+        """Return the result of ``call``, which is passed the remaining seconds.
 
         Raises:
-            ServiceError: of the last try; its message says how many there were.
+            ServiceError: the error of the last attempt; its message has the number of attempts.
         """
         tries = _Tries(timeout)
         try:
@@ -85,7 +85,7 @@ class RetryPolicy:
 
 
 class _Tries:
-    """Counts the tries of one call, and the time that they leave."""
+    """Counts the attempts of one call, and tracks the remaining time."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
@@ -93,14 +93,14 @@ class _Tries:
         self._count = 0
 
     def begin(self) -> float:
-        """Seconds for the try that begins."""
+        """Start an attempt; return its timeout in seconds."""
         self._count += 1
         if self._count == 1:
             return self._timeout
         return max(self._deadline - time.monotonic(), _LEAST_TIMEOUT_S)
 
     def counted(self, error: ServiceError) -> ServiceError:
-        """The error of the last try; it tells of the others if there were any."""
+        """The error of the last attempt, with the number of attempts if there were several."""
         error.tries = self._count
         if self._count > 1:
             error.args = (f"{error} Tried {self._count} times.",)

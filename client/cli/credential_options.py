@@ -1,4 +1,4 @@
-"""The options by which commands take a client's credentials."""
+"""Command-line options for client credentials."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FILE = click.Path(path_type=Path)
 
 
 def credential_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options, and hand their values to the command as the client's arguments.
+    """Add the options; pass their values to the command as arguments of the client.
 
-    The command takes them as one dict, ``credentials``. The API key comes from the
-    environment alone: an argument could be read in the list of processes.
+    The command gets them as one dict, ``credentials``. The API key is read from the environment
+    only, since command-line arguments are visible in the process list.
     """
 
     @click.option(

@@ -1,4 +1,4 @@
-"""What a command says, and with which exit code, when its call has failed."""
+"""Error messages and exit codes of the commands."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Failed(click.ClickException):
 
 
 class CallRefused(click.ClickException):
-    """The call has to be changed."""
+    """The call must be changed."""
 
     exit_code = 2
 
 
 def failure(error: PhotorealError, *, embedded: bool | None = None) -> click.ClickException:
-    """Find the sentence to print and the exit code for an error.
+    """Convert an error to the exception that prints its message and sets the exit code.
 
     Args:
-        error: what the call has ended in.
+        error: the error that the call raised.
         embedded: whether --embedded was given; None for a command without that option.
     """
     sentence = str(error)

@@ -1,4 +1,4 @@
-"""The part of ``photoreal stylize`` that works on folders: its options, its words."""
+"""Folder mode of ``photoreal stylize``: options, progress and summary."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from photoreal.client.folder.plan import Job, Plan, plan_folder
 from photoreal.client.folder.run import IN_FLIGHT, FolderRun, PhotoOutcome, recipe
 
 FORMATS = ("png", "jpg", "webp")
-_ESTIMATE_S = 600.0  # a photo may take a minute, and the time left needs several of them
+_ESTIMATE_S = 600.0  # a photo may take a minute, and the estimate needs several of them
 FAILED = 1
 INTERRUPTED = 130
 
@@ -31,7 +31,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def folder_options(command: _F) -> _F:
-    """Add the options of folders to a command."""
+    """Add the folder options to a command."""
     options = (
         click.option(
             "--content-dir",
@@ -70,7 +70,7 @@ def folder_options(command: _F) -> _F:
 
 @dataclass(frozen=True)
 class FolderCall:
-    """The options of folders as they were given."""
+    """The folder options as given on the command line."""
 
     contents: Path | None
     styles: tuple[Path, ...]
@@ -82,7 +82,7 @@ class FolderCall:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a folder is to be stylized rather than one photo."""
+        """Whether to stylize a folder rather than one photo."""
         return self.contents is not None
 
     def check(
@@ -94,10 +94,10 @@ class FolderCall:
         saves_labels: bool,
         weighted: bool,
     ) -> None:
-        """Whether these go with the other arguments.
+        """Check the folder options against the other arguments.
 
         Raises:
-            click.UsageError: they do not.
+            click.UsageError: the combination is invalid.
         """
         own = {
             "--style-dir": self.style_dir,
@@ -126,9 +126,9 @@ class FolderCall:
             raise click.UsageError("Masks and --save-labels are for one photo, not for a folder.")
 
     def plan(self) -> Plan:
-        """The photos and where they go; raises InvalidInput."""
+        """Plan the photos and their output files; raises InvalidInput."""
         contents, style = self.contents, self.style_dir or self.styles[0]
-        assert contents is not None  # noqa: S101 (check has seen to it)
+        assert contents is not None  # noqa: S101 (ensured by check)
         if style.is_dir() != (self.style_dir is not None):
             kinds = ("folder", "file") if self.styles else ("file", "folder")
             if style.exists():
@@ -146,16 +146,16 @@ def run_folder(
     *,
     quiet: bool,
 ) -> int:
-    """Stylize a folder and tell what came of it; returns the exit code.
+    """Stylize a folder, print the outcome and return the exit code.
 
     Args:
-        call: the folder's options.
-        options: arguments of ``stylize`` but the photos.
-        server: where the server is; it is asked once it is clear that there is something to do.
-        quiet: whether only failures are told.
+        call: the folder options.
+        options: arguments of ``stylize`` except the photos.
+        server: the server options; the server is contacted only if there is work to do.
+        quiet: whether to print failures only.
 
     Raises:
-        PhotorealError: nothing could be begun.
+        PhotorealError: the run could not start.
     """
     plan = call.plan()
     make_folder(call.output)
@@ -203,7 +203,7 @@ def _finished(job: Job, options: Mapping[str, Any], manifest: Manifest) -> bool:
     try:
         return manifest.is_finished(job.output, recipe(job, options))
     except InvalidInput:
-        return False  # the run will tell
+        return False  # the run reports it
 
 
 def _summary(call: FolderCall, plan: Plan, outcome: PhotoOutcome, before: int, left: int) -> str:
@@ -221,12 +221,12 @@ def _summary(call: FolderCall, plan: Plan, outcome: PhotoOutcome, before: int, l
 
 
 def _tell(bar: Progress, words: str) -> None:
-    """Print a line above the bar; markup and wrapping are not for plain words."""
+    """Print a line above the progress bar, without markup or wrapping."""
     bar.console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _progress(quiet: bool) -> AbstractContextManager[Progress]:
-    """A bar with the time left on stderr, if that is a terminal, unless quiet."""
+    """A progress bar with the time left on stderr, if that is a terminal, unless quiet."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -50,10 +50,10 @@ def health(server: ServerOptions, quick: bool, supervisor: str) -> None:
 
 
 def ask_supervisor(url: str, timeout: float) -> str:
-    """Ask the supervisor's /ready; the line to print.
+    """Query the supervisor's /ready; return the line to print.
 
     Raises:
-        InvalidInput: the address makes no sense.
+        InvalidInput: the address is invalid.
         ServerUnavailable: the supervisor says that the server is not ready, or does not answer.
     """
     address = parse_address(url, "http")

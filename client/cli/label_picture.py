@@ -1,4 +1,4 @@
-"""Showing label maps to the eye."""
+"""Colored pictures of label maps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# Twenty colors that are told apart easily; label n has color n modulo 20.
+# Twenty easily distinguished colors; label n has color n modulo 20.
 PALETTE: NDArray[np.uint8] = np.array(
     [
         (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
@@ -19,5 +19,5 @@ PALETTE: NDArray[np.uint8] = np.array(
 
 
 def color_regions(labels: NDArray[np.uint8]) -> Image.Image:
-    """Paint a label map, uint8 (H, W), as an RGB picture: the same label, the same color."""
+    """Paint a label map, uint8 (H, W), as an RGB picture: each label in its own color."""
     return Image.fromarray(PALETTE[labels % len(PALETTE)])

@@ -1,4 +1,4 @@
-"""The options of a request as options of a command."""
+"""Request options as command-line options."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def request_options(where: Where, names: Collection[str] | None = None) -> Callable[[F], F]:
-    """Add the options that a command offers, or of these the ones that are named.
+    """Add the options that a command offers, or only those in `names`.
 
-    Its function gets None for what was not given.
+    The command's function gets None for options that are not given.
     """
 
     def decorate(command: F) -> F:

@@ -1,4 +1,4 @@
-"""A server of the command's own, for where none is running."""
+"""A server that the command starts when none is running."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from photoreal.client.address import Protocol
 
 @contextmanager
 def own_server(repository: Path | None, protocol: Protocol) -> Iterator[str]:
-    """Run a server on free ports for as long as the context lasts; gives its address.
+    """Run a server on free ports for the duration of the context; yield its address.
 
     Args:
-        repository: its model repository; `model_repository` unless given.
+        repository: the model repository; `model_repository` by default.
         protocol: the protocol of the address.
 
     Raises:

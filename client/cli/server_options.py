@@ -1,4 +1,4 @@
-"""The options by which a command finds its server, and the clients that they open."""
+"""Command-line options that select the server, and the clients that they open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from photoreal.client.client import StyleTransferClient
 from photoreal.client.patience import DEFAULT_PATIENCE_S
 
 Embedding = Literal["never", "on request", "without url"]
-"""When a command starts a server of its own: with --embedded, or without --url as well."""
+"""When a command starts its own server: with --embedded, or also without --url."""
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _URLS = {protocol: f"{DEFAULT_HOST}:{port}" for protocol, port in DEFAULT_PORTS.items()}
@@ -35,19 +35,19 @@ _EMBEDDED_HELP: dict[Embedding, str] = {
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Where a command's server is, and how to talk to it.
+    """The server that a command uses, and the settings of its client.
 
     Attributes:
-        url: its address; None is the protocol's default port on this machine.
+        url: the server's address; None is the protocol's default port on this machine.
         protocol: "http" or "grpc".
-        timeout: seconds that a call may take.
-        retries: tries after the first one while the server is not available.
+        timeout: timeout of a call in seconds.
+        retries: retries after the first attempt while the server is unavailable.
         embedded: whether to start a server if none is ready at the address.
         repository: model repository of that server.
-        patience: seconds that each request of a long job waits for a server that restarts or is
-            busy.
-        credentials: a client's arguments by which the server at `url` lets it in.
-        make: opens a synchronous client; tests hand over one without a network.
+        patience: seconds that each request of a long job waits for a server that is restarting
+            or busy.
+        credentials: client arguments that authenticate with the server at `url`.
+        make: opens a synchronous client; tests replace it with one that needs no network.
     """
 
     url: str | None
@@ -61,25 +61,25 @@ class ServerOptions:
     make: Callable[..., StyleTransferClient] = StyleTransferClient
 
     def connect(self) -> StyleTransferClient:
-        """A client of the server at the address.
+        """Open a client of the server at the address.
 
         Raises:
-            InvalidInput: the options make no sense, or do not go together.
+            InvalidInput: the options are invalid, or conflict with each other.
         """
         return self.make(self.url, **self._arguments())
 
     def connect_async(self) -> AsyncStyleTransferClient:
-        """The asynchronous twin of :meth:`connect`."""
+        """Asynchronous version of :meth:`connect`."""
         return AsyncStyleTransferClient(self.url, **self._arguments())
 
     @contextmanager
     def reach(self, say: Say) -> Iterator[ServerOptions]:
-        """These options or, where wished, those of a server that is started as none is ready.
+        """Yield these options or, with `embedded` and no server ready, those of a new server.
 
-        That server runs for as long as the context lasts.
+        The new server runs for the duration of the context.
 
         Args:
-            say: hears what is being waited for.
+            say: called with what is being waited for.
 
         Raises:
             InvalidInput: as from :meth:`connect`.
@@ -91,20 +91,20 @@ class ServerOptions:
             return
         say("Starting Triton")
         with own_server(self.repository, self.protocol) as url:
-            # It asks for no key, and has no TLS that certificates could be for.
+            # The new server requires no API key and has no TLS, so no credentials apply.
             yield replace(self, url=url, credentials={})
 
     @contextmanager
     def client(
         self, say: Say, note: Say = lambda words: None, *, here: bool = False
     ) -> Iterator[StyleTransferClient]:
-        """A client of the server that :meth:`reach` gives, or one whose work is done here.
+        """Open a client of the server from :meth:`reach`, or one that works in this process.
 
         Args:
-            say: hears what is being waited for.
-            note: is told which of the two it is, where the call did not say.
+            say: called with what is being waited for.
+            note: called with which of the two is used, if the command line does not say.
             here: whether to work in this process when no server was named, none is ready at the
-                usual address, and the packages for it are installed.
+                default address, and the packages for it are installed.
 
         Raises:
             PhotorealError: as from :meth:`reach`, or the models cannot be loaded here.
@@ -144,15 +144,15 @@ def server_options(
     embedding: Embedding = "on request",
     sits_out: str | None = None,
 ) -> _Decorator:
-    """Add the options, and hand their values to the command as one argument, ``server``.
+    """Add the options; pass their values to the command as one argument, ``server``.
 
     Args:
-        waits_for: what --timeout is for, for the help.
-        timeout: seconds, unless given.
-        retries: how often, unless given.
-        embedding: when the command starts a server of its own; "never" leaves --embedded and
-            --repository out.
-        sits_out: begins the help of --patience, which is left out unless this is given.
+        waits_for: what --timeout applies to, for the help.
+        timeout: default timeout in seconds.
+        retries: default number of retries.
+        embedding: when the command starts its own server; "never" leaves out --embedded and
+            --repository.
+        sits_out: beginning of the help of --patience; None leaves out the option.
     """
     options: list[_Decorator] = [
         click.option(

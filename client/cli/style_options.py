@@ -1,4 +1,4 @@
-"""The options of a command that name one style, or several and their weights."""
+"""Command-line options for one style, or several with weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WEIGHTS = "--weights"
 def _read_numbers(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> list[float] | None:
-    """Numbers separated by commas."""
+    """Parse numbers separated by commas."""
     if value is None:
         return None
     try:
@@ -30,10 +30,10 @@ def _read_numbers(
 
 
 class NumbersCommand(click.Command):
-    """A command whose --weights takes as many numbers as follow it."""
+    """A command whose --weights takes any count of numbers."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Join the numbers after --weights, since an option of click's takes a fixed count."""
+        """Join the numbers after --weights, since click's options take a fixed count."""
         joined: list[str] = []
         for word in args:
             inside = len(joined) > 1 and joined[-2] == _WEIGHTS and "--" not in joined[:-2]
@@ -53,7 +53,7 @@ def _is_number(word: str) -> bool:
 
 
 def style_options(command: F) -> F:
-    """Add the argument STYLE, --style and --weights."""
+    """Add the argument STYLE and the options --style and --weights."""
     for decorate in (
         click.option(
             _WEIGHTS,
@@ -76,10 +76,10 @@ def style_options(command: F) -> F:
 
 
 def read_styles(style: Path | None, styles: Sequence[Path]) -> list[bytes]:
-    """The files of the styles that were named.
+    """Read the files of the given styles.
 
     Raises:
-        click.UsageError: none was named, or in both ways.
+        click.UsageError: no style was given, or both STYLE and --style were.
         InvalidInput: a file cannot be read.
     """
     if style is not None and styles:

@@ -124,7 +124,7 @@ def stylize(
     try:
         if folder.is_wanted:
             context.exit(run_folder(folder, options, server, quiet=quiet))
-        # Whatever can be found out at once is, before a server is started or waited for.
+        # Fail early: check everything possible before a server is started or waited for.
         check_streams([content, style, *styles, content_mask, *style_masks])
         if output != STANDARD:
             check_output(output)
@@ -151,7 +151,7 @@ def stylize(
 def _write(
     result: StylizeResult, output: Path, target: Path, labels_folder: Path | None, content: bytes
 ) -> None:
-    """Write the picture in the format of `target`'s suffix, and label maps."""
+    """Write the picture in the format of `target`'s suffix, and the label maps."""
     try:
         if output == STANDARD:
             write_to_output(result.encoded(output_format(target), like=content))

@@ -1,4 +1,4 @@
-"""What the command shows and writes: progress, the closing lines, label maps."""
+"""Terminal output of the commands: progress, summaries, label maps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from photoreal.client.errors import InvalidInput
 from photoreal.client.result import StylizeResult, output_format, write_aside
 
 Say: TypeAlias = Callable[[str], None]
-"""Shows what is being waited for."""
+"""Called with what is being waited for."""
 
 _REGIONS = {
     "masks": "regions from the masks",
@@ -26,20 +26,20 @@ _REGIONS = {
 
 
 def check_output(path: Path) -> None:
-    """Find out before a long wait whether the picture can be written.
+    """Check, before a long wait, that the picture can be written.
 
     Raises:
-        InvalidInput: the suffix is of no format, or the folder is missing or locked.
+        InvalidInput: the suffix is unknown, or the folder is missing or not writable.
     """
     output_format(path)
     check_folder(path)
 
 
 def check_folder(path: Path) -> None:
-    """Find out before a long wait whether a file can be written to its place.
+    """Check, before a long wait, that a file can be written to the path.
 
     Raises:
-        InvalidInput: the folder is missing or locked, or a folder has the file's name.
+        InvalidInput: the folder is missing or not writable, or the path is a folder.
     """
     folder = path.parent
     if not folder.is_dir():
@@ -51,10 +51,10 @@ def check_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder for label maps, unless it is there.
+    """Create an output folder, unless it exists.
 
     Raises:
-        InvalidInput: it cannot be made, or not be written to.
+        InvalidInput: the folder cannot be created or is not writable.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def make_folder(path: Path) -> None:
 
 
 def notes(quiet: bool) -> Say:
-    """Prints sentences on stderr, unless quiet."""
+    """Return a function that prints sentences on stderr, unless quiet."""
     return lambda words: None if quiet else click.echo(words, err=True)
 
 
@@ -86,7 +86,7 @@ def progress(quiet: bool) -> Iterator[Say]:
 
 
 def summary(result: StylizeResult, output: Path, labels: Path | None) -> str:
-    """Say where the picture is, its size, how regions were found, and the time per stage."""
+    """Summarize the result: path, size, source of the regions, and time per stage."""
     report = result.report
     line = f"{output}: {report.get('width')} x {report.get('height')} pixels"
     regions = str(report.get("regions"))
@@ -102,10 +102,10 @@ def summary(result: StylizeResult, output: Path, labels: Path | None) -> str:
 
 
 def write_labels(result: StylizeResult, folder: Path) -> None:
-    """Write the label maps as they were used, and colored pictures of them.
+    """Write the label maps that were used, and colored pictures of them.
 
     Raises:
-        ServerFailed: a label map of the server's cannot be read.
+        ServerFailed: one of the server's label maps cannot be read.
         OSError: a file cannot be written.
     """
     others = zip(result.more_style_labels_png, result.more_style_labels, strict=True)

@@ -1,4 +1,4 @@
-"""The work of a command in this process, for where no server runs."""
+"""Style transfer in the process of the command, for when no server is running."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _NEEDED = ("torch", "scipy", "safetensors")
 
 
 def is_installed() -> bool:
-    """Whether the packages of the extra `local` are there; none is imported."""
+    """Whether the packages of the extra `local` are installed; none is imported."""
     return all(find_spec(name) is not None for name in _NEEDED)
 
 
 def client_of_this_process(timeout: float) -> StyleTransferClient:
-    """A client whose calls are worked on here, with every core; `timeout` in seconds.
+    """Return a client that computes in this process, on every core; `timeout` in seconds.
 
     Raises:
-        InvalidOption: the environment asks for a device that cannot be used.
+        InvalidOption: the device that the environment selects cannot be used.
         WeightsError: the weights cannot be read.
     """
     from photoreal.cores import available_cores

@@ -1,4 +1,4 @@
-"""`photoreal upload`: two photos to a gateway's endpoint, the picture to a file."""
+"""`photoreal upload`: send two photos to a gateway, and write the picture to a file."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def upload(
 
 
 async def _post(url: str, fields: dict[str, str | bytes | None], timeout: float) -> bytes:
-    import aiohttp  # comes with tritonclient, and takes a while to import
+    import aiohttp  # a dependency of tritonclient that is slow to import
 
     form = aiohttp.FormData()
     for name, value in fields.items():
@@ -110,7 +110,7 @@ async def _post(url: str, fields: dict[str, str | bytes | None], timeout: float)
 
 
 def _detail(body: bytes) -> str | None:
-    """The sentence of a gateway's error, if that is what the answer holds."""
+    """The sentence in a gateway's error response, or None if there is none."""
     try:
         detail = json.loads(body)["detail"]
     except (ValueError, LookupError, TypeError):

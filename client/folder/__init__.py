@@ -1,1 +1,1 @@
-"""Stylizing a whole folder of photos."""
+"""Batch stylization of a folder of photos."""

@@ -1,7 +1,7 @@
-"""What a folder run has finished, kept beside the pictures so that it can go on later.
+"""Manifest of finished pictures, kept in the output folder so that a run can be resumed.
 
-The file has a JSON object a line, written when a picture is in place. A later line about the same
-picture counts, and a line that was cut off does not.
+The file has one JSON object per line, appended when a picture is complete. The last line about a
+picture counts; truncated lines are ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Manifest:
     """The finished pictures of an output folder.
 
     Raises:
-        OSError: the file is there and cannot be read.
+        OSError: the file exists but cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +30,7 @@ class Manifest:
                 self._take(line)
 
     def is_finished(self, output: Path, recipe: Mapping[str, Any]) -> bool:
-        """Whether a picture is there as it was written, made by this recipe."""
+        """Whether the picture exists with its recorded size and was made from this recipe."""
         entry = self._entries.get(output.name)
         if entry is None or entry["recipe"] != recipe:
             return False
@@ -40,7 +40,7 @@ class Manifest:
             return False
 
     def add(self, output: Path, recipe: Mapping[str, Any]) -> None:
-        """Note that a picture is in place.
+        """Record a finished picture.
 
         Raises:
             OSError: the file cannot be written.
@@ -56,23 +56,23 @@ class Manifest:
             entry = json.loads(line)
             self._entries[entry["output"]] = {"bytes": entry["bytes"], "recipe": entry["recipe"]}
         except (ValueError, KeyError, TypeError):
-            pass  # cut off, or not ours
+            pass  # truncated, or written by another program
 
     def _ends_whole(self) -> bool:
-        """Whether the file ends with a line's end; a full disk or a kill may have cut it."""
+        """Whether the file ends with a newline; a full disk or a kill may have truncated it."""
         try:
             with self._file.open("rb") as file:
                 file.seek(-1, 2)
                 return file.read() == b"\n"
-        except OSError:  # not there, or empty
+        except OSError:  # missing, or empty
             return True
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """Name, size and time of a file: what tells that it has changed.
+    """Name, size and modification time of a file, by which changes are detected.
 
     Raises:
-        OSError: it is not there.
+        OSError: the file does not exist.
     """
     found = path.stat()
     return {"name": path.name, "bytes": found.st_size, "modified_ns": found.st_mtime_ns}

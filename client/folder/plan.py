@@ -1,4 +1,4 @@
-"""Which photos of a folder are to be stylized, with which style, into which files."""
+"""Plan of a folder run: which photos, with which style, to which files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from photoreal.client.errors import InvalidInput
 from photoreal.client.folder.manifest import NAME as MANIFEST
 
 _HEIC = (".heic", ".heif")
-"""Photos of phones, whose pictures become .jpg."""
+"""Photos from phones; their pictures are written as .jpg."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", *_HEIC)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One photo to stylize; without a style there is none of its name."""
+    """One photo to stylize; ``style`` is None if no style has the photo's name."""
 
     content: Path
     style: Path | None
@@ -25,7 +25,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """The photos of a folder in order of name, and how many other files lie between them."""
+    """The photos of a folder, sorted by name, and the number of other entries."""
 
     jobs: tuple[Job, ...]
     ignored: int
@@ -34,18 +34,19 @@ class Plan:
 def plan_folder(
     contents: Path, style: Path, output: Path, output_suffix: str | None = None
 ) -> Plan:
-    """Pair the photos of a folder with their style and their output files.
+    """Pair each photo of a folder with its style and its output file.
 
     Args:
-        contents: the folder; its subfolders, hidden files and files of other kinds are ignored.
-        style: the style photo of all, or a folder with one for each, of the same name but for
-            the suffix.
+        contents: the folder; its subfolders, hidden files and files of other types are ignored.
+        style: one style photo for all, or a folder with a style for each photo, of the same name
+            except for the suffix.
         output: folder of the pictures, which need not exist.
-        output_suffix: ".png", say; that of each photo unless given, .jpg for HEIC.
+        output_suffix: suffix of the pictures, such as ".png"; by default that of each photo, and
+            .jpg for HEIC.
 
     Raises:
-        InvalidInput: a folder is missing, cannot be read or holds no photo, two photos would
-            become one file, or a picture would replace a photo.
+        InvalidInput: a folder is missing, cannot be read or has no photos, two photos have the
+            same output file, or a picture would overwrite a photo.
     """
     photos, ignored = _photos(contents, "content")
     if not photos:
@@ -84,7 +85,7 @@ def _own_suffix(photo: Path) -> str:
 
 
 def _photos(folder: Path, role: str) -> tuple[list[Path], int]:
-    """Photos by their suffix, in order of name, and the number of other entries."""
+    """The photos, selected by suffix and sorted by name, and the number of other entries."""
     try:
         entries = sorted(folder.iterdir())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Stylizing a folder: several requests in flight, what is finished kept, what failed listed."""
+"""Folder run: several requests in flight, finished pictures kept, failures listed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from photoreal.client.result import format_option
 from photoreal.errors import PhotorealError
 
 IN_FLIGHT = 2
-"""The server computes one request at a time; a second one is sent and decoded meanwhile."""
+"""The server computes one request at a time; meanwhile a second one is sent or decoded."""
 
 Recipe = dict[str, Any]
 
 
 class DiskFailed(PhotorealError):
-    """A picture cannot be written; the next one could not either."""
+    """A picture cannot be written, so that later ones would fail too."""
 
 
 @dataclass
 class PhotoOutcome:
-    """What became of a folder: errors of single photos by name, and the one that ended all."""
+    """Outcome of a folder run: errors of single photos by name, and the error that stopped it."""
 
     done: int = 0
     failed: dict[str, PhotorealError] = field(default_factory=dict)
@@ -37,10 +37,10 @@ class PhotoOutcome:
 
 
 def recipe(job: Job, options: Mapping[str, Any]) -> Recipe:
-    """All that decides how a picture comes out: the files as they are now, and the options.
+    """Everything that determines a picture: fingerprints of the files, and the options.
 
     Raises:
-        InvalidInput: a file is gone, or there is no style.
+        InvalidInput: a file is missing, or the photo has no style.
     """
     if job.style is None:
         raise InvalidInput(f"There is no style of the name {job.content.stem!r}.")
@@ -52,16 +52,16 @@ def recipe(job: Job, options: Mapping[str, Any]) -> Recipe:
 
 
 class FolderRun:
-    """Works through jobs in threads, in the order that they come in.
+    """Processes jobs in worker threads, in the given order.
 
     Args:
-        client: the server's client, which several threads may use.
-        options: arguments of ``stylize`` but the photos.
-        manifest: where finished pictures are noted.
-        tell: hears of each photo's name when its work begins.
+        client: the client, shared by the threads.
+        options: arguments of ``stylize`` except the photos.
+        manifest: records the finished pictures.
+        tell: called with the name of each photo when its work begins.
         advance: called when a photo is finished or has failed.
-        patience: seconds that a photo waits for a server that restarts or is busy.
-        say: is told of such a wait.
+        patience: seconds that a photo waits for a server that is restarting or busy.
+        say: called with the reason of each wait.
     """
 
     def __init__(
@@ -79,17 +79,17 @@ class FolderRun:
         self._manifest = manifest
         self._tell = tell
         self._advance = advance
-        self._lock = threading.Lock()  # over the manifest and the outcome
+        self._lock = threading.Lock()  # guards the manifest and the outcome
         self._stop = threading.Event()
         self._waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self.outcome = PhotoOutcome()
 
     def start(self, jobs: list[Job], in_flight: int = IN_FLIGHT) -> None:
-        """Begin to work."""
+        """Start the worker threads."""
         for job in jobs:
             self._waiting.put(job)
-        # Daemons: a second interruption leaves without waiting for an answer.
+        # Daemons: a second Ctrl-C exits without waiting for a response.
         self._threads = [
             threading.Thread(target=self._work, daemon=True)
             for _ in range(min(in_flight, len(jobs)))
@@ -98,14 +98,14 @@ class FolderRun:
             thread.start()
 
     def wait(self) -> PhotoOutcome:
-        """Wait for the last photo; an interruption may come in between."""
+        """Wait for the last photo; KeyboardInterrupt may end the wait."""
         for thread in self._threads:
             while thread.is_alive():
                 thread.join(0.2)
         return self.outcome
 
     def finish_early(self) -> PhotoOutcome:
-        """Begin no further photo and wait for those in flight, whose work is kept."""
+        """Start no more photos, and wait for those in flight, which are kept."""
         self._stop.set()
         self._client.give_up()
         return self.wait()
@@ -134,8 +134,8 @@ class FolderRun:
             self._advance()
 
     def _stylize(self, job: Job) -> None:
-        made_by = recipe(job, self._options)  # before the files are read: they may change then
-        assert job.style is not None  # noqa: S101 (tells the type checker; a recipe has one)
+        made_by = recipe(job, self._options)  # before the files are read, since they may change
+        assert job.style is not None  # noqa: S101 (for the type checker; recipe() checks it)
         content = encode_image(job.content, "content")
         options = {**self._options, **format_option(job.output)}
         result = self._client.stylize(content, job.style, **options)

@@ -1,8 +1,8 @@
-"""The colors of a video: which matrix, range and transfer its numbers mean.
+"""Color metadata of a video: matrix, range and transfer function.
 
-A file that says nothing means BT.709 from 720 lines up and BT.601 below, in the limited range:
-so broadcasters did it, and so players guess. Converting by the wrong matrix shifts greens and
-skin visibly.
+A file without metadata is BT.709 from 720 lines up and BT.601 below, in limited range: the
+convention of broadcasters, which players assume as well. Converting with the wrong matrix visibly
+shifts greens and skin tones.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from av.video.frame import VideoFrame
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """FFmpeg's AVCOL_RANGE_MPEG and _JPEG."""
 
-# FFmpeg's AVCOL_SPC_*, AVCOL_PRI_* and AVCOL_TRC_*, as H.273 numbers them.
+# FFmpeg's AVCOL_SPC_*, AVCOL_PRI_* and AVCOL_TRC_*, numbered as in ITU-T H.273.
 _RGB, _BT709, _UNKNOWN, _FCC, _BT470BG, _SMPTE170M, _SMPTE240M = 0, 1, 2, 4, 5, 6, 7
 _BT2020, _BT2020_CONSTANT = 9, 10
 _PQ, _HLG = 16, 18
 _HD_LINES = 720
 
-# What swscale calls the matrices (SWS_CS_*).
+# Numbers of the matrices in swscale (SWS_CS_*).
 _CONVERSIONS = {
     _BT709: 1,
     _FCC: 4,
@@ -33,7 +33,7 @@ _CONVERSIONS = {
 
 
 class Colors(NamedTuple):
-    """Numbers of H.273 for the matrix, the primaries and the transfer, and FFmpeg's range."""
+    """Matrix, primaries and transfer function as numbered in H.273, and FFmpeg's range."""
 
     matrix: int
     primaries: int
@@ -42,22 +42,22 @@ class Colors(NamedTuple):
 
     @property
     def conversion(self) -> int:
-        """The matrix as swscale numbers it."""
+        """Number of the matrix in swscale."""
         return _CONVERSIONS[self.matrix]
 
     @property
     def hdr(self) -> bool:
-        """Whether the transfer is one for HDR displays."""
+        """Whether the transfer function is for HDR displays (PQ or HLG)."""
         return self.transfer in (_PQ, _HLG)
 
     @property
     def written(self) -> Colors:
-        """The same for what is written: limited range, which every player reads."""
+        """The colors to write: the same in limited range, which every player supports."""
         return self._replace(color_range=LIMITED_RANGE)
 
 
 def colors_of(frame: VideoFrame) -> Colors:
-    """What a frame's numbers mean, with what it leaves unsaid filled in."""
+    """Return the colors of a frame, with defaults for missing metadata."""
     usual = _BT709 if min(frame.height, frame.width) >= _HD_LINES else _SMPTE170M
     matrix = int(frame.colorspace)
     if matrix not in _CONVERSIONS:

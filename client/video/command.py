@@ -129,7 +129,7 @@ def _summary(report: VideoReport, output: Path) -> str:
 
 @contextmanager
 def _frames(quiet: bool) -> Iterator[Progress]:
-    """Show frames done, frames a second and the time left on stderr, if that is a terminal."""
+    """Show frames done, frame rate and time left on stderr, if that is a terminal."""
     from rich import progress as bars
     from rich.console import Console
     from rich.text import Text
@@ -149,7 +149,7 @@ def _frames(quiet: bool) -> Iterator[Progress]:
         Rate(),
         bars.TimeRemainingColumn(),
     )
-    # The default looks back half a minute, which is a handful of frames on a CPU.
+    # The default estimates from the last 30 seconds, which is a handful of frames on a CPU.
     with bars.Progress(*columns, console=console, transient=True, speed_estimate_period=300) as bar:
         task = bar.add_task("Frames", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,4 +1,4 @@
-"""Finding cuts: where a frame has nothing to do with the one before it."""
+"""Cut detection: frames that differ abruptly from the previous one."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from photoreal.client.video.source import Pixels
 
 THUMBNAIL = (32, 18)
 LEAST = 0.08
-"""Mean difference of two thumbnails (0..1) below which nothing is a cut."""
+"""Minimum mean difference of two thumbnails (0..1) for a cut."""
 TIMES = 3.0
-"""How many times the usual difference of a shot a cut is at least."""
+"""Minimum ratio of a cut's difference to the median difference in the shot."""
 
 _WINDOW = 12
 
 
 class CutDetector:
-    """Compares each frame with the one before it, and that with what is usual in the shot.
+    """Detects cuts: compares each frame's difference from the previous one with the shot's median.
 
-    A pan or a shaking hand changes every frame about as much as the one before; a cut stands
-    out. What is mistaken for one, a flash say, costs no more than a new start of the smoothing.
+    Camera motion changes consecutive frames by about the same amount, so a cut stands out. A
+    false detection, for example at a flash, only restarts the smoothing.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class CutDetector:
         self._usual: deque[float] = deque(maxlen=_WINDOW)
 
     def is_cut(self, pixels: Pixels) -> bool:
-        """Whether a shot begins with this frame (H, W, 3); the first frame of all begins one."""
+        """Whether this frame (H, W, 3) starts a shot; the first frame of a video always does."""
         small = Image.fromarray(pixels).resize(THUMBNAIL, Image.Resampling.BOX)
         thumbnail = np.asarray(small, dtype=np.float32) / 255
         before, self._before = self._before, thumbnail

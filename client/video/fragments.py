@@ -1,7 +1,8 @@
-"""Cutting an unfinished MP4 or MOV file back to what is whole in it.
+"""Truncation of an unfinished MP4 or MOV file to its complete fragments.
 
-Such a file is a row of boxes (ISO/IEC 14496-12, section 4.2): a size of four bytes, a name of
-four, and perhaps a size of eight. A fragment is a `moof` with its table and a `mdat` with the data.
+Such a file is a sequence of boxes (ISO/IEC 14496-12, section 4.2): a four-byte size, a four-byte
+name and, for large boxes, an eight-byte size. A fragment is a `moof` box with the table of its
+samples and an `mdat` box with their data.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ _LONG_HEADER = 16
 
 
 def keep_whole_fragments(path: Path) -> None:
-    """Cut a file after the last fragment that is complete; others stay as they are.
+    """Truncate a file after its last complete fragment; others stay unchanged.
 
-    Raises OSError when it cannot be read or cut.
+    Raises OSError when it cannot be read or truncated.
     """
     with path.open("r+b") as file:
         length = os.fstat(file.fileno()).st_size
@@ -25,14 +26,14 @@ def keep_whole_fragments(path: Path) -> None:
         while (box := _read_box(file, start)) is not None and start + box[1] <= length:
             name, size = box
             start += size
-            if name != b"moof":  # without its data a table is no use
+            if name != b"moof":  # the table is useless without its data
                 whole = start
         if whole:
             file.truncate(whole)
 
 
 def _read_box(file: BinaryIO, start: int) -> tuple[bytes, int] | None:
-    """Name and size in bytes of the box that begins at `start`; None for what is no box."""
+    """Name and size in bytes of the box that begins at `start`; None if there is no box."""
     file.seek(start)
     header = file.read(_HEADER)
     if len(header) < _HEADER:

@@ -1,4 +1,4 @@
-"""Stylizing a video frame by frame, with a server at the other end."""
+"""Stylization of a video, frame by frame, through a client."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from photoreal.contract import DEFAULT_STEADY
 from photoreal.errors import PhotorealError
 
 IN_FLIGHT = 2
-"""Frames that are sent at once where none depends on the one before it."""
+"""Frames in flight when no frame depends on the previous one."""
 
-_AHEAD = 3  # frames that are decoded while others are with the server
+_AHEAD = 3  # frames decoded while others are in flight
 
-_FORGOTTEN = 0.01  # share of a frame's statistics below which it no longer counts
+_FORGOTTEN = 0.01  # weight below which an earlier frame's statistics are ignored
 
 
 class VideoStopped(ClientError):
-    """A video that could not be finished, and what is kept of it."""
+    """A run stopped before the end of the video; ``kept`` is the finished part."""
 
     def __init__(self, reason: str, kept: Kept) -> None:
         super().__init__(f"{reason} {kept_sentence(kept)}")
@@ -46,7 +46,7 @@ class VideoStopped(ClientError):
 
 @dataclass
 class VideoReport:
-    """What was done: frames written, shots, what to know of the source and the sound."""
+    """Report of a run: size, frames, shots, sound and warnings."""
 
     height: int
     width: int
@@ -57,7 +57,7 @@ class VideoReport:
 
 
 Progress = Callable[[int, int | None], None]
-"""Takes the frames that are done, and about how many there are."""
+"""Called with the number of finished frames, and the approximate total if known."""
 
 
 def stylize_video(
@@ -74,38 +74,38 @@ def stylize_video(
     progress: Progress | None = None,
     **options: Any,
 ) -> VideoReport:
-    """Stylize every frame of a video; sound, time stamps and colors' meaning stay.
+    """Stylize every frame of a video; sound, time stamps and color metadata are kept.
 
     Args:
-        client: a client of the server; a :class:`Patience` sits out its restarts, which a client
-            alone does not.
+        client: a client of the server; a :class:`Patience` also waits while the server restarts,
+            which a client alone does not.
         video: any file that FFmpeg reads.
         style: as for :meth:`StyleTransferClient.stylize`.
-        output: the file to write, .mp4, .mov or .mkv; replaced when all is done.
-        size: shorter side of the frames in pixels, which are never enlarged; the film's own
-            unless given.
-        steady: share of the frames before in regions and statistics, 0 to 0.99. 0 treats every
-            frame alone, and lets several be sent at once.
+        output: the file to write, .mp4, .mov or .mkv; replaced when the run is complete.
+        size: shorter side of the frames in pixels, which are never enlarged; that of the video
+            by default.
+        steady: weight of the previous frames in regions and statistics, 0 to 0.99. With 0, frames
+            are independent, and several can be in flight.
         crf: x264's constant rate factor, 0 (lossless) to 51.
-        in_flight: frames that are sent at once when ``steady`` is 0.
-        resume: go on with the part that an earlier run of the same arguments has left; without a
-            part, begin at the start.
-        progress: told of every frame.
+        in_flight: frames in flight when ``steady`` is 0.
+        resume: continue the part that an earlier run with the same arguments left; without a
+            part, start from the beginning.
+        progress: called after every frame.
         options: as for :meth:`StyleTransferClient.stylize`.
 
     Raises:
-        InvalidInput: the file is no video, or the output's name no video's; a part is there and
-            ``resume`` is not set, or it was made with other arguments.
+        InvalidInput: the file is not a video, or the output's suffix is not a video's; a part
+            exists and ``resume`` is not set, or it was made with other arguments.
         ClientError: as from :meth:`StyleTransferClient.stylize`, before the first frame.
         VideoStopped: the server, the network or the disk failed later; a part is kept.
-        KeyboardInterrupt: with a part kept, its second argument is a :class:`Kept`.
+        KeyboardInterrupt: if a part is kept, its second argument is a :class:`Kept`.
         OSError: the output cannot be written at all.
     """
     container_of(output)
     with VideoSource(video, size) as source:
         geometry = source.geometry
         report = VideoReport(geometry.height, geometry.width)
-        if options.get("method") == "published":  # whose results have the working size
+        if options.get("method") == "published":  # its results have the working size
             options |= {"size": min(geometry.height, geometry.width)}
         recipe = recipe_of(video, style, {**options, "steady": steady, "crf": crf, "size": size})
         with _opened(output, source, crf, recipe, resume) as (sink, done):
@@ -125,14 +125,14 @@ def stylize_video(
 
 
 def kept_sentence(kept: Kept) -> str:
-    """Where what was finished is."""
+    """The sentence that says how many frames are kept, and where."""
     frames = "the first frame" if kept.frames == 1 else f"the first {kept.frames} frames"
     return f"What was finished, {frames}, is kept in {str(kept.path)!r}; --resume goes on from it."
 
 
 @dataclass
 class _Run:
-    """Sends the frames of a film and takes their results."""
+    """Sends the frames of a video, and collects their results."""
 
     client: StyleTransferClient | Patience
     source: VideoSource
@@ -147,15 +147,15 @@ class _Run:
         self._waiting: deque[tuple[Frame | None, Future[Pixels]]] = deque()
 
     def stylized(self, in_flight: int, done: int) -> Generator[tuple[Frame, Pixels], None, None]:
-        """Frames with their results, in order, behind the `done` first ones, which are copied.
+        """Yield frames with their results, in order, after the first `done`, which are copied.
 
-        Frames of a shot are sent one after the other.
+        The frames of a shot are sent one after the other.
         """
         cuts = CutDetector()
         threads = 1 if self.steady else max(1, in_flight)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
         again = max(0, done - _remembered(self.steady))
-        first: Frame | None = None  # of the shot
+        first: Frame | None = None  # first frame of the shot
         number = 0
         try:
             for item in self.source:
@@ -170,11 +170,11 @@ class _Run:
                     self.sink.copy()
                     self.report.frames += 1
                     if number == again and first is not None and first is not item:
-                        self._send(first, wanted=False)  # regions stay as found in it
+                        self._send(first, wanted=False)  # keeps the shot's regions
                 if number >= again:
                     self._send(item, wanted=number >= done)
                 number += 1
-                # The pixels are done with; what waits holds a time stamp.
+                # Limit the frames in memory, and yield those that are finished.
                 while len(self._waiting) > threads + _AHEAD or (
                     self._waiting and self._waiting[0][1].done()
                 ):
@@ -202,7 +202,7 @@ class _Run:
 
 
 def _remembered(steady: float) -> int:
-    """How many frames back a frame still counts in the statistics of a shot."""
+    """How many frames back a frame still contributes to the statistics of a shot."""
     return math.ceil(math.log(_FORGOTTEN) / math.log(steady)) if steady else 0
 
 
@@ -224,7 +224,7 @@ def _one(
 
 
 def _encoded(pixels: Pixels) -> bytes:
-    """A frame as BMP: without loss, and without the time that compression takes."""
+    """Encode a frame as BMP: lossless, and without the cost of compression."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format="BMP")
     return stream.getvalue()
@@ -234,9 +234,9 @@ def _encoded(pixels: Pixels) -> bytes:
 def _opened(
     output: Path, source: VideoSource, crf: int, recipe: Recipe, resume: bool
 ) -> Iterator[tuple[VideoSink, int]]:
-    """A sink, and how many frames an earlier run has finished.
+    """Yield a sink, and the number of frames that an earlier run has finished.
 
-    Whatever ends the run early, what was finished stays as a playable file.
+    If the run ends early, the finished part is kept as a playable file.
     """
     files = Unfinished(output)
     part = files.begin(recipe, resume=resume)

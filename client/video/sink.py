@@ -1,8 +1,8 @@
-"""Writing a video: H.264 at the source's time stamps, and the source's sound.
+"""Video output: H.264 at the source's time stamps, and the source's sound.
 
-The file grows beside its place under another name and is renamed when it is whole. What is
-written can be played at any moment, so that a run that stops half way leaves its part; the next
-run copies the packets of that part and goes on behind them.
+The file is written under a temporary name and renamed when it is complete. What is written is
+playable at any time, so a run that stops early leaves a usable part; the next run copies its
+packets and continues after them.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from photoreal.client.video.unfinished import Kept, Unfinished, copied_packets
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 DEFAULT_CRF = 18
-"""x264's constant rate factor: 18 is near to no visible loss."""
+"""x264's constant rate factor: 18 is almost visually lossless."""
 MAX_CRF = 51
 
-# A second at a time reaches the disk. MP4's fragments are made one whole file at the end; a table
-# of contents that waits for the first of them can say where time begins.
+# Data is flushed every second. MP4's fragments are merged into one regular file at the end; the
+# table of contents (moov) is delayed until the first fragment, so that it has the start time.
 _MP4 = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
 _MATROSKA = {"cluster_time_limit": "1000"}
 _SOUND_CODEC = "aac"
-_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels, which is all some files say
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels, all that some files give
 
 
 class VideoSink:
     """A video file that is being written.
 
-    `part` is what an earlier run has finished; its frames come first, each by a call of `copy`.
+    `part` is the finished part of an earlier run; its frames come first, one per call of `copy`.
 
     Attributes:
-        sounds_left_out: tracks of sound that cannot be read.
+        sounds_left_out: number of audio tracks that cannot be read.
 
     Raises:
-        InvalidInput: the suffix names no known container, or the part does not fit.
+        InvalidInput: the suffix is not that of a known container, or the part does not fit.
         OSError: the file cannot be written.
     """
 
@@ -74,7 +74,7 @@ class VideoSink:
         self._sounds = {sound.index: _SoundTrack(self._container, sound) for sound in known}
         self._closed = False
         self._copies: Generator[Any, None, None] | None = None
-        self._last_dts: Fraction | None = None  # of a copied packet, and of those behind it
+        self._last_dts: Fraction | None = None  # of the last packet written, if a part is copied
         if part is not None:
             self._continue(part, source.start)
 
@@ -111,18 +111,18 @@ class VideoSink:
             raise
 
     def copy(self) -> None:
-        """Write the next frame of the part that an earlier run has finished.
+        """Write the next frame of the earlier run's part.
 
         Raises:
             OSError: the file cannot be written.
         """
-        assert self._copies is not None  # noqa: S101 (tells the type checker)
+        assert self._copies is not None  # noqa: S101 (for the type checker)
         packet = next(self._copies)
         self._last_dts = packet.dts * packet.time_base
         self._mux([packet])
 
     def write(self, pixels: Pixels, pts: int, duration: int) -> None:
-        """Encode a picture (H, W, 3) in RGB with its time stamp in the source's time base.
+        """Encode an RGB picture (H, W, 3); time stamp and duration are in the source's time base.
 
         Raises:
             OSError: the file cannot be written.
@@ -139,7 +139,7 @@ class VideoSink:
         self._mux(self._behind_copies(self._track.encode(frame)))
 
     def write_sound(self, sound: Sound) -> None:
-        """Copy a packet of sound, or re-encode it where the container has no room for its kind.
+        """Copy a packet of sound, or re-encode it if the container does not support its codec.
 
         Raises:
             OSError: the file cannot be written.
@@ -148,7 +148,7 @@ class VideoSink:
             self._container.mux(self._sounds[sound.stream.index].packets(sound.packet))
 
     def finish(self) -> None:
-        """Write what is left and give the file its name.
+        """Write the remaining packets, and rename the file to its final name.
 
         Raises:
             OSError: the file cannot be written.
@@ -157,8 +157,8 @@ class VideoSink:
         self._files.finish()
 
     def stop(self) -> Kept | None:
-        """End the file early, under a name that says so; None when there is no frame in it."""
-        with suppress(OSError, av.FFmpegError):  # on a full disk it stays as far as it came
+        """End the file early, under the name of a part; None if there is no frame in it."""
+        with suppress(OSError, av.FFmpegError):  # on a full disk, what was written is kept
             self._end()
         return self._files.keep()
 
@@ -181,7 +181,7 @@ class VideoSink:
             self._container.mux(packet)
 
     def _behind_copies(self, packets: Sequence[Any]) -> Iterator[Any]:
-        """See that times of decoding grow: an encoder begins before its first frame is shown."""
+        """Make decoding times increase: an encoder's begin before the first frame is shown."""
         for packet in packets:
             if self._last_dts is not None:
                 earliest = math.floor(self._last_dts / packet.time_base) + 1
@@ -191,13 +191,13 @@ class VideoSink:
 
 
 def _is_known(sound: AudioStream) -> bool:
-    """Whether a track says enough of itself to be written."""
+    """Whether a track has the parameters needed to write it."""
     context = sound.codec_context
     return context is not None and bool(context.sample_rate and context.layout.nb_channels)
 
 
 class _SoundTrack:
-    """One track of sound: copied where the container takes its kind, else as AAC."""
+    """One audio track: copied if the container supports its codec, else encoded as AAC."""
 
     def __init__(self, container: Any, source: AudioStream) -> None:
         self.resampler: AudioResampler | None = None
@@ -212,7 +212,7 @@ class _SoundTrack:
         self.resampler = AudioResampler("fltp", layout, context.sample_rate)
 
     def packets(self, packet: Any) -> list[Any]:
-        """What to write for a packet, or for the end (None)."""
+        """Return the packets to write for a packet, or at the end of the track (None)."""
         if self.resampler is None:
             if packet is None:
                 return []
@@ -220,7 +220,7 @@ class _SoundTrack:
             return [packet]
         try:
             frames = packet.decode() if packet is not None else [None]
-        except av.FFmpegError:  # a damaged packet is a moment of silence
+        except av.FFmpegError:  # leaves out a damaged packet: a moment of silence
             return []
         made: list[Any] = [part for frame in frames for part in self.resampler.resample(frame)]
         if packet is None:
@@ -229,10 +229,10 @@ class _SoundTrack:
 
 
 def container_of(path: Path) -> str:
-    """FFmpeg's name of the container that the suffix of ``path`` stands for.
+    """FFmpeg's name of the container for the suffix of ``path``.
 
     Raises:
-        InvalidInput: it stands for none.
+        InvalidInput: the suffix is not that of a known container.
     """
     if path.suffix.lower() not in FORMATS:
         raise InvalidInput(

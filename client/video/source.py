@@ -1,4 +1,4 @@
-"""Reading a video: its frames upright and in RGB, the packets of its sound as they are."""
+"""Video input: upright RGB frames, and the packets of the sound unchanged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ENDS_EARLY_S = 0.5  # a header may be off by a few frames
 
 
 class Frame(NamedTuple):
-    """A frame (H, W, 3) in RGB with its time stamp and duration in units of the time base."""
+    """An RGB frame (H, W, 3); time stamp and duration are in units of the time base."""
 
     pixels: Pixels
     pts: int
@@ -45,7 +45,7 @@ class Sound(NamedTuple):
 
 @dataclass(frozen=True)
 class Geometry:
-    """How frames become pictures: `height` and `width` are upright, with square pixels."""
+    """Geometry of the pictures: `height` and `width` are upright, with square pixels."""
 
     height: int
     width: int
@@ -53,26 +53,26 @@ class Geometry:
 
     @property
     def lying(self) -> tuple[int, int]:
-        """Height and width before the turn."""
+        """Height and width before rotation."""
         return (self.width, self.height) if self.quarter_turns % 2 else (self.height, self.width)
 
 
 class VideoSource:
-    """A video file, to be read once from its start to its end.
+    """A video file, read once from start to end.
 
     Attributes:
-        sounds: its tracks of sound.
-        time_base: seconds of a unit of its time stamps.
-        rate: its frames a second, on average.
-        seconds: its length, if the file says so.
-        frames: about how many frames it has, or None.
-        colors, geometry: of its pictures, known from the first frame.
-        hdr: whether its colors are for HDR displays.
-        ended_at: seconds that were read.
-        damaged: packets that could not be decoded.
+        sounds: the audio tracks.
+        time_base: unit of the time stamps in seconds.
+        rate: average frames per second.
+        seconds: duration, if the file has it.
+        frames: approximate number of frames, or None.
+        colors, geometry: those of the frames, known from the first one.
+        hdr: whether the colors are for HDR displays.
+        ended_at: duration that was read, in seconds.
+        damaged: number of packets that could not be decoded.
 
     Raises:
-        InvalidInput: the file is missing, is no video or has no video track.
+        InvalidInput: the file is missing, is not a video or has no video track.
     """
 
     def __init__(self, path: Path, size: int | None = None) -> None:
@@ -107,17 +107,17 @@ class VideoSource:
 
     @property
     def start(self) -> Fraction:
-        """Seconds at which the first frame is shown."""
+        """Time of the first frame in seconds."""
         return (self._first.pts or 0) * self.time_base
 
     @property
     def hdr(self) -> bool:
-        """Whether the colors are for HDR displays, which this reads as if they were not."""
+        """Whether the colors are for HDR displays; they are read without tone mapping."""
         return self.colors.hdr
 
     @property
     def ends_early(self) -> bool:
-        """Whether frames and sound stopped well before the length that the file names."""
+        """Whether frames and sound end well before the duration in the file's header."""
         if self.seconds is None:
             return False
         return self.ended_at < self.seconds - max(_ENDS_EARLY_S, 2 / float(self.rate))
@@ -134,12 +134,12 @@ class VideoSource:
         self._container.close()
 
     def __iter__(self) -> Iterator[Frame | Sound]:
-        """Frames and sound in the order of the file."""
+        """Yield frames and sound in the order of the file."""
         for item in self._items:
             yield self._frame(item) if isinstance(item, VideoFrame) else item
 
     def _decoded_first(self) -> VideoFrame:
-        """Read up to the first frame, without losing what comes before it."""
+        """Read up to the first frame, and keep everything read for the iteration."""
         self._items = self._decoded()
         early: list[VideoFrame | Sound] = []
         for item in self._items:
@@ -158,7 +158,7 @@ class VideoSource:
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.FFmpegError:  # the file breaks off here
+            except av.FFmpegError:  # the file is truncated here
                 self.damaged += 1
                 return
             if isinstance(packet.stream, AudioStream):
@@ -181,7 +181,7 @@ class VideoSource:
         tall, wide = float(frame.height), frame.width * aspect
         if turns % 2:
             tall, wide = wide, tall
-        # Chroma is stored for every other pixel: both sides are even.
+        # Chroma is subsampled by two, so both sides must be even.
         shorter = min(tall, wide)
         size = int(shorter) if self._size is None else min(self._size, int(shorter))
         scale = max(2, size // 2 * 2) / shorter
@@ -232,7 +232,7 @@ def _opened(path: Path) -> Any:
     if any(name == "image2" or name.endswith("_pipe") for name in names):
         container.close()
         raise InvalidInput(f"The file {str(path)!r} is a picture; expected a video.")
-    if "tty" in names:  # FFmpeg reads text as a film of a terminal
+    if "tty" in names:  # FFmpeg reads text files as video of a terminal
         container.close()
         raise InvalidInput(f"The file {str(path)!r} is a text; expected a video.")
     return container

@@ -1,7 +1,7 @@
-"""What a run leaves beside its output until that is finished: the part so far, and its recipe.
+"""Files beside an unfinished output: the part written so far, and its recipe.
 
-The part grows under a hidden name, and has a name that says so once the run has stopped. A run
-that was killed leaves it under the hidden name. Either can be resumed.
+The part grows under a hidden name, and is renamed to a visible one when the run stops. A run that
+was killed leaves it under the hidden name. Either can be resumed.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from photoreal.client.errors import InvalidInput
 from photoreal.client.folder.manifest import fingerprint
 from photoreal.client.video.fragments import keep_whole_fragments
 
-# Start codes instead of lengths, and no parameter sets: so packets leave an encoder.
+# Packets as an encoder emits them: start codes instead of lengths, and no parameter sets.
 _AS_ENCODED = "h264_mp4toannexb,filter_units=remove_types=7-8"
 _START_CODE = re.compile(rb"\x00\x00\x00?\x01")
-_PARAMETER_SETS = (7, 8)  # types of units, ITU-T H.264, table 7-1
+_PARAMETER_SETS = (7, 8)  # types of NAL units, ITU-T H.264, table 7-1
 
 Recipe = dict[str, Any]
 
 
 class Kept(NamedTuple):
-    """What is left of a run that stopped: a playable file and the frames in it."""
+    """The finished part of a run that stopped: a playable file, and its number of frames."""
 
     path: Path
     frames: int
 
 
 class Unfinished:
-    """The files beside an output that is not finished.
+    """The files beside an unfinished output.
 
     Attributes:
-        growing: what is being written.
-        kept: what a run that stopped has finished.
-        recipe: how both are made.
+        growing: the file that is being written.
+        kept: the finished part of a run that stopped.
+        recipe: the recipe of both.
     """
 
     def __init__(self, output: Path) -> None:
@@ -55,10 +55,10 @@ class Unfinished:
         self.recipe = self.kept.with_name(f"{self.kept.name}.json")
 
     def begin(self, recipe: Recipe, *, resume: bool) -> Kept | None:
-        """Note the recipe of a run; with `resume`, find the part to go on with.
+        """Record the recipe of a run; with `resume`, find the part to continue.
 
         Raises:
-            InvalidInput: there is a part and `resume` is not set, or its recipe differs.
+            InvalidInput: a part exists and `resume` is not set, or its recipe differs.
             OSError: a file cannot be read or written.
         """
         left = next((path for path in (self.kept, self.growing) if path.exists()), None)
@@ -71,7 +71,7 @@ class Unfinished:
             self._check(left, recipe)
         else:
             self.recipe.write_text(json.dumps(recipe, indent=2), encoding="utf-8")
-        if self.growing.exists():  # that run was killed
+        if self.growing.exists():  # the earlier run was killed
             self._cut()
             if _complete_frames(self.growing) > _complete_frames(self.kept):
                 self.growing.replace(self.kept)
@@ -79,7 +79,7 @@ class Unfinished:
         return Kept(self.kept, frames) if frames else None
 
     def finish(self) -> None:
-        """Give what has grown the name of the output, and remove the rest.
+        """Rename the finished file to the output's name, and remove the other files.
 
         Raises:
             OSError: the file cannot be renamed.
@@ -89,7 +89,7 @@ class Unfinished:
         self.recipe.unlink(missing_ok=True)
 
     def keep(self) -> Kept | None:
-        """Keep what has grown, unless an earlier part is longer; None when there are no frames."""
+        """Keep the written part, unless an earlier one is longer; None if there are no frames."""
         self._cut()
         grown, before = _count_frames(self.growing), _count_frames(self.kept)
         if grown > before:
@@ -127,11 +127,11 @@ class Unfinished:
 def recipe_of(
     video: Path, style: ImageInput | Sequence[ImageInput], settings: dict[str, Any]
 ) -> Recipe:
-    """All that decides how a film comes out, for JSON. Images are named by their SHA-256.
+    """Everything that determines the output, as JSON values. Images are named by their SHA-256.
 
     Raises:
         InvalidInput: a style cannot be read.
-        OSError: the video is not there.
+        OSError: the video does not exist.
     """
     styles: Sequence[Any] = style if isinstance(style, list | tuple) else [style]
     given = {name: value for name, value in settings.items() if value is not None}
@@ -142,10 +142,10 @@ def recipe_of(
 
 
 def copied_packets(part: Kept, start: Fraction, parameters: bytes) -> Generator[Any, None, None]:
-    """The packets of a part's frames, for the container that an encoder writes on to.
+    """Return the packets of a part's frames, for the container that an encoder continues.
 
-    The first is shown at `start` seconds; a container may have put it off to make room for sound.
-    `parameters` are the encoder's, with start codes (ITU-T H.264, annex B).
+    The first is shown at `start` seconds, without the offset that a container may have added to
+    make room for sound. `parameters` are the encoder's, with start codes (ITU-T H.264, annex B).
 
     Raises:
         InvalidInput: the part was encoded with other parameters.
@@ -163,8 +163,8 @@ def copied_packets(part: Kept, start: Fraction, parameters: bytes) -> Generator[
 
 def _copied(part: Kept, start: Fraction) -> Generator[Any, None, None]:
     times = list(islice(_times(part.path), part.frames))
-    # Some containers do not say when a packet is decoded: in the order of presentation, and
-    # early enough for all.
+    # Some containers store no decoding times. The sorted presentation times serve as such,
+    # shifted early enough for every packet.
     shown = sorted(times)
     late = max(second - first for first, second in zip(times, shown, strict=True))
     with av.open(str(part.path)) as container:
@@ -180,10 +180,10 @@ def _copied(part: Kept, start: Fraction) -> Generator[Any, None, None]:
 
 
 def _complete_frames(path: Path) -> int:
-    """How many packets of a file that may be broken surely hold as many first frames.
+    """Count the first packets of a possibly truncated file that hold complete first frames.
 
-    Frames are stored in the order of decoding. One that is shown after all before it may be
-    followed by frames shown earlier; those have all come when the next such frame comes.
+    Frames are stored in decoding order. A frame with the latest presentation time so far may be
+    followed by frames shown before it; those have all been read when the next such frame comes.
     """
     complete, latest = 0, None
     for number, time in enumerate(_times(path)):
@@ -193,7 +193,7 @@ def _complete_frames(path: Path) -> int:
 
 
 def _times(path: Path) -> Iterator[int]:
-    """When the packets of a file that may be broken are shown, in the order of the file."""
+    """Yield the presentation times of a possibly truncated file's packets, in file order."""
     with suppress(OSError, av.FFmpegError, IndexError), av.open(str(path)) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.size and packet.pts is not None:
@@ -201,7 +201,7 @@ def _times(path: Path) -> Iterator[int]:
 
 
 def _count_frames(path: Path) -> int:
-    """Frames of a file that may be broken or missing."""
+    """Count the frames of a file that may be truncated or missing."""
     count = 0
     with suppress(OSError, av.FFmpegError, IndexError), av.open(str(path)) as container:
         for _ in container.decode(container.streams.video[0]):

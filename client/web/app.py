@@ -1,4 +1,4 @@
-"""The application: routes that turn forms into calls of the client, and the page's files."""
+"""The gateway's application: routes that turn forms into client calls, and the page's files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from photoreal.options import FORMATS, MAX_OUTPUT_SIZE
 from photoreal.preprocess.limits import Limits
 
 STATIC = Path(__file__).parent / "static"
-# Swagger UI sets styles of its own on the elements that it makes.
+# Swagger UI sets inline styles on the elements that it creates.
 _DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
     " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
@@ -44,11 +44,11 @@ T = TypeVar("T")
 
 
 def make_app(client: AsyncStyleTransferClient, settings: GatewaySettings | None = None) -> FastAPI:
-    """Make the application; it closes the client when it ends.
+    """Create the application; it closes the client on shutdown.
 
     Args:
         client: a client of the Triton server that makes the pictures.
-        settings: bounds; the usual ones unless given.
+        settings: the gateway's limits; the default ones if None.
     """
     bounds = settings or GatewaySettings()
 
@@ -61,7 +61,7 @@ def make_app(client: AsyncStyleTransferClient, settings: GatewaySettings | None 
         title="photoreal",
         version=__version__,
         summary="Give a photo the colors, light and mood of another one.",
-        docs_url=None,  # their usual form loads scripts from elsewhere
+        docs_url=None,  # the default page loads third-party scripts
         redoc_url=None,
         lifespan=lifespan,
     )
@@ -89,9 +89,9 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
         responses={200: {"description": "The picture.", "content": pictures}, **errors},
     )
     async def upload_images(request: Request, form: _Pictures) -> Response:
-        """Answer a picture, a PNG unless asked otherwise.
+        """Return the stylized picture, as PNG by default.
 
-        The header Server-Timing has the milliseconds of each stage.
+        The Server-Timing header has the milliseconds of each stage.
         """
         call = client.stylize(**_sized(await form.arguments(bounds), bounds.limits))
         result = await _while_present(request, call)
@@ -104,9 +104,9 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
 
     @app.post("/regions/", summary="Find the regions of two photos", responses=errors)
     async def regions(request: Request, form: _Regions) -> JSONResponse:
-        """Answer both label maps, the regions' names and which region takes which.
+        """Return both label maps, the names of the regions and the region pairs.
 
-        The label maps (PNG, base64) and the pairs can be changed and sent with the photos to
+        The label maps (PNG, base64) and the pairs can be edited and sent with the photos to
         /upload_images/ as content_mask, style_mask and pairs.
         """
         call = client.find_regions(**await form.arguments(bounds))
@@ -154,7 +154,7 @@ def _add_page(app: FastAPI, client: AsyncStyleTransferClient, bounds: GatewaySet
     async def docs() -> FileResponse:
         return FileResponse(STATIC / "docs.html", headers={"Content-Security-Policy": _DOCS_POLICY})
 
-    # An editable install links its files to where they are written.
+    # In an editable install, the files are symbolic links to the sources.
     app.mount("/static", StaticFiles(directory=STATIC, follow_symlink=True))
     swagger = resources.files("fastapi_swagger") / "resources"
     app.mount("/swagger", StaticFiles(directory=str(swagger)))
@@ -177,7 +177,7 @@ ERRORS = {
 
 
 def _timing(found: FoundRegions) -> dict[str, str]:
-    """The stages of the server as the header that browsers show beside a request."""
+    """The server's stage times as a Server-Timing header, which browsers display."""
     seconds = found.report.get("seconds") or {}
     stages = [f"{stage};dur={1000 * value:.1f}" for stage, value in seconds.items()]
     return {"Server-Timing": ", ".join(stages)} if stages else {}
@@ -197,7 +197,7 @@ def _regions_json(found: FoundRegions) -> dict[str, Any]:
             "labels": base64.b64encode(found.style_labels_png).decode(),
             "regions": report["style_regions"],
         },
-        # A partner that is no region of the style is the whole photo.
+        # A partner that is not a region of the style means the whole photo.
         "pairs": [
             [ours[str(pair["content"])], labels.get(str(pair["style"]))] for pair in report["pairs"]
         ],
@@ -208,10 +208,10 @@ def _regions_json(found: FoundRegions) -> dict[str, Any]:
 
 
 def _sized(arguments: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    """Take a size that stands alone for the picture's, and leave the working size to the server.
+    """Use a lone `size` as the output size, with the server's default working size.
 
-    One out of range stays the working size, whose refusal names it. Results of the method
-    "published" have the working size.
+    A size out of range stays the working size, since the server's error names that. Results of
+    the method "published" have the working size.
     """
     size = arguments.get("size")
     if (
@@ -225,7 +225,7 @@ def _sized(arguments: dict[str, Any], limits: Limits) -> dict[str, Any]:
 
 
 async def _while_present(request: Request, call: Coroutine[Any, Any, T]) -> T:
-    """Await a call of the server, and give it up when nobody waits for the answer any more."""
+    """Await a server call, and cancel it when the caller disconnects."""
     work = asyncio.ensure_future(call)
     gone = asyncio.ensure_future(_gone(request))
     try:

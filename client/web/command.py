@@ -83,7 +83,7 @@ def _say(words: str) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Take the port first: a server takes seconds to start."""
+    """Bind the port first, since starting a server takes seconds."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -1,4 +1,4 @@
-"""Every error of the gateway as JSON, `{"detail": "a sentence"}`, with the status that fits."""
+"""Error responses of the gateway: JSON, `{"detail": "a sentence"}`, with the matching status."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from photoreal.client.errors import (
 from photoreal.contract import API_KEY_VARIABLE
 
 RETRY_LATER = {"Retry-After": "10"}
-"""Header of answers to requests that may succeed later, in seconds."""
+"""Header of responses to requests that may be retried later, in seconds."""
 
 _EXPECTED = {
     "float_parsing": "a number",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "bool_parsing": "true or false",
-    "value_error": "an image file",  # words where a file belongs
+    "value_error": "an image file",  # text in a file field
 }
 _STATUS_SENTENCES = {
     404: "There is nothing at this address; the API is described at /docs.",
@@ -41,13 +41,13 @@ _log = logging.getLogger("photoreal.web")
 def sentence_response(
     status: int, sentence: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """An answer that says in one sentence what was wrong."""
+    """Return a response that states the error in one sentence."""
     return JSONResponse({"detail": sentence}, status, dict(headers or {}))
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Turn whatever a request may end in into a sentence."""
-    # Starlette's types want handlers of any exception; it calls them with their own.
+    """Install handlers that turn every exception of a request into a sentence."""
+    # Starlette's types require handlers of any exception; each is called with its own type only.
     handlers: dict[type[Exception], Any] = {
         ClientError: _client_error,
         RequestValidationError: _wrong_form,
@@ -60,7 +60,7 @@ def install_handlers(app: FastAPI) -> None:
 
 async def _client_error(request: Request, error: ClientError) -> JSONResponse:
     sentence = str(error)
-    if isinstance(error, AccessDenied):  # the key is the gateway's to show, not its caller's
+    if isinstance(error, AccessDenied):  # the key belongs to the gateway, not to its caller
         _log.error("%s The environment variable %s holds it.", sentence, API_KEY_VARIABLE)
         return sentence_response(502, "The server that makes the pictures denies access.")
     if isinstance(error, CallerError):

@@ -1,4 +1,4 @@
-"""The forms that the endpoints take: their fields, and what the client is called with."""
+"""Forms of the endpoints: their fields, and the client arguments made from them."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _TYPES: dict[Kind, Any] = {
 
 @dataclass(frozen=True)
 class Form:
-    """The fields of a form as they came, by name; the files are not read yet."""
+    """The submitted fields by name; the files are not read yet."""
 
     files: dict[str, UploadFile | None]
     options: dict[str, Any]
 
     async def arguments(self, settings: GatewaySettings) -> dict[str, Any]:
-        """What the client is called with.
+        """Return the arguments for the client.
 
         Raises:
             HTTPException: a file is empty (400) or too large (413).
@@ -65,7 +65,7 @@ class Form:
 
 
 def form(where: Where) -> Callable[..., Form]:
-    """A dependency of FastAPI: the files, and the options that are offered there.
+    """Return a FastAPI dependency for the files and the options that are offered there.
 
     FastAPI takes the fields and their descriptions from its signature.
     """
@@ -95,7 +95,7 @@ def form(where: Where) -> Callable[..., Form]:
 
 
 def _field(option: Option) -> Any:
-    """A field's type and description, as FastAPI takes them."""
+    """A field's type and description, in the form that FastAPI takes."""
     words = plain(option.help)
     if option.kind == "pairs":
         words += ", as JSON such as [[1, 1], [2, null]]"
@@ -108,7 +108,7 @@ def _field(option: Option) -> Any:
 
 
 async def _read(file: UploadFile | None, words: str, settings: GatewaySettings) -> bytes | None:
-    """The bytes of a file of a form."""
+    """Read an uploaded file."""
     if file is None:
         return None
     if not file.size:
@@ -123,7 +123,7 @@ async def _read(file: UploadFile | None, words: str, settings: GatewaySettings) 
 
 
 def _parse_pairs(name: str, text: str | None) -> list[tuple[int, int | None]] | None:
-    """Pairs of labels from their JSON."""
+    """Parse pairs of labels from JSON."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The example photos that the page offers."""
+"""Example photos offered on the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FOLDERS = ("photos", "rendered")
 
 @dataclass(frozen=True)
 class Picture:
-    """One example: its file, what it is called, what is on it, and who made it."""
+    """One example: file, title, alternative text and credit."""
 
     file: str
     title: str
@@ -19,7 +19,7 @@ class Picture:
 
     @property
     def url(self) -> str:
-        """Where the gateway serves it."""
+        """The URL at which the gateway serves it."""
         return f"/examples/{self.file}"
 
 
@@ -52,7 +52,7 @@ GALLERY = (
 
 
 def picture_file(name: str) -> Path | None:
-    """The file of an example; None when no example is called so."""
+    """The file of an example; None if there is no such example."""
     if name not in {picture.file for picture in GALLERY}:
         return None
     here = Path(__file__).parent

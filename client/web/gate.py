@@ -1,4 +1,4 @@
-"""What stands before the application: how many requests, how many bytes, which headers."""
+"""Middleware of the application: request limits, upload limits, security headers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from photoreal.client.web.errors import RETRY_LATER, sentence_response
 from photoreal.client.web.settings import GatewaySettings, in_mebibytes
 
 _HEADERS = {
-    # The page consists of files of its own; nothing inline, nothing from elsewhere.
+    # The page uses only its own files: nothing inline, nothing from other sites.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
         " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -25,11 +25,11 @@ _HEADERS = {
 }
 
 _HANG_UP = {"Connection": "close"}
-"""Without it the rest of the body would be read, only to be thrown away."""
+"""Without it, the rest of the body would be read and discarded."""
 
 
 class SecureHeaders:
-    """Sets the headers that keep a browser to this page, unless a response has its own."""
+    """Sets the headers that confine a browser to this page, unless a response has its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -49,11 +49,11 @@ class SecureHeaders:
 
 
 class UploadGate:
-    """Refuses uploads that are too many or too large before they are read, and slow ones.
+    """Rejects excess and oversized uploads before they are read, and slow ones.
 
-    A declared length counts at once; bytes are counted nevertheless, since a length may be
-    absent or a lie. A request takes one of the places when its body is complete, so that a slow
-    or silent body keeps nobody out.
+    A declared length is checked at once; the bytes are counted as well, since the length may be
+    missing or wrong. A request takes a slot when its body is complete, so that a slow or stalled
+    upload does not block others.
     """
 
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
@@ -81,7 +81,7 @@ class UploadGate:
 
         async def count() -> Message:
             nonlocal uploading, present, received
-            if not uploading:  # the application waits for the caller to leave
+            if not uploading:  # the application is waiting for a disconnect
                 return await receive()
             message = await self._in_time(receive, start, received)
             received += len(message.get("body", b""))
@@ -103,7 +103,7 @@ class UploadGate:
             self._present -= present
 
     async def _in_time(self, receive: Receive, start: float, received: int) -> Message:
-        """The next piece of a body; raises HTTPException for one that is too slow."""
+        """Receive the next part of a body; raises HTTPException if the upload is too slow."""
         idle = self._settings.idle_s
         deadline = start + idle + received / self._settings.min_bytes_per_s
         try:

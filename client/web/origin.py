@@ -1,8 +1,8 @@
-"""Which names the gateway answers to, and whose pages may send to it.
+"""Host names that the gateway answers to, and origins that may send to it.
 
-Any page in a browser can send forms to a server on the same machine, and through DNS rebinding,
-a name of its own that comes to mean 127.0.0.1, read the answers. The first shows in the header
-Origin, the second in Host, which then has a name that is not the gateway's.
+Any page in a browser can send forms to a server on the same machine. Through DNS rebinding, where
+a host name of the attacker resolves to 127.0.0.1, it can also read the responses. The Origin
+header reveals the first attack, and the Host header the second, since the name in it is foreign.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from photoreal.client.web.errors import sentence_response
 
 
 class KnownHosts:
-    """Refuses requests to unknown host names (421), and what foreign pages send (403).
+    """Rejects requests to unknown host names (421), and cross-origin ones except GET (403).
 
-    IP addresses, localhost and this machine's own name are known. No page of somebody else's
-    can have them.
+    IP addresses, localhost and this machine's own name are known. No other site's page can have
+    them.
 
     Args:
-        app: what serves the other requests.
-        hosts: further names by which the gateway is reached, as through a proxy.
+        app: the application.
+        hosts: further host names of the gateway, for example behind a proxy.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
         self._app = app
         self._known = {"localhost", socket.gethostname().lower(), *map(str.lower, hosts)}
-        # Under these a proxy may serve the page. Other ports of this machine are other sites.
+        # A proxy may serve the page under these. Other ports of this machine are other origins.
         self._named = {
             host.lower() for host in hosts if host.lower() != "localhost" and not _is_address(host)
         }
@@ -43,7 +43,7 @@ class KnownHosts:
             headers = Headers(scope=scope)
             host, origin = headers.get("host", ""), headers.get("origin")
             if headers.get("sec-fetch-site") == "same-origin":
-                origin = None  # a browser's own word; without a referrer, Origin may be "null"
+                origin = None  # set by the browser; without a referrer, Origin may be "null"
             if not self._is_known(host):
                 name = _name(host) or host
                 words = (
@@ -66,7 +66,7 @@ class KnownHosts:
         return name is not None and (name in self._known or _is_address(name))
 
     def _is_own(self, origin: str, host: str) -> bool:
-        """Whether a page is the gateway's; a proxy may have replaced the host that it is under."""
+        """Whether an origin is the gateway's own; a proxy may have replaced the Host header."""
         scheme, _, place = origin.partition("://")
         if scheme not in {"http", "https"}:  # "null", or an extension
             return False
@@ -74,10 +74,10 @@ class KnownHosts:
 
 
 def _name(host: str) -> str | None:
-    """The name or address of a Host header in lower case, without its port; None for none."""
+    """Host name or address in a Host header, lower case, without the port; None if invalid."""
     try:
         parts = urlsplit(f"//{host}")
-        _ = parts.port  # raises for what is no number
+        _ = parts.port  # raises ValueError unless it is a number
     except ValueError:
         return None
     return parts.hostname if parts.netloc == host and "@" not in host else None

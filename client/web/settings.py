@@ -1,4 +1,4 @@
-"""What a gateway may be asked for."""
+"""Settings and limits of the gateway."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from photoreal.preprocess.limits import Limits
 
 _FORM_BYTES = 64 * 1024
-"""Room for the words of a form, beside its files."""
+"""Allowance for the fields of a form that are not files."""
 
 
 @dataclass(frozen=True)
 class GatewaySettings:
-    """Bounds of the gateway.
+    """Limits of the gateway.
 
-    `max_file_bytes`: of one uploaded file. `max_requests`: how many requests may be there at
-    once, one of which the server computes while the others wait. `hosts`: names under which the
-    gateway is reached, besides IP addresses, localhost and this machine's name. `limits`: the
-    server's own.
+    `max_file_bytes`: size of one uploaded file. `max_requests`: concurrent requests, of which the
+    server computes one while the others wait. `hosts`: host names of the gateway, besides IP
+    addresses, localhost and this machine's name. `limits`: those of the server.
 
-    A request counts once its body is there. Until then it is an upload: there may be
-    `max_uploads` at once, in each of which no more than `idle_s` seconds may pass between two
-    pieces, and which has to be as fast as `min_bytes_per_s` after `idle_s`.
+    A request counts once its body is complete. Until then it is an upload: at most `max_uploads`
+    may be in progress. An upload may pause for at most `idle_s` seconds, and must sustain
+    `min_bytes_per_s` after the first `idle_s`.
     """
 
     max_file_bytes: int = Limits.max_bytes
@@ -33,15 +32,15 @@ class GatewaySettings:
 
     @property
     def max_body_bytes(self) -> int:
-        """Of a whole request: two photos, and masks that together are no larger than one."""
+        """Maximum size of a request: two photos, and masks that together are no larger than one."""
         return 3 * self.max_file_bytes + _FORM_BYTES
 
     @property
     def max_uploads(self) -> int:
-        """Bodies that may be on their way at once; on slow lines most of them wait for bytes."""
+        """Maximum number of uploads in progress; on slow connections most of them wait for data."""
         return 4 * self.max_requests
 
 
 def in_mebibytes(size: int) -> str:
-    """A number of bytes in words."""
+    """Format a number of bytes in MiB."""
     return f"{size / 2**20:.3g} MiB"

@@ -18,12 +18,12 @@ def sky_light(noise: Noise, look: Look, across: Floats, up: Floats) -> Floats:
     glow = mix(rgb(look.horizon_far), rgb(look.horizon_glow), toward)
     light = mix(glow, rgb(look.zenith), 1 - np.exp(-height / (0.10 + 0.10 * toward)))
 
-    # A layer of cloud seen in perspective: it crowds toward the horizon.
+    # A cloud layer in perspective: it gets denser toward the horizon.
     far = 1 / (height + 0.07)
     u, v = across * far * 0.5 * look.cloud_scale, far * 0.75 * look.cloud_scale
     u = u + 0.7 * noise.fbm(u * 0.8 + 40, v * 0.5, 3)
     puffs = noise.fbm(u + 5, v + 3, 8, gain=0.55)
-    # What lies between a piece of cloud and the sun dims it.
+    # Clouds between a point and the sun darken it.
     before = noise.fbm(u + 5 + 0.2 * np.float32(sun[0]), v + 2.82, 5, gain=0.55)
     edge = 1 - look.cloud_cover
     cover = step(edge - 0.03, edge + 0.20, puffs)

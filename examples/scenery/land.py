@@ -1,4 +1,4 @@
-"""The land: heights, shadows, what each pixel sees of it, and trees."""
+"""Land: heights, shadows, the visible surface of each pixel, and trees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from scenery.noise import Noise, mix, rgb, step
 
 
 def land_heights(noise: Noise, look: Look, x: Floats, z: Floats, octaves: int) -> Floats:
-    """Heights of the bare land over the lake, any shape; below 0 there is water."""
+    """Heights of the bare land above the lake, any shape; below 0 is water."""
     wander = noise.fbm(x / 420 + 7, z / 420, 3) - 0.5
     near = z * (1 + 0.9 * wander) + 0.10 * np.abs(x)
     # The ground falls from the camera's feet to the shore, higher on one side than the other.
@@ -69,7 +69,7 @@ def shade_map(noise: Noise, look: Look, x: Floats, z: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Surface:
-    """What the columns cross, (S, W) per step and column, with colors (S, W, 3)."""
+    """Samples of the land, (S, W) per step and column, with colors (S, W, 3)."""
 
     x: Floats
     z: Floats
@@ -147,7 +147,7 @@ def surface_of(noise: Noise, look: Look, across: Floats, steps: int) -> Surface:
 def look_up(
     surface: Surface, look: Look, up: Floats
 ) -> tuple[npt.NDArray[np.int32], Floats, npt.NDArray[np.bool_]]:
-    """Find the step that each pixel sees.
+    """Find the step that each pixel shows.
 
     ``up`` holds the rays' y/z by row, (H,). Returns the step, how far it lies toward the step
     before, 0 to 1, and whether the pixel sees land or water at all; each (H, W).
@@ -181,7 +181,7 @@ def plant_trees(
     for z, across, size in sorted(trees, reverse=True):
         place = np.array([across * z], np.float32), np.array([z], np.float32)
         base = float(land_heights(noise, look, *place, 2)[0])
-        # In pixels: the foot of the trunk, and how tall the tree is.
+        # In pixels: the foot of the trunk, and the height of the tree.
         foot = horizon - focal * (base - 0.3 - look.camera) / z
         middle = columns / 2 + focal * across
         tall = focal * size * (look.camera * 0.45 + 9) / z

@@ -22,14 +22,14 @@ REGIONS: Final[tuple[tuple[str, tuple[int, int, int]], ...]] = (
     ("water", (0, 255, 255)),
     ("ground", (255, 255, 0)),
 )
-"""The region that each label stands for, and its color in a mask; the index is the label."""
+"""The region of each label, and its color in a mask; the index is the label."""
 
 SKY, TERRAIN, VEGETATION, WATER, GROUND = range(len(REGIONS))
 
 OVERSAMPLING = 2
 NEAREST, FARTHEST = 4.0, 16000.0
 FOCAL = 0.95
-"""Focal length over the picture's width: a horizontal angle of view of 55 degrees."""
+"""Focal length as a fraction of the picture's width: a horizontal field of view of 55 degrees."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Look:
     """Light and layout of a scene. Colors are linear light, (R, G, B), about 0 to 3."""
 
     seed: int
-    camera: float  # height over the lake
-    horizon: float  # row of the horizon over the picture's height
+    camera: float  # height above the lake
+    horizon: float  # row of the horizon as a fraction of the height
     near_shore: float  # distance where the ground in front of the camera ends
     far_shore: float
     peaks: float  # height of the mountains
@@ -53,10 +53,10 @@ class Look:
     cloud_shade: Color
     cloud_cover: float
     cloud_scale: float  # clouds get smaller as it grows
-    trees: tuple[tuple[float, float, int], ...]  # groves nearby: x/z from, to, and how many
-    haze: float  # distance over which haze takes over 63 % of the light
+    trees: tuple[tuple[float, float, int], ...]  # groves nearby: x/z from, x/z to, number of trees
+    haze: float  # distance at which haze makes up 63 % of the light
     exposure: float
-    contrast: float = 0.3  # slope that the middle tones gain
+    contrast: float = 0.3  # added slope of the midtones
     stars: float = 0.0
 
 

@@ -1,4 +1,4 @@
-"""Noise, and what mixes numbers smoothly."""
+"""Seeded noise, and smooth interpolation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Noise:
         return value
 
     def fbm(self, x: Floats, y: Floats, octaves: int, gain: float = 0.5) -> Floats:
-        """Add up octaves in [0, 1), each one turned so that no grid shows."""
+        """Sum octaves in [0, 1), each rotated to hide the grid."""
         total = np.zeros(np.broadcast(x, y).shape, np.float32)
         weight, weights = 1.0, 0.0
         for _ in range(octaves):
@@ -65,7 +65,7 @@ class Noise:
     def bumps(self, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
         """Find the nearest of randomly placed points, one per unit cell.
 
-        Returns the offset (dx, dy) from it, and its own number in [0, 1).
+        Returns the offset (dx, dy) from it, and the point's random number in [0, 1).
         """
         i, j = np.floor(x - 0.5).astype(np.int32), np.floor(y - 0.5).astype(np.int32)
         best = np.full(x.shape, np.inf, np.float32)
@@ -84,7 +84,7 @@ class Noise:
 
 
 def step(low: float, high: float, value: Floats) -> Floats:
-    """Go smoothly from 0 at ``low`` to 1 at ``high``."""
+    """Smooth step from 0 at ``low`` to 1 at ``high``."""
     t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
