@@ -15,10 +15,6 @@ from photoreal.serve.launch.security import Security, admin_key
 
 DEFAULT_REPOSITORY = Path("model_repository")
 READY_TIMEOUT_S = 180.0
-SHM_BYTES = 64 * 1024**2
-"""Initial shared memory of each Python model in bytes, enough for a default request. Pages take
-memory only once used. With Triton's default of 1 MiB, it grows and is remapped in the first
-requests."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,6 @@ def command_line(
         *settings.security.arguments(settings.admin_key),
         *settings.insight.arguments(),
         f"--backend-config=python,shm-region-prefix-name={settings.shm_prefix}",
-        f"--backend-config=python,shm-default-byte-size={SHM_BYTES}",
         f"--exit-timeout-secs={settings.exit_timeout_s}",
         *([f"--cuda-memory-pool-byte-size=0:{gpu_pool}"] if gpu_pool else []),
     ]

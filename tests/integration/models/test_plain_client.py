@@ -80,6 +80,7 @@ def test_metadata_names_the_tensors(local: Server, protocol: str) -> None:
         "WCT2_STRENGTH": "FP32",
         "SIZE": "INT32",
         "OUTPUT_SIZE": "INT32",
+        "FORMAT": "BYTES",
         "TRANSFER_AT": "BYTES",
         "SEGMENT": "BOOL",
         "MATCH": "BYTES",

@@ -79,12 +79,6 @@ def test_shared_memory_of_two_servers_is_apart(repository: Path) -> None:
     assert prefix in _options(settings, [])["--backend-config"]
 
 
-def test_shared_memory_does_not_grow_in_ordinary_requests(repository: Path) -> None:
-    given = _options(ServeSettings(repository), [])["--backend-config"]
-    (size,) = [one for one in given if one.startswith("python,shm-default-byte-size=")]
-    assert int(size.partition("=")[2]) >= 64 * 2**20
-
-
 def test_only_a_verbose_server_tells_of_its_work(repository: Path) -> None:
     assert _options(ServeSettings(repository), [])["--log-info"] == ["false"]
     assert "--log-info" not in _options(ServeSettings(repository, verbose=True), [])
