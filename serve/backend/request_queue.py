@@ -142,23 +142,25 @@ class RequestQueue:
         self._closed.wait(LOOK_S)
 
     def _look_at(self, entry: _Waiting) -> None:
-        try:
-            entry.watch.check()
-        except Stopped as error:
-            self._drop(entry, error)
-
-    def _drop(self, entry: _Waiting, error: Stopped) -> None:
+        # Triton crashes if it is asked about a request that has been answered, so the worker may
+        # not start this one meanwhile.
         with self._changed:
             if entry not in self._waiting:  # it has been started since
+                return
+            try:
+                entry.watch.check()
+            except Stopped as error:
+                stopped = error
+            else:
                 return
             self._waiting.remove(entry)
             heapq.heapify(self._waiting)
         entry.watch.close()
-        if isinstance(error, DeadlineExceeded):
-            error = DeadlineExceeded(
+        if isinstance(stopped, DeadlineExceeded):
+            stopped = DeadlineExceeded(
                 f"{TIME_IS_UP[1]}: it waited for {entry.watch.seconds:g} s and was not begun."
             )
-        self._send(entry.request, self._refuse(entry.request, error))
+        self._send(entry.request, self._refuse(entry.request, stopped))
         with self._changed:
             self._note()
         entry.answered.set()

@@ -186,3 +186,33 @@ def test_an_answer_that_cannot_be_sent_does_not_end_the_work(
     model.go_on.release()
     assert model.begun.get(timeout=60) == "second"
     assert "The client is gone." in triton.errors[0]
+
+
+def test_triton_is_not_asked_about_a_request_that_has_been_answered(
+    waiting: RequestQueue, model: Model, triton: Any
+) -> None:
+    """Triton frees a request with its answer, and crashes if it is asked about it afterwards."""
+    first = _begin(waiting, model, triton)
+    second, third = triton.Request({}, "second"), triton.Request({}, "third")
+    answered, asked, late = threading.Event(), threading.Event(), threading.Event()
+
+    def while_the_queue_moves_on() -> bool:
+        asked.set()
+        model.go_on.release(3)
+        answered.wait(1.0)  # until the one that is looked at next has been answered
+        return False
+
+    def is_cancelled() -> bool:
+        if answered.is_set():
+            late.set()
+        return False
+
+    second.is_cancelled, third.is_cancelled = while_the_queue_moves_on, is_cancelled
+    with waiting._changed:  # both are there when the queue looks
+        waiting.put([second, third])
+    assert asked.wait(60)
+    assert first.sender.sent() == "the answer to first"
+    assert third.sender.sent() == "the answer to third"
+    answered.set()
+    time.sleep(0.1)
+    assert not late.is_set()
