@@ -1,17 +1,17 @@
 """Photorealistic style transfer: WCT2 with semantic regions, served by NVIDIA Triton.
 
-What users need is here; it is imported when it is first used, so `import photoreal` loads neither
-PyTorch nor tritonclient. The packages below, each with the packages that it may import:
+The public names are imported lazily, so `import photoreal` loads neither PyTorch nor tritonclient.
+The packages and their dependencies:
 
-- ``networks``, ``regions``, ``color``, ``render``, ``transfer`` and ``weights`` are the method, and
-  know neither requests nor Triton;
+- ``networks``, ``regions``, ``color``, ``render``, ``transfer`` and ``weights`` are the method and
+  do not depend on requests or Triton;
 - ``preprocess`` turns bytes into arrays and back;
 - ``pipeline`` serves one request with the two above, without Triton;
 - ``export`` writes the networks as ONNX and TensorRT models;
 - ``serve`` runs the pipeline in a Triton server, starts that server and supervises it;
 - ``client`` calls a server and needs none of the above.
 
-``photoreal.Pipeline``, the clients and their errors are imported when they are first used.
+``photoreal.Pipeline``, the clients and their errors are imported on first use.
 """
 
 from importlib import import_module

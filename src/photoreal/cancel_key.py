@@ -1,4 +1,4 @@
-"""The key under which a request can be canceled: 32 hexadecimal digits in lower case."""
+"""Cancellation key of a request: 32 lower-case hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _KEY = re.compile("[0-9a-f]{32}")
 
 
 def new_key() -> str:
-    """Make a key that nobody can guess."""
+    """Generate an unguessable key."""
     return uuid.uuid4().hex
 
 
 def is_key(value: object) -> bool:
-    """Whether something may be a key."""
+    """Whether a value has the format of a key."""
     return isinstance(value, str) and _KEY.fullmatch(value) is not None

@@ -1,7 +1,7 @@
-"""The command ``photoreal``: finds the subcommand that was asked for and runs it.
+"""The command ``photoreal``: finds and runs a subcommand.
 
-A subcommand's module is imported only when it is run, so that the client's user needs
-neither torch nor a server.
+A subcommand's module is imported only when it is run, so that users of the client need neither
+torch nor a server.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ FAILED = 1
 CALLER_ERROR = 2
 INTERRUPTED = 130
 TRAINING = "photoreal.train"
-"""The package that wheels leave out."""
+"""The package that is not included in wheels."""
 
 
 @dataclass(frozen=True)
 class Subcommand:
-    """Where a subcommand is, what it is for, and the extra that its packages come with."""
+    """Module of a subcommand, its short help, and the extra that installs its dependencies."""
 
     module: str
     attribute: str
@@ -102,7 +102,7 @@ SUBCOMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that imports a subcommand when it is run, and lists all without importing any."""
+    """A click group that imports subcommands lazily and lists them without importing any."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of the subcommands."""
@@ -112,7 +112,7 @@ class LazyGroup(click.Group):
         """Import a subcommand.
 
         Raises:
-            click.ClickException: its packages are not installed.
+            click.ClickException: its dependencies are not installed.
         """
         if cmd_name not in SUBCOMMANDS:
             return None
@@ -131,7 +131,7 @@ class LazyGroup(click.Group):
             )
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the subcommand; its functions may meet a missing package only now."""
+        """Run the subcommand; a missing dependency may be detected only at this point."""
         try:
             return super().invoke(ctx)
         except ImportError as error:
@@ -160,10 +160,10 @@ def photoreal() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0 is success, 1 a failure, 2 a call that has to be changed, 130 an interruption.
+    The exit code is 0 for success, 1 for a failure, 2 for a usage error, 130 when interrupted.
 
     Args:
-        argv: the arguments after the program's name; those of the process unless given.
+        argv: the arguments after the program's name; ``sys.argv[1:]`` by default.
     """
     return run_command(photoreal, "photoreal", argv)
 
@@ -173,7 +173,7 @@ def run_command(command: click.Command, name: str, argv: Sequence[str] | None) -
     arguments = None if argv is None else list(argv)
     try:
         with warnings.catch_warnings():
-            # Odd metadata in a photo: nothing that the user could change.
+            # Warnings about malformed metadata in a photo are of no use to the user.
             warnings.filterwarnings("ignore", module=r"PIL\.")
             outcome = command.main(arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
@@ -184,7 +184,7 @@ def run_command(command: click.Command, name: str, argv: Sequence[str] | None) -
     except PhotorealError as error:
         click.echo(f"Error: {error}", err=True)
         return CALLER_ERROR if isinstance(error, InvalidRequest) else FAILED
-    except SystemExit as stop:  # click's way out when nobody reads the output any more
+    except SystemExit as stop:  # click exits this way when the output pipe is closed
         return stop.code if isinstance(stop.code, int) else FAILED
     return outcome if isinstance(outcome, int) else 0
 

@@ -1,11 +1,11 @@
-"""The models of the repository: their tensors' names, types and shapes.
+"""Contract of the models in the repository: names, types and shapes of their tensors.
 
-The adapters inside Triton, the client and the export read them from here, and a test parses every
-``config.pbtxt`` and compares. The options of a request are declared in `photoreal.options`; the
-inputs that carry them are made from there.
+The Triton adapters, the client and the export use these specs, and a test compares them with
+every ``config.pbtxt``. The options of a request are declared in `photoreal.options`; their inputs
+are generated from these declarations.
 
-Shapes leave out the batch dimension, as Triton's configs do; -1 is a free size. Image tensors
-are channels first, (3, H, W), RGB.
+Shapes omit the batch dimension, as in Triton's configs; -1 is a dynamic size. Image tensors are
+channels first, (3, H, W), RGB.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from photoreal.options import Place as Place
 
 Unpool = Literal["cat5", "sum"]
 UNPOOLS: tuple[Unpool, ...] = ("cat5", "sum")
-"""How unpooled bands join: side by side with the original features, or added up."""
+"""How unpooled bands are joined: concatenated with the original features, or summed."""
 
 ENGINES = ("local", "bls")
 ENGINE_PARAMETER = "engine"
@@ -39,59 +39,59 @@ ENGINE_VARIABLE = "PHOTOREAL_ENGINE"
 """Environment variable that takes precedence over the config's ``engine`` parameter."""
 
 MAX_SIDE_PARAMETER = "max_side"
-"""Parameter of `wct2`'s config: the longest side in pixels that TensorRT's engines serve."""
+"""Parameter in the config of `wct2`: maximum side in pixels that the TensorRT engines support."""
 
 DEVICES = ("cpu", "cuda")
 DEVICE_PARAMETER = "device"
 DEVICE_VARIABLE = "PHOTOREAL_DEVICE"
-"""Environment variable: where the local engine runs; precedes the config's ``device``."""
+"""Environment variable: device of the local engine; overrides the config's ``device``."""
 PRECISIONS = ("fp32", "fp16")
 PRECISION_PARAMETER = "precision"
 PRECISION_VARIABLE = "PHOTOREAL_PRECISION"
 """Environment variable: of the local engine's networks on a GPU; precedes the config's."""
 
 STYLE_CACHE_VARIABLE = "PHOTOREAL_STYLE_CACHE_BYTES"
-"""Environment variable with the bytes that known styles may take; 0 keeps none."""
+"""Environment variable: size limit of the style cache in bytes; 0 disables the cache."""
 DEFAULT_STYLE_CACHE_BYTES = 256 << 20
 KEEP_MEMORY_VARIABLE = "PHOTOREAL_KEEP_MEMORY_SECONDS"
 """Environment variable that says how long freed memory waits for a next request."""
 DEFAULT_KEEP_MEMORY_S = 300
 
 DEFAULT_MAX_QUEUE = 16
-"""Requests that may wait for `stylize`; further ones are refused at once."""
+"""Maximum queue length of `stylize`; further requests are rejected immediately."""
 DEFAULT_MAX_SECONDS = 600
-"""Seconds that a request may wait, and seconds that it may be worked on."""
+"""Timeouts in seconds: of a request in the queue, and of its processing."""
 TIME_IS_UP = ("The request was stopped after", "Request timeout expired")
-"""How an error begins that says so: of a request that was begun, or of one that waited."""
+"""Prefixes of timeout errors: of a request being processed, and of a queued one."""
 QUEUE_IS_FULL = "Exceeds maximum queue size"
-"""How an error begins when there is no room to wait; these two are Triton's own words, too."""
+"""Prefix of the error for a full queue; this one and the previous are also Triton's messages."""
 MODEL_IS_GONE = ("is not healthy", "exited unexpectedly")
-"""What Triton says of a request whose model's process has died."""
+"""Triton's message for a request whose model process has died."""
 CANCEL_PARAMETER = "cancel"
-"""Parameter of a request: a key of 32 hexadecimal digits under which it can be canceled."""
+"""Request parameter: a key of 32 hexadecimal digits by which the request can be canceled."""
 WHOLE_PHOTO = -1
 """In PAIRS: the content label takes the whole style photo."""
 NO_PARTNER = -2
-"""In PAIRS: this style has nothing for the content label."""
+"""In PAIRS: this style has no match for the content label."""
 
 API_KEY_VARIABLE = "PHOTOREAL_API_KEY"
 """Environment variable with the key that requests for inference need, or show."""
 API_KEY_HEADERS = {"http": "api-key", "grpc": "triton-grpc-protocol-api-key"}
 """Header with that key; Triton puts the prefix before the name in gRPC's metadata."""
 HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
-"""Where the server listens unless told otherwise: Triton's own ports."""
+"""Default ports of the server, the same as Triton's."""
 HEALTH_PORT = 8003
 """Likewise its supervisor."""
 DEFAULT_EXIT_TIMEOUT_S = 20
-"""Seconds that a server which is told to stop waits for what is open."""
+"""Shutdown timeout in seconds: how long a stopping server waits for open requests."""
 
 LEVELS = (1, 2, 3, 4)
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512}
 """Feature channels at each VGG level."""
 BANDS = ("LH", "HL", "HH")
-"""The high-frequency Haar bands that a pooling hands to its unpooling."""
+"""The high-frequency Haar bands that a pooling passes to its unpooling."""
 ORIGINAL = "ORIGINAL"
-"""The features before a pooling, which "cat5" hands over as well."""
+"""The features before a pooling, which "cat5" passes as well."""
 POOLINGS = (1, 2, 3)
 PADDING_MULTIPLE = 8
 """Three poolings by two: heights and widths inside the networks are multiples of this."""
@@ -99,9 +99,9 @@ PADDING_MULTIPLE = 8
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One tensor of a model: Triton's name of its type, and its shape without a batch.
+    """One tensor of a model: its name, Triton data type, and shape without the batch dimension.
 
-    `stride` is how many pixels of the picture one step along a free size stands for.
+    `stride` is the number of image pixels per step along a dynamic size.
     """
 
     name: str
@@ -113,7 +113,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model of the repository; ``max_batch_size`` 0 means that it takes no batch."""
+    """One model of the repository; ``max_batch_size`` 0 disables batching."""
 
     name: str
     backend: str
@@ -159,14 +159,14 @@ WCT2 = ModelSpec(
     backend="python",
     inputs=(
         TensorSpec("CONTENT", "FP32", (3, -1, -1)),
-        # Several styles lie side by side, each in the top left corner of its share.
+        # Several styles are laid side by side, each at the top left of its part.
         TensorSpec("STYLE", "FP32", (3, -1, -1)),
         TensorSpec("STYLE_SIZES", "INT32", (-1, 2), optional=True),  # height, width
         TensorSpec("CONTENT_LABELS", "UINT8", (-1, -1), optional=True),
         TensorSpec("STYLE_LABELS", "UINT8", (-1, -1), optional=True),
         TensorSpec("PAIRS", "INT32", (-1, -1), optional=True),  # content label, style labels
-        # Instead of labels and pairs: a plane of weights (0..255) for each region, and for each
-        # content region its shares of the styles' regions, style by style.
+        # Alternative to labels and pairs: a plane of weights (0..255) for each region, and for
+        # each content region its shares of the styles' regions, style by style.
         TensorSpec("CONTENT_REGIONS", "UINT8", (-1, -1, -1), optional=True),
         TensorSpec("STYLE_REGIONS", "UINT8", (-1, -1, -1), optional=True),
         TensorSpec("COUPLING", "FP32", (-1, -1), optional=True),
@@ -190,19 +190,19 @@ SEGMENTER = ModelSpec(
     inputs=(TensorSpec("IMAGE", "FP32", (3, -1, -1)),),
     outputs=(
         TensorSpec("LABELS", "UINT8", (-1, -1)),
-        TensorSpec("PROBABILITIES", "FP32", (-1, -1, -1), stride=8),  # a plane a class
+        TensorSpec("PROBABILITIES", "FP32", (-1, -1, -1), stride=8),  # one plane per class
     ),
     max_batch_size=4,
 )
 CANARY_ID = "canary"
-"""Id of a small request that only asks whether the server works: no style of it is kept."""
+"""Id of the small health-check request, whose style is not cached."""
 
 UNPOOL_PARAMETER = "unpool"
 WEIGHTS_FILE = "weights.pt"
-"""File beside wct2's `model.py`: parameters of the local engine; without it the built-in ones."""
+"""File next to the `model.py` of wct2 with the weights of the local engine; default: built-in."""
 
 SEGMENTER_CLASSES_FILE = "labels.txt"
-"""File beside the segmenter's config: its class names, one a line, in the order of labels."""
+"""File next to the segmenter's config: its class names, one per line, in label order."""
 
 
 def _features(name: str, channels: int, stride: int) -> TensorSpec:
@@ -210,7 +210,7 @@ def _features(name: str, channels: int, stride: int) -> TensorSpec:
 
 
 def skip_specs(pooling: int, unpool: Unpool = "cat5") -> tuple[TensorSpec, ...]:
-    """Tensors that the pooling after VGG level 1..3 hands to its unpooling."""
+    """Tensors that the pooling after VGG level 1..3 passes to its unpooling."""
     channels = CHANNELS[pooling]
     bands = tuple(_features(name, channels, 2**pooling) for name in BANDS)
     if unpool == "sum":
@@ -219,7 +219,7 @@ def skip_specs(pooling: int, unpool: Unpool = "cat5") -> tuple[TensorSpec, ...]:
 
 
 def encoder(level: int, unpool: Unpool = "cat5") -> ModelSpec:
-    """Spec of encoder level 1..4: features in, features and at three of the levels skips out.
+    """Spec of encoder level 1..4: features in; features and, at three of the levels, skips out.
 
     "cat5" pools at the start of levels 2, 3 and 4, "sum" at the end of levels 1, 2 and 3.
     """
@@ -239,7 +239,7 @@ def encoder(level: int, unpool: Unpool = "cat5") -> ModelSpec:
 
 
 def decoder(level: int, unpool: Unpool = "cat5") -> ModelSpec:
-    """Spec of decoder level 4..1: features and, but for level 1, skips in; features out."""
+    """Spec of decoder level 4..1: features and, except at level 1, skips in; features out."""
     unpools = level > LEVELS[0]
     stride = 2 ** (level - 1)
     below = CHANNELS[level - 1] if unpools else 3

@@ -1,4 +1,4 @@
-"""How many processors this process may use, which in a container is not what the machine has."""
+"""Number of CPU cores available to this process, which a container may limit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
-"""Where version 2 of Linux's control groups says "quota period" in microseconds, or "max"."""
+"""File of Linux cgroups v2 with "quota period" in microseconds, or "max"."""
 
 
 def available_cores(limit: Path = CGROUP_LIMIT) -> int:
-    """Processors that the scheduler gives this process, at least 1.
+    """Number of CPU cores that the scheduler grants this process, at least 1.
 
-    More threads than that wait for each other: each convolution ends with its slowest thread.
+    More threads than cores slow each other down: a convolution is as slow as its slowest thread.
     """
     # macOS and Windows have no such limit.
     allowed = getattr(os, "sched_getaffinity", None)
@@ -22,5 +22,5 @@ def available_cores(limit: Path = CGROUP_LIMIT) -> int:
         quota, period = limit.read_text().split()
         cores = min(cores, math.ceil(int(quota) / int(period)))
     except (OSError, ValueError, ZeroDivisionError):
-        pass  # no control group, or one without a limit
+        pass  # no cgroup, or one without a limit
     return max(cores, 1)

@@ -1,4 +1,4 @@
-"""What differs between a CPU and a device that is handed its work, such as a GPU."""
+"""Differences between a CPU and an asynchronous device such as a GPU."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 def is_queued(device: torch.device) -> bool:
-    """Whether work for a device is queued, so that to read one number of a result is to wait."""
+    """Whether a device runs asynchronously, so that reading a result synchronizes with it."""
     return device.type != "cpu"
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of this process's memory on a device, without waiting for the device's work."""
+    """Copy a CPU tensor to a device without synchronizing with the device."""
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

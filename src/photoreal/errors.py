@@ -1,82 +1,82 @@
-"""What a caller can do wrong, as exceptions whose messages are written for the caller.
+"""Exceptions of the package, with messages written for the caller.
 
     PhotorealError
     ├── InvalidRequest      the request cannot be served as it is; also a ValueError
-    │   ├── InvalidImage    a photo cannot be read or is beyond a limit
-    │   ├── InvalidMask     a mask cannot be read or does not belong to its photo
-    │   └── InvalidOption   a number or a word is outside what is allowed
-    ├── Stopped             work on a request was given up
-    │   ├── DeadlineExceeded    its time is up
-    │   └── Canceled            nobody waits for it any more
-    ├── QueueFull           as many requests wait as the server allows
-    ├── NumericalError      the numbers of a picture left their range
-    ├── WeightsError        a checkpoint is missing, misshapen or not what was recorded
-    ├── ExportError         an exported model does not agree with its network
+    │   ├── InvalidImage    a photo cannot be read or exceeds a limit
+    │   ├── InvalidMask     a mask cannot be read or does not match its photo
+    │   └── InvalidOption   an option has an invalid value
+    ├── Stopped             a request was aborted
+    │   ├── DeadlineExceeded    the request timed out
+    │   └── Canceled            the request was canceled
+    ├── QueueFull           the request queue is full
+    ├── NumericalError      a computation produced non-finite values
+    ├── WeightsError        weights are missing, incompatible or fail verification
+    ├── ExportError         an exported model does not match its network
     ├── TrainingError       the segmenter cannot be trained with these data or settings
-    └── ServeError          the server cannot start, or stopped by itself
+    └── ServeError          the server cannot start, or stopped unexpectedly
 
-A message is one sentence: what was wrong, what was expected. It holds no path of the server
-and no traceback, since it travels to the client.
+A message is one sentence: what was wrong and what was expected. It contains no server paths and no
+traceback, since it is sent to the client.
 """
 
 
 class PhotorealError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of all errors raised by this package."""
 
 
 class InvalidRequest(PhotorealError, ValueError):
-    """The request cannot be served as it is; the caller has to change it."""
+    """The request is invalid and must be changed by the caller."""
 
 
 class InvalidImage(InvalidRequest):
-    """A photo cannot be read or is beyond a limit."""
+    """A photo cannot be read or exceeds a limit."""
 
 
 class InvalidMask(InvalidRequest):
-    """A mask cannot be read or does not belong to its photo."""
+    """A mask cannot be read or does not match its photo."""
 
 
 class InvalidOption(InvalidRequest):
-    """An option (alpha, size, places, rule) is outside what is allowed."""
+    """An option (alpha, size, places, rule) has an invalid value."""
 
 
 class Stopped(PhotorealError):
-    """Work on a request was given up before it was done."""
+    """A request was aborted before it was completed."""
 
 
 class DeadlineExceeded(Stopped):
-    """The request's time is up."""
+    """The request timed out."""
 
 
 class Canceled(Stopped):
-    """Nobody waits for the request's answer any more."""
+    """The request was canceled, or its client has disconnected."""
 
 
 class QueueFull(PhotorealError):
-    """As many requests wait as the server allows; the same one may be served later."""
+    """The request queue is full; the request may be retried later."""
 
 
 NOT_COMPUTED = "The picture cannot be computed:"
-"""How a `NumericalError` begins; from one model to another only its words arrive."""
+"""Prefix of `NumericalError` messages; only the message is passed between models."""
 
 
 class NumericalError(PhotorealError):
-    """A computation left the range of its numbers; `reason` says where, and what helps."""
+    """A computation produced non-finite values; `reason` names the place and a remedy."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{NOT_COMPUTED} {reason}")
 
 
 NO_ROOM_ON_GPU = "The GPU has too little memory for"
-"""How the refusal begins that says so; between models only its words arrive."""
+"""Prefix of the error for insufficient memory; only the message is passed between models."""
 
 
 class WeightsError(PhotorealError):
-    """A set of weights is missing, misshapen or not what was recorded."""
+    """A set of weights is missing, incompatible or fails verification."""
 
 
 class ExportError(PhotorealError):
-    """An export cannot be made, or does not agree with the network it came from."""
+    """An export failed, or the exported model does not match its network."""
 
 
 class TrainingError(PhotorealError):
@@ -84,8 +84,8 @@ class TrainingError(PhotorealError):
 
 
 class ServeError(PhotorealError):
-    """The server cannot start, or stopped by itself."""
+    """The server cannot start, or stopped unexpectedly."""
 
 
 class ModelFailed(ServeError):
-    """A model that was called inside the server did not answer with a result."""
+    """A model called inside the server returned no result."""

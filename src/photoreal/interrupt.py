@@ -1,4 +1,4 @@
-"""Signals that end a command in good order, as Ctrl-C does."""
+"""Graceful termination of a command by signals, as by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_ENDING = ("SIGTERM", "SIGHUP")  # a shutdown, a terminal that is closed; not on every system
+_ENDING = ("SIGTERM", "SIGHUP")  # shutdown, closed terminal; not on every system
 
 
 def interrupt_on_signals() -> None:
-    """Let SIGTERM raise KeyboardInterrupt as Ctrl-C does, in the main thread and only once.
+    """Make SIGTERM raise KeyboardInterrupt as Ctrl-C does, in the main thread and only once.
 
-    Further signals are ignored: they must not disturb the end.
+    Further signals are ignored, so that they do not disturb the cleanup.
     """
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
@@ -22,9 +22,9 @@ def interrupt_on_signals() -> None:
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, in the main thread, within the context.
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, within the context.
 
-    One of them is enough: what follows the interruption is not disturbed by another.
+    Only the first signal has an effect, so that another one does not disturb the cleanup.
     """
     numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
 

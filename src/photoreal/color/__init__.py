@@ -1,1 +1,1 @@
-"""Color: spaces, the closed-form alignment of regions, and the range of a display."""
+"""Color: color spaces, closed-form alignment of regions, gamut compression and lookup tables."""

@@ -1,4 +1,4 @@
-"""Colors of the content's regions aligned with those of the style's, before WCT2 and without it."""
+"""Color alignment of content regions with style regions, used before or without WCT2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from photoreal.render.local_linear import FloatArray
 
 
 def region_colors(photo: FloatArray, weights: FloatArray) -> list[ColorMoments | None]:
-    """Moments of the regions' colors in a photo (3, H, W), None for a region without pixels."""
+    """Color moments of each region of a photo (3, H, W), None for a region without pixels."""
     return [
         color_moments(photo, plane) if plane.sum(dtype=np.float64) >= 1.0 else None
         for plane in weights
@@ -23,7 +23,7 @@ def region_colors(photo: FloatArray, weights: FloatArray) -> list[ColorMoments |
 def align_colors(
     photo: FloatArray, weights: FloatArray, maps: Sequence[ColorMap | None]
 ) -> FloatArray:
-    """A photo (3, H, W) in 0..1 with each region's map applied, weighted as the regions are.
+    """Apply each region's map to a photo (3, H, W) in 0..1, weighted by the region weights.
 
     A region without a map keeps its colors. The result is in 0..1.
     """
@@ -34,7 +34,7 @@ def align_colors(
 
 
 def apply_map(found: ColorMap, photo: FloatArray) -> FloatArray:
-    """A photo (3, H, W) under one map; not clipped."""
+    """Apply one map to a photo (3, H, W); the result is not clipped."""
     matrix = found.matrix.astype(np.float32)
     mapped: npt.NDArray[np.float32] = np.tensordot(matrix, photo, axes=1)
     return mapped + found.offset.astype(np.float32)[:, None, None]

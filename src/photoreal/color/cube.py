@@ -1,13 +1,13 @@
-"""Looks as tables: a color in, a color out, for programs that know nothing of this one.
+"""Looks as 3D lookup tables (LUTs), for use in other programs.
 
-A table has a value at every point of a lattice in the cube of colors, and is linear in between.
-It is fitted to pairs of colors before and after: the affine map that comes closest, and what is
-left by least squares on the values that the lattice gives at the colors before (Garcia, Arora and
-Gupta, "Lattice Regression", NIPS 2009), with second differences of the lattice as a penalty. Where
-no color was seen it is the affine map, smoothly joined.
+A table has a value at every point of a lattice in the color cube and is trilinear in between. It
+is fitted to pairs of colors before and after in two steps: the least-squares affine map, then the
+residual by least squares on the lattice values interpolated at the colors before (Garcia, Arora
+and Gupta, "Lattice Regression", NIPS 2009), with the second differences of the lattice as a
+penalty. Away from the observed colors the table tends smoothly to the affine map.
 
-Files: .cube (Adobe, "Cube LUT Specification" 1.0, 2013), which Lightroom, DaVinci Resolve and
-ffmpeg's `lut3d` read, and the Hald picture (E. Ström, "HaldCLUT") of ffmpeg, RawTherapee and GIMP.
+File formats: .cube (Adobe, "Cube LUT Specification" 1.0, 2013), read by Lightroom, DaVinci Resolve
+and ffmpeg's `lut3d`, and the Hald image (E. Ström, "HaldCLUT") of ffmpeg, RawTherapee and GIMP.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from scipy.sparse.linalg import LinearOperator, cg
 from photoreal.errors import InvalidOption, NumericalError
 
 Colors = npt.NDArray[np.float32]  # (N, 3), RGB in 0..1
-Table = npt.NDArray[np.float32]  # (n, n, n, 3): red, green, blue of the color before
+Table = npt.NDArray[np.float32]  # (n, n, n, 3), indexed by red, green, blue of the color before
 
 POINTS = 33
-"""Points a side, which every program reads."""
+"""Points per side; every program reads this size."""
 FEWEST, MOST = 2, 65
 HALD_LEVEL = 8
-"""A picture of 512 x 512 pixels with 64 points a side."""
+"""Hald level: an image of 512 x 512 pixels with 64 points per side."""
 
 _SMOOTH = 1e-3
-"""Weight of the penalty beside that of a color, of which there are as many as pixels."""
+"""Weight of the smoothness penalty relative to one color sample."""
 _SMALL = 1e-3
-"""Weight of the rest itself in the penalty: away from all colors nothing of it is left."""
+"""Weight of the residual itself in the penalty: it decays to 0 away from all colors."""
 _RIDGE = 1e-5  # variance
 _PRECISION, _STEPS = 1e-4, 300
-_FAINT = 0.1  # a change of this size is found with that precision, smaller ones less exactly
+_FAINT = 0.1  # changes of this size are fitted with that precision, smaller ones less exactly
 
 
 def fit_table(before: Colors, after: Colors, points: int = POINTS) -> Table:
-    """The table that makes of colors (N, 3) those after (N, 3), both in 0..1, as nearly as it can.
+    """Fit a table that maps colors `before` (N, 3) to `after` (N, 3), both in 0..1.
 
-    Raises InvalidOption for a number of points that programs do not read, NumericalError where no
-    table can be found.
+    Raises InvalidOption for an unsupported number of points, NumericalError when the fit does not
+    converge.
     """
     if not FEWEST <= points <= MOST:
         raise InvalidOption(
@@ -77,21 +77,21 @@ def fit_table(before: Colors, after: Colors, points: int = POINTS) -> Table:
 
 
 def identity_table(points: int = POINTS) -> Table:
-    """The table that changes nothing."""
+    """Return the identity table."""
     steps = np.linspace(0.0, 1.0, points, dtype=np.float32)
     table: Table = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
     return table
 
 
 def apply_table(table: Table, colors: Colors) -> Colors:
-    """Colors (N, 3) in 0..1 under a table, linear between its points."""
+    """Apply a table to colors (N, 3) in 0..1 by trilinear interpolation."""
     places = np.clip(colors, 0.0, 1.0).T * np.float32(len(table) - 1)
     channels = [map_coordinates(table[..., k], places, order=1) for k in range(3)]
     return np.asarray(np.stack(channels, axis=1), dtype=np.float32)
 
 
 def cube_text(table: Table, title: str) -> str:
-    """A table as the text of a .cube file, red changing fastest."""
+    """Format a table as the text of a .cube file, with red changing fastest."""
     name = "".join(letter for letter in title if letter.isprintable() and letter != '"')[:60]
     rows = table.transpose(2, 1, 0, 3).reshape(-1, 3)
     lines = [f'TITLE "{name}"', f"LUT_3D_SIZE {len(table)}", "DOMAIN_MIN 0 0 0", "DOMAIN_MAX 1 1 1"]
@@ -100,7 +100,7 @@ def cube_text(table: Table, title: str) -> str:
 
 
 def hald_picture(table: Table, level: int = HALD_LEVEL) -> npt.NDArray[np.uint8]:
-    """A table as a Hald picture (level**3, level**3, 3) with level**2 points a side."""
+    """Convert a table to a Hald image (level**3, level**3, 3) with level**2 points per side."""
     grid = identity_table(level**2).transpose(2, 1, 0, 3).reshape(-1, 3)
     values = np.rint(apply_table(table, grid) * 255.0).astype(np.uint8)
     return np.asarray(values.reshape(level**3, level**3, 3))
@@ -109,7 +109,7 @@ def hald_picture(table: Table, level: int = HALD_LEVEL) -> npt.NDArray[np.uint8]
 def _affine(
     before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """The affine map (4, 3) of least squares; directions without a color change nothing."""
+    """Least-squares affine map (4, 3); directions without color samples are left unchanged."""
     centered = before - before.mean(axis=0)
     covariance = centered.T @ centered / len(before) + _RIDGE * np.eye(3)
     shared = centered.T @ (after - after.mean(axis=0)) / len(before) + _RIDGE * np.eye(3)
@@ -122,7 +122,7 @@ def _with_one(colors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _interpolation(colors: Colors, points: int) -> csr_array:
-    """The matrix (N, points**3) of trilinear weights of a lattice's points at colors (N, 3)."""
+    """Matrix (N, points**3) of trilinear weights of the lattice points at colors (N, 3)."""
     places = np.clip(colors.astype(np.float64), 0.0, 1.0) * (points - 1)
     low = np.minimum(places.astype(np.int64), points - 2)
     far = places - low
@@ -137,7 +137,7 @@ def _interpolation(colors: Colors, points: int) -> csr_array:
 
 
 def _bending(lattice: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
-    """The gradient of half the sum of squared second differences along an axis."""
+    """Gradient of half the sum of squared second differences along an axis."""
     values = np.moveaxis(lattice, axis, 0)
     second = values[:-2] - 2.0 * values[1:-1] + values[2:] if len(values) > 2 else values[:0]
     bent = np.zeros_like(values)

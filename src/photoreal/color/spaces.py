@@ -10,7 +10,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating[Any]]
 
 LUMA = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue in luma, by Rec. ITU-R BT.601."""
+"""Weights of red, green and blue in luma (Rec. ITU-R BT.601)."""
 
 # sRGB to XYZ (IEC 61966-2-1) with each row divided by the white point D65.
 _TO_XYZ = np.array(
@@ -25,16 +25,16 @@ _LAB_KNEE = 6 / 29
 
 
 def luma(picture: Floats) -> Floats:
-    """Luma (H, W) of a picture (3, H, W) in the same range, by Rec. ITU-R BT.601."""
+    """Luma (H, W) of an image (3, H, W), in the same range (Rec. ITU-R BT.601)."""
     weighted: Floats = np.tensordot(LUMA.astype(picture.dtype), picture, axes=1)
     return weighted
 
 
 def lab(picture: Floats) -> Floats:
-    """CIELAB (3, H, W) of an sRGB picture: L* in 0..100, a* and b* in about -110..110, D65.
+    """Convert an sRGB image to CIELAB (3, H, W): L* in 0..100, a*, b* in about -110..110, D65.
 
-    CIE 15:2004 for CIELAB, IEC 61966-2-1 for sRGB. A distance of 1 is about the least that
-    an eye tells apart. Computed in the precision of the picture.
+    CIE 15:2004 for CIELAB, IEC 61966-2-1 for sRGB. A distance of about 1 is just noticeable.
+    Computed in the dtype of the image.
     """
     values = np.clip(picture, 0.0, 1.0)
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)

@@ -1,10 +1,10 @@
-"""Linear transport of colors: the map that carries one region's colors to another's.
+"""Linear color transport: an affine map from one region's color distribution to another's.
 
 The linear Monge-Kantorovich map is the optimal transport between two Gaussians in closed form
 (Pitie and Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping for Example-Based
-Colour Transfer", CVMP 2007): one symmetric 3x3 matrix and an offset. Colors are sRGB in 0..1,
-the space in which it kept most structure at the same distance from the style (linear light,
-CIELAB and Oklab were measured as well).
+Colour Transfer", CVMP 2007): one symmetric 3x3 matrix and an offset. Colors are sRGB in 0..1: of
+the spaces compared (also linear light, CIELAB and Oklab), sRGB preserved the most structure at
+the same distance from the style.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 
 MAX_GAIN = 4.0
-"""A direction of color that hardly varies in the content is amplified no more than this: beyond
-it noise and the steps of 8 bits become visible."""
+"""Maximum gain of a color direction with little variance in the content; beyond it noise and
+8-bit quantization become visible."""
 
-_RIDGE = 1e-6  # variance, a quarter of the step of 8 bits squared
+_RIDGE = 1e-6  # variance: (1/1000)^2, a quarter of the 8-bit step, squared
 
 
 class ColorMoments(NamedTuple):
@@ -41,19 +41,19 @@ class ColorMap(NamedTuple):
 def color_moments(
     picture: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
 ) -> ColorMoments:
-    """Weighted moments of a picture (3, H, W) by weights (H, W) from 0 up, not all of them 0."""
+    """Weighted moments of an image (3, H, W); weights (H, W) are at least 0 and not all 0."""
     colors, shares = picture.reshape(3, -1), weights.ravel()
     total = float(shares.sum(dtype=np.float64))
     weighted = colors * shares
     mean = weighted.sum(axis=1, dtype=np.float64) / total
-    # Centered first: single precision would lose a flat region's variance otherwise.
+    # Center first: float32 would otherwise lose the variance of a flat region.
     centered = colors - mean.astype(np.float32)[:, None]
     covariance = (centered * shares) @ centered.T / total
     return ColorMoments(mean, covariance.astype(np.float64))
 
 
 def mixture(parts: Sequence[ColorMoments], shares: Sequence[float]) -> ColorMoments:
-    """Moments of all parts' colors together, each part with its share (from 0 up, not all 0)."""
+    """Moments of the union of all parts' colors, weighted by shares (at least 0, not all 0)."""
     weights = np.asarray(shares, dtype=np.float64) / sum(shares)
     mean = sum(w * part.mean for w, part in zip(weights, parts, strict=True))
     covariance = sum(
@@ -64,9 +64,9 @@ def mixture(parts: Sequence[ColorMoments], shares: Sequence[float]) -> ColorMome
 
 
 def barycenter(parts: Sequence[ColorMoments], shares: Sequence[float]) -> ColorMoments:
-    """Moments between those of several styles: mean of means, square of the mean of roots.
+    """Barycenter of several styles' moments: mean of means, square of the mean of roots.
 
-    The root Euclidean mean of covariances, as `photoreal.transfer.mixing` has it for features.
+    The root Euclidean mean of covariances, as in `photoreal.transfer.mixing` for features.
     """
     weights = np.asarray(shares, dtype=np.float64) / sum(shares)
     mean = sum(w * part.mean for w, part in zip(weights, parts, strict=True))
@@ -77,10 +77,10 @@ def barycenter(parts: Sequence[ColorMoments], shares: Sequence[float]) -> ColorM
 def color_map(
     content: ColorMoments, style: ColorMoments, *, strength: float = 1.0, gain: float = MAX_GAIN
 ) -> ColorMap:
-    """The map that gives a content region's colors a style region's moments.
+    """Compute the map that gives a content region's colors the moments of a style region.
 
-    `strength` in 0..1 is the share of the whole change; no direction of color is amplified more
-    than `gain` times.
+    `strength` in 0..1 is the share of the full change; no color direction is amplified more than
+    `gain` times.
     """
     half = _root(content.covariance + _RIDGE * np.eye(3))
     back = np.linalg.inv(half)

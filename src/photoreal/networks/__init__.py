@@ -1,1 +1,1 @@
-"""The networks as the papers have them: WCT2's VGG-19 and the segmenter."""
+"""Network definitions following the papers: WCT2's VGG-19 and the segmenter."""

@@ -1,9 +1,9 @@
-"""The semantic segmenter: a dilated ResNet50 with pyramid pooling.
+"""Semantic segmenter: a dilated ResNet50 with pyramid pooling.
 
 He et al., "Deep Residual Learning" (CVPR 2016), with the deep stem and the dilation (output
 stride 8) of Zhao et al., "Pyramid Scene Parsing Network" (CVPR 2017), trained with deep
-supervision. Parameters carry the names of the published ADE20K checkpoints, split in encoder
-and decoder as there. Any width and any number of classes.
+supervision. Parameters have the names of the published ADE20K checkpoints, with the same split
+into encoder and decoder. The width and the number of classes are configurable.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FULL_WIDTH = 64
 
 
 class Bottleneck(nn.Module):
-    """A residual block 1x1, 3x3, 1x1; the stride sits in the 3x3 convolution."""
+    """Residual block of 1x1, 3x3 and 1x1 convolutions; the stride is in the 3x3 convolution."""
 
     def __init__(self, inputs: int, planes: int, *, stride: int, dilation: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Bottleneck(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The dilated ResNet50; `width` is the number of channels of its first layer (64 there)."""
+    """Dilated ResNet50; `width` is the number of channels of its first layer (64 as published)."""
 
     def __init__(self, width: int = FULL_WIDTH) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Encoder(nn.Module):
         self.conv3 = nn.Conv2d(width, 2 * width, 3, padding=1, bias=False)
         self.bn3 = nn.BatchNorm2d(2 * width)
         inputs = 2 * width
-        # Layers 3 and 4 trade their stride for dilation, so features stay at an eighth.
+        # Layers 3 and 4 use dilation instead of stride, so features stay at an eighth.
         for index, (stride, first, rest) in enumerate(((1, 1, 1), (2, 1, 1), (1, 1, 2), (1, 2, 4))):
             planes = width * 2**index
             blocks = []
@@ -76,7 +76,7 @@ class Encoder(nn.Module):
             self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised images (N, 3, H, W) to the features of layers 3 and 4, at an eighth."""
+        """Normalized images (N, 3, H, W) to the features of layers 3 and 4, at stride 8."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(self.bn2(self.conv2(x)))
         x = F.relu(self.bn3(self.conv3(x)))
@@ -87,11 +87,11 @@ class Encoder(nn.Module):
 
 
 def pooling_matrix(cells: int, length: Tensor) -> Tensor:
-    """The (cells, length) matrix that averages a line of `length` into `cells` cells.
+    """Matrix (cells, length) that averages a line of `length` values into `cells` cells.
 
-    Cell i covers floor(i * length / cells) up to ceil((i + 1) * length / cells), as adaptive
-    average pooling does; unlike that, it has an ONNX form when `length` is free. `length` is
-    the line 0, 1, ... itself, whose size need not be known.
+    Cell i covers floor(i * length / cells) to ceil((i + 1) * length / cells), as in adaptive
+    average pooling; unlike the latter, it can be exported to ONNX with a dynamic length. `length`
+    is the index tensor 0, 1, ... of the line, whose size may be unknown.
     """
     index = torch.arange(cells, device=length.device).unsqueeze(1)
     size = length.shape[0]
@@ -116,7 +116,7 @@ class PyramidPool(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The pyramid pooling head with its second head for deep supervision."""
+    """Pyramid pooling head with an auxiliary head for deep supervision."""
 
     def __init__(self, width: int = FULL_WIDTH, classes: int = 150) -> None:
         super().__init__()
@@ -155,16 +155,16 @@ class Decoder(nn.Module):
         return scores
 
     def deep_supervision(self, third: Tensor) -> Tensor:
-        """Features of layer 3 (N, C, h, w) to the auxiliary scores that training uses."""
+        """Features of layer 3 (N, C, h, w) to auxiliary scores, used in training."""
         scores: Tensor = self.conv_last_deepsup(self.cbr_deepsup(third))
         return scores
 
 
 class Segmenter(nn.Module):
-    """Images in, class scores, labels or probabilities out; normalization inside.
+    """Maps images to class scores, labels or probabilities; includes the normalization.
 
     `temperature` divides the scores before the softmax (Guo et al., "On Calibration of Modern
-    Neural Networks", ICML 2017); 1 leaves them as they are.
+    Neural Networks", ICML 2017); 1 leaves them unchanged.
     """
 
     mean: Tensor
@@ -191,13 +191,13 @@ class Segmenter(nn.Module):
         return scores
 
     def labels(self, images: Tensor) -> Tensor:
-        """RGB images (N, 3, H, W) in 0..1 to the likeliest class of each pixel, (N, H, W) uint8."""
+        """RGB images (N, 3, H, W) in 0..1 to the most probable classes (N, H, W) uint8."""
         return self.labels_and_probabilities(images)[0]
 
     def labels_and_probabilities(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The labels (N, H, W) uint8, and the probabilities (N, classes, H/8, W/8) of the classes.
+        """Labels (N, H, W) uint8 and class probabilities (N, classes, H/8, W/8).
 
-        Probabilities are calibrated by the temperature, which changes no label.
+        Probabilities are calibrated by the temperature, which does not affect the labels.
         """
         scores = self.scores(images)
         labels = self._enlarge(scores, images).argmax(dim=1).to(torch.uint8)

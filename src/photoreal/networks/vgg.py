@@ -1,12 +1,12 @@
 """WCT2's encoder and decoder: VGG-19 up to conv4_1 with Haar pooling, level by level.
 
 Yoo et al., "Photorealistic Style Transfer via Wavelet Transforms", ICCV 2019, section 3 and
-figure 2. Parameters carry the names of the published checkpoints (``conv1_1.weight`` ...);
-the Haar filters, constants there as well, are code here (`photoreal.networks.wavelet`).
+figure 2. Parameters have the names of the published checkpoints (``conv1_1.weight`` ...); the
+Haar filters, which are constants in the checkpoints, are code here (`photoreal.networks.wavelet`).
 
-Every 3x3 convolution reflects the border. Images are RGB in 0..1. Heights and widths are
+Every 3x3 convolution uses reflection padding. Images are RGB in 0..1. Heights and widths are
 multiples of 8 (`photoreal.contract.PADDING_MULTIPLE`) and at least 16, since the smallest
-feature map must be reflected as well.
+feature map must be large enough for reflection padding.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from photoreal.networks.fast import kernels, sparse
 
 
 class Skips(NamedTuple):
-    """What a pooling hands to its unpooling.
+    """Skip connections from a pooling to its unpooling.
 
     The bands are (N, C, H/2, W/2); the original features before pooling (N, C, H, W) are
-    there for "cat5" alone.
+    present for "cat5" only.
     """
 
     LH: Tensor
@@ -34,7 +34,7 @@ class Skips(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """Result of an encoder level: its features, and skips where it pools."""
+    """Output of an encoder level: its features, and the skips if it pools."""
 
     features: Tensor
     skips: Skips | None
@@ -43,8 +43,8 @@ class Encoded(NamedTuple):
 _POOL = "pool"
 _UNPOOL = "unpool"
 
-# The two published variants cut the same chain of layers at different places, and the
-# transform happens at the cuts.
+# The two published variants split the same chain of layers at different points; features are
+# transformed at these points.
 _ENCODER_STEPS: dict[Unpool, dict[int, tuple[str, ...]]] = {
     "cat5": {
         1: ("conv0", "conv1_1"),
@@ -70,18 +70,18 @@ _NARROWING = {"conv4_1": CHANNELS[3], "conv3_1": CHANNELS[2], "conv2_1": CHANNEL
 
 
 def _channels(name: str) -> int:
-    """Channels that a convolution works at: the digit after "conv" is its level."""
+    """Number of channels of a convolution; the digit after "conv" is its level."""
     return CHANNELS[int(name[4])]
 
 
 class _Network(nn.Module):
-    """A chain of layers, and what their parameters let it leave out."""
+    """A chain of layers, with shortcuts derived from their parameters."""
 
     def __init__(self, unpool: Unpool) -> None:
         super().__init__()
         self.unpool = unpool
         self._known: dict[str, sparse.Layer] = {}
-        # Parameters change by loading alone; what is derived from them follows.
+        # Parameters change only by loading, so derived data is updated after each load.
         self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
             lambda network, _: network._derive()
         )
@@ -96,7 +96,7 @@ class _Network(nn.Module):
 
     def _convolution(self, name: str) -> nn.Conv2d:
         module = self.get_submodule(name)
-        assert isinstance(module, nn.Conv2d)  # noqa: S101 (tells the type checker)
+        assert isinstance(module, nn.Conv2d)  # noqa: S101 (for the type checker)
         return module
 
     def _convolve(self, name: str, x: Tensor, *, relu: bool = True) -> Tensor:
@@ -105,7 +105,7 @@ class _Network(nn.Module):
 
 
 class Encoder(_Network):
-    """The encoder, callable level by level, cut as the way of unpooling wants it."""
+    """The encoder, callable level by level; the split into levels depends on `unpool`."""
 
     def __init__(self, unpool: Unpool = "cat5") -> None:
         super().__init__(unpool)
@@ -120,8 +120,8 @@ class Encoder(_Network):
     def level(self, level: int, x: Tensor) -> Encoded:
         """Run encoder level 1..4.
 
-        Level 1 takes images (N, 3, H, W) in 0..1, the others the features of the level
-        before. Shapes out are those of `photoreal.contract.encoder`.
+        Level 1 takes images (N, 3, H, W) in 0..1, the others the features of the previous level.
+        Output shapes are those of `photoreal.contract.encoder`.
         """
         skips = None
         for name in _ENCODER_STEPS[self.unpool][level]:
@@ -139,8 +139,8 @@ class Encoder(_Network):
 class Decoder(_Network):
     """The decoder, callable level by level, from 4 down to 1.
 
-    `unpool` is "cat5" (the four unpooled bands and the encoder's original features side by
-    side, the paper's concatenation) or "sum" (the bands added up).
+    `unpool` is "cat5" (the paper's concatenation of the four unpooled bands and the encoder's
+    original features) or "sum" (the sum of the bands).
     """
 
     def __init__(self, unpool: Unpool = "cat5") -> None:
@@ -166,8 +166,8 @@ class Decoder(_Network):
             self._fold()
 
     def _fold(self) -> None:
-        """Derive the kernels with unpooling folded in, and those of the original features."""
-        self._aligned = {}  # made when first needed: not every way needs them
+        """Derive the kernels with folded unpooling, and the kernels for the original features."""
+        self._aligned = {}  # computed lazily: not every kernel needs them
         for name in map(self.join_name, _AFTER_UNPOOL):
             join = self._convolution(name)
             outputs, stacked = join.weight.shape[:2]
@@ -185,9 +185,9 @@ class Decoder(_Network):
     def level(self, level: int, x: Tensor, skips: Skips | None = None) -> Tensor:
         """Run decoder level 4..1.
 
-        Levels 4, 3 and 2 take the skips of the pooling that they undo and return features at
-        twice the size; level 1 returns images (N, 3, H, W), not clipped to 0..1. Shapes are
-        those of `photoreal.contract.decoder`.
+        Levels 4, 3 and 2 take the skips of the corresponding pooling and return features at twice
+        the size; level 1 returns images (N, 3, H, W), not clipped to 0..1. Shapes are those of
+        `photoreal.contract.decoder`.
         """
         if level == 1:
             return self._convolve("conv1_1", x, relu=False)
@@ -203,7 +203,7 @@ class Decoder(_Network):
         return x
 
     def _join(self, name: str, low: Tensor, skips: Skips) -> Tensor:
-        """Unpool, convolve and cut off the negative part."""
+        """Unpool, convolve and apply ReLU."""
         bands = wavelet.Bands(low, skips.LH, skips.HL, skips.HH)
         if skips.original is None:
             return self._convolve(name, wavelet.unpool(bands))

@@ -1,9 +1,9 @@
 """Haar wavelet pooling and unpooling (WCT2, section 3.1).
 
 The four filters are the outer products of the low pass (1, 1)/sqrt(2) and the high pass
-(-1, 1)/sqrt(2): in a band's name the first letter stands for the vertical direction and the
-second for the horizontal one. The transform is orthonormal, so the sum of the four unpooled
-bands is its exact inverse.
+(-1, 1)/sqrt(2). In a band's name the first letter is the vertical direction, the second the
+horizontal one. The transform is orthonormal, so the sum of the four unpooled bands is its exact
+inverse.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from photoreal.networks.fast import kernels
 
-_BLOCK_BYTES = 4 << 20  # of features that are joined at a time
+_BLOCK_BYTES = 4 << 20  # of features that are joined at once
 
 FILTERS: dict[str, tuple[float, float, float, float]] = {
     "LL": (0.5, 0.5, 0.5, 0.5),
@@ -51,8 +51,8 @@ def pool(features: Tensor) -> Bands:
 
 
 def _split(features: Tensor, out: Sequence[Tensor | None] = (None,) * 4) -> list[Tensor]:
-    """The four bands, written to `out` where there is room for them."""
-    # A butterfly: sums and differences of whole rows, which are read one after the other, first.
+    """Compute the four bands, in the buffers of `out` where given."""
+    # Butterfly: first sums and differences of whole rows, which are read sequentially.
     top, bottom = features[..., 0::2, :], features[..., 1::2, :]
     sums, differences = (top + bottom).mul_(0.5), (bottom - top).mul_(0.5)
     low, horizontal, vertical, diagonal = out
@@ -82,15 +82,15 @@ def unpool(bands: Bands) -> Tensor:
 
 
 def fold_unpooling(weight: Tensor) -> Tensor:
-    """Kernel of `convolve_unpooled` for 3x3 filters (O, 4, C, 3, 3) over the unpooled bands.
+    """Fold unpooling into 3x3 filters (O, 4, C, 3, 3): the kernel of `convolve_unpooled`.
 
-    An unpooled band is constant or alternating inside each 2x2 cell, so of the three rows
-    that a filter covers two always lie in one cell: for every position inside the cell (the
-    phase) two rows and two columns of the band itself are enough, 16 products instead of 36.
-    Returns (4 O, 4 C, 2, 2), the output channels ordered by filter, then phase.
+    An unpooled band is constant or alternating inside each 2x2 cell, and of the three rows that a
+    filter covers two always lie in one cell. So for every position inside the cell (the phase)
+    two rows and two columns of the band suffice: 16 products instead of 36. Returns
+    (4 O, 4 C, 2, 2), with the output channels ordered by filter, then phase.
     """
     outputs, _, channels = weight.shape[:3]
-    # rows[phase, tap, filter row, row in the cell]: which band row a filter row falls on.
+    # rows[phase, tap, filter row, row in the cell]: the band row that a filter row reads.
     rows = weight.new_zeros(2, 2, 3, 2)
     for phase in range(2):
         for row in range(3):
@@ -102,10 +102,10 @@ def fold_unpooling(weight: Tensor) -> Tensor:
 
 
 def convolve_unpooled(bands: Bands, kernel: Tensor) -> Tensor:
-    """Unpool the bands, each (N, C, H, W), side by side and convolve them, in one step.
+    """Unpool the bands, each (N, C, H, W), and convolve their concatenation in one step.
 
-    Equals a 3x3 convolution of the four unpooled bands with reflected borders; `kernel` comes
-    from `fold_unpooling`. Replicating the border of a band is reflecting it unpooled.
+    Equals a 3x3 convolution of the four unpooled bands with reflection padding; `kernel` comes
+    from `fold_unpooling`. Replication padding of a band equals reflection padding after unpooling.
     Returns (N, O, 2H, 2W).
     """
     height, width = bands.LL.shape[-2:]
@@ -122,9 +122,9 @@ def convolve_joined(
 ) -> Tensor:
     """Join bands, each (N, C, H, W), and original features (N, C, 2H, 2W) in one convolution.
 
-    The sum of `convolve_unpooled` of the bands with `kernel` and of the 3x3 convolution of
-    `original` with `weight` (O, C, 3, 3) and `bias` (O,), the negative part cut off:
-    (N, O, 2H, 2W). Raises ServeError as `photoreal.networks.fast.kernels.convolve` does.
+    Returns the ReLU of the sum of `convolve_unpooled` of the bands with `kernel` and the 3x3
+    convolution of `original` with `weight` (O, C, 3, 3) and `bias` (O,): (N, O, 2H, 2W). Raises
+    ServeError like `photoreal.networks.fast.kernels.convolve`.
     """
     out = kernels.convolve(original, weight, bias)
     return F.relu(out + convolve_unpooled(bands, kernel))
@@ -133,9 +133,9 @@ def convolve_joined(
 def join_scaled(
     bands: Bands, original: Tensor, gains: Sequence[float], bias: Tensor | None
 ) -> Tensor:
-    """`convolve_joined` of filters that only add up: the bands and the original times `gains`.
+    """`convolve_joined` for filters that only sum the bands and the original, scaled by `gains`.
 
-    The five gains are those of the bands in their order and of the original features.
+    The five gains are those of the bands in order, then of the original features.
     """
     *own, share = gains
     out = torch.empty_like(original)
@@ -154,17 +154,17 @@ def join_scaled(
 
 
 def _add_row(row: Tensor, low: Tensor, high: Tensor) -> None:
-    """Undo the horizontal half of the transform and add it to the rows of cells (N, C, H, 2W)."""
+    """Invert the horizontal half of the transform and add it to rows of cells (N, C, H, 2W)."""
     if row.device.type != "cpu":
         row[..., 0::2] += low - high
         row[..., 1::2] += low + high
     else:
-        # On a CPU to interleave first and to add whole rows is twice as fast.
+        # On a CPU, interleaving first and adding whole rows is twice as fast.
         row += torch.stack((low - high, low + high), dim=-1).flatten(-2)
 
 
 def _channel_blocks(features: Tensor) -> list[slice]:
-    """All channels at once, or on a CPU a few, so that what is computed stays in its cache."""
+    """Blocks of channels: all at once, or on a CPU as many as fit in its cache."""
     channels = features.shape[1]
     step = channels
     if features.device.type == "cpu":
@@ -175,7 +175,7 @@ def _channel_blocks(features: Tensor) -> list[slice]:
 def convolve_joined_by_winograd(
     bands: Bands, original: Tensor, aligned: Tensor, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
-    """`convolve_joined` where `photoreal.networks.fast.kernels.uses_winograd` allows it.
+    """`convolve_joined` by Winograd; requires `photoreal.networks.fast.kernels.uses_winograd`.
 
     `aligned` comes from `align_phases` of the folded kernel.
     """
@@ -183,7 +183,7 @@ def convolve_joined_by_winograd(
     outputs = weight.shape[0]
     out = original.new_empty(n, outputs, 2 * height, 2 * width)
     for item in range(n):
-        # Block by block nothing of the size of the result is needed besides the result.
+        # Block by block, so that no temporary is as large as the result.
         for first, last in kernels.row_blocks(height, width, 4 * channels, 4 * outputs):
             parts = [band[item, None] for band in bands]
             rows = kernels.padded_rows(parts, first, last, reflect=False)
@@ -191,7 +191,7 @@ def convolve_joined_by_winograd(
             parts = [original[item, None]]
             rows = kernels.padded_rows(parts, 2 * first, 2 * last, reflect=True)
             block = kernels.winograd(rows, weight, bias)
-            # Depth to space and the sum in one go; pixel_shuffle would take a pass of its own.
+            # Depth to space and the sum in one pass; pixel_shuffle would need a separate one.
             cells = block.view(1, outputs, last - first, 2, width, 2)
             cells += phases.view(1, outputs, 2, 2, last - first, width).permute(0, 1, 4, 2, 5, 3)
             kernels.store(block, out[item, None, :, 2 * first : 2 * last], relu=True)
@@ -199,9 +199,9 @@ def convolve_joined_by_winograd(
 
 
 def align_phases(kernel: Tensor) -> Tensor:
-    """The folded kernel (4 O, 4 C, 2, 2) as 3x3 filters, which Winograd's way asks for.
+    """Convert the folded kernel (4 O, 4 C, 2, 2) to the 3x3 filters required by Winograd.
 
-    Each phase's taps lie where its window begins, so that the windows need no cutting.
+    Each phase's taps are placed at the start of its window, so that no cropping is needed.
     """
     aligned = kernel.new_zeros(*kernel.shape[:2], 3, 3)
     for a in range(2):

@@ -1,4 +1,4 @@
-"""One request from encoded photos to the encoded picture, without Triton.
+"""Request pipeline from encoded photos to the encoded result, independent of Triton.
 
-Nothing is imported here: the adapters inside Triton take single modules and no torch.
+This package imports nothing: the Triton adapters import single modules and must not load torch.
 """

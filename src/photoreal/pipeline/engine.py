@@ -11,14 +11,14 @@ from photoreal.transfer.progressive import NetworkEngine
 
 
 def network_engine(encoder: Encoder, decoder: Decoder, device: str, *, half: bool) -> NetworkEngine:
-    """An engine on "cpu" or "cuda", in half precision if wished, which is for a GPU.
+    """Build an engine on "cpu" or "cuda"; `half` selects float16 and needs a GPU.
 
-    What is measured or compiled once is done here rather than in the first request.
+    One-time measurement and compilation happen here rather than in the first request.
     """
     if device == "cpu":
         kernels.prepare()
     else:
-        torch.backends.cudnn.allow_tf32 = False  # else fp32 would silently be half precision
+        torch.backends.cudnn.allow_tf32 = False  # otherwise fp32 silently loses precision
         roots.prepare(torch.device(device))
     return NetworkEngine(
         encoder,

@@ -1,4 +1,4 @@
-"""The models of a request in this process, without Triton."""
+"""In-process models for a request, without Triton."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from photoreal.regions import LabelMap
 from photoreal.transfer.progressive import Engine
 from photoreal.transfer.steady import SteadyMoments
 
-if TYPE_CHECKING:  # Python 3.10 lacks it
+if TYPE_CHECKING:  # not in Python 3.10
     from typing import Unpack
 
 
@@ -41,7 +41,7 @@ def in_process_models(
     *,
     cache_bytes: int = DEFAULT_STYLE_CACHE_BYTES,
 ) -> Models:
-    """What the `wct2` and `segmenter` models do, as functions on one engine and segmenter."""
+    """The `wct2` and `segmenter` models as functions over one engine and segmenter."""
     cache = StyleCache(cache_bytes)
     sequences = SequenceStore(SteadyMoments)
 
@@ -73,7 +73,7 @@ def in_process_models(
 
 
 def prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:
-    """The segmenter as a function of arrays: (3, H, W) in 0..1 to probabilities (classes, h, w)."""
+    """Wrap a segmenter for arrays: (3, H, W) in 0..1 to probabilities (classes, h, w)."""
     device = next(segmenter.parameters()).device
 
     @torch.inference_mode()

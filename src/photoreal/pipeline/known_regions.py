@@ -1,7 +1,7 @@
-"""Regions of styles that were found before.
+"""LRU cache of style regions.
 
-The frames of a video come with the same style again and again, and so do presets; finding its
-regions takes about as long as finding those of the content.
+Video frames and presets reuse the same style many times, and finding its regions takes about as
+long as finding those of the content.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ MAX_BYTES = 64 << 20
 
 
 class Sized(Protocol):
-    """Something that knows the bytes it takes: a label map, soft regions."""
+    """An object that reports its size in bytes, such as a label map or soft regions."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes."""
+        """Size in bytes."""
 
 
 R = TypeVar("R", bound=Sized)
 
 
 class KnownRegions:
-    """Regions of the photos used last, up to `limit` bytes; for one segmenter."""
+    """Regions of the most recently used photos, up to `limit` bytes; for one segmenter."""
 
     def __init__(self, limit: int = MAX_BYTES) -> None:
         self._limit = limit
         self._maps: OrderedDict[bytes, Any] = OrderedDict()
         self.bytes = 0
-        """Bytes of all that is kept."""
+        """Total size of the cached regions in bytes."""
 
     def get(self, photo: FloatImage, find: Callable[[], R], kind: str = "soft") -> R:
-        """The regions of a photo (3, H, W) at working size, found if they are not known.
+        """Return the regions of a photo (3, H, W) at working size; on a miss, call `find`.
 
-        `kind` tells regions apart that are found in other ways.
+        `kind` is part of the cache key and separates regions found by different methods.
         """
         digest = hashlib.blake2b(photo.data, digest_size=32)
         digest.update(repr((kind, photo.shape)).encode())

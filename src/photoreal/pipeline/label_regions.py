@@ -1,4 +1,4 @@
-"""The regions of a request (from masks, by the segmenter, or none), and who takes whose style."""
+"""Label-map regions of a request (from masks, the segmenter, or none) and their style pairs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from photoreal.regions import LabelMap, Pair, classes
 from photoreal.regions.refine import refine_labels
 
 Smooth = Callable[[FloatImage], FloatImage]
-"""Steadies the probabilities (groups, h, w) of a video's frame."""
+"""Temporally smooths the probabilities (groups, h, w) of a video frame."""
 
 
 @dataclass
 class LabelRegions:
-    """Label maps at working size, how they were found, and what their labels are called.
+    """Label maps at working size, their source, and the names of their labels.
 
-    `styles` and `pairs` have an entry for each style, which is matched by itself.
+    `styles` and `pairs` have one entry per style; each style is matched independently.
     """
 
     content: LabelMap
@@ -40,7 +40,7 @@ class LabelRegions:
     pairs_given: bool = False
 
     def take(self, pairs: list[Pair]) -> None:
-        """Replace the pairs with the only style; raises InvalidOption for an absent region."""
+        """Replace the pairs of the only style; raises InvalidOption for an absent region."""
         there = set(np.unique(self.styles[0]).tolist())
         for _, label in pairs:
             if label is not None and label not in there:
@@ -51,7 +51,7 @@ class LabelRegions:
         self.pairs, self.pairs_given = [pairs], True
 
     def listing(self, labels: LabelMap) -> list[dict[str, Any]]:
-        """The regions of a photo with their names and their shares of it."""
+        """List the regions of a photo with their names and area shares."""
         counts = np.bincount(labels.ravel(), minlength=regions.LABELS)
         return [
             {
@@ -63,7 +63,7 @@ class LabelRegions:
         ]
 
     def name(self, label: int | None) -> str | int:
-        """What a person calls a label."""
+        """Human-readable name of a label, or the label if it has none."""
         if label is None:
             return "whole photo"
         return self.names[label] if label < len(self.names) else label
@@ -75,11 +75,11 @@ def decode_masks(
     limits: Limits,
     check: Callable[[], None] = lambda: None,
 ) -> dict[str, Mask] | None:
-    """Every photo's mask by its role, or None for a request without any.
+    """Decode the masks of a request by role; returns None for a request without masks.
 
     `photos` are the decoded photos (H, W, 3) by role: "content", then the styles in order.
-    `check` is called while they are decoded. Raises InvalidMask when a mask cannot be read, has
-    another size than its photo or is of another kind than the content's.
+    `check` is called during decoding. Raises InvalidMask when a mask cannot be read, differs in
+    size from its photo, or is of a different kind than the content's mask.
     """
     if request.content_mask is None or request.style_masks is None:
         return None
@@ -119,13 +119,13 @@ def find_regions(
     smooth: Smooth | None = None,
     known: KnownRegions | None = None,
 ) -> LabelRegions:
-    """Label maps at the photos' working sizes, and the pairs of regions.
+    """Find label maps at the photos' working sizes and pair their regions.
 
-    `originals` are the photos as they came, `photos` at working size, by role: "content", then
-    the styles. Masks come first, then the segmenter of `models`; without either each photo is
-    one region. `rule` None is the usual rule of matching for where the regions came from.
-    `smooth` is applied to the probabilities of the content's groups; `known` remembers the
-    label maps of styles.
+    `originals` are the photos as received, `photos` the same at working size, by role: "content",
+    then the styles. Masks take precedence over the segmenter of `models`; without either, each
+    photo is a single region. `rule` None selects the default matching rule for the source of the
+    regions. `smooth` is applied to the content's group probabilities; `known` caches the label
+    maps of styles.
     """
     sizes = {role: (photo.shape[1], photo.shape[2]) for role, photo in photos.items()}
     kinship = None
@@ -163,7 +163,7 @@ def _segment(
     photo: FloatImage,
     smooth: Smooth | None = None,
 ) -> LabelMap:
-    """Groups of classes at the photo's working size."""
+    """Label map of class groups at the photo's working size."""
     groups = segment_groups(models, original, photo)
     if smooth is not None:
         groups = smooth(groups)
@@ -171,10 +171,10 @@ def _segment(
 
 
 def describe(found: LabelRegions, seconds: dict[str, float]) -> dict[str, Any]:
-    """What was done, for the caller: regions' source, who took whose style, stage times.
+    """Report for the caller: source of the regions, region pairs and stage times in seconds.
 
-    With several styles, a pair's "style" is a list of one name for each style, null where that
-    style has nothing for the region.
+    With several styles, a pair's "style" is a list with one name per style, null where that
+    style has no match for the region.
     """
     counts = np.bincount(found.content.ravel(), minlength=regions.LABELS)
     styles = [found.listing(style) for style in found.styles]

@@ -1,4 +1,4 @@
-"""A content in the light and colors of styles: its regions' colors aligned, then WCT2."""
+"""Stylization of a content by soft regions: color alignment per region, then WCT2."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from photoreal.pipeline.soft_regions import SoftMatch
 from photoreal.regions.soft import settle
 
 _SOLID = 0.75
-"""For features most pixels take one region's map: after the alignment the maps differ little."""
+"""Weight above which a pixel uses one region's map only: after alignment the maps are similar."""
 
 SteadyColors = Callable[[int, ColorMoments], ColorMoments]
-"""Gives the moments to use for a content label, from those that were found in this frame."""
+"""Maps a content label and its moments in this frame to the moments to use."""
 
 
 class Look(NamedTuple):
-    """The stylized content (3, H, W) at working size, and whether every style was known."""
+    """The stylized content (3, H, W) at working size, and whether every style was cached."""
 
     image: FloatImage
     style_cached: bool
@@ -38,7 +38,7 @@ def align(
     strength: float,
     steady: SteadyColors | None = None,
 ) -> FloatImage:
-    """The content (3, H, W) with the colors of each region aligned with its partners'."""
+    """Align the colors of each content region with those of its style regions; (3, H, W)."""
     theirs = [
         region_colors(style, regions.weights)
         for style, regions in zip(styles, found.styles, strict=True)
@@ -63,7 +63,7 @@ def align(
 def _goal(
     row: npt.NDArray[np.float64], colors: Sequence[ColorMoments | None]
 ) -> ColorMoments | None:
-    """The colors of a mixture of style regions; None where nothing of it is there."""
+    """Color moments of a mixture of style regions; None when every region in it is absent."""
     parts = [
         (moments, float(share))
         for moments, share in zip(colors, row, strict=True)
@@ -75,7 +75,7 @@ def _goal(
 
 
 def wct2_strength(options: StylizeOptions, found: SoftMatch) -> float:
-    """How far the features are transferred, in 0..1: given, or by where the regions come from."""
+    """Feature transfer strength in 0..1: the option, or a default by the source of the regions."""
     if options.method == "color":
         return 0.0
     strength = options.wct2_strength
@@ -94,7 +94,7 @@ def transfer_features(
     places: Collection[Place],
     shot: Shot | None,
 ) -> Look:
-    """WCT2 on the aligned content, `strength` (0..1] of its change."""
+    """Run WCT2 on the aligned content and apply a `strength` share, in (0, 1], of its change."""
     given = [
         SoftStyle(image, _bytes(regions.weights), coupling, weight)
         for image, regions, coupling, weight in zip(
@@ -107,5 +107,5 @@ def transfer_features(
 
 
 def _bytes(weights: FloatImage) -> npt.NDArray[np.uint8]:
-    """Weights in 0..1 as 0..255, for `wct2`."""
+    """Quantize weights from 0..1 to uint8 0..255, the input format of `wct2`."""
     return np.asarray(np.rint(settle(weights, _SOLID) * 255.0), dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""What a request takes of memory, told from the photos' sizes, and what there is.
+"""Memory estimates for a request from its photo sizes, and the memory available.
 
-The figures are of the whole server on a CPU, measured as `benchmarks/speed/memory.py` does: content
-and style go through the networks one after the other, so the larger of the two decides.
+The figures are for the whole server on a CPU, measured as in `benchmarks/speed/memory.py`. Content
+and style pass through the networks in turn, so the larger of the two determines the peak.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from photoreal.pipeline.request import FloatImage
 from photoreal.preprocess import Limits, working_size
 
 REQUEST_BYTES = 600_000_000
-"""What any request takes beyond the server at rest, however small: libraries, buffers."""
+"""Fixed cost of any request beyond the idle server: libraries, buffers."""
 LARGER_BYTES_PER_PIXEL = 1400
-"""At working size, of the larger photo: feature maps and what is copied of them."""
+"""At working size, of the larger photo: feature maps and their copies."""
 SMALLER_BYTES_PER_PIXEL = 100
-"""At working size, of the smaller photo: the picture itself in each process."""
+"""At working size, of the smaller photo: the image itself in each process."""
 ORIGINAL_BYTES_PER_PIXEL = 16
-"""Of each photo as it arrives: decoded, converted, and its label map at that size."""
+"""Of each photo at its original size: decoded, converted, and its label map."""
 
 RESERVE_BYTES = 800_000_000
-"""What a server at rest takes (about 540 MB), and air for what else the machine does."""
+"""Reserve for the idle server (about 540 MB) plus headroom for other processes."""
 LEAST_BUDGET_BYTES = 1_000_000_000
 
 _MEMINFO = Path("/proc/meminfo")
@@ -35,10 +35,10 @@ Size = tuple[int, int]  # (H, W)
 
 
 def estimate_bytes(originals: Mapping[str, Size], size: int) -> int:
-    """Bytes that a request takes at its peak beyond the server at rest.
+    """Estimate the peak memory of a request in bytes, beyond the idle server.
 
-    `originals` are the photos' sizes (H, W) as they arrive, `size` the shorter side at which
-    they are worked on.
+    `originals` are the original sizes (H, W) of the photos, `size` the shorter side in pixels at
+    working size.
     """
     working = [math.prod(working_size(height, width, size)) for height, width in originals.values()]
     return (
@@ -48,14 +48,14 @@ def estimate_bytes(originals: Mapping[str, Size], size: int) -> int:
 
 
 def transfer_bytes(*pixels: int) -> int:
-    """Bytes that the transfer takes, from the pixels of each photo at working size."""
+    """Estimate the memory of the transfer in bytes from the pixel counts at working size."""
     largest = max(pixels)
     others = sum(pixels) - largest
     return REQUEST_BYTES + largest * LARGER_BYTES_PER_PIXEL + others * SMALLER_BYTES_PER_PIXEL
 
 
 def check_memory(originals: Mapping[str, Size], size: int, limits: Limits) -> None:
-    """Raise InvalidOption, with the size that would fit, for a request beyond the budget."""
+    """Raise InvalidOption, naming a size that fits, for a request over the memory budget."""
     budget = limits.max_memory
     if budget is None or (wanted := estimate_bytes(originals, size)) <= budget:
         return
@@ -72,7 +72,7 @@ def check_memory(originals: Mapping[str, Size], size: int, limits: Limits) -> No
 
 
 def check_transfer_memory(photos: Sequence[FloatImage], limits: Limits) -> None:
-    """Raise InvalidOption when photos (3, H, W) at working size are beyond the budget."""
+    """Raise InvalidOption when photos (3, H, W) at working size exceed the memory budget."""
     sizes = [photo[0].size for photo in photos]
     wanted = transfer_bytes(*sizes)
     if limits.max_memory is not None and wanted > limits.max_memory:
@@ -86,7 +86,7 @@ def check_transfer_memory(photos: Sequence[FloatImage], limits: Limits) -> None:
 
 
 def _largest_fitting(originals: Mapping[str, Size], size: int, budget: int) -> int:
-    """The largest size below `size` within the budget, or 0."""
+    """Largest size below `size` that fits the budget, or 0."""
     lowest = 0
     while size - lowest > 1:
         middle = (lowest + size) // 2
@@ -102,11 +102,11 @@ def _mb(count: int) -> int:
 
 
 def default_budget() -> int:
-    """Bytes that a request may take where nobody has said: what is available but a reserve.
+    """Default memory budget of a request in bytes: the available memory minus a reserve.
 
-    To be asked when the server starts: later, what a model keeps for its next request would
-    look like memory that is taken. Never too little for a small request: a server that refuses
-    everything helps nobody.
+    Call it when the server starts: later, buffers that the models keep for the next request
+    would count as used. The result is always enough for a small request, so that a server never
+    refuses everything.
     """
     return max(available_bytes() - RESERVE_BYTES, LEAST_BUDGET_BYTES)
 
@@ -114,14 +114,14 @@ def default_budget() -> int:
 def available_bytes(
     meminfo: Path = _MEMINFO, own_group: Path = _OWN_GROUP, groups: Path = _GROUPS
 ) -> int:
-    """Memory that this machine has to give, or this container, whichever is less."""
+    """Available memory of this machine or this container in bytes, whichever is less."""
     lines = (line.split() for line in meminfo.read_text().splitlines())
     available = next(int(line[1]) * 1024 for line in lines if line[0] == "MemAvailable:")
     return min([available, *_left_in_groups(own_group, groups)])
 
 
 def _left_in_groups(own_group: Path, groups: Path) -> list[int]:
-    """What the limits of this process's control group (version 2) and those above it leave."""
+    """Bytes left under the memory limits of this process's cgroup (v2) and its ancestors."""
     try:
         entries = own_group.read_text().splitlines()
     except OSError:
@@ -135,12 +135,12 @@ def _left_in_groups(own_group: Path, groups: Path) -> list[int]:
                 used = int((folder / "memory.current").read_text()) - _reclaimable(folder)
                 left.append(max(limit - used, 0))
             except (OSError, ValueError):
-                pass  # the root has no limit, and "max" is none
+                pass  # the root has no limit, and "max" means unlimited
             folder = folder.parent
     return left
 
 
 def _reclaimable(folder: Path) -> int:
-    """Bytes of files kept in memory, which the kernel gives up when it needs room."""
+    """Bytes of page cache that the kernel can reclaim under memory pressure."""
     lines = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
     return next((int(value) for name, value in lines if name == "inactive_file"), 0)

@@ -1,7 +1,7 @@
-"""A request to the `stylize` model and its answer, and the models that serve it.
+"""Request and response of the `stylize` model, and the models it calls.
 
-The models are handed in as functions (`Models`), so the adapter inside Triton wires them to
-server calls and a test to the networks themselves.
+The models are injected as functions (`Models`): the Triton adapter passes server calls, a test
+passes the networks directly.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from photoreal.options import DEFAULT_STEADY, Place, StylizeOptions
 from photoreal.regions import LabelMap, Pair
 from photoreal.regions.coupling import Matrix
 
-if TYPE_CHECKING:  # Python 3.10 lacks them
+if TYPE_CHECKING:  # not in Python 3.10
     from typing import NotRequired, Unpack
 
 FloatImage = npt.NDArray[np.float32]  # (3, H, W) in 0..1
@@ -26,9 +26,9 @@ FloatImage = npt.NDArray[np.float32]  # (3, H, W) in 0..1
 
 @dataclass(frozen=True)
 class StylizeRequest(StylizeOptions):
-    """One request as it arrives, with its options; images are encoded files.
+    """A request as received, with its options; images are encoded files.
 
-    `style` and `style_mask` are one or several. With `regions_only` no transfer is made.
+    `style` and `style_mask` hold one file or several. `regions_only` skips the transfer.
     """
 
     content: bytes
@@ -54,11 +54,10 @@ def _several(data: bytes | Sequence[bytes]) -> list[bytes]:
 
 @dataclass(frozen=True)
 class StylizeResponse:
-    """The stylized photo as a file, the label maps that were used, and a report as JSON.
+    """The stylized photo as an encoded file, the label maps used, and a JSON report.
 
-    Label maps are gray PNGs at the size of their photos, one for each style. A request for the
-    regions alone gets an empty photo, and no transfer is made for it. `seconds` are those of the
-    report, by stage.
+    Label maps are gray PNGs at the size of their photos, one for each style. With `regions_only`
+    the photo is empty. `seconds` holds the stage times of the report by stage name.
     """
 
     image: bytes
@@ -69,7 +68,7 @@ class StylizeResponse:
 
 
 class StyleInput(NamedTuple):
-    """A style (3, H, W), its label map (H, W), who takes what of it, and its share of the mix."""
+    """A style (3, H, W), its label map (H, W), its region pairs, and its weight in the mix."""
 
     image: FloatImage
     labels: LabelMap
@@ -78,9 +77,9 @@ class StyleInput(NamedTuple):
 
 
 class SoftStyle(NamedTuple):
-    """A style (3, H, W), the weights (J, H, W) in 0..255 of its regions, and its share of the mix.
+    """A style (3, H, W), the weights (J, H, W) in 0..255 of its regions, and its weight in the mix.
 
-    `coupling` (K, J) says how much of each of its regions is in each content region's mix.
+    `coupling` (K, J) is the share of each style region in each content region's mix.
     """
 
     image: FloatImage
@@ -90,14 +89,14 @@ class SoftStyle(NamedTuple):
 
 
 class Shot(NamedTuple):
-    """The shot of a video that a content is a frame of, and the share of the frames before."""
+    """The video shot that a content frame belongs to, and the weight of the previous frames."""
 
     sequence: bytes
     steady: float
 
 
 def shot_of(options: StylizeOptions) -> Shot | None:
-    """The shot that checked options name; raises InvalidOption for `steady` without one."""
+    """The shot named in validated options; raises InvalidOption for `steady` without a shot."""
     if options.sequence is None:
         if options.steady is not None:
             raise InvalidOption("steady is given without a sequence; expected both or none.")
@@ -110,17 +109,18 @@ def shot_of(options: StylizeOptions) -> Shot | None:
 
 
 class Transferred(NamedTuple):
-    """The stylized content (3, H, W), and whether every style was known from before."""
+    """The stylized content (3, H, W), and whether every style was a cache hit."""
 
     image: FloatImage
     style_cached: bool = False
 
 
 class TransferOptions(TypedDict):
-    """How to transfer.
+    """Options of the transfer.
 
-    `alpha` in 0..1 is the strength, `places` say where in the networks it happens, and `blend` is
-    the distance in pixels from a region's border up to which its neighbors mix.
+    `alpha` in 0..1 is the strength, `places` select where in the networks features are
+    transformed, and `blend` is the distance in pixels from a border within which neighboring
+    regions mix.
     """
 
     alpha: float
@@ -154,15 +154,15 @@ class SoftTransfer(Protocol):
         places: Collection[Place],
         shot: Shot | None = None,
     ) -> Transferred:
-        """Stylize the content, whose regions have weights (K, H, W) in 0..255."""
+        """Stylize the content; `regions` are its region weights (K, H, W) in 0..255."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """The models that a request needs; without a segmenter, photos are one region each.
+    """The models that a request needs; without a segmenter, each photo is a single region.
 
-    `transfer` is for label maps, `transfer_soft` for soft regions; `segment` gives the
-    probabilities (classes, h, w) of an image, coarser than it.
+    `transfer` takes label maps, `transfer_soft` takes soft regions; `segment` returns the
+    probabilities (classes, h, w) of an image at a lower resolution.
     """
 
     transfer: Transfer

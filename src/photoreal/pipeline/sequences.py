@@ -1,8 +1,8 @@
-"""What the server remembers of a video from one frame to the next.
+"""Per-shot state of videos, kept on the server between frames.
 
-A client names the shot that a frame belongs to by an id of its own making, and begins a new one
-at a cut. Nothing here is needed: a shot that was let go, or went with a restart of the server,
-begins again with its next frame.
+A client chooses an id for the shot that a frame belongs to, and uses a new id after a cut. The
+state is only a cache: a shot that was evicted, or lost in a server restart, starts over with its
+next frame.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MAX_AGE_S = 300.0
 
 
 class Memory(Protocol):
-    """Something that takes memory."""
+    """An object that reports its memory use."""
 
     @property
     def bytes(self) -> int:
-        """Bytes that it takes."""
+        """Size in bytes."""
 
 
 M = TypeVar("M", bound=Memory)
@@ -42,9 +42,9 @@ class _Entry(Generic[M]):
 
 
 class SequenceStore(Generic[M]):
-    """Memories by the ids of their shots, at most so many, so large and so old.
+    """LRU store of per-shot memories by shot id, limited in count, total bytes and age.
 
-    `make` makes the memory of a new shot; `clock` tells seconds.
+    `make` creates the memory of a new shot; `clock` returns a time in seconds.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class SequenceStore(Generic[M]):
         self._entries: OrderedDict[bytes, _Entry[M]] = OrderedDict()
 
     def get(self, sequence: bytes, fits: Hashable) -> M:
-        """The memory of a shot; a new one when it is not known or belongs to other settings.
+        """Return the memory of a shot, or a new one if the shot is unknown or `fits` differs.
 
-        `fits` is all that a frame must have in common with the one before it. Call `keep` when
-        the frame is done.
+        `fits` is everything that a frame must have in common with the previous frame. Call `keep`
+        when the frame is done.
         """
         now = self._clock()
         for name, entry in list(self._entries.items()):
@@ -77,14 +77,14 @@ class SequenceStore(Generic[M]):
         return known.memory if known is not None and known.fits == fits else self._make()
 
     def keep(self, sequence: bytes, fits: Hashable, memory: M) -> None:
-        """Remember a shot; those used longest ago go when there is no room."""
+        """Store the memory of a shot; evict the least recently used shots if there is no room."""
         self._entries[sequence] = _Entry(memory, fits, self._clock())
         self._entries.move_to_end(sequence)
         while self._entries and (len(self._entries) > self._count or self.bytes > self._limit):
             self._entries.popitem(last=False)
 
     def forget(self, sequence: bytes) -> None:
-        """Let go of a shot; its next frame is the first of a new one."""
+        """Drop a shot; its next frame starts a new one."""
         self._entries.pop(sequence, None)
 
     def __len__(self) -> int:
@@ -92,12 +92,12 @@ class SequenceStore(Generic[M]):
 
     @property
     def bytes(self) -> int:
-        """Bytes of all that is kept."""
+        """Total size of the stored memories in bytes."""
         return sum(entry.memory.bytes for entry in self._entries.values())
 
 
 class ShotMemory:
-    """What the frames of a shot share: how regions are found, coupled, and their colors."""
+    """State shared by the frames of a shot: region plan, couplings and region colors."""
 
     def __init__(self) -> None:
         self.probabilities: FloatImage | None = None
@@ -108,11 +108,11 @@ class ShotMemory:
 
     @property
     def bytes(self) -> int:
-        """Bytes of what is large."""
+        """Size of the large arrays in bytes."""
         return 0 if self.probabilities is None else self.probabilities.nbytes
 
     def steadied(self, share: float) -> Callable[[int, ColorMoments], ColorMoments]:
-        """A function that averages a region's colors with those of the frames before."""
+        """Return a function that averages a region's colors with those of previous frames."""
 
         def average(label: int, found: ColorMoments) -> ColorMoments:
             before = self._colors.get(label)
@@ -128,27 +128,27 @@ class ShotMemory:
 
 
 class SteadyRegions:
-    """Keeps regions and colors from flickering from frame to frame.
+    """Temporal smoothing of regions and colors, to prevent flicker between frames.
 
-    A border still follows the edges of its own frame.
+    Borders still follow the edges of the current frame.
     """
 
     def __init__(self) -> None:
         self._shots = SequenceStore(ShotMemory)
 
     def memory(self, shot: Shot, fits: Sequence[Hashable]) -> ShotMemory:
-        """The memory of a shot; hand it to `remember` when the frame is done."""
+        """Return the memory of a shot; pass it to `remember` when the frame is done."""
         key = tuple(fits)
         memory = self._shots.get(shot.sequence, key)
         memory.fits = key
         return memory
 
     def remember(self, shot: Shot, memory: ShotMemory) -> None:
-        """Keep a shot for its next frame."""
+        """Store the memory of a shot for its next frame."""
         self._shots.keep(shot.sequence, memory.fits, memory)
 
     def smooth(self, shot: Shot, found: FloatImage) -> FloatImage:
-        """The probabilities (groups, h, w) to use for a frame."""
+        """Smooth the probabilities (groups, h, w) of a frame over the shot."""
         memory = self.memory(shot, [found.shape])
         if memory.probabilities is not None:
             found = shot.steady * memory.probabilities + (1.0 - shot.steady) * found

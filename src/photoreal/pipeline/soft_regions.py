@@ -1,4 +1,4 @@
-"""The soft regions of a request, what each takes of the styles, and what the caller is told."""
+"""Soft regions of a request, their couplings with the styles, and the report for the caller."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from photoreal.regions.coupling import Matrix, couple
 from photoreal.regions.soft import RegionInfo, RegionPlan, SoftRegions
 
 SEGMENT_PIXELS = 200_000
-"""Photos are segmented at no more than this: segmenters are trained at about such sizes."""
-_LEAST_SHARE = 0.005  # a style region smaller than this has no dependable statistics
+"""Maximum size at which photos are segmented, close to the training size of segmenters."""
+_LEAST_SHARE = 0.005  # a smaller style region has no reliable statistics
 
 
 @dataclass
@@ -31,7 +31,8 @@ class SoftMatch:
     """The regions of the content and of each style, and their couplings.
 
     `couplings` hold for each style the shares (K, J) of its regions in each content region's
-    mix; a row of zeros leaves that region as it is. `plan` is how the content's were found.
+    mix; a row of zeros leaves that content region unchanged. `plan` records how the content's
+    regions were found.
     """
 
     content: SoftRegions
@@ -42,7 +43,7 @@ class SoftMatch:
     plan: RegionPlan | None = None
 
     def take(self, pairs: Sequence[Pair]) -> None:
-        """Replace the coupling with the only style; raises InvalidOption for an absent region."""
+        """Replace the coupling of the only style; raises InvalidOption for an absent region."""
         self.couplings = [_given(pairs, self.content, self.styles[0])]
         self.match = "given"
 
@@ -58,11 +59,11 @@ def find_soft(
     plan: RegionPlan | None = None,
     known: KnownRegions | None = None,
 ) -> SoftMatch:
-    """The regions of photos (3, H, W) in 0..1 at working size, by role: "content", then styles.
+    """Find the regions of photos (3, H, W) in 0..1 at working size and couple them.
 
-    Masks come first, then what is found in the photos with the segmenter of `models`; without
-    both each photo is one region. `plan` is that of the shot's frame before; `known` remembers
-    the regions of styles.
+    Photos are keyed by role: "content", then the styles. Masks take precedence over the segmenter
+    of `models`; without either, each photo is a single region. `plan` comes from the previous
+    frame of the shot; `known` caches the regions of styles.
     """
     content, *styles = photos
     if masks is not None:
@@ -100,11 +101,11 @@ def find_soft(
 def segment_groups(
     models: Models, original: npt.NDArray[np.uint8], photo: FloatImage
 ) -> FloatImage:
-    """Probabilities (groups, h, w), found at the working size or at a smaller one.
+    """Group probabilities (groups, h, w), computed at the working size or smaller.
 
-    Raises NumericalError when the segmenter gives no numbers.
+    Raises NumericalError when the segmenter returns non-finite values.
     """
-    assert models.segment is not None  # noqa: S101 (tells the type checker)
+    assert models.segment is not None  # noqa: S101 (for the type checker)
     _, height, width = photo.shape
     scale = math.sqrt(SEGMENT_PIXELS / (height * width))
     small = photo
@@ -117,7 +118,7 @@ def segment_groups(
 
 
 def _by_label(content: SoftRegions, style: SoftRegions, rule: MatchRule) -> Matrix:
-    """Equal labels belong together; by the rule "nearest" the others take the whole style."""
+    """Couple equal labels; with the rule "nearest" all other regions take the whole style."""
     if rule == "published":
         return _given(regions.match_published(content.labels, style.labels), content, style)
     usable = {
@@ -132,7 +133,7 @@ def _by_label(content: SoftRegions, style: SoftRegions, rule: MatchRule) -> Matr
 
 
 def _given(pairs: Sequence[Pair], content: SoftRegions, style: SoftRegions) -> Matrix:
-    """The coupling that pairs of labels say; the whole style is all of its regions by share."""
+    """Coupling (K, J) from pairs of labels; the whole style is all its regions by area share."""
     ours = {info.label: index for index, info in enumerate(content.infos)}
     theirs = {info.label: index for index, info in enumerate(style.infos)}
     coupling = np.zeros((len(ours), len(theirs)))
@@ -152,10 +153,10 @@ def _given(pairs: Sequence[Pair], content: SoftRegions, style: SoftRegions) -> M
 
 
 def describe(found: SoftMatch, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """What was done, for the caller: where regions came from, who took whose style, stage times.
+    """Report for the caller: source of the regions, region pairs and stage times in seconds.
 
-    With several styles, a pair's "style" is a list of one name for each style, null where that
-    style has nothing for the region.
+    With several styles, a pair's "style" is a list with one name per style, null where that
+    style has no match for the region.
     """
     styled = [any(coupling[k].any() for coupling in found.couplings) for k in range(_count(found))]
     infos, listing = found.content.infos, _listing(found.content)
@@ -198,7 +199,7 @@ def _by_style(found: SoftMatch) -> list[tuple[Matrix, SoftRegions]]:
 
 
 def _partner(row: npt.NDArray[np.float64], style: SoftRegions) -> str | int | None:
-    """The name of the style region that a content region takes most of."""
+    """Name of the style region with the largest share in a content region's mix."""
     if not row.any():
         return None
     if len(row) > 1 and np.allclose(row, style.shares, atol=1e-3):

@@ -1,4 +1,4 @@
-"""The work of the `stylize` model: bytes in, bytes out; no Triton and no torch here."""
+"""Core of the `stylize` model: bytes in, bytes out, without Triton or torch."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ from photoreal.render.upsample import apply_colors, fit_colors
 
 
 class _Stopwatch:
-    """Seconds spent in the named stages of one request; `check` is called between them."""
+    """Stage times of one request in seconds; `check` is called between stages."""
 
     def __init__(self, check: Callable[[], None]) -> None:
         self._check = check
@@ -86,12 +86,10 @@ def stylize(
 ) -> StylizeResponse:
     """Serve one request.
 
-    `sequences` remembers the regions of videos from frame to frame, `known` those of styles.
-    `check` is called while photos are decoded and between the stages; it raises Stopped to end
-    the work.
+    `sequences` keeps the regions of videos between frames, `known` caches the regions of styles.
+    `check` is called during decoding and between stages; it raises Stopped to cancel the request.
 
-    Raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption) when the caller has to
-    change something.
+    Raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption) when the request is invalid.
     """
     watch = _Stopwatch(check)
     asked = _read_options(request, limits)
@@ -108,7 +106,7 @@ def stylize(
         pixels = _scaled(done.pixels, request.output_size)
         image = encode_pixels(pixels, request.format)
         size = {"height": pixels.shape[0], "width": pixels.shape[1]}
-    # At the photos' own size, label maps can be given back as their masks.
+    # At the photos' original size, label maps can be sent back as masks of these photos.
     labels = [
         encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
         for role, used in zip(originals, done.labels, strict=True)
@@ -120,7 +118,7 @@ def stylize(
 
 
 class _Work(NamedTuple):
-    """A request whose photos are decoded."""
+    """A request with its photos decoded."""
 
     request: StylizeRequest
     asked: _Options
@@ -136,7 +134,7 @@ class _Work(NamedTuple):
 
 
 class _Done(NamedTuple):
-    """The result (H, W, 3), None where regions are all that is wanted, and what was used."""
+    """The result (H, W, 3), or None with `regions_only`, and the regions that were used."""
 
     pixels: npt.NDArray[np.uint8] | None
     labels: list[regions.LabelMap]
@@ -144,7 +142,7 @@ class _Done(NamedTuple):
 
 
 def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
-    """Soft regions, their colors aligned, WCT2, and the change carried over to the photo."""
+    """Method by soft regions: color alignment, WCT2, then the change applied to the photo."""
     request, asked = work.request, work.asked
     content, *styles = work.photos.values()
     memory = None
@@ -165,7 +163,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     if asked.pairs is not None:
         found.take(asked.pairs)
     elif memory is not None and memory.plan is not None and memory.couplings is not None:
-        found.couplings = memory.couplings  # the plan says that these are the same regions
+        found.couplings = memory.couplings  # the plan guarantees the same regions
     work.watch.lap("segment")
     labels = [found.content.labels, *(style.labels for style in found.styles)]
     if request.regions_only:
@@ -195,7 +193,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
 
 
 def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
-    """WCT2 as published: label maps, no alignment, the network's own pixels."""
+    """WCT2 as published: label maps, no color alignment, pixels straight from the network."""
     request, asked = work.request, work.asked
     smooth = None
     if sequences is not None and asked.shot is not None:
@@ -226,7 +224,7 @@ def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions
 
 
 def _scaled(photo: npt.NDArray[np.uint8], size: int | None) -> npt.NDArray[np.uint8]:
-    """A photo (H, W, 3) with the shorter side of at most `size`."""
+    """Downscale a photo (H, W, 3) so that its shorter side is at most `size`."""
     height, width = photo.shape[:2]
     if size is None or size >= min(height, width):
         return photo
@@ -236,7 +234,7 @@ def _scaled(photo: npt.NDArray[np.uint8], size: int | None) -> npt.NDArray[np.ui
 
 
 class _Options(NamedTuple):
-    """What the options of a request say together."""
+    """Settings derived from the options of a request."""
 
     size: int
     places: Collection[Place]
@@ -272,13 +270,13 @@ def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
 def _read_photos(
     request: StylizeRequest, asked: _Options, limits: Limits, check: Callable[[], None]
 ) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, FloatImage]]:
-    """The photos by role ("content", then the styles) as they came and at working size."""
+    """Decode the photos by role ("content", then the styles), at original and working size."""
     several = len(request.styles) > 1
     names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
     files = dict(zip(("content", *names), (request.content, *request.styles), strict=True))
     sizes = {role: photo_size(file, f"{role} photo", limits, check) for role, file in files.items()}
     size = asked.size
-    if request.method != "published":  # no photo gets more detail by being enlarged
+    if request.method != "published":  # upscaling a photo adds no detail
         size = max(limits.min_size, min(size, *sizes["content"]))
     for role, (height, width) in sizes.items():
         check_working_size(height, width, size, f"{role} photo", limits)

@@ -1,4 +1,4 @@
-"""Tensors of the models as numpy arrays: texts and bytes, options, requests and responses."""
+"""Conversion between model tensors (numpy arrays) and texts, options, requests and responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 def text(value: Array) -> str:
-    """The text in a BYTES tensor [1]; raises InvalidRequest when it is no UTF-8."""
+    """Decode the text in a BYTES tensor [1]; raises InvalidRequest if it is not valid UTF-8."""
     try:
         return blob(value).decode()
     except UnicodeDecodeError:
@@ -34,7 +34,7 @@ def blobs(value: Array) -> list[bytes]:
 
 
 def bytes_tensor(data: bytes | str | Sequence[bytes]) -> Array:
-    """A BYTES tensor [1], or [n] of several."""
+    """Build a BYTES tensor [1], or [n] from several values."""
     if isinstance(data, str):
         data = data.encode()
     values = [data] if isinstance(data, bytes) else list(data)
@@ -46,7 +46,7 @@ def bytes_tensor(data: bytes | str | Sequence[bytes]) -> Array:
 def read_options(
     tensors: Mapping[str, Array], options: Iterable[Option] = STYLIZE_OPTIONS
 ) -> dict[str, Any]:
-    """The options that are among the tensors, by name; raises InvalidRequest for no UTF-8."""
+    """Read the options present in the tensors; raises InvalidRequest for invalid UTF-8."""
     return {
         option.name: _value(option, tensors[option.tensor])
         for option in options
@@ -66,17 +66,17 @@ _IMAGES = {"CONTENT": blob, "STYLE": blobs, "CONTENT_MASK": blob, "STYLE_MASK": 
 
 
 def read_request(tensors: Mapping[str, Array], wanted: Collection[str]) -> StylizeRequest:
-    """The request in the inputs of `stylize`, of which the outputs `wanted` are asked for.
+    """Build a request from the inputs of `stylize`; `wanted` names the requested outputs.
 
-    Raises InvalidRequest for a text that is no UTF-8.
+    Raises InvalidRequest for a text that is not valid UTF-8.
     """
     images: dict[str, Any] = {
         name.lower(): read(tensors[name]) for name, read in _IMAGES.items() if name in tensors
     }
-    # Without the picture nobody waits for a transfer.
+    # The transfer is needed only for the image output.
     return StylizeRequest(**images, **read_options(tensors), regions_only="IMAGE" not in wanted)
 
 
 def response_tensors(response: StylizeResponse, wanted: Collection[str]) -> dict[str, Array]:
-    """The outputs `wanted` of `stylize`."""
+    """Build the `stylize` outputs named in `wanted`."""
     return {name: bytes_tensor(getattr(response, name.lower())) for name in wanted}

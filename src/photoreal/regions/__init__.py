@@ -1,4 +1,4 @@
-"""Regions of a photo: label maps and masks, soft regions found in it, and who takes whose style."""
+"""Regions of a photo: label maps, masks, soft regions, and matching them between photos."""
 
 from photoreal.regions.labels import (
     LABELS,

@@ -1,7 +1,7 @@
-"""The classes that matter for light and color, and the table that maps a segmenter's to them.
+"""Class groups that matter for light and color, and the mapping from a segmenter's classes.
 
-A segmenter tells a sofa from an armchair; a transfer of light must not, since each region
-needs enough pixels for its statistics. So the classes of a segmenter are grouped, by name.
+A segmenter separates sofas from armchairs; color transfer needs coarser regions with enough
+pixels for their statistics. So the classes of a segmenter are grouped by name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GROUPS = (
     "animal",
     "light",
 )
-"""The groups; a group's position is its label."""
+"""Names of the groups; the index of a group is its label."""
 
 OTHER, SKY = GROUPS.index("other"), GROUPS.index("sky")
 
@@ -48,7 +48,7 @@ _KIN: dict[str, tuple[str, ...]] = {
 KINSHIP: dict[int, tuple[int, ...]] = {
     GROUPS.index(name): tuple(GROUPS.index(kin) for kin in kins) for name, kins in _KIN.items()
 }
-"""For a group's label the labels of its kin, the closest first."""
+"""Labels of the related groups by group label, the closest first."""
 
 # The 150 classes of ADE20K's scene parsing benchmark (Zhou et al., CVPR 2017), in order.
 ADE20K = tuple(
@@ -98,9 +98,9 @@ _GROUP_OF = {name: group for group, names in _MEMBERS.items() for name in names.
 def group_probabilities(
     probabilities: npt.NDArray[np.float32], class_names: Sequence[str]
 ) -> npt.NDArray[np.float32]:
-    """Probabilities of the groups (groups, h, w) from those of a segmenter's classes.
+    """Sum a segmenter's class probabilities into group probabilities (groups, h, w).
 
-    Raises WeightsError for a class name that no group claims.
+    Raises WeightsError for a class name that belongs to no group.
     """
     groups = np.zeros((len(GROUPS), *probabilities.shape[1:]), dtype=np.float32)
     np.add.at(groups, group_table(class_names)[: len(probabilities)], probabilities)
@@ -110,8 +110,8 @@ def group_probabilities(
 def group_table(class_names: Sequence[str]) -> npt.NDArray[np.uint8]:
     """Lookup table (256,) uint8 from a segmenter's label to a group's label.
 
-    A class that bears a group's own name belongs to it; labels beyond `class_names` are
-    "other". Raises WeightsError for a class name that no group claims.
+    A class with the same name as a group belongs to it; labels beyond `class_names` are "other".
+    Raises WeightsError for a class name that belongs to no group.
     """
     unknown = [name for name in class_names if name not in _GROUP_OF and name not in GROUPS]
     if unknown or len(class_names) > 256:

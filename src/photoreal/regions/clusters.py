@@ -1,4 +1,4 @@
-"""Soft clusters of a photo's features: its regions, as weights that add up to 1."""
+"""Soft clustering of a photo's features into regions, as weights that sum to 1."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from scipy import ndimage
 from photoreal.render.local_linear import FloatArray
 
 COUNT = 6
-"""Clusters to begin with, before they are joined (`photoreal.regions.joining`)."""
+"""Initial number of clusters, before they are merged (`photoreal.regions.joining`)."""
 
 _TRIES, _ROUNDS, _SAMPLES = 3, 15, 2500
 
-_SPREAD = 9  # pixels around in which a region may claim what has its color
+_SPREAD = 9  # window in pixels within which a region may claim pixels of its color
 _COLOR_TRUST = 0.25
-_COLOR_FLOOR = 25.0  # (L*a*b*)^2: shades closer than that are one color
+_COLOR_FLOOR = 25.0  # (L*a*b*)^2: shades closer than this are one color
 _WORST = -8.0
 
 
 def find_centers(features: FloatArray, count: int = COUNT) -> FloatArray:
-    """Centers (count, D) of the clusters of features (N, D), always the same for the same.
+    """Cluster centers (count, D) of features (N, D); deterministic.
 
     Lloyd's algorithm from the best of a few seeded k-means++ starts (Arthur and Vassilvitskii,
     SODA 2007).
@@ -60,7 +60,7 @@ def _distances(features: FloatArray, centers: FloatArray) -> FloatArray:
 
 
 def memberships(features: FloatArray, centers: FloatArray) -> FloatArray:
-    """Weights (K, N) of the clusters: 1 near a center, shared where two are about as near."""
+    """Cluster weights (K, N): 1 near a center, shared between centers at similar distances."""
     distances = _distances(features, centers)
     nearest = distances.min(axis=1, keepdims=True)
     scale = float(np.median(nearest)) + 1e-6
@@ -70,9 +70,9 @@ def memberships(features: FloatArray, centers: FloatArray) -> FloatArray:
 
 
 def joined(shares: FloatArray, groups: Sequence[int]) -> FloatArray:
-    """Weights (K, N) of the regions from those of their clusters (k, N); they add up to 1.
+    """Merge cluster weights (k, N) into region weights (K, N), which sum to 1 per pixel.
 
-    `groups` (k,) are the clusters' regions, -1 for one that is none: its pixels go elsewhere.
+    `groups` (k,) is the region of each cluster, -1 for none: its pixels go to other regions.
     """
     weights = np.zeros((max(groups) + 1, shares.shape[1]), dtype=np.float32)
     for share, region in zip(shares, groups, strict=True):
@@ -86,10 +86,10 @@ def joined(shares: FloatArray, groups: Sequence[int]) -> FloatArray:
 def follow_colors(
     weights: FloatArray, color: FloatArray, rounds: int = 2, spread: int = _SPREAD
 ) -> FloatArray:
-    """Weights (K, h, w) whose borders lie where the colors (3, h, w) in CIELAB change.
+    """Align the borders of weights (K, h, w) with color changes in a CIELAB image (3, h, w).
 
-    Each region's colors are a Gaussian; near a region, pixels of its colors are claimed by it.
-    This is an EM step with a prior smoothed over windows of `spread` pixels.
+    Each region's colors are modeled as a Gaussian, and pixels near a region that match its colors
+    are assigned to it. This is an EM step with a prior smoothed over windows of `spread` pixels.
     """
     pixels = color.reshape(3, -1)
     for _ in range(rounds):

@@ -1,9 +1,8 @@
-"""Which regions of the style the regions of the content take, and how much of each.
+"""Coupling: the share of each style region in the mix of each content region.
 
-Half of the answer is the cheapest transport between all regions of both photos, so that every
-style region is used by something (entropic optimal transport: Cuturi, "Sinkhorn Distances",
-NIPS 2013); the other half is each region's own nearest. A region with two equally good partners
-takes both.
+Half of the coupling is optimal transport between all regions of both photos, so that every style
+region is used (entropic regularization: Cuturi, "Sinkhorn Distances", NIPS 2013); the other half
+is each content region's nearest neighbor. A region with two equally good partners takes both.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _TEMPERATURE = 0.05
 _TRANSPORT_SHARE = 0.5
 _ROUNDS = 300
 _VANISHED = 1e-6
-_LEAST = 0.02  # a smaller share of a partner is not worth measuring
+_LEAST = 0.02  # smaller shares are dropped
 
 
 def couple(
@@ -26,10 +25,10 @@ def couple(
     content_shares: npt.NDArray[np.float32],
     style_shares: npt.NDArray[np.float32],
 ) -> Matrix:
-    """Shares (K, J), each row adding up to 1, of the style regions in each content region's mix.
+    """Shares (K, J) of the style regions in each content region's mix; each row sums to 1.
 
     `content` (K, D) and `style` (J, D) are the regions' mean features
-    (`RegionFeatures.for_matching`), the shares (K,) and (J,) their parts of the photos.
+    (`RegionFeatures.for_matching`), the shares (K,) and (J,) their fractions of the photo area.
     """
     cost = ((content[:, None] - style[None]) ** 2).sum(axis=2, dtype=np.float64)
     cost -= cost.min(axis=1, keepdims=True)
@@ -44,14 +43,14 @@ def couple(
 
 
 def _present(shares: npt.NDArray[np.float32]) -> Matrix:
-    """Shares that add up to 1, none of them 0: a region that has vanished has no row to divide."""
+    """Normalize shares to sum to 1, keeping all above 0 to avoid division by zero."""
     above = np.maximum(shares.astype(np.float64), _VANISHED)
     present: Matrix = above / above.sum()
     return present
 
 
 def _sinkhorn(ours: Matrix, theirs: Matrix, cost: Matrix) -> Matrix:
-    """The plan of entropic transport with its rows scaled to 1."""
+    """Entropic transport plan with its rows normalized to sum to 1."""
     kernel = np.exp(-cost / _TEMPERATURE) + 1e-30
     scale = np.ones_like(ours)
     for _ in range(_ROUNDS):

@@ -1,9 +1,9 @@
-"""Features of pixels: what tells regions apart, and what makes those of two photos alike.
+"""Pixel features for finding regions and for matching them between photos.
 
-Every pixel of a small copy of the photo is described by its color, its place, the fineness of
-its texture, how far it stands out from the border, and the segmenter's opinion. Regions are
-clusters of these features (`photoreal.regions.clusters`); they are matched between photos by
-their means (`photoreal.regions.coupling`).
+Every pixel of a downscaled photo is described by its color, its position, the fineness of its
+texture, its geodesic distance from the image border, and the segmenter's class probabilities.
+Regions are clusters of these features (`photoreal.regions.clusters`); they are matched between
+photos by their means (`photoreal.regions.coupling`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from photoreal.render.local_linear import (
 )
 
 SIDE = 160
-"""Shorter side in pixels of the copy on which regions are found."""
+"""Shorter side in pixels of the downscaled photo in which regions are found."""
 
-# Clusters: CIELAB over its usual deviation, the rest in 0..1, each with its weight.
+# Clustering: CIELAB divided by its typical deviation, the rest in 0..1, each with a weight.
 _COLOR_UNITS = np.array([30.0, 20.0, 20.0], dtype=np.float32)[:, None, None]
 _CLUSTER = {"color": 0.3, "height": 1.5, "classes": 2.0, "depth": 1.0, "texture": 0.5}
 # Matching: lightness by rank, since styles are darker or brighter as a whole.
@@ -38,15 +38,15 @@ _CLASS_RIDGE = 1e-3
 _TEXTURE_SIDE = 15
 _TEXTURE_UNIT = 3.0  # log(1 + L*) of a rough texture
 _GEODESIC_SIDE = 64
-_GEODESIC_STEP = 1.5  # L*a*b* from pixel to pixel: below it is shading and noise
+_GEODESIC_STEP = 1.5  # L*a*b* between neighboring pixels: smaller steps are shading and noise
 _GEODESIC_UNIT = 40.0
 
 
 @dataclass(frozen=True)
 class RegionFeatures:
-    """Features of a photo's small copy, planes (h, w) or stacks of them.
+    """Features of a downscaled photo, planes (h, w) or stacks of them.
 
-    `guide` (3, h, w) is the copy itself, `color` its CIELAB, `classes` (groups, h, w) the
+    `guide` (3, h, w) is the downscaled photo, `color` its CIELAB, `classes` (groups, h, w) the
     refined probabilities; `rank`, `height`, `depth` and `texture` are in about 0..1.
     """
 
@@ -59,11 +59,11 @@ class RegionFeatures:
     texture: FloatArray
 
     def for_clusters(self) -> FloatArray:
-        """Features (pixels, D) whose clusters are the regions."""
+        """Features (pixels, D) for clustering into regions."""
         return self._stacked(_CLUSTER)
 
     def for_matching(self) -> FloatArray:
-        """Features (pixels, D) by which regions of two photos are compared."""
+        """Features (pixels, D) for matching the regions of two photos."""
         return self._stacked(_MATCH)
 
     def _stacked(self, weights: dict[str, float]) -> FloatArray:
@@ -77,10 +77,10 @@ class RegionFeatures:
 
 
 def region_features(photo: FloatArray, probabilities: FloatArray | None) -> RegionFeatures:
-    """Features of a photo (3, H, W) in 0..1.
+    """Compute the features of a photo (3, H, W) in 0..1.
 
-    `probabilities` (groups, a, b) are the segmenter's for `photoreal.regions.classes.GROUPS`,
-    coarser than the photo; None for a photo that nothing is known of.
+    `probabilities` (groups, a, b) are the segmenter's for `photoreal.regions.classes.GROUPS`, at
+    a lower resolution than the photo; None without a segmenter.
     """
     _, tall, wide = photo.shape
     scale = min(1.0, SIDE / min(tall, wide))
@@ -102,12 +102,12 @@ def region_features(photo: FloatArray, probabilities: FloatArray | None) -> Regi
 
 
 def _refined(probabilities: FloatArray | None, guide: FloatArray) -> FloatArray:
-    """Class probabilities whose borders follow the photo; what floats in the sky is a cloud."""
+    """Refine class probabilities to follow edges in the photo; patches inside sky become sky."""
     _, height, width = guide.shape
     if probabilities is None:
         return np.zeros((len(classes.GROUPS), height, width), dtype=np.float32)
     planes = np.stack([resize_plane(plane, height, width) for plane in probabilities])
-    # A window as wide as two coarse cells sees past the staircase that they make.
+    # A window two coarse cells wide smooths their staircase borders.
     side = 2 * max(1, round(height / probabilities.shape[1])) + 1
     present = np.flatnonzero(planes.max(axis=(1, 2)) > 0.01)
     slopes, offsets = fit_local_linear(planes[present], guide, side, _CLASS_RIDGE)
@@ -129,10 +129,10 @@ def _texture(lightness: FloatArray) -> FloatArray:
 
 
 def border_distance(color: FloatArray) -> FloatArray:
-    """How far each pixel of a CIELAB picture (3, h, w) is from the border, in 0..1.
+    """Geodesic distance in 0..1 of each pixel of a CIELAB image (3, h, w) from the image border.
 
-    The geodesic distance along the least change of color (Wei et al., "Geodesic Saliency Using
-    Background Priors", ECCV 2012): near 0 in the background, large on an object in front of it.
+    The length of the path with the least color change (Wei et al., "Geodesic Saliency Using
+    Background Priors", ECCV 2012): near 0 in the background, large on foreground objects.
     """
     _, tall, wide = color.shape
     scale = min(1.0, _GEODESIC_SIDE / min(tall, wide))
@@ -153,7 +153,7 @@ def border_distance(color: FloatArray) -> FloatArray:
     return resize_plane(near.reshape(height, width), tall, wide)
 
 
-_LEAST_STEP = 1e-3  # a sparse graph takes 0 for no connection
+_LEAST_STEP = 1e-3  # a sparse graph treats 0 as no edge
 
 
 def _steps(color: FloatArray, axis: int) -> npt.NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""Clusters joined to regions: what a photo's plain areas and sure classes keep in one piece.
+"""Merging of clusters into regions, so that plain areas and confident classes stay whole.
 
-A border between two regions shows in the result wherever the photo has none. So clusters are
-joined, the best pair first, when their common border cannot be seen, when they are of one class,
-or when they have about one color and no sign of being different things.
+A border between two regions shows in the result wherever the photo has no edge. So clusters are
+merged, the best pair first, when their common border is invisible, when they belong to the same
+class, or when their colors are similar and nothing suggests different objects.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ import numpy.typing as npt
 from photoreal.render.local_linear import FloatArray
 
 SURE = 0.6
-"""Mean probability from which on a region is one of its class."""
+"""Minimum mean probability for a region to be assigned to a class."""
 
-# Distances in L*a*b*, between pixels on both sides of a border or between mean colors.
+# Distances in L*a*b*, between pixels across a border or between mean colors.
 _INVISIBLE = 1.5
-_SURE_STEP = 15.0  # between two parts that are surely of one class
-_LIKELY_STEP = 12.0  # between a part that is surely of a class and one that may be
+_SURE_STEP = 15.0  # between two parts that are confidently of one class
+_LIKELY_STEP = 12.0  # between a part confidently of a class and one that may be
 _ALIKE = 12.0
 _LIKELY = 0.35  # probability of the class that a part may be of
-_DIFFERENT = 0.4  # both at least this sure of different classes: not joined for their color
-_TOUCHING = 0.1  # of the shorter one's border: less is no common border
+_DIFFERENT = 0.4  # both at least this likely of different classes: not merged by color
+_TOUCHING = 0.1  # fraction of the shorter border: less does not count as touching
 
 _Matrix = npt.NDArray[np.float64]
 
 
 class _Parts:
-    """Sums over the clusters, and over the borders between them, as they are joined."""
+    """Sums over the clusters and the borders between them, updated as they are merged."""
 
     def __init__(
         self, planes: FloatArray, classes: FloatArray, color: FloatArray, nothing: int
@@ -45,7 +45,7 @@ class _Parts:
         self._lengths, self._steps = _borders(planes.argmax(axis=0), color, len(planes))
 
     def cost(self, a: int, b: int) -> float:
-        """How little two parts belong together; from 1 on they are not joined."""
+        """Merge cost of two parts; at 1 or more they are not merged."""
         length = self._lengths[a, b]
         touching = length > _TOUCHING * min(self._lengths[a].sum(), self._lengths[b].sum())
         step = self._steps[a, b] / max(length, 1.0)
@@ -66,7 +66,7 @@ class _Parts:
         return min(costs)
 
     def best_class(self, part: int) -> tuple[int, float]:
-        """The class that a part most probably is of, and its mean probability."""
+        """Most probable class of a part, and its mean probability."""
         means = self._classes[part] / self._sizes[part]
         best = int(means.argmax())
         return best, float(means[best])
@@ -76,7 +76,7 @@ class _Parts:
         return mean
 
     def join(self, a: int, b: int) -> None:
-        """Makes part `b` a piece of `a`."""
+        """Merge part `b` into `a`."""
         for sums in (self._sizes, self._classes, self._colors):
             sums[a] += sums[b]
         for pairs in (self._lengths, self._steps):
@@ -90,10 +90,10 @@ class _Parts:
 def join_clusters(
     planes: FloatArray, classes: FloatArray, color: FloatArray, nothing: int = 0
 ) -> list[int]:
-    """The region of each cluster, counted from 0.
+    """Return the region index of each cluster, starting at 0.
 
-    `planes` (k, h, w) are the clusters' weights, `classes` (groups, h, w) probabilities, of which
-    the group `nothing` is no class, `color` (3, h, w) is CIELAB.
+    `planes` (k, h, w) are the clusters' weights, `classes` (groups, h, w) probabilities, `nothing`
+    the group that does not count as a class, `color` (3, h, w) is CIELAB.
     """
     parts = _Parts(planes, classes, color, nothing)
     left = list(range(len(planes)))
@@ -115,7 +115,7 @@ def _counted(groups: Sequence[int]) -> list[int]:
 def _borders(
     labels: npt.NDArray[np.intp], color: FloatArray, count: int
 ) -> tuple[_Matrix, _Matrix]:
-    """For each pair of labels, pixels of their common border and the sum of the color steps."""
+    """For each pair of labels, the pixels of their common border and the sum of color steps."""
     lengths, steps = np.zeros((count, count)), np.zeros((count, count))
     for axis in (0, 1):
         ours, theirs = _neighbors(labels, axis)

@@ -1,12 +1,12 @@
-"""Regions: label maps, masks as people draw them, and which content region takes which style.
+"""Label maps: hand-drawn masks, resizing, and matching of content and style regions.
 
-A label map is a (H, W) uint8 array with one label a pixel. Two rules match the regions of two
+A label map is a (H, W) uint8 array with one label per pixel. Two rules match the regions of two
 label maps:
 
-- "published": WCT2's own, for masks that a person drew. A label counts when both photos have
-  enough of it; other content pixels keep their own features.
+- "published": the rule of the WCT2 code, for hand-drawn masks. A label is used when both photos
+  have enough of it; other content pixels keep their own features.
 - "nearest": for automatic masks. No content region stays unstyled: when the style photo lacks
-  its class, it takes the closest class that is there, else the whole style photo.
+  its class, it takes the closest class that is present, or else the whole style photo.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from photoreal.errors import InvalidMask, InvalidOption
 
 LabelMap = npt.NDArray[np.uint8]
 LABELS = 256
-"""Labels that a map can hold."""
+"""Number of labels that a map can hold."""
 
 MASK_COLORS: dict[str, tuple[int, int, int]] = {
     "blue": (0, 0, 255),
@@ -35,14 +35,14 @@ MASK_COLORS: dict[str, tuple[int, int, int]] = {
     "light blue": (0, 255, 255),
     "purple": (255, 0, 255),
 }
-"""The nine published mask colors; a color's position is its label."""
+"""The nine published mask colors; the index of a color is its label."""
 
 MAX_REGIONS = 64
-"""More distinct labels than this are a photograph or a lossy copy, not a mask."""
+"""Maximum number of distinct labels; more indicate a photo or a lossy copy, not a mask."""
 
 _PUBLISHED_MIN_PIXELS = 10
 _PUBLISHED_MAX_RATIO = 100
-_NEAREST_MIN_SHARE = 0.005  # a style region smaller than this has no dependable statistics
+_NEAREST_MIN_SHARE = 0.005  # a smaller style region has no reliable statistics
 _DEEPEST_STRIDE = 8
 
 
@@ -54,9 +54,9 @@ class Pair(NamedTuple):
 
 
 def labels_from_colors(mask: npt.NDArray[np.uint8]) -> LabelMap:
-    """Label map (H, W) of a color mask (H, W, 3) uint8: each pixel's nearest published color."""
+    """Convert a color mask (H, W, 3) uint8 to a label map (H, W) by nearest published color."""
     packed = mask.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
-    # A mask has few distinct colors, smeared edges included: measure each of them once.
+    # A mask has few distinct colors, even with blurred edges: classify each of them once.
     found, inverse = np.unique(packed, return_inverse=True)
     colors = np.stack([found >> 16, (found >> 8) & 255, found & 255], axis=1).astype(np.int32)
     palette = np.array(list(MASK_COLORS.values()), dtype=np.int32)
@@ -66,7 +66,7 @@ def labels_from_colors(mask: npt.NDArray[np.uint8]) -> LabelMap:
 
 
 def check_label_count(labels: LabelMap, most: int = MAX_REGIONS) -> None:
-    """Raise InvalidMask when a mask has more distinct labels than regions make sense."""
+    """Raise InvalidMask when a mask has more than `most` distinct labels."""
     count = np.count_nonzero(np.bincount(labels.ravel(), minlength=LABELS))
     if count > most:
         raise InvalidMask(
@@ -76,7 +76,7 @@ def check_label_count(labels: LabelMap, most: int = MAX_REGIONS) -> None:
 
 
 def resize_labels(labels: LabelMap, height: int, width: int) -> LabelMap:
-    """Label map at another size, nearest neighbor, always from the full-size one."""
+    """Resize a label map by nearest neighbor; always pass the full-size map."""
     if labels.shape == (height, width):
         return labels
     resized = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
@@ -86,7 +86,7 @@ def resize_labels(labels: LabelMap, height: int, width: int) -> LabelMap:
 def match_published(content: LabelMap, style: LabelMap) -> list[Pair]:
     """Pairs by the published rule, for label maps at working size.
 
-    A label is used where both have more than 10 pixels of it and neither count is 100 times
+    A label is used when both maps have more than 10 pixels of it and neither count is 100 times
     the other or more.
     """
     pairs = []
@@ -103,10 +103,10 @@ def match_nearest(
 ) -> list[Pair]:
     """Pairs that leave no content region unstyled.
 
-    `kinship` names for a label the labels that come closest to it, the closest first. A style
-    region stands for a class when it covers at least half a percent of the photo and is still
-    there at the deepest features' size; a class without one takes its nearest kin's region,
-    and without kin the whole style photo.
+    `kinship` maps a label to its related labels, the closest first. A style region can be used
+    when it covers at least half a percent of the photo and is still present at the size of the
+    deepest features. A label without one takes the region of its closest related label, or else
+    the whole style photo.
     """
     height, width = style.shape
     deepest = _counts(
@@ -122,10 +122,10 @@ def match_nearest(
 
 
 def given_pairs(rows: Iterable[tuple[int, int | None]]) -> list[Pair]:
-    """Pairs as a caller wrote them: content label, style label, the whole style as -1 or None.
+    """Validate pairs given by a caller: content label, style label (-1 or None: whole style).
 
-    Raises InvalidOption for a label out of range, and when a content label is named twice or too
-    many of them are.
+    Raises InvalidOption for a label out of range, for a repeated content label, and for too many
+    content labels.
     """
     given = [(ours, -1 if theirs is None else theirs) for ours, theirs in rows]
     for ours, theirs in given:

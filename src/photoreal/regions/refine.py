@@ -1,10 +1,10 @@
-"""From a segmenter's coarse probabilities to regions whose borders follow the photo.
+"""Refinement of a segmenter's coarse probabilities to regions whose borders follow the photo.
 
-A segmenter knows its classes at an eighth of its input's size. Each class's probability is
-carried to the photo's pixels by a guided filter (He, Sun and Tang, "Guided Image Filtering",
-TPAMI 2013, section 3, color guide of section 3.5), computed on a smaller copy of the photo (He
-and Sun, "Fast Guided Filter", 2015); then each pixel takes its likeliest class, and specks
-join what surrounds them.
+A segmenter outputs its classes at an eighth of its input's size. Each class's probability is
+upsampled to the photo's pixels by a guided filter (He, Sun and Tang, "Guided Image Filtering",
+TPAMI 2013, section 3, color guide of section 3.5), computed on a downscaled photo (He and Sun,
+"Fast Guided Filter", 2015); then each pixel takes its most probable class, and specks are merged
+into their surroundings.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from photoreal.regions import LabelMap
 from photoreal.render.local_linear import FloatArray, fit_local_linear, resize_plane
 
 GUIDE_PIXELS = 100_000
-"""The filter is solved on a copy of the photo of about this many pixels."""
+"""Approximate pixel count of the downscaled photo on which the filter is solved."""
 SPECK_SHARE = 0.003
-"""A patch smaller than this share of the photo is no region of its own."""
+"""Minimum share of the photo for a patch to be a region of its own."""
 
 _EPSILON = 1e-3  # variance of the guide (0..1) below which an area counts as flat
-_PRESENT = 0.2  # a class that is nowhere likelier than this cannot win anywhere that matters
+_PRESENT = 0.2  # a class that never exceeds this probability wins no significant area
 
 
 def refine_labels(
@@ -31,15 +31,15 @@ def refine_labels(
 ) -> LabelMap:
     """Label map (H, W) of a photo (3, H, W) in 0..1 from coarse probabilities (K, h, w).
 
-    The probabilities of a pixel add up to 1; a label is a position in 0..K - 1, K at most 256.
-    Patches that lie wholly inside the `background` join it: what floats in the sky is a cloud.
+    The probabilities of a pixel sum to 1; a label is an index in 0..K - 1, K at most 256. Patches
+    entirely inside the `background` are merged into it, such as clouds in the sky.
     """
     height, width = photo.shape[1:]
     peaks = probabilities.max(axis=(1, 2))
     present = np.flatnonzero(peaks >= min(_PRESENT, peaks.max()))
     best: FloatArray = np.full((height, width), -np.inf, dtype=np.float32)
     labels = np.zeros((height, width), dtype=np.uint8)
-    # One class at a time: all of them at full size would be as large as the features.
+    # One class at a time: all of them at full size would need as much memory as the features.
     slopes, offsets = _guided_filter(probabilities[present], photo)
     for label, slope, offset in zip(present.tolist(), slopes, offsets, strict=True):
         value = resize_plane(offset, height, width)
@@ -55,21 +55,21 @@ def refine_labels(
 
 
 def _guided_filter(values: FloatArray, photo: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Slopes (K, 3, a, b) and offsets (K, a, b) of `values` (K, h, w) as linear in the photo."""
+    """Fit `values` (K, h, w) as linear in the photo: slopes (K, 3, a, b) and offsets (K, a, b)."""
     height, width = photo.shape[1:]
     scale = min(1.0, math.sqrt(GUIDE_PIXELS / (height * width)))
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
     guide = np.stack([resize_plane(channel, rows, columns) for channel in photo])
-    # A window as wide as two coarse cells sees past the staircase that they make.
+    # A window two coarse cells wide smooths their staircase borders.
     side = 2 * max(1, round(rows / values.shape[1])) + 1
     fine = np.stack([resize_plane(plane, rows, columns) for plane in values])
     return fit_local_linear(fine, guide, side, _EPSILON)
 
 
 def merge_specks(labels: LabelMap, share: float = SPECK_SHARE) -> LabelMap:
-    """Label map (H, W) in which each connected patch below a share of the photo is gone.
+    """Remove connected patches below a share of the photo from a label map (H, W).
 
-    The pixels of such a patch take the label of the nearest pixel outside of any.
+    Their pixels take the label of the nearest pixel outside all such patches.
     """
     specks = np.zeros(labels.shape, dtype=bool)
     for label in np.unique(labels):

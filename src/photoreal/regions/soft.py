@@ -1,8 +1,8 @@
 """Soft regions: a weight for every pixel and region, found in a photo or made from a mask.
 
-The weights of a pixel add up to 1. A region of the content takes a mixture of the style's
-regions, so nothing is torn along a border that only the segmenter sees. Where the segmenter is
-sure, a region is a class; elsewhere regions are clusters of color and place.
+The weights of a pixel sum to 1. A region of the content takes a mixture of the style's regions,
+which avoids visible seams along borders that only the segmenter sees. Where the segmenter is
+confident, a region is a class; elsewhere regions are clusters of color and position.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from photoreal.regions.labels import LabelMap, resize_labels
 from photoreal.render.local_linear import FloatArray, apply_local_linear, fit_local_linear
 
 AREA_LABEL = 100
-"""Label of the first region that is no class, in label maps; classes have their group's."""
+"""First label of regions without a class in label maps; classes use their group's label."""
 
 _SIDE, _RIDGE = 11, 1e-3
-"""Window in pixels of the small copy, and ridge: of the filter from there to the photo."""
+"""Window (in pixels of the downscaled photo) and ridge of the upsampling filter."""
 _MASK_SPREAD = 15
-"""Window in pixels in which a mask's region may claim what has its colors."""
+"""Window in pixels within which a mask's region may claim pixels of its colors."""
 _MASK_SIDE, _MASK_RIDGE = 17, 1e-4
 _LEAST_SHARE = 0.004
-"""A smaller region has no dependable statistics."""
+"""Minimum share of a region; a smaller one has no reliable statistics."""
 _NAMED = 0.5
-"""Mean probability from which on a region is called by its class."""
+"""Minimum mean probability for a region to be named after its class."""
 _SOLID = 0.98
-"""A weight above this counts as 1: most pixels then have a single region, which costs less."""
+"""Weights above this are set to 1, so that most pixels have a single region, which is faster."""
 
 
 class RegionInfo(NamedTuple):
-    """What a person is told of a region: its label in maps, a name, and how sure it is, 0..1.
+    """Description of a region: its label in maps, its name, and a confidence in 0..1.
 
-    A region of a gray mask is called by its label.
+    The name of a region from a gray mask is its label.
     """
 
     label: int
@@ -49,8 +49,8 @@ class RegionInfo(NamedTuple):
 class SoftRegions(NamedTuple):
     """The regions of one photo.
 
-    `weights` (K, H, W) in 0..1 add up to 1 at every pixel; `traits` (K, D) are the regions'
-    mean features, by which they are matched, of D = 0 for regions of a mask.
+    `weights` (K, H, W) in 0..1 sum to 1 at every pixel; `traits` (K, D) are the regions' mean
+    features, used for matching, with D = 0 for regions of a mask.
     """
 
     weights: FloatArray
@@ -59,28 +59,28 @@ class SoftRegions(NamedTuple):
 
     @property
     def shares(self) -> FloatArray:
-        """The regions' parts (K,) of the photo."""
+        """Area shares (K,) of the regions in the photo."""
         shares: FloatArray = self.weights.mean(axis=(1, 2))
         return shares
 
     @property
     def labels(self) -> LabelMap:
-        """The label of the strongest region of every pixel, (H, W)."""
+        """Label map (H, W) of the region with the largest weight at every pixel."""
         table = np.array([info.label for info in self.infos], dtype=np.uint8)
         strongest: LabelMap = table[self.weights.argmax(axis=0)]
         return strongest
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the weights take."""
+        """Size of the weights in bytes."""
         return self.weights.nbytes
 
 
 class RegionPlan(NamedTuple):
-    """How the regions of a photo were found, so that the next frame of a shot has the same.
+    """Clustering of a photo, reused so that the next frame of a shot has the same regions.
 
-    `centers` (k, D) are those of the clusters, `groups` (k,) the region of each cluster, -1 for
-    one too small to be a region, and `infos` describe the regions.
+    `centers` (k, D) are the cluster centers, `groups` (k,) the region of each cluster, -1 for
+    clusters too small to be a region, and `infos` describe the regions.
     """
 
     centers: FloatArray
@@ -91,10 +91,10 @@ class RegionPlan(NamedTuple):
 def find_regions(
     photo: FloatArray, probabilities: FloatArray | None, plan: RegionPlan | None = None
 ) -> tuple[SoftRegions, RegionPlan]:
-    """The regions of a photo (3, H, W) in 0..1, and how they were found.
+    """Find the regions of a photo (3, H, W) in 0..1; also returns the plan for later frames.
 
-    `probabilities` (groups, a, b) are the segmenter's, None without one. With the plan of
-    another frame of the same shot the regions are the same.
+    `probabilities` (groups, a, b) are the segmenter's, None without one. Pass the plan of another
+    frame of the same shot to get the same regions.
     """
     features = region_features(photo, probabilities)
     values = features.for_clusters()
@@ -120,7 +120,7 @@ def _plan(values: FloatArray, features: RegionFeatures) -> RegionPlan:
 
 
 def without_small(groups: Sequence[int], shares: FloatArray) -> list[int]:
-    """The regions of clusters, weights (k, N), with -1 for those too small to be measured."""
+    """Region of each cluster, with -1 for regions too small to measure; weights are (k, N)."""
     sizes = np.bincount(groups, weights=shares.mean(axis=1))
     large = sizes >= min(_LEAST_SHARE, sizes.max())
     names = np.where(large, np.cumsum(large) - 1, -1)
@@ -128,7 +128,7 @@ def without_small(groups: Sequence[int], shares: FloatArray) -> list[int]:
 
 
 def _described(means: FloatArray) -> list[RegionInfo]:
-    """What regions of these mean probabilities (K, groups) are: a class each, or an area."""
+    """Describe regions by their mean probabilities (K, groups), as a class or a plain area."""
     infos: list[RegionInfo] = []
     areas = 0
     for mean in means:
@@ -151,12 +151,12 @@ def whole_photo(photo: FloatArray) -> SoftRegions:
 def mask_regions(
     labels: LabelMap, names: Sequence[str], photo: FloatArray, *, edges: bool
 ) -> SoftRegions:
-    """The regions of a mask (any size) for a photo (3, H, W) in 0..1.
+    """Build the regions of a mask (any size) for a photo (3, H, W) in 0..1.
 
-    `names` are those of the labels, as far as they have one. With `edges` the borders are moved
-    to the photo's own within a band around them: pixels go to the region whose colors they have,
-    and a guided filter follows the finest edges (He, Sun and Tang, "Guided Image Filtering",
-    TPAMI 2013).
+    `names` are the names of the labels, possibly fewer than labels. With `edges` the borders are
+    snapped to the photo's edges within a band around them: pixels go to the region with their
+    color, and a guided filter follows the finest edges (He, Sun and Tang, "Guided Image
+    Filtering", TPAMI 2013).
     """
     small = resize_labels(labels, *photo.shape[1:])
     present = np.unique(small).tolist()
@@ -172,10 +172,10 @@ def mask_regions(
 
 
 def settle(weights: FloatArray, solid: float = _SOLID) -> FloatArray:
-    """Weights (K, H, W) of about 0..1 as ones that add up to 1.
+    """Normalize weights (K, H, W) of about 0..1 to sum to 1 at every pixel.
 
-    Those above `solid` become 1 and those below 1 - `solid` become 0. A pixel at which all are
-    below goes to the strongest there, or to the largest region where there is nothing at all.
+    Weights above `solid` become 1 and those below 1 - `solid` become 0. A pixel with only small
+    weights goes to the largest of them, or to the largest region if all are 0.
     """
     low = 1.0 - solid
     sharp = np.clip((weights - low) / (solid - low), 0.0, 1.0)

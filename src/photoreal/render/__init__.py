@@ -1,1 +1,1 @@
-"""From a result at working size to the photo's own pixels."""
+"""Rendering of a result at working size to the full resolution of the photo."""

@@ -1,9 +1,9 @@
-"""Pictures as locally linear in another one, the model under guided filters.
+"""Local linear model of an image in a guide image, the basis of guided filters.
 
 In every window a plane of values is fitted as a linear function of the colors of a guide (He,
-Sun and Tang, "Guided Image Filtering", TPAMI 2013, color guide of section 3.5), and the windows
-that a pixel lies in are averaged. Slopes and offsets vary slowly, so they can be computed on a
-small picture and applied to a large one (He and Sun, "Fast Guided Filter", 2015).
+Sun and Tang, "Guided Image Filtering", TPAMI 2013, color guide of section 3.5), and the fits of
+all windows that contain a pixel are averaged. Slopes and offsets vary slowly, so they can be
+computed on a small image and applied to a large one (He and Sun, "Fast Guided Filter", 2015).
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ def fit_local_linear(
     ridge: float,
     prior: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Slopes (K, 3, H, W) and offsets (K, H, W) of planes (K, H, W) as linear in a guide.
+    """Fit planes (K, H, W) as linear in a guide: slopes (K, 3, H, W) and offsets (K, H, W).
 
     Args:
         values: the planes to fit.
-        guide: a picture (3, H, W) in 0..1.
-        side: of the square windows in pixels, odd.
-        ridge: variance of the guide below which a window counts as flat; there the slopes are
-            the prior's.
-        prior: slopes (K, 3, H, W) to fall back on; zero unless given.
+        guide: an image (3, H, W) in 0..1.
+        side: side of the square windows in pixels, odd.
+        ridge: variance of the guide below which a window counts as flat; there the slopes of the
+            prior are used.
+        prior: fallback slopes (K, 3, H, W); zero by default.
     """
 
     def mean(plane: FloatArray) -> FloatArray:
@@ -61,7 +61,7 @@ def fit_local_linear(
 
 
 def apply_local_linear(slopes: FloatArray, offsets: FloatArray, guide: FloatArray) -> FloatArray:
-    """Planes (K, H, W) of a model by `fit_local_linear` for a guide (3, H, W) of any size."""
+    """Apply a model of `fit_local_linear` to a guide (3, H, W) of any size; returns (K, H, W)."""
     _, height, width = guide.shape
     planes = np.empty((len(offsets), height, width), dtype=np.float32)
     for plane, slope, offset in zip(planes, slopes, offsets, strict=True):
@@ -72,7 +72,7 @@ def apply_local_linear(slopes: FloatArray, offsets: FloatArray, guide: FloatArra
 
 
 def resize_plane(plane: FloatArray, height: int, width: int) -> FloatArray:
-    """A plane (H, W) at another size, bilinear."""
+    """Resize a plane (H, W) bilinearly."""
     if plane.shape == (height, width):
         return plane.copy()
     image = Image.fromarray(np.ascontiguousarray(plane))
@@ -80,7 +80,7 @@ def resize_plane(plane: FloatArray, height: int, width: int) -> FloatArray:
 
 
 def _inverse(matrices: FloatArray) -> FloatArray:
-    """Inverses of symmetric matrices (3, 3, H, W); LAPACK would be asked pixel by pixel."""
+    """Invert symmetric matrices (3, 3, H, W) in closed form; LAPACK would work pixel by pixel."""
     (a, b, c), (_, d, e), (_, _, f) = matrices
     first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
     fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b

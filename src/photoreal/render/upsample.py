@@ -1,12 +1,13 @@
-"""A small result carried over to the pixels of the photo that it was made from.
+"""Guided upsampling of a result at working size to the resolution of its photo.
 
-Around every pixel the result is taken as an affine function of the photo's colors. The function
-is fitted where both are known, at the transfer's working size, and applied to the photo's own
-pixels: detail comes from the photo, light and color from the result. The fit is a guided filter
-(`photoreal.render.local_linear`) of the smallest windows that there are, 3x3. So few pixels say
-little where a photo is nearly flat. There a fit over wider windows takes over, which knows how the
-result treats contrast in that part of the photo, and where these are flat, too, colors are shifted
-and contrast stays as it was: grain and faint detail neither vanish nor grow.
+Around every pixel the result is modeled as an affine function of the photo's colors. The function
+is fitted at the transfer's working size, where both are known, and applied to the photo's
+full-resolution pixels: detail comes from the photo, light and color from the result. The fit is a
+guided filter (`photoreal.render.local_linear`) with the smallest windows, 3x3. Where the photo is
+nearly flat, so few pixels do not determine the fit; there it falls back to a fit over wider
+windows, which captures how the result changes contrast in that part of the photo. Where these are
+flat as well, colors are shifted and contrast is kept, so grain and faint detail are neither
+removed nor amplified.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from photoreal.render.local_linear import FloatArray, fit_local_linear
 Photo = npt.NDArray[np.uint8]  # (H, W, 3)
 
 STRIP_PIXELS = 500_000
-"""Pixels that one thread works on at a time, which bounds the memory."""
+"""Pixels that one thread processes at a time; bounds the memory use."""
 
 _SIDE, _RIDGE = 3, 3e-4
 _WIDE_SIDE, _WIDE_RIDGE = 33, 1e-3
 
 
 class ColorModel(NamedTuple):
-    """For every pixel an affine function of its color: slopes (3, 3, H, W), offsets (3, H, W).
+    """Per-pixel affine function of color: slopes (3, 3, H, W) and offsets (3, H, W).
 
-    `slopes[k, i]` is how much of channel i goes into channel k of the result.
+    `slopes[k, i]` is the coefficient of channel i in channel k of the result.
     """
 
     slopes: FloatArray
@@ -40,7 +41,7 @@ class ColorModel(NamedTuple):
 
 
 def fit_colors(content: FloatArray, result: FloatArray) -> ColorModel:
-    """The model by which a content (3, H, W) in 0..1 became the result (3, H, W)."""
+    """Fit the model that maps a content (3, H, W) in 0..1 to its result (3, H, W)."""
     change = result - content
     wide, _ = fit_local_linear(change, content, _WIDE_SIDE, _WIDE_RIDGE)
     slopes, offsets = fit_local_linear(change, content, _SIDE, _RIDGE, wide)
@@ -52,9 +53,9 @@ def fit_colors(content: FloatArray, result: FloatArray) -> ColorModel:
 def apply_colors(
     model: ColorModel, photo: Photo, *, threads: int = 1, strip_pixels: int = STRIP_PIXELS
 ) -> Photo:
-    """The model's result at the size of a photo (H, W, 3), which may be any.
+    """Apply the model to a photo (H, W, 3) of any size.
 
-    The photo is worked on in strips of about `strip_pixels`, by so many threads at once.
+    The photo is processed in strips of about `strip_pixels` pixels on `threads` threads.
     """
     height, width = photo.shape[:2]
     planes = [
@@ -71,14 +72,14 @@ def apply_colors(
         box = (0.0, first * scale, float(planes[0][0].width), below)
         colors = strip.transpose(2, 0, 1).astype(np.float32, order="C")
         for channel, (*slopes, offset) in enumerate(planes):
-            # Pillow's filter looks beyond the box: strips join without a seam.
+            # Pillow's filter reads beyond the box, so strips join without a seam.
             value = _resized(offset, len(strip), width, box) * np.float32(255)
             for slope, color in zip(slopes, colors, strict=True):
                 value += _resized(slope, len(strip), width, box) * color
             np.rint(np.clip(value, 0.0, 255.0, out=value), out=value)
             result[first : first + rows, :, channel] = value
 
-    # Pillow and numpy let go of the interpreter's lock while they compute.
+    # Pillow and numpy release the GIL while they compute.
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(work, range(0, height, rows)):
             pass

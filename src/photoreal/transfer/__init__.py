@@ -1,1 +1,1 @@
-"""The transfer of WCT2: features whitened and colored, region by region."""
+"""WCT2 transfer: whitening and coloring of features, region by region."""

@@ -1,13 +1,13 @@
-"""Several styles at once: for each region one mean and one coloring root out of several.
+"""Mixing of several styles: one mean and one coloring root per region.
 
-The mix is linear in the means and in the symmetric roots. At every place, that is the weighted
-sum of the features that each style alone would give, as Li et al. interpolate between textures
+The mix is linear in the means and in the symmetric roots. At every place it equals the weighted
+sum of the features that each style alone produces, as Li et al. interpolate between textures
 ("Universal Style Transfer via Feature Transforms", NIPS 2017): sum w (R x + m) = (sum w R) x +
-sum w m, with x the whitened content. A sum of symmetric positive roots is such a root again, so
-the mix is the mean in the root Euclidean metric of covariances (Dryden, Koloydenko and Zhou,
-"Non-Euclidean Statistics for Covariance Matrices", 2009). Where the covariances commute it is
-also the barycenter in the Wasserstein metric; elsewhere that one needs an iteration, and is no
-weighted sum of what this transform does.
+sum w m, with x the whitened content. A sum of symmetric positive roots is again a symmetric
+positive root, so the mix is the mean in the root Euclidean metric of covariances (Dryden,
+Koloydenko and Zhou, "Non-Euclidean Statistics for Covariance Matrices", 2009). For commuting
+covariances it is also the Wasserstein barycenter; in general that barycenter needs an iteration
+and is not a weighted sum of the transformed features.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from photoreal.transfer.whitening import StyleStatistics
 
 
 class Ingredient(NamedTuple):
-    """One style of a mix: its measures, which content label takes what of it, its weight."""
+    """One style of a mix: its measures, region pairs and weight."""
 
     measures: StyleMeasures
     pairs: Sequence[Pair]
@@ -29,14 +29,14 @@ class Ingredient(NamedTuple):
 
 
 def mix_styles(styles: Sequence[Ingredient]) -> tuple[StyleMeasures, list[Pair]]:
-    """Measures by content label instead of style label, and the pairs that say so.
+    """Mix styles into measures keyed by content label, and the matching identity pairs.
 
-    A style that has nothing for a content label (no pair, or a region that has vanished at a
-    place) leaves it to the others, whose weights count as if they were all. Weights are from
-    0 up; a style of weight 0 adds nothing.
+    If a style has no statistics for a content label (no pair, or a region that has vanished at a
+    place), the weights of the other styles are renormalized. Weights are at least 0; a style of
+    weight 0 is ignored.
     """
     labels = {pair.content for style in styles if style.weight > 0.0 for pair in style.pairs}
-    # In the order of a style's pairs where they agree, as one style alone has it.
+    # Keep the order of the styles' pairs where they agree, as for a single style.
     order = [label for style in styles for label, _ in style.pairs if label in labels]
     pairs = [Pair(label, label) for label in dict.fromkeys(order)]
     partners = [{pair.content: pair.style for pair in style.pairs} for style in styles]

@@ -1,12 +1,12 @@
-"""The multi-level transfer: content and style through the networks, region by region.
+"""Multi-level transfer: content and style pass through the networks, region by region.
 
 WCT2, section 3.2 (progressive stylization, one pass): the content is transformed after each
 encoder level, its high-frequency bands before they are unpooled, and the decoder's features
-before each decoder level. An `Engine` runs the networks; it may be this process
-(`NetworkEngine`) or a server.
+before each decoder level. An `Engine` runs the networks, in this process (`NetworkEngine`) or on
+a server.
 
 The style enters only through the mean and the coloring matrix of each region at each place,
-so its feature maps are dropped as soon as those are known.
+so its feature maps are freed as soon as those are computed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from photoreal.transfer.region_transform import RegionMeasure, RegionTransform, 
 from photoreal.transfer.whitening import Moments, StyleStatistics, styles_statistics
 
 MIN_SIDE = 16
-"""Below this the deepest feature map is a single pixel wide and has no border to reflect."""
+"""Minimum side in pixels: below it the deepest feature map is too small to pad by reflection."""
 
 _Network = TypeVar("_Network", Encoder, Decoder)
 _Label = TypeVar("_Label", int, int | None)
@@ -50,11 +50,11 @@ class Engine(Protocol):
 
 
 class NetworkEngine:
-    """The networks in this process, on one device; elsewhere than here they are copied.
+    """Networks in this process, on one device; copied unless they are already there.
 
-    Pictures may come from anywhere, level 1 takes them there; features and the result stay there,
-    in `dtype`. With `channels_last` features lie pixel by pixel in memory, as a GPU's kernels for
-    half precision want them.
+    Images may be on any device; level 1 moves them. Features and the result stay on the engine's
+    device, in `dtype`. With `channels_last` features use the channels-last memory format, which
+    half-precision GPU kernels prefer.
     """
 
     def __init__(
@@ -99,10 +99,10 @@ class LabelledImage(NamedTuple):
 
 
 StyleMeasures = dict[LevelPlace, dict[int | None, StyleStatistics]]
-"""For each place the statistics of the style's regions; None is the whole photo."""
+"""Statistics of the style's regions by place; the label None is the whole photo."""
 
 Steady = Callable[[LevelPlace, int, Moments], Moments]
-"""Gives the moments to use for a content label at a place, from those that were found there."""
+"""Maps a place, a content label and its moments in this frame to the moments to use."""
 
 
 @torch.inference_mode()
@@ -116,13 +116,13 @@ def transfer(
     places: Collection[Place] = PLACES,
     blend: int = 0,
 ) -> Tensor:
-    """Give the content the style's light and colors; returns (1, 3, H, W), not clipped.
+    """Transfer the style's light and colors to the content; returns (1, 3, H, W), not clipped.
 
-    Content and style may have any two sizes of at least 16 pixels a side; sizes that are no
-    multiple of 8 are padded by reflection and cropped back. `pairs` says which content label
-    takes which style label; content pixels of other labels keep their own features. `alpha`
-    in 0..1 blends the transformed features with the content's own at every place. `blend` is
-    the distance in pixels from a region's border up to which neighboring regions mix.
+    Content and style may differ in size; each side must be at least 16 pixels. Sizes that are not
+    multiples of 8 are padded by reflection and cropped back. `pairs` maps content labels to style
+    labels; content pixels of other labels keep their own features. `alpha` in 0..1 blends the
+    transformed features with the content's own at every place. `blend` is the distance in pixels
+    from a region's border within which neighboring regions mix.
 
     Raises InvalidOption when an image is too small.
     """
@@ -138,7 +138,7 @@ def measure_style(
     *,
     places: Collection[Place] = PLACES,
 ) -> StyleMeasures:
-    """All that the transfer needs of a style: one pass, no deeper than the places need.
+    """Measure a style for the transfer, in one pass no deeper than the places require.
 
     `wanted` are the labels of the regions to measure, None for the whole photo. Raises
     InvalidOption when the image is too small.
@@ -156,7 +156,7 @@ def measure_places(
     engine: Engine,
     places: Collection[Place],
 ) -> dict[LevelPlace, dict[_Label, Moments]]:
-    """What `measure_regions` finds in the features (1, C, h, w) at every place, in one pass."""
+    """Apply `measure_regions` to the features (1, C, h, w) at every place, in one pass."""
     found: dict[LevelPlace, dict[_Label, Moments]] = {}
 
     def measure(place: LevelPlace, features: Tensor) -> None:
@@ -177,18 +177,18 @@ def measure_places(
         if "decoder" in places:
             skips.append(skip)
         elif poolings == len(POOLINGS) and "encoder" not in places:
-            return found  # the bands were all that was wanted
+            return found  # nothing but the bands was requested
     if "decoder" in places:
         if "encoder" not in places:
             measure(("decoder", 4), x)
-        for level in (4, 3, 2):  # level 1 would give the picture, which nobody needs
+        for level in (4, 3, 2):  # level 1 produces the image, which is not needed
             x = engine.decode(level, x, skips.pop())
             measure(("decoder", level - 1), x)
     return found
 
 
 def places_statistics(found: Mapping[LevelPlace, Mapping[_Label, Moments]]) -> StyleMeasures:
-    """Statistics from moments, all at once, which is faster on a GPU."""
+    """Compute statistics from moments in one batch, which is faster on a GPU."""
     regions = [region for at_place in found.values() for region in at_place.values()]
     statistics = iter(styles_statistics(regions))
     return {
@@ -209,10 +209,10 @@ def apply_style(
     blend: int = 0,
     steady: Steady | None = None,
 ) -> Tensor:
-    """The content's pass through the networks, transformed at every place that is asked for.
+    """Run the content through the networks and transform its features at the given places.
 
-    `measures` come from `measure_style` with the same places. Other arguments, result and
-    errors are those of `transfer`.
+    `measures` come from `measure_style` with the same places. Other arguments, the result and the
+    errors are as in `transfer`.
     """
     image, labels = _pad(content)
     regions = RegionTransform(labels, pairs, alpha, blend)
@@ -228,9 +228,9 @@ def transform_places(
     places: Collection[Place],
     steady: Steady | None,
 ) -> Tensor:
-    """The picture (1, 3, H, W) after one pass through the networks, transformed at every place.
+    """Run an image through the networks with a transform at every place; returns (1, 3, H, W).
 
-    `transform_regions` takes one `Target` or several and gives their new features.
+    `transform_regions` takes one or more `Target`s and returns their new features.
     """
 
     def transform(*given: tuple[LevelPlace, Tensor]) -> list[Tensor]:
@@ -266,7 +266,7 @@ def transform_places(
 
 
 def cropped(result: Tensor, image: Tensor) -> Tensor:
-    """A result without the pixels that were added to the image."""
+    """Crop a result to the size of the image, removing the padding."""
     height, width = image.shape[-2:]
     return result[..., :height, :width]
 
@@ -287,7 +287,7 @@ def _pad(picture: LabelledImage) -> LabelledImage:
 
 
 def padded(image: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """An image of sides that the networks can pool, and the pixels added below and right.
+    """Pad an image so that the networks can pool it; also returns the padding (bottom, right).
 
     Raises InvalidOption when the image is too small.
     """

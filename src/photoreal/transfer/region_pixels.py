@@ -1,8 +1,8 @@
-"""Where the pixels of a region are in a feature map, and moving them out and back.
+"""Gather and scatter of a region's pixels in a feature map.
 
-Regions of photos are made of long runs of pixels, so their columns of a feature matrix (C, N)
-move as slices, several times as fast as through a list of indices; and they move block by block,
-so that a block is still in the processor's cache when it is worked on.
+Regions of photos consist of long runs of pixels, so their columns of a feature matrix (C, N) are
+copied as slices, several times as fast as through a list of indices. They are copied block by
+block, so that a block is still in the CPU cache when it is processed.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from photoreal import devices
 from photoreal.regions import LABELS, LabelMap, resize_labels
 
 BLOCK = 1 << 12
-"""Columns of a block on a CPU."""
+"""Columns per block on a CPU."""
 QUEUED_BLOCK = 1 << 20
-"""Columns of a block elsewhere: whole regions, but for pictures whose copies would fill a GPU."""
-_SHORT_RUN = 16  # pixels on average, below which indices are faster than slices
+"""Columns per block on a GPU: whole regions, except in images whose copies would exhaust it."""
+_SHORT_RUN = 16  # average pixels per run below which indices are faster than slices
 
 _Label = TypeVar("_Label", int, int | None)
 
 
 class _Runs(NamedTuple):
-    """Pixels that lie in runs: the first of them, then sizes of runs and of gaps in turn."""
+    """Run-length encoded pixels: the first pixel, then alternating sizes of runs and gaps."""
 
     first: int
     sizes: list[int]
 
     def of(self, features: Tensor) -> tuple[Tensor, ...]:
-        """The runs of features (C, N), as views."""
+        """Return the runs of features (C, N) as views."""
         whole = features.narrow(1, self.first, sum(self.sizes))
         return torch.split_with_sizes(whole, self.sizes, dim=1)[::2]
 
@@ -42,14 +42,14 @@ class _Runs(NamedTuple):
 class RegionPixels:
     """Columns of a feature matrix (C, N) that belong to one region, in ascending order.
 
-    `parts` hold a block each: runs of them, or their indices.
+    Each of `parts` holds one block, as runs or as indices.
     """
 
     def __init__(self, parts: Iterable[_Runs | Tensor]) -> None:
         self._parts = list(parts)
 
     def blocks(self, features: Tensor) -> Iterator[Tensor]:
-        """The region's columns of features (C, N), a block (C, n) at a time; may be views."""
+        """Yield the region's columns of features (C, N) in blocks (C, n), which may be views."""
         for part in self._parts:
             if isinstance(part, Tensor):
                 yield take(features, part)
@@ -58,7 +58,7 @@ class RegionPixels:
                 yield runs[0] if len(runs) == 1 else torch.cat(runs, dim=1)
 
     def put_(self, features: Tensor, blocks: Iterable[Tensor]) -> None:
-        """Replace the region's columns of features (C, N) by blocks as `blocks` gives them."""
+        """Replace the region's columns of features (C, N) with blocks in the order of `blocks`."""
         for part, values in zip(self._parts, blocks, strict=True):
             if isinstance(part, Tensor):
                 put_(features, part, values)
@@ -69,16 +69,16 @@ class RegionPixels:
 
 
 def take(features: Tensor, indices: Tensor) -> Tensor:
-    """The columns of features (C, N) by their indices (n,), in memory as the features are."""
-    if features.T.is_contiguous():  # pixel by pixel, as a GPU has them
+    """Gather columns of features (C, N) by indices (n,), keeping the memory layout."""
+    if features.T.is_contiguous():  # channels last, as on a GPU
         return features.T.index_select(0, indices).T
     return features.index_select(1, indices)
 
 
 def put_(features: Tensor, indices: Tensor, values: Tensor) -> None:
-    """Replace the columns of features (C, N) with the indices (n,) by values (C, n).
+    """Replace the columns of features (C, N) at indices (n,) with values (C, n), in place.
 
-    Values in another precision are stored in that of the features.
+    The values are cast to the dtype of the features.
     """
     values = values.to(features.dtype)
     if features.T.is_contiguous():
@@ -88,9 +88,9 @@ def put_(features: Tensor, indices: Tensor, values: Tensor) -> None:
 
 
 class RegionLayout(Generic[_Label]):
-    """The pixels of the wanted regions of a label map (H, W), at any size of features.
+    """The pixels of the wanted regions of a label map (H, W), at any feature size.
 
-    None among the labels is the whole picture.
+    The label None is the whole image.
     """
 
     def __init__(self, labels: LabelMap, wanted: Sequence[_Label]) -> None:
@@ -99,7 +99,7 @@ class RegionLayout(Generic[_Label]):
         self._known: dict[tuple[int, int, torch.device], dict[_Label, RegionPixels]] = {}
 
     def at(self, features: Tensor) -> dict[_Label, RegionPixels]:
-        """Pixels by label for features (1, C, h, w); labels that vanish at that size are absent."""
+        """Return pixels by label for features (1, C, h, w), omitting labels that vanish there."""
         height, width = features.shape[-2:]
         key = (height, width, features.device)
         if key not in self._known:
@@ -113,7 +113,7 @@ class RegionLayout(Generic[_Label]):
 
 
 def find(labels: LabelMap, label: int | None) -> RegionPixels | None:
-    """The pixels of a label (None: all) in a map, for features on a CPU; None without any."""
+    """Find the pixels of a label (None: all) for features on a CPU; None if there are none."""
     if label is None:
         return RegionPixels(_blocks_of_runs([0], [labels.size], BLOCK))
     indices = np.flatnonzero(labels == label)
@@ -130,7 +130,7 @@ def find(labels: LabelMap, label: int | None) -> RegionPixels | None:
 def find_queued(
     labels: LabelMap, wanted: Sequence[_Label], device: torch.device
 ) -> dict[_Label, RegionPixels | None]:
-    """`find` for all wanted labels on a device that is handed its work, waiting for it once."""
+    """`find` for all wanted labels on an asynchronous device, with a single synchronization."""
     flat = devices.send(torch.from_numpy(np.array(labels).ravel()), device)
     order = torch.argsort(flat, stable=True)
     counts = torch.bincount(flat, minlength=LABELS).tolist()
@@ -146,7 +146,7 @@ def find_queued(
 
 
 def _blocks_of_runs(firsts: Sequence[int], lasts: Sequence[int], size: int) -> Iterator[_Runs]:
-    """Runs, cut where needed, in groups of `size` columns."""
+    """Group runs into blocks of `size` columns, splitting runs where needed."""
     group: list[tuple[int, int]] = []
     room = size
     for first, last in zip(firsts, lasts, strict=True):

@@ -1,8 +1,8 @@
-"""The transform of a whole feature map, region by region, with hard or soft borders.
+"""Transform of a whole feature map, region by region, with hard or soft borders.
 
-WCT2 transforms each region by itself (section 3.3), which leaves a step where two regions
-meet. With a soft border the pixels near it get both regions' results, weighted by how much of
-their surroundings each region has.
+WCT2 transforms each region independently (section 3.3), which leaves a step where two regions
+meet. With a soft border, pixels near it get a mix of both regions' results, weighted by each
+region's share of their neighborhood.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from photoreal.transfer.whitening import (
 
 
 class RegionMeasure:
-    """Measures the wanted regions of a style at any level, for one style.
+    """Measures the wanted regions of one style at any level.
 
-    `labels` (H, W) is the style's label map at working size; None among `wanted` stands for the
-    whole photo.
+    `labels` (H, W) is the style's label map at working size; None among `wanted` is the whole
+    photo.
     """
 
     def __init__(self, labels: LabelMap, wanted: Sequence[int | None]) -> None:
         self._layout = RegionLayout(labels, wanted)
 
     def __call__(self, features: Tensor) -> dict[int | None, Moments]:
-        """Moments of the regions in features (1, C, h, w).
+        """Return the moments of the regions in features (1, C, h, w).
 
         A label that has vanished at the features' size has no entry.
         """
@@ -50,9 +50,9 @@ class RegionMeasure:
 
 
 class _Share(NamedTuple):
-    """What the border pixels get of one region.
+    """Share of one region in the border pixels.
 
-    `weights` (pixels) is for each of them, `near` lists those that get anything.
+    `weights` (pixels) is the weight at each border pixel, `near` lists those with a nonzero one.
     """
 
     weights: Tensor
@@ -62,8 +62,8 @@ class _Share(NamedTuple):
 class _Border(NamedTuple):
     """The pixels near borders in a feature map of one size.
 
-    `pixels` lists them, `own` (pixels) says how much of their own features they keep, `shares`
-    how much of each region they get, by label.
+    `pixels` are their indices, `own` (pixels) is the weight of their original features, `shares`
+    holds the weights of each region by label.
     """
 
     pixels: Tensor
@@ -74,7 +74,7 @@ class _Border(NamedTuple):
 class Target(NamedTuple):
     """Features (1, C, h, w) to transform, and the statistics of the style's regions.
 
-    `steady` gives the moments to use for a content label in place of those that were found.
+    `steady` maps a content label and its moments to the smoothed moments to use instead.
     """
 
     features: Tensor
@@ -83,10 +83,10 @@ class Target(NamedTuple):
 
 
 class _Begun(NamedTuple):
-    """A transform whose maps are not known yet.
+    """A transform in progress, before its maps are computed.
 
-    `flat` is a view of `features`, `before` what lies near borders there, `blocks` and `found`
-    are the regions' pixels and what their maps depend on, by label.
+    `flat` is a view of `features`, `before` holds the original features near borders, `blocks`
+    and `found` are the regions' pixels and the inputs of their maps, by label.
     """
 
     features: Tensor
@@ -101,7 +101,7 @@ class RegionTransform:
     """Transforms the content's features at any level, for one request.
 
     `labels` (H, W) is the content's label map at working size, `blend` the distance in pixels
-    from a border up to which both regions' results are mixed; 0 keeps borders hard.
+    from a border within which both regions' results are mixed; 0 keeps borders hard.
     """
 
     def __init__(
@@ -117,10 +117,11 @@ class RegionTransform:
         self._soft: Tensor | None = None
 
     def __call__(self, *targets: Target) -> list[Tensor]:
-        """The features of targets of one shape with each region's statistics replaced.
+        """Replace each region's statistics in the features of targets of one shape.
 
-        May overwrite them. Content labels without a pair, and those whose style region has
-        vanished at this size, keep their own features. A GPU does several faster at once.
+        May overwrite the features. Content labels without a pair, and those whose style region
+        has vanished at this size, keep their own features. On a GPU, passing several targets in
+        one call is faster.
         """
         begun = [self._begin(target) for target in targets]
         wanted = [pair for one in begun for pair in one.found.values()]
@@ -140,7 +141,7 @@ class RegionTransform:
         for label, pixels in regions.items():
             style = statistics.get(self._styles[label])
             if style is not None:
-                # Read twice, but gathered once.
+                # Gather once, read twice.
                 begun.blocks[label] = [single(block) for block in pixels.blocks(flat)]
                 own = moments(begun.blocks[label])
                 begun.found[label] = (own if steady is None else steady(label, own), style)
@@ -172,7 +173,7 @@ class RegionTransform:
     def _soft_weights(
         self, found: Sequence[int], height: int, width: int, device: torch.device
     ) -> Tensor:
-        """Weights (found + own, height * width) that add up to 1 at every pixel."""
+        """Weights (found + own, height * width) that sum to 1 at every pixel."""
         everything = list(self._styles)
         if self._soft is None:
             labels = devices.send(torch.from_numpy(np.array(self._labels)), device)
@@ -188,7 +189,7 @@ class RegionTransform:
 
 
 def _mix(features: Tensor, border: _Border, maps: Mapping[int, AffineMap]) -> Tensor:
-    """Border pixels' features (C, N) as the weighted sum of the regions' results."""
+    """Mix border pixels' features (C, N) as the weighted sum of the regions' results."""
     mixed = features * border.own
     for label, (weights, near) in border.shares.items():
         if label not in maps:

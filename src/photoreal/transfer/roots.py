@@ -1,11 +1,11 @@
 """Square roots and inverse square roots of covariances plus the identity.
 
-On a CPU by eigen-decomposition. A GPU is slow at those, one by one all the more, and has the
-host wait for each: there all matrices of one size go at once through the coupled Newton-Schulz
-iteration (Higham, "Functions of Matrices", 2008, section 6.3), which is products alone. Its first
-steps are scaled as Chen & Chow do ("A Stable Scaling of Newton-Schulz for Improving the Sign
-Function Computation of a Hermitian Matrix", 2014), from the bound that the identity gives: no
-eigenvalue is below 1.
+On a CPU they are computed by eigendecomposition. On a GPU that is slow, especially one matrix at
+a time, and blocks the host. There all matrices of one size go through the coupled Newton-Schulz
+iteration in one batch (Higham, "Functions of Matrices", 2008, section 6.3), which consists of
+matrix products only. Its first steps are scaled as in Chen & Chow ("A Stable Scaling of
+Newton-Schulz for Improving the Sign Function Computation of a Hermitian Matrix", 2014), using the
+lower bound of 1 on the eigenvalues that the identity guarantees.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from photoreal.contract import CHANNELS
 from photoreal.errors import NumericalError
 
 STEPS = 14
-"""Of the iteration: enough for eigenvalues up to 10^8. More could only add up rounding errors."""
+"""Iteration steps: enough for eigenvalues up to 10^8. More would only add rounding errors."""
 _DecompositionFailed = torch.linalg.LinAlgError  # type: ignore[attr-defined]  # it is public
 _LEAST = 1e-2
-"""Scaling for values below it would cost the largest ones their last digits."""
+"""Lower bound for scaling: a smaller one would cost the largest values precision."""
 
 
 def _scales() -> list[float]:
-    """Scale of each step: all singular values of what tends to the identity are up to 1.
+    """Scale of each step, for singular values in `_LEAST`..1 of the matrix that tends to identity.
 
-    The least of them is at `_LEAST`, or what is below gets no scaling of its own. A bound by each
-    matrix's norm would be better for small ones, and cost a dozen launches a step.
+    Smaller singular values are not scaled separately. A bound from each matrix's norm would suit
+    small matrices better, but cost a dozen launches per step.
     """
     low, scales = _LEAST, []
     for _ in range(STEPS):
@@ -45,19 +45,19 @@ def _scales() -> list[float]:
 
 _SCALES = _scales()
 _PREPARED = (1, 2, 4, 8, 16)  # matrices: three bands of five regions
-_LARGEST = _PREPARED[-1]  # more come in several batches: a graph and its memory are never freed
-_PREPARED_ROWS = 4096  # where there are most channels there are no bands
+_LARGEST = _PREPARED[-1]  # larger batches are split: a graph and its memory are never freed
+_PREPARED_ROWS = 4096  # the level with the most channels has no bands
 
 
 def roots(covariances: Sequence[Tensor]) -> list[Tensor]:
-    """The symmetric root of each covariance (C, C) plus the identity; raises NumericalError."""
+    """Symmetric root of each covariance (C, C) plus the identity; raises NumericalError."""
     if covariances and devices.is_queued(covariances[0].device):
         return _by_size(covariances, lambda batch: _iterated(batch)[0])
     return [_power(covariance, Tensor.sqrt) for covariance in covariances]
 
 
 def inverse_roots(covariances: Sequence[Tensor]) -> list[Tensor]:
-    """The inverse of the symmetric root of each covariance (C, C) plus the identity.
+    """Inverse of the symmetric root of each covariance (C, C) plus the identity.
 
     Raises NumericalError.
     """
@@ -67,9 +67,9 @@ def inverse_roots(covariances: Sequence[Tensor]) -> list[Tensor]:
 
 
 def prepare(device: torch.device) -> None:
-    """Do beforehand what the first requests on a GPU would take longer for."""
+    """Warm up a GPU: do the one-time work that would slow down the first requests."""
     if device.type == "cuda":
-        found = torch.empty(0, device=device).device  # with its number
+        found = torch.empty(0, device=device).device  # with its index
         for channels in CHANNELS.values():
             for count in _PREPARED:
                 if count * channels <= _PREPARED_ROWS:
@@ -77,7 +77,7 @@ def prepare(device: torch.device) -> None:
 
 
 def _by_size(covariances: Sequence[Tensor], function: Callable[[Tensor], Tensor]) -> list[Tensor]:
-    """A function of batches (N, C, C), each of all matrices that have one size."""
+    """Apply a function of batches (N, C, C) to the matrices, one batch per size."""
     found: dict[int, Tensor] = {}
     for channels in {len(covariance) for covariance in covariances}:
         places = [k for k, covariance in enumerate(covariances) if len(covariance) == channels]
@@ -87,9 +87,9 @@ def _by_size(covariances: Sequence[Tensor], function: Callable[[Tensor], Tensor]
 
 
 def _iterated(covariances: Tensor) -> tuple[Tensor, Tensor]:
-    """`newton_schulz`; on a GPU its launches come as one.
+    """`newton_schulz`, replayed as a CUDA graph on a GPU.
 
-    Each would take the host as long as the GPU takes for the product.
+    Launching each product separately takes the host as long as the product takes the GPU.
     """
     if not _has_graphs(covariances):
         return newton_schulz(covariances)
@@ -104,7 +104,7 @@ def _has_graphs(covariances: Tensor) -> bool:
 
 def _replayed(covariances: Tensor) -> tuple[Tensor, Tensor]:
     count, channels, _ = covariances.shape
-    room = 1 << (count - 1).bit_length()  # few sizes: each is captured once
+    room = 1 << (count - 1).bit_length()  # powers of two: few sizes to capture
     captured = _captured(room, channels, covariances.device)
     captured.given[:count] = covariances
     captured.graph.replay()
@@ -112,7 +112,7 @@ def _replayed(covariances: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Captured(NamedTuple):
-    """The iteration as a graph of launches, from and to memory of its own."""
+    """The iteration as a captured CUDA graph with its own input and output buffers."""
 
     graph: torch.cuda.CUDAGraph
     given: Tensor
@@ -128,7 +128,7 @@ def _captured(count: int, channels: int, device: torch.device) -> _Captured:
     aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     aside.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(aside):
-        newton_schulz(given)  # libraries make room at their first call, which cannot be captured
+        newton_schulz(given)  # libraries allocate at their first call, which cannot be captured
     torch.cuda.current_stream(device).wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, pool=_memory()):
@@ -138,16 +138,16 @@ def _captured(count: int, channels: int, device: torch.device) -> _Captured:
 
 @cache
 def _memory() -> Any:
-    """Graphs share it: what one leaves there is copied before another runs."""
+    """Memory pool shared by all graphs: a graph's outputs are copied before another one runs."""
     return torch.cuda.graph_pool_handle()
 
 
 def newton_schulz(covariances: Tensor) -> tuple[Tensor, Tensor]:
     """Roots and inverse roots of a batch (N, C, C) of covariances plus the identity.
 
-    Products of matrices alone; nothing is read back from the device. In float32 the results are
-    as good as those of an eigen-decomposition in float32: to about 1e-7 times the largest
-    eigenvalue, relative to the largest entry.
+    Uses only matrix products; nothing is read back from the device. In float32 the results are as
+    accurate as those of a float32 eigendecomposition: to about 1e-7 times the largest eigenvalue,
+    relative to the largest entry.
     """
     identity = torch.eye(covariances.shape[-1], dtype=covariances.dtype, device=covariances.device)
     matrices = covariances + identity
@@ -161,17 +161,17 @@ def newton_schulz(covariances: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _power(covariance: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """A function of the eigenvalues of a covariance plus the identity."""
+    """Apply a function to the eigenvalues of a covariance plus the identity."""
     values, vectors = _eigenvalues(
         covariance + torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
     )
-    # Rounding may leave an eigenvalue of a flat region just below the 1 that it is.
+    # Rounding may put an eigenvalue of a flat region just below its exact value of 1.
     power: Tensor = (vectors * function(values.clamp_(min=1.0))) @ vectors.T
     return power
 
 
 def _eigenvalues(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and eigenvectors, found in double precision where LAPACK fails in single."""
+    """Eigenvalues and eigenvectors; falls back to double precision if LAPACK fails in single."""
     with suppress(_DecompositionFailed):
         values, vectors = torch.linalg.eigh(matrix)
         return values, vectors

@@ -1,8 +1,8 @@
-"""The transfer by soft regions: what `photoreal.transfer.progressive` does by label maps.
+"""Transfer by soft regions, the counterpart of `photoreal.transfer.progressive` for label maps.
 
 A style is measured region by region, then coupled with the content: each content region takes a
-mixture of the style's. The content's pass is transformed by the weighted maps of its regions
-(`photoreal.transfer.soft_transform`).
+mixture of the style's regions. The content's features are transformed by the weighted maps of its
+regions (`photoreal.transfer.soft_transform`).
 """
 
 from __future__ import annotations
@@ -32,21 +32,23 @@ from photoreal.transfer.whitening import Moments, mixture
 
 
 class SoftImage(NamedTuple):
-    """An image (1, 3, H, W) in 0..1 and the weights (K, H, W) of its regions, which add up to 1."""
+    """An image (1, 3, H, W) in 0..1 and its region weights (K, H, W), which sum to 1 per pixel."""
 
     image: Tensor
     weights: npt.NDArray[np.float32]
 
 
 SoftMeasures = dict[LevelPlace, dict[int, Moments]]
-"""For each place the moments of a style's soft regions."""
+"""Moments of a style's soft regions by place."""
 
 
 @torch.inference_mode()
 def measure_soft(
     style: SoftImage, engine: Engine, *, places: Collection[Place] = PLACES
 ) -> SoftMeasures:
-    """Moments of a style's soft regions at every place: one pass, no deeper than needed.
+    """Measure the moments of a style's soft regions at every place, in one pass.
+
+    The pass is no deeper than the places require.
 
     Raises InvalidOption when the image is too small.
     """
@@ -55,10 +57,10 @@ def measure_soft(
 
 
 def couple_measures(measures: SoftMeasures, coupling: npt.NDArray[np.float64]) -> StyleMeasures:
-    """Statistics for the content's regions from those of a style's soft regions.
+    """Compute statistics for the content's regions from the moments of a style's soft regions.
 
-    `coupling` (K, J) says how much of each style region is in the mix of a content region. A
-    region all of whose partners have vanished at a place has no entry there.
+    `coupling` (K, J) is the share of each style region in the mix of a content region. A content
+    region whose partners have all vanished at a place has no entry there.
     """
     mixed: dict[LevelPlace, dict[int, Moments]] = {}
     for place, found in measures.items():
@@ -80,7 +82,7 @@ def apply_soft(
     places: Collection[Place] = PLACES,
     steady: Steady | None = None,
 ) -> Tensor:
-    """`apply_style` for soft regions; `measures` are by content region (`couple_measures`)."""
+    """`apply_style` for soft regions; `measures` by content region come from `couple_measures`."""
     image, weights = _pad_soft(content)
     result = transform_places(
         image, SoftTransform(weights, alpha), measures, engine, places, steady

@@ -1,8 +1,8 @@
-"""The transform of a whole feature map by soft regions: every pixel gets its regions' results.
+"""Transform of a whole feature map by soft regions: each pixel mixes its regions' results.
 
-Means and covariances are weighted as the regions are, and so are their affine maps. Most pixels
-belong to one region alone and are moved as `photoreal.transfer.region_pixels` moves those of a
-label map; only the others are computed once for each of their regions.
+Means, covariances and affine maps are weighted by the region weights. Most pixels belong to a
+single region and are copied as in `photoreal.transfer.region_pixels`; only shared pixels are
+computed once per region.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from photoreal.transfer.whitening import (
 )
 
 RIDGE = 30.0
-"""Variance added to every channel of content and style alike, beyond the published 1.
+"""Variance added to every channel of both content and style, beyond the published 1.
 
-Where both hardly vary, the map then stays near a shift: plain backgrounds and the bands of fine
-detail are not amplified to halos and grain.
+Where both have little variance, the map then stays close to a shift: plain backgrounds and
+high-frequency bands are not amplified into halos and grain.
 """
 
-_NOBODY = 255  # label of the pixels that several regions share
+_NOBODY = 255  # label of pixels shared by several regions
 _NEAR = 0.02
-"""A weight this close to 0 or 1 counts as that: what pooling leaves there is not worth a pass."""
+"""Weights this close to 0 or 1 are rounded: small remainders from pooling do not merit a pass."""
 
 
 class _Shared(NamedTuple):
-    """What a region has of the shared pixels: their places among them (n,), and how much."""
+    """A region's part of the shared pixels: their positions among these (n,), and weights."""
 
     places: Tensor
     weights: PixelWeights
@@ -52,8 +52,8 @@ class _Shared(NamedTuple):
 class _Layout(NamedTuple):
     """The regions at one size of features.
 
-    `own` are each region's pixels that no other has, `mixed` (n,) the pixels that several share,
-    `shared` each region's part of those.
+    `own` are each region's exclusive pixels, `mixed` (n,) the pixels shared by several regions,
+    `shared` each region's part of the shared pixels.
     """
 
     own: dict[int, RegionPixels]
@@ -61,19 +61,19 @@ class _Layout(NamedTuple):
     shared: dict[int, _Shared]
 
     def regions(self) -> list[int]:
-        """Regions that have any pixel."""
+        """Return the regions that have at least one pixel."""
         return sorted(self.own.keys() | self.shared.keys())
 
 
 class SoftLayout:
-    """The pixels of soft regions, weights (K, H, W) that add up to 1, at any size of features."""
+    """The pixels of soft regions at any feature size; weights (K, H, W) sum to 1 per pixel."""
 
     def __init__(self, weights: FloatArray) -> None:
         self._weights = torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32))
         self._known: dict[tuple[int, int, torch.device], _Layout] = {}
 
     def at(self, features: Tensor) -> _Layout:
-        """Pixels by region for features (1, C, h, w)."""
+        """Return the pixels by region for features (1, C, h, w)."""
         height, width = features.shape[-2:]
         key = (height, width, features.device)
         if key not in self._known:
@@ -83,7 +83,7 @@ class SoftLayout:
     def _find(self, height: int, width: int, device: torch.device) -> _Layout:
         stride = self._weights.shape[1] // height
         small = F.avg_pool2d(self._weights[None], stride)[0].flatten(1)
-        # The strongest stays, however many regions share the pixel.
+        # Always keep the largest weight, however many regions share the pixel.
         small = torch.where(small < small.amax(dim=0).clamp(max=_NEAR), 0.0, small)
         small /= small.sum(dim=0)
         strongest, labels = small.max(dim=0)
@@ -112,7 +112,7 @@ class SoftMeasure:
         self._layout = SoftLayout(weights)
 
     def __call__(self, features: Tensor) -> dict[int, Moments]:
-        """Moments of the regions in features (1, C, h, w); a vanished region has no entry."""
+        """Return region moments in features (1, C, h, w); a vanished region has no entry."""
         flat = features[0].flatten(1)
         layout = self._layout.at(features)
         mixed = single(take(flat, layout.mixed))
@@ -126,7 +126,7 @@ class SoftMeasure:
 
 
 class _Begun(NamedTuple):
-    """A transform whose maps are not known yet."""
+    """A transform in progress, before its maps are computed."""
 
     features: Tensor
     flat: Tensor
@@ -140,7 +140,7 @@ class SoftTransform:
     """Transforms the content's features at any level, for one request.
 
     `weights` (K, H, W) are the content's regions at working size; the statistics of a target
-    are by content region.
+    are keyed by content region.
     """
 
     def __init__(self, weights: FloatArray, alpha: float) -> None:
@@ -148,9 +148,9 @@ class SoftTransform:
         self._alpha = alpha
 
     def __call__(self, *targets: Target) -> list[Tensor]:
-        """The features of targets of one shape with each region's statistics replaced.
+        """Replace each region's statistics in the features of targets of one shape.
 
-        May overwrite them. Regions without statistics keep their own features.
+        May overwrite the features. Regions without statistics keep their own features.
         """
         begun = [self._begin(target) for target in targets]
         wanted = [pair for one in begun for pair in one.found.values()]
@@ -170,7 +170,7 @@ class SoftTransform:
             if style is None:
                 continue
             blocks = []
-            if region in layout.own:  # read twice, but gathered once
+            if region in layout.own:  # gather once, read twice
                 blocks = [single(block) for block in layout.own[region].blocks(flat)]
             own = _moments(iter(blocks), begun.mixed, layout.shared.get(region))
             if own is not None:
@@ -195,7 +195,7 @@ def _finish(begun: _Begun, maps: Mapping[int, AffineMap]) -> Tensor:
 
 
 def _moments(blocks: Iterator[Tensor], mixed: Tensor, shared: _Shared | None) -> Moments | None:
-    """Moments of a region's own pixels and its part of the mixed ones; None for less than one."""
+    """Moments of a region's own and shared pixels; None for a total weight below one pixel."""
     parts: list[Tensor] = list(blocks)
     weights: list[PixelWeights | None] = [None] * len(parts)
     if shared is not None:

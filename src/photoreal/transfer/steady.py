@@ -1,9 +1,8 @@
-"""Steadiness along the frames of a video: what a frame's transform depends on, smoothed.
+"""Temporal smoothing of the moments that a video frame's transform depends on.
 
-Each frame is whitened by its own moments, so whatever comes into view, is noise or changes
-region moves the colors of all the rest. An exponential moving average along the frames keeps
-the map of a region from jumping; the frame itself is transformed as it is, nothing of a frame
-before it is seen in it.
+Each frame is whitened by its own moments, so new objects, noise and pixels that change region
+shift the colors of everything else. An exponential moving average over the frames keeps a
+region's map from jumping. Only moments are averaged, never pixels, so there is no ghosting.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from photoreal.transfer.whitening import Moments
 
 FORGET_AFTER = 8
-"""A region that was gone for more frames than this starts anew when it is back."""
+"""A region that was absent for more frames than this restarts its average when it returns."""
 
 
 class _Kept(NamedTuple):
@@ -23,7 +22,7 @@ class _Kept(NamedTuple):
 
 
 class SteadyMoments:
-    """Moments of the content's regions along the frames of one shot."""
+    """Running moments of the content's regions over the frames of one shot."""
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, _Kept] = {}
@@ -31,22 +30,22 @@ class SteadyMoments:
 
     @property
     def bytes(self) -> int:
-        """Bytes of all that is kept."""
+        """Total size of the stored moments in bytes."""
         return sum(
             kept.moments.mean.nbytes + kept.moments.covariance.nbytes
             for kept in self._kept.values()
         )
 
     def next_frame(self) -> None:
-        """Begin a frame; regions not seen for a while are forgotten."""
+        """Begin a frame; drop regions that have been absent for too long."""
         self._frame += 1
         oldest = self._frame - FORGET_AFTER
         self._kept = {key: kept for key, kept in self._kept.items() if kept.frame >= oldest}
 
     def __call__(self, key: Hashable, found: Moments, steady: float) -> Moments:
-        """The moments to use for a region: `steady` (0..1) of those before, the rest of `found`.
+        """Average `found` with the stored moments, whose weight is `steady` (0..1).
 
-        `key` says which region at which place; the first time, `found` is used as it is.
+        `key` identifies a region at a place; the first time, `found` is returned unchanged.
         """
         before = self._kept.get(key)
         used = found
@@ -57,7 +56,7 @@ class SteadyMoments:
 
 
 def _between(before: Moments, found: Moments, share: float) -> Moments:
-    """`share` (0..1) of the way from one to the other."""
+    """Interpolate between two moments; `share` in 0..1 is the weight of `found`."""
     return Moments(
         before.mean.lerp(found.mean, share),
         before.covariance.lerp(found.covariance, share),

@@ -1,9 +1,9 @@
-"""The whitening and coloring transform of one region: pure functions of (C, N) matrices.
+"""Whitening and coloring transform of one region: pure functions of (C, N) matrices.
 
 Li et al., "Universal Style Transfer via Feature Transforms", NIPS 2017, section 3.2, with the
-identity added to each covariance and the result clamped, as WCT2 publishes it. Columns are
-the pixels of a region, rows the channels. Everything is computed in the dtype of its input, in
-float32 where that is half precision; float32 is safe because every eigenvalue is at least 1.
+identity added to each covariance and the result clamped, as in the published WCT2 code. Columns
+are the pixels of a region, rows the channels. Everything is computed in the dtype of the input,
+or in float32 for half precision; float32 is safe because every eigenvalue is at least 1.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from photoreal.transfer.roots import inverse_roots, roots
 _HALVES = (torch.float16, torch.bfloat16)
 
 Bound = float | Tensor
-"""A single number; a tensor of no dimension where reading it would have to wait for a device."""
+"""A scalar; a zero-dimensional tensor where reading the value would synchronize a device."""
 
 
 class Moments(NamedTuple):
-    """What the map of a region depends on.
+    """Feature moments of a region, the inputs of its map.
 
     `mean` is (C, 1), `covariance` (C, C) with the divisor N - 1 (1 for a single pixel); `low`
     and `high` are the range of all values.
@@ -39,7 +39,7 @@ class Moments(NamedTuple):
 
 
 class StyleStatistics(NamedTuple):
-    """All that the transform needs of a style region.
+    """Statistics of a style region, the targets of the transform.
 
     `mean` is (C, 1); `root` (C, C) is the symmetric square root of the covariance plus the
     identity.
@@ -53,9 +53,9 @@ class StyleStatistics(NamedTuple):
 class AffineMap:
     """The transform of one region: y = matrix x + offset, clamped to low..high.
 
-    `matrix` is (C, C), `offset` (C, 1), the bounds single numbers for all channels. `alpha` in
-    0..1 is the share of y in the result; the rest is x. Features in half precision are
-    transformed in the matrix's dtype, and so come back.
+    `matrix` is (C, C), `offset` (C, 1), the bounds scalars for all channels. The result is the
+    blend alpha y + (1 - alpha) x, with `alpha` in 0..1. Half-precision features are transformed
+    in the matrix's dtype and returned in it.
     """
 
     matrix: Tensor
@@ -65,9 +65,9 @@ class AffineMap:
     alpha: float
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Transform features (C, N), also of pixels outside the region."""
+        """Transform features (C, N), which may be of pixels outside the region."""
         x = features.to(self.matrix.dtype)
-        if x.T.is_contiguous():  # pixel by pixel, and so is the result
+        if x.T.is_contiguous():  # channels last, and so is the result
             result = torch.addmm(self.offset[:, 0], x.T, self.matrix.T).T
         else:
             result = torch.addmm(self.offset, self.matrix, x)
@@ -81,12 +81,12 @@ class AffineMap:
 
 
 def single(features: Tensor) -> Tensor:
-    """Features in half precision in single precision, others as they are."""
+    """Convert half-precision features to float32; other dtypes are unchanged."""
     return features.float() if features.dtype in _HALVES else features
 
 
 class PixelWeights(NamedTuple):
-    """How much of each pixel (n,) belongs to a region, and their sum."""
+    """Weight of each pixel (n,) in a region, and the sum of the weights."""
 
     values: Tensor
     total: float
@@ -95,14 +95,14 @@ class PixelWeights(NamedTuple):
 def moments(
     parts: Iterable[Tensor], weights: Iterable[PixelWeights | None] = repeat(None)
 ) -> Moments:
-    """Mean, covariance and range of a region that comes in parts (C, n), n at least 1.
+    """Mean, covariance and range of a region given in parts (C, n), n at least 1.
 
-    `weights` say for each part how much of its pixels belongs to the region, None for all.
-    Each part is centered by its own mean and then joined to the ones before, which reads it once
-    and does not lose digits (Chan, Golub & LeVeque, "Updating Formulae and a Pairwise Algorithm
+    `weights` holds for each part the weights of its pixels in the region, None for all 1. Each
+    part is centered by its own mean and then merged with the previous ones, which reads it once
+    and is numerically stable (Chan, Golub & LeVeque, "Updating Formulae and a Pairwise Algorithm
     for Computing Sample Variances", 1979).
 
-    Raises ValueError when there is no part.
+    Raises ValueError when there are no parts.
     """
     count = 0.0
     mean = scatter = None
@@ -139,12 +139,12 @@ def moments(
 
 
 def mixture(parts: Sequence[tuple[float, Moments]]) -> Moments:
-    """Moments of several regions' pixels together, each region with its share (above 0)."""
+    """Moments of the union of several regions' pixels, each region weighted by a share above 0."""
     if len(parts) == 1:
         return parts[0][1]
     total = sum(share for share, _ in parts)
     mean = sum((share / total) * part.mean for share, part in parts)
-    assert isinstance(mean, Tensor)  # noqa: S101 (there are parts)
+    assert isinstance(mean, Tensor)  # noqa: S101 (there is at least one part)
     covariance = torch.zeros_like(parts[0][1].covariance)
     for share, part in parts:
         shift = part.mean - mean
@@ -160,7 +160,7 @@ def style_statistics(region: Moments) -> StyleStatistics:
 
 
 def styles_statistics(regions: Sequence[Moments]) -> list[StyleStatistics]:
-    """`style_statistics` of several regions at once."""
+    """`style_statistics` of several regions in one batch."""
     coloring = roots([region.covariance for region in regions])
     return [
         StyleStatistics(region.mean, root) for region, root in zip(regions, coloring, strict=True)
@@ -168,10 +168,10 @@ def styles_statistics(regions: Sequence[Moments]) -> list[StyleStatistics]:
 
 
 def affine_map(content: Moments, style: StyleStatistics, alpha: float = 1.0) -> AffineMap:
-    """The map that gives a content region a style region's statistics.
+    """Compute the map that gives a content region a style region's statistics.
 
-    Whitening and coloring are one matrix. The bounds are the range of the content's own
-    features. `alpha` 1 is the whole effect, 0 the content.
+    Whitening and coloring are merged into one matrix. The bounds are the range of the content's
+    features. `alpha` 1 is the full effect, 0 leaves the content unchanged.
     """
     (found,) = affine_maps([(content, style)], alpha)
     return found
@@ -180,18 +180,18 @@ def affine_map(content: Moments, style: StyleStatistics, alpha: float = 1.0) -> 
 def affine_maps(
     regions: Sequence[tuple[Moments, StyleStatistics]], alpha: float = 1.0
 ) -> list[AffineMap]:
-    """`affine_map` for several regions at once."""
+    """`affine_map` for several regions in one batch."""
     whitening = inverse_roots([content.covariance for content, _ in regions])
     return [_joined(*region, own, alpha) for region, own in zip(regions, whitening, strict=True)]
 
 
 def _joined(content: Moments, style: StyleStatistics, whitening: Tensor, alpha: float) -> AffineMap:
-    """Center, whiten, color and shift as one map."""
+    """Merge centering, whitening, coloring and shift into one map."""
     matrix = style.root @ whitening
     offset = torch.addmm(style.mean, matrix, content.mean, alpha=-1.0)
     return AffineMap(matrix, offset, content.low, content.high, alpha)
 
 
 def whiten_and_color(content: Tensor, style: StyleStatistics, alpha: float = 1.0) -> Tensor:
-    """A content region (C, N), N at least 1, with the statistics of a style region."""
+    """Transform a content region (C, N), N at least 1, to the statistics of a style region."""
     return affine_map(moments([content]), style, alpha)(content)

@@ -1,1 +1,1 @@
-"""Parameters of the networks: built in, published, or from a folder."""
+"""Network weights: built in, published, or loaded from a folder."""

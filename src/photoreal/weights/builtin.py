@@ -1,12 +1,12 @@
 """The built-in weights of WCT2: computed, not trained, and exactly reconstructing.
 
-A ReLU keeps a signed value that is stored as a pair (its positive part, its negative part),
-and the Haar transform is orthonormal. So the encoder carries its picture without loss: the
-first half of each level's channels is the level before, the first level an orthonormal basis
-of 3x3 color patches in pairs. The second half of the deeper levels are fixed random filters,
-which give the transform texture to work with and which the decoder ignores.
+A ReLU preserves a signed value that is stored as a pair (positive part, negative part), and the
+Haar transform is orthonormal. So the encoder is lossless: the first half of each level's channels
+is the previous level, and the first level is an orthonormal basis of 3x3 color patches in pairs.
+The second half of the channels in deeper levels are fixed random filters, which provide texture
+features for the transform and are ignored by the decoder.
 
-Nothing is downloaded and no licence is attached.
+Nothing is downloaded and no license is attached.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from photoreal.networks.vgg import Decoder, Encoder
 # Keeps feature variances well above the 1 that the transform adds to each covariance.
 _PATCH_GAIN = 8.0
 _RANDOM_DEVIATION = 0.3
-# Share of the features before pooling in what cat5 joins; the unpooled bands have the rest.
-# Deep levels know regions to 8 pixels only, so their corrections show as blocks along region
-# borders and on flat skies; at a tenth of the weight they no longer do.
+# Share of the original features in the cat5 join; the unpooled bands have the rest. Deep levels
+# resolve regions to 8 pixels only, so their corrections are visible as blocks along region borders
+# and in flat skies; at a tenth of the weight they are not.
 ORIGINAL_SHARE = 0.9
 
 
 def builtin_parameters(
     unpool: Unpool, original_share: float = ORIGINAL_SHARE
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """State dicts of the encoder and of the decoder for a way of unpooling.
+    """Compute the state dicts of the encoder and the decoder for an unpooling variant.
 
-    `original_share` in 0..1 is how much of the features before a pooling "cat5" takes over; the
-    weights reconstruct exactly with any.
+    `original_share` in 0..1 is the share of the features before pooling in "cat5";
+    reconstruction is exact for any value.
     """
     encoder = {
         name: torch.zeros_like(value) for name, value in Encoder(unpool).state_dict().items()
@@ -73,21 +73,21 @@ def _fill_decoder(parameters: Mapping[str, Tensor], unpool: Unpool, original_sha
     for name in ("conv3_4", "conv2_2", "conv1_2"):
         weight = parameters[f"{name}{suffix}.weight"]
         channels = weight.shape[0]
-        # The sum of the four unpooled bands and the original features, the fifth of cat5, are
-        # equal where nothing was transformed: any mixture of both reconstructs.
+        # Without a transform, the sum of the four unpooled bands equals the original features
+        # (the fifth part of cat5), so any mixture of both reconstructs.
         gains = [1.0 - original_share] * 4 + [original_share] if unpool == "cat5" else [1.0]
         for part, gain in enumerate(gains):
             _set_centre(weight[:, part * channels : (part + 1) * channels], gain)
     basis = _patch_basis()
     last = parameters["conv1_1.weight"]
-    # Inverse of the patch basis at the centre pixel; 16 undoes its gain and conv0's 2.
+    # Inverse of the patch basis at the center pixel; 16 undoes its gain and the 2 of conv0.
     last[:, 0:54:2, 1, 1] = basis[:, :, 1, 1].T / (2.0 * _PATCH_GAIN)
     last[:, 1:54:2, 1, 1] = -basis[:, :, 1, 1].T / (2.0 * _PATCH_GAIN)
     parameters["conv1_1.bias"].fill_(0.5)
 
 
 def _set_centre(weight: Tensor, gain: float) -> None:
-    """Make `weight` (C_out, C_in, 3, 3) `gain` times the identity on the channels both have."""
+    """Set `weight` (C_out, C_in, 3, 3) to `gain` times the identity on the common channels."""
     channels = torch.arange(min(weight.shape[0], weight.shape[1]))
     weight[channels, channels, 1, 1] = gain
 
@@ -100,7 +100,7 @@ def _patch_basis() -> Tensor:
 
 
 def _random_filters(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Filters fixed by the layer's name, scaled by the fan-in."""
+    """Random filters seeded by the layer's name and scaled by the fan-in."""
     generator = np.random.default_rng(zlib.crc32(name.encode()))
     values = generator.standard_normal(shape) * _RANDOM_DEVIATION / np.sqrt(9 * shape[1])
     return torch.from_numpy(values.astype(np.float32))

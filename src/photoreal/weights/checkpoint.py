@@ -1,7 +1,7 @@
-"""Checkpoints: reading them safely, and saying clearly what does not fit.
+"""Checkpoints: safe loading, and validation with clear errors.
 
-Files are plain state dicts under the published entry names and are read with
-`weights_only=True`, so that a file cannot run code.
+Files are plain state dicts with the published entry names and are read with `weights_only=True`,
+so that a file cannot run code.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from torch import Tensor, nn
 from photoreal.errors import WeightsError
 from photoreal.networks.wavelet import FILTERS
 
-# What published batch normalisation layers carry besides the parameters that inference needs.
+# Entries of published batch normalization layers that inference does not need.
 _BOOKKEEPING = ("num_batches_tracked", "_tmp_running_mean", "_tmp_running_var", "_running_iter")
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file; raises WeightsError when there is none."""
+    """Read the state dict in a file; raises WeightsError if it is missing or invalid."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(
             f"The checkpoint {path.name} is not there; expected it in {path.parent}."
         ) from None
-    except Exception as error:  # the unpickler raises whatever damaged bytes lead it to
+    except Exception as error:  # the unpickler can raise anything on damaged files
         raise WeightsError(
             f"{path.name} is no checkpoint that can be read safely; expected a state dict saved"
             " with torch.save."
@@ -40,7 +40,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def existing_folder(weights: str | Path) -> Path:
-    """The folder that somebody named as weights; raises WeightsError when there is none."""
+    """Return `weights` as a path; raises WeightsError if the folder does not exist."""
     folder = Path(weights)
     if not folder.is_dir():
         raise WeightsError(f"There is no weight set or folder {str(weights)!r}.")
@@ -48,11 +48,11 @@ def existing_folder(weights: str | Path) -> Path:
 
 
 def load_parameters(module: nn.Module, parameters: Mapping[str, Tensor], source: str) -> None:
-    """Load every parameter of `module` from `parameters`, and insist that all of them fit.
+    """Load every parameter of `module` from `parameters`, strictly.
 
-    Haar filters, which the published files store although they are constants, are compared
-    with the constants. Raises WeightsError that names what is missing, misshapen, unknown or
-    not finite.
+    Haar filters, which published files contain although they are constants, are compared with the
+    constants. Raises WeightsError naming the entries that are missing, unknown, not finite or of
+    the wrong shape.
     """
     expected = {
         name: value
@@ -77,7 +77,7 @@ def load_parameters(module: nn.Module, parameters: Mapping[str, Tensor], source:
             f"{source} does not fit the network: {'; '.join(sorted(problems)[:4])}{more}."
         )
     state = {name: value.to(expected[name].dtype) for name, value in given.items()}
-    module.load_state_dict(state, strict=False)  # the bookkeeping stays at its start
+    module.load_state_dict(state, strict=False)  # bookkeeping buffers keep their initial values
 
 
 def _haar_filter(name: str) -> tuple[float, ...] | None:

@@ -1,7 +1,7 @@
-"""Downloads of published weights: checked, remembered, and never left half done.
+"""Download of published weights: verified, cached and atomic.
 
-The sha256 of a published file that is not known beforehand is recorded at its first download
-and checked at every later use.
+If the sha256 of a published file is not in the manifest, it is recorded at the first download and
+verified at every later use.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ELSEWHERE = "set PHOTOREAL_CACHE to a folder that can be written to"
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: PHOTOREAL_CACHE, or the user's cache folder.
+    """Folder for downloads: PHOTOREAL_CACHE, or the user's cache folder.
 
-    Raises WeightsError for a user without a home, such as a container's may be.
+    Raises WeightsError for a user without a home directory, as in some containers.
     """
     chosen = os.environ.get("PHOTOREAL_CACHE")
     if chosen:
@@ -39,9 +39,9 @@ def cache_folder() -> Path:
 
 
 def fetch(weights: WeightSet, folder: Path | None = None, *, progress: bool = True) -> Path:
-    """Folder that holds every file of a published set, downloading what is not there yet.
+    """Download the missing files of a published set and return their folder.
 
-    Raises WeightsError when a file cannot be had or is not the one that was recorded.
+    Raises WeightsError when a download fails or a file does not match its recorded sha256.
     """
     target = (folder or cache_folder()) / weights.name
     try:
@@ -61,7 +61,7 @@ def fetch(weights: WeightSet, folder: Path | None = None, *, progress: bool = Tr
 def _download(file: WeightFile, path: Path, *, progress: bool) -> None:
     aside = path.with_name(f".{path.name}.part")
     try:
-        with urlopen(file.url, timeout=_TIMEOUT_S) as response:  # noqa: S310 (the manifest's own)
+        with urlopen(file.url, timeout=_TIMEOUT_S) as response:  # noqa: S310 (URL from the manifest)
             length = int(response.headers.get("Content-Length") or 0) or None
             with Progress(disable=not progress) as bar, aside.open("wb") as stream:
                 task = bar.add_task(file.name, total=length)
@@ -89,7 +89,7 @@ def _check(file: WeightFile, path: Path) -> None:
     record = path.with_name(path.name + ".sha256")
     expected = file.sha256 or (record.read_text().strip() if record.exists() else None)
     if expected is None:
-        with suppress(OSError):  # a folder that cannot be written to stays as it is anyway
+        with suppress(OSError):  # a read-only folder does not change anyway
             record.write_text(found + "\n")
     elif found != expected:
         raise WeightsError(

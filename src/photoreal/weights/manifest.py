@@ -1,4 +1,4 @@
-"""What is known of each published set of weights: addresses, sums, licence, preprocessing."""
+"""Manifest of published weights: URLs, sha256 sums, license, preprocessing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WCT2's networks with their parameters in place, by the name of a set or from a folder."""
+"""Loading of WCT2's networks by the name of a weight set or from a folder."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BUILTIN = "builtin"
 
 
 def load_wct2(weights: str | Path = BUILTIN, unpool: Unpool = "cat5") -> tuple[Encoder, Decoder]:
-    """Encoder and decoder, ready for inference.
+    """Load the encoder and decoder, ready for inference.
 
-    `weights` is "builtin" (computed), "wct2" (published, downloaded once) or a folder with
-    files under the published names. Raises WeightsError when something does not fit.
+    `weights` is "builtin" (computed), "wct2" (published, downloaded once) or a folder with files
+    of the published names. Raises WeightsError for missing or incompatible weights.
     """
     if unpool not in UNPOOLS:
         raise WeightsError(f"Unpooling {unpool!r} is not known; expected {' or '.join(UNPOOLS)}.")
@@ -44,11 +44,11 @@ def save_bundle(path: Path, encoder: Encoder, decoder: Decoder) -> None:
     bundle |= {f"decoder.{name}": value for name, value in decoder.state_dict().items()}
     stream = io.BytesIO()
     torch.save(bundle, stream)
-    path.write_bytes(stream.getbuffer())  # whose errors, unlike torch's, tell of a full disk
+    path.write_bytes(stream.getbuffer())  # unlike torch.save, reports a full disk
 
 
 def load_bundle(path: Path) -> tuple[Encoder, Decoder]:
-    """Networks that `save_bundle` wrote; the way of unpooling shows in the names."""
+    """Load networks written by `save_bundle`; the names reveal the unpooling variant."""
     bundle = read_checkpoint(path)
     unpool: Unpool = "cat5" if "decoder.conv3_4_2.weight" in bundle else "sum"
     encoder, decoder = (

@@ -1,7 +1,7 @@
-"""A segmenter in one safetensors file: its weights, and in the metadata what goes with them.
+"""Segmenter in one safetensors file: weights, with class names and provenance as metadata.
 
-Metadata, all of it text: `classes` (a JSON list of names), `temperature`, `terms`, and `sources`
-(a JSON list of objects, one for each set of photos that the weights were made from).
+Metadata, all strings: `classes` (a JSON list of names), `temperature`, `terms`, and `sources` (a
+JSON list of objects, one for each set of photos that the weights were trained on).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from photoreal.errors import WeightsError
 
 @dataclass(frozen=True)
 class About:
-    """What goes with a segmenter's weights.
+    """Metadata of a segmenter's weights.
 
-    `temperature` calibrates the probabilities; `sources` are the sets of photos, each with `name`,
-    `about`, `terms` and the number of its `photos`; `terms` are those of the weights.
+    `temperature` calibrates the probabilities; `sources` are the sets of training photos, each with
+    `name`, `about`, `terms` and the number of its `photos`; `terms` are those of the weights.
     """
 
     classes: tuple[str, ...]
@@ -35,11 +35,11 @@ class About:
 
 
 def write_segmenter_file(path: Path, state: Mapping[str, Tensor], about: About) -> None:
-    """Write a segmenter's parameters, and replace what is at `path` as a whole.
+    """Write a segmenter's parameters, replacing the file at `path` atomically.
 
-    Convolution weights are kept in half precision. Vectors stay in single precision: they are few,
-    and a running variance may be above 65504, the largest number of half precision. Raises
-    WeightsError, before anything is written, when a value would not be finite.
+    Convolution weights are stored in float16. Vectors stay in float32: they are small, and a
+    running variance may exceed 65504, the maximum of float16. Raises WeightsError, before anything
+    is written, when a value would not be finite.
     """
     compact = {
         name: value.detach().cpu().to(torch.float16 if value.ndim > 1 else torch.float32)
@@ -64,7 +64,7 @@ def write_segmenter_file(path: Path, state: Mapping[str, Tensor], about: About) 
 
 
 def read_segmenter_file(path: Path) -> tuple[dict[str, Tensor], About]:
-    """What `write_segmenter_file` wrote; raises WeightsError for anything else."""
+    """Read a file of `write_segmenter_file`; raises WeightsError for anything else."""
     try:
         with safe_open(path, framework="pt") as file:
             about = _about(file.metadata() or {})

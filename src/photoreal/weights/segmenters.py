@@ -1,4 +1,4 @@
-"""Segmenters: the one that comes with photoreal, the published one, and those of a training."""
+"""Loading and saving of segmenters: the default one, the published one, and trained ones."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _SUFFIX = Path(SEGMENTER_FILE).suffix
 
 
 def load_segmenter(weights: str | Path) -> tuple[Segmenter, tuple[str, ...]]:
-    """A segmenter, ready for inference, and its class names.
+    """Load a segmenter, ready for inference, and its class names.
 
-    `weights` is "default" (the project's own), "ade20k" (published, downloaded once), a file that
-    `save_segmenter` wrote or its folder, or a folder with files under the published names. Width
-    and number of classes are read from the files. A folder of published files with other than
-    ADE20K's 150 classes names its own in classes.txt, one a line. Raises WeightsError.
+    `weights` is "default" (the project's own), "ade20k" (published, downloaded once), a file
+    of `save_segmenter` or its folder, or a folder with files of the published names. Width and
+    number of classes are read from the files. A folder of published files with classes other than
+    the 150 of ADE20K lists its own in classes.txt, one per line. Raises WeightsError.
     """
     file = _own_file(weights)
     if file is not None:
@@ -58,10 +58,10 @@ def save_segmenter(
     terms: str = "",
     sources: Sequence[dict[str, str]] = (),
 ) -> Path:
-    """Write a segmenter into a folder for `load_segmenter`; returns the file.
+    """Write a segmenter into a folder for `load_segmenter`; returns the path of the file.
 
-    `terms` and `sources` say what it was made from (`About`). Raises WeightsError, before anything
-    is written, for values that are not finite.
+    `terms` and `sources` describe its training data (`About`). Raises WeightsError, before
+    anything is written, for values that are not finite.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SEGMENTER_FILE
@@ -71,7 +71,7 @@ def save_segmenter(
 
 
 def segmenter_terms(weights: str | Path) -> str:
-    """The terms of use of a segmenter's weights, "" where the files do not say.
+    """Return the terms of use of a segmenter's weights, "" if unknown.
 
     `weights` is as for `load_segmenter`. Raises WeightsError.
     """
@@ -82,7 +82,7 @@ def segmenter_terms(weights: str | Path) -> str:
 
 
 def _own_file(weights: str | Path) -> Path | None:
-    """The file of `save_segmenter` that is meant, if one is."""
+    """Path of the `save_segmenter` file that `weights` refers to, or None."""
     own = Path(__file__).parent / "segmenter"
     path = own if weights == DEFAULT_SEGMENTER else Path(weights)
     if path.suffix == _SUFFIX and path.is_file():
@@ -108,7 +108,7 @@ def _assemble(
 
 
 def _listed_names(folder: Path) -> tuple[str, ...]:
-    """Names of the classes of published files: those in classes.txt, or ADE20K's."""
+    """Class names for published files: those in classes.txt, or ADE20K's."""
     listing = folder / CLASSES_FILE
     if not listing.exists():
         return classes.ADE20K

@@ -1,1 +1,1 @@
-"""Faster ways to compute the networks' convolutions, with equal results."""
+"""Faster implementations of the networks' convolutions, with equal results."""

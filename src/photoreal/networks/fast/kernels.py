@@ -1,14 +1,14 @@
-"""The 3x3 convolution with reflected borders, by the fastest kernel that this machine has.
+"""3x3 convolution with reflection padding, by the fastest kernel available on this machine.
 
-On a CPU PyTorch's own `conv2d` spends 9 multiplications on a tap of a 3x3 filter. Winograd's
-minimal filtering (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
-section 4) needs 64 for 36 results; NNPACK, which PyTorch carries, computes it in float32 with
-errors around 1e-6 of the largest value. Everything else takes `conv2d`: other devices and
-dtypes, gradients, tracing and export, and convolutions of a few channels.
+On a CPU, PyTorch's `conv2d` needs 9 multiplications per result of a 3x3 filter. Winograd's minimal
+filtering (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4)
+needs 64 for 36 results; NNPACK, bundled with PyTorch, computes it in float32 with errors around
+1e-6 of the largest value. Everything else uses `conv2d`: other devices and dtypes, gradients,
+tracing and export, and convolutions of a few channels.
 
-Which of the two is faster depends on the processor, so each process measures once, at the first
-convolution, for a quarter of a second. PHOTOREAL_CONVOLUTION decides instead of that:
-"winograd" or "direct" ("auto" is what happens without it).
+Which of the two is faster depends on the CPU, so each process runs a benchmark of a quarter of a
+second at the first convolution. PHOTOREAL_CONVOLUTION overrides it: "winograd" or "direct" ("auto",
+the default, runs the benchmark).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from torch.nn import functional as F
 from photoreal.errors import ServeError
 
 CONVOLUTION_VARIABLE = "PHOTOREAL_CONVOLUTION"
-"""Environment variable that names the kernel."""
+"""Environment variable that selects the kernel."""
 CHOICES = ("auto", "winograd", "direct")
 
 MIN_CHANNELS = 16
-"""With fewer input channels the transforms cost more than the products they save."""
+"""Minimum input channels: with fewer, the transforms cost more than the products they save."""
 WORKSPACE = 64 * 2**20
-"""Bytes that NNPACK may take for a block of rows; more does not speed it up."""
+"""Maximum NNPACK workspace in bytes for a block of rows; more is not faster."""
 
-_MARGIN = 1.2  # a sample that fits into a cache, timed while a server loads, flatters conv2d
-_TILE = 6  # results a side of a tile; its transform holds 8 x 8 numbers
+_MARGIN = 1.2  # a sample that fits into a cache, timed during startup, favors conv2d
+_TILE = 6  # results per side of a tile; its transform has 8 x 8 values
 _TILE_BYTES = 8 * 8 * 4
-_INPUTS_AT_ONCE = 128  # NNPACK transforms this many input channels, then reuses their space
+_INPUTS_AT_ONCE = 128  # NNPACK transforms this many input channels, then reuses the buffer
 
 
 def convolve(
@@ -47,11 +47,11 @@ def convolve(
     relu: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Convolve (N, C, H, W), borders reflected, with filters (O, C, 3, 3) and a bias (O,).
+    """Convolve (N, C, H, W) with filters (O, C, 3, 3) and a bias (O,), with reflection padding.
 
-    H and W are at least 2. Returns (N, O, H, W), the negative part cut off with `relu`; `out`
-    may be a place for it. Raises ServeError when the environment variable asks for what is not
-    there.
+    H and W are at least 2. Returns (N, O, H, W), after a ReLU with `relu`; `out` is an optional
+    output buffer. Raises ServeError when the environment variable selects a kernel that is not
+    available.
     """
     if uses_winograd(x, weight):
         return _by_winograd(x, weight, bias, relu=relu, out=out)
@@ -85,10 +85,10 @@ def _by_winograd(
 
 
 def pad(x: Tensor, *, reflect: bool) -> Tensor:
-    """Pad (N, C, H, W) by a pixel all round, the border reflected or else repeated.
+    """Pad (N, C, H, W) by one pixel on all sides, by reflection or else by replication.
 
-    Features that lie pixel by pixel in memory stay so: PyTorch's own padding would have a GPU
-    copy them to its other layout and back around each convolution.
+    The channels-last memory format is kept: PyTorch's own padding makes a GPU convert features to
+    the other format and back around each convolution.
     """
     if type(x) is not Tensor or x.device.type == "cpu" or not is_channels_last(x):
         return F.pad(x, (1, 1, 1, 1), mode="reflect" if reflect else "replicate")
@@ -96,7 +96,7 @@ def pad(x: Tensor, *, reflect: bool) -> Tensor:
 
 
 def pad_channels_last(x: Tensor, *, reflect: bool) -> Tensor:
-    """`pad` into a tensor whose features lie pixel by pixel."""
+    """`pad` into a tensor in channels-last memory format."""
     n, channels, height, width = x.shape
     out = x.new_empty(n, height + 2, width + 2, channels).permute(0, 3, 1, 2)
     edge = 1 if reflect else 0
@@ -107,12 +107,12 @@ def pad_channels_last(x: Tensor, *, reflect: bool) -> Tensor:
 
 
 def is_channels_last(x: Tensor) -> bool:
-    """Whether features lie pixel by pixel in memory."""
+    """Whether features are in channels-last memory format."""
     return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def like(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """Room for features (N, C, H, W) that lie in memory as those of `x` do."""
+    """Allocate features of a shape (N, C, H, W) in the memory format of `x`."""
     n, channels, height, width = shape
     if is_channels_last(x):
         return x.new_empty(n, height, width, channels).permute(0, 3, 1, 2)
@@ -120,9 +120,9 @@ def like(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def computes(x: Tensor, weight: Tensor) -> bool:
-    """Whether there are numbers to compute with, and nothing watches how.
+    """Whether this is plain eager computation on real data.
 
-    An export has stand-ins for them; tracing, compiling and gradients follow each step.
+    False for the fake tensors of an export, in tracing and compilation, and with gradients.
     """
     return not (
         type(x) is not Tensor
@@ -133,9 +133,9 @@ def computes(x: Tensor, weight: Tensor) -> bool:
 
 
 def uses_winograd(x: Tensor, weight: Tensor) -> bool:
-    """Whether `convolve` takes Winograd's way for these features and filters.
+    """Whether `convolve` uses Winograd for these features and filters.
 
-    Raises ServeError when the environment variable asks for what is not there.
+    Raises ServeError when the environment variable selects a kernel that is not available.
     """
     if (
         not computes(x, weight)
@@ -148,10 +148,10 @@ def uses_winograd(x: Tensor, weight: Tensor) -> bool:
 
 
 def prepare() -> bool:
-    """Decide on the kernel, measuring if need be; returns whether it is Winograd's.
+    """Select the kernel, with a benchmark if necessary; returns whether it is Winograd.
 
-    Raises ServeError when the environment variable asks for what is not there. NNPACK keeps the
-    number of threads that PyTorch has at this moment.
+    Raises ServeError when the environment variable selects a kernel that is not available. NNPACK
+    keeps PyTorch's thread count at the time of this call.
     """
     choice = os.environ.get(CONVOLUTION_VARIABLE, CHOICES[0])
     if choice not in CHOICES:
@@ -173,9 +173,9 @@ def winograd(padded: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def row_blocks(height: int, width: int, inputs: int, outputs: int) -> Iterator[tuple[int, int]]:
-    """First and last (exclusive) row of blocks whose transforms fit into `WORKSPACE`.
+    """Yield first and last (exclusive) row of blocks whose transforms fit into `WORKSPACE`.
 
-    NNPACK keeps the largest workspace that it ever needed, so this bounds what stays behind.
+    NNPACK keeps the largest workspace that it ever allocated, so this bounds its memory use.
     """
     tile = (min(inputs, _INPUTS_AT_ONCE) + outputs) * _TILE_BYTES
     rows = max(WORKSPACE // (tile * -(-width // _TILE)), 1) * _TILE
@@ -184,15 +184,15 @@ def row_blocks(height: int, width: int, inputs: int, outputs: int) -> Iterator[t
 
 
 def padded_rows(parts: Sequence[Tensor], first: int, last: int, *, reflect: bool) -> Tensor:
-    """Rows first..last - 1 of parts (1, C, H, W) side by side, and one more pixel on each side.
+    """Concatenate rows first..last - 1 of parts (1, C, H, W), with one pixel more on each side.
 
-    Returns (1, sum of C, last - first + 2, W + 2). Beyond the picture's borders lies what
-    `reflect`, which needs H and W of at least 2, or else replicating puts there.
+    Returns (1, sum of C, last - first + 2, W + 2). Beyond the image borders the padding is by
+    reflection with `reflect` (H and W at least 2), else by replication.
     """
     height, width = parts[0].shape[-2:]
     channels = sum(part.shape[1] for part in parts)
     out = parts[0].new_empty(1, channels, last - first + 2, width + 2)
-    # One copy: padding a slice would make it contiguous before.
+    # A single copy: padding a slice would first make it contiguous.
     top, bottom = max(first - 1, 0), min(last + 1, height)
     edge = 1 if reflect else 0
     places = torch.split(out, [part.shape[1] for part in parts], dim=1)
@@ -208,7 +208,7 @@ def padded_rows(parts: Sequence[Tensor], first: int, last: int, *, reflect: bool
 
 
 def store(block: Tensor, out: Tensor, *, relu: bool) -> None:
-    """Write a block of results where it belongs, the negative part cut off with `relu`."""
+    """Write a block of results to `out`, after a ReLU with `relu`."""
     if relu:
         torch.clamp_min(block, 0.0, out=out)
     else:
@@ -217,14 +217,14 @@ def store(block: Tensor, out: Tensor, *, relu: bool) -> None:
 
 @cache
 def has_winograd() -> bool:
-    """Whether this PyTorch has NNPACK, and NNPACK runs here and computes what it should."""
-    # Asking initializes NNPACK as well: without that its convolution fails.
+    """Whether this PyTorch has NNPACK, and NNPACK works here and gives correct results."""
+    # This check also initializes NNPACK, without which its convolution fails.
     if not torch.backends.nnpack.is_available():  # type: ignore[no-untyped-call]
         return False
     padded, weight, bias = _sample(MIN_CHANNELS, 14, 20)
     try:
         found = winograd(padded, weight, bias)
-    except (AttributeError, RuntimeError, TypeError):  # it is private to PyTorch and may change
+    except (AttributeError, RuntimeError, TypeError):  # a private PyTorch API, which may change
         return False
     return torch.allclose(found, F.conv2d(padded, weight, bias), rtol=0, atol=1e-3)
 
@@ -233,9 +233,9 @@ def has_winograd() -> bool:
 def _winograd_is_faster() -> bool:
     sample = _sample(128, 96, 192)
     with torch.no_grad():
-        # With all that belongs to them: copies of borders and the cut cost as much as the gain.
+        # Time them with padding and ReLU, which can cost as much as Winograd saves.
         ways = (lambda: _by_winograd(*sample, relu=True), lambda: _directly(*sample, relu=True))
-        # Turn by turn, the best of each: what else the machine does disturbs both alike.
+        # Alternate and keep the best of each, so that other load affects both equally.
         times = [[_seconds(way) for way in ways] for _ in range(4)]
     return min(row[0] for row in times) < _MARGIN * min(row[1] for row in times)
 

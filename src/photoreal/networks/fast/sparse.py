@@ -1,10 +1,10 @@
-"""Convolutions whose filters are mostly zero: what they only copy is copied.
+"""Convolutions with mostly zero filters, replaced by copies and matrix products.
 
-The built-in weights carry their picture through most layers as it is: all taps of such a filter
-but one, at its center, are zero. A filter with taps at its center alone is a row of a matrix.
-Only what remains is convolved. The results are those of
-`photoreal.networks.fast.kernels.convolve`, to rounding; weights without such filters, as trained
-ones are, go there as a whole.
+The built-in weights pass their image through most layers unchanged: all taps of such a filter are
+zero except one at its center, so the output is a scaled copy. A filter with taps only at its
+center is a row of a matrix. Only the remaining filters are convolved. The results equal those of
+`photoreal.networks.fast.kernels.convolve` up to rounding; weights without such filters, such as
+trained ones, are convolved there as a whole.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch import Tensor
 from photoreal.networks.fast import kernels
 
 MOST_RUNS = 4
-"""Filters that change their kind more often along the outputs are convolved as a whole."""
+"""Maximum number of runs; filters with more are convolved as a whole."""
 
 
 class Run(NamedTuple):
-    """Outputs from `first` up to `last`, exclusive, whose filters are of one kind.
+    """Outputs from `first` to `last`, exclusive, whose filters are of one kind.
 
-    "copy": output `first` + k is `gain` times channel `source` + k; "point": there are taps at
-    the center alone; "full": there are others.
+    "copy": output `first` + k is `gain` times channel `source` + k; "point": taps only at the
+    center; "full": any other filter.
     """
 
     kind: Literal["copy", "point", "full"]
@@ -35,14 +35,14 @@ class Run(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """What is known of a layer's filters: their runs, and whether any bias is not zero."""
+    """Structure of a layer's filters: their runs, and whether any bias is nonzero."""
 
     runs: tuple[Run, ...]
     biased: bool
 
 
 def examine(weight: Tensor, bias: Tensor | None) -> Layer | None:
-    """The runs of filters (O, C, 3, 3) with biases (O,); None when they save nothing."""
+    """Find the runs of filters (O, C, 3, 3) with biases (O,); None when they save nothing."""
     runs = _runs(weight.detach().cpu())
     if len(runs) > MOST_RUNS or all(run.kind == "full" for run in runs):
         return None
@@ -78,10 +78,10 @@ def _continues(run: Run, one: Run) -> bool:
 def convolve(
     x: Tensor, weight: Tensor, bias: Tensor | None, layer: Layer | None, *, relu: bool = False
 ) -> Tensor:
-    """`photoreal.networks.fast.kernels.convolve` with what `examine` found of the filters.
+    """`photoreal.networks.fast.kernels.convolve` using the structure found by `examine`.
 
-    Where there are no numbers to compute with, as in an export, the filters are taken as a
-    whole. Raises ServeError as that does.
+    Without real data, as in an export, the filters are convolved as a whole. Raises ServeError
+    like that function.
     """
     if layer is None or not kernels.computes(x, weight):
         return kernels.convolve(x, weight, bias, relu=relu)
@@ -101,7 +101,7 @@ def convolve(
 
 
 def _product(matrix: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
-    """A matrix (O, C) times the features of each pixel of (N, C, H, W)."""
+    """Multiply a matrix (O, C) with the features of each pixel of (N, C, H, W)."""
     n, _, height, width = x.shape
     found = torch.matmul(matrix, x.flatten(2)).view(n, len(matrix), height, width)
     return found if bias is None else found.add_(bias[:, None, None])
@@ -119,10 +119,10 @@ def _copy(x: Tensor, gain: float, bias: Tensor | None, out: Tensor, *, relu: boo
 
 
 def join_gains(weight: Tensor) -> tuple[float, ...] | None:
-    """How filters (O, P, C, 3, 3) mix P parts, where all they do is to add them up.
+    """Gains of filters (O, P, C, 3, 3) that only compute a weighted sum of P parts.
 
-    The gain of each part, each output taking the channel of its own number; None when the
-    filters do anything else.
+    Returns one gain per part, where each output reads the channel of the same index; None for any
+    other filters.
     """
     found = [_gain(part) for part in weight.detach().cpu().unbind(1)]
     gains = tuple(gain for gain in found if gain is not None)

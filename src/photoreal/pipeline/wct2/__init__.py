@@ -1,1 +1,1 @@
-"""What the `wct2` model computes: tensors in, tensors out."""
+"""Core of the `wct2` model: tensors in, tensors out."""

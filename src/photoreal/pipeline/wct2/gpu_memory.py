@@ -1,4 +1,4 @@
-"""Requests for which a GPU has too little memory are refused with a size that may fit."""
+"""Out-of-memory handling on a GPU: the request is rejected with a size that may fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from photoreal.errors import NO_ROOM_ON_GPU, InvalidOption, ModelFailed
 from photoreal.pipeline.tensors import Array
 
-# What the models of the bls engine say; ONNX Runtime has words of its own.
+# Error messages of the models behind the bls engine; ONNX Runtime uses its own wording.
 _NO_ROOM_MARKS = ("out of memory", "Failed to allocate memory")
 
 _Given = ParamSpec("_Given")
@@ -22,9 +22,9 @@ _Result = TypeVar("_Result")
 def within_gpu_memory(
     serve: Callable[Concatenate[dict[str, Array], _Given], _Result],
 ) -> Callable[Concatenate[dict[str, Array], _Given], _Result]:
-    """Let what serves the inputs of `wct2` refuse those for which a GPU has too little memory.
+    """Wrap a function over the inputs of `wct2` so that GPU out-of-memory is InvalidOption.
 
-    That raises InvalidOption. What the request had taken is given back, for the next one.
+    The memory that the failed request had allocated is released for the next one.
     """
 
     @wraps(serve)
@@ -36,7 +36,7 @@ def within_gpu_memory(
         except ModelFailed as error:
             if not any(mark in str(error) for mark in _NO_ROOM_MARKS):
                 raise
-        # Outside of the handler: until its end the traceback holds on to the tensors.
+        # Outside the handler: the traceback keeps the tensors alive until the handler ends.
         torch.cuda.empty_cache()
         height, width = inputs["CONTENT"].shape[1:]
         smaller = math.floor(min(height, width) * math.sqrt(0.5))

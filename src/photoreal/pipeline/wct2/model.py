@@ -1,4 +1,4 @@
-"""The work of the `wct2` model: arrays in, array out."""
+"""Core of the `wct2` model on arrays."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def serve_wct2(
     cache: StyleCache,
     sequences: SequenceStore[SteadyMoments] | None = None,
 ) -> dict[str, Array]:
-    """Transfer one content.
+    """Transfer the light and colors of the styles to one content.
 
-    Raises InvalidOption when the inputs do not belong together, NumericalError when the result
-    is not finite. `sequences` remembers the moments of videos from frame to frame.
+    `sequences` keeps the moments of videos between frames. Raises InvalidOption for inconsistent
+    inputs, NumericalError when the result is not finite.
     """
     options = StylizeOptions(**read_options(inputs, TRANSFER_OPTIONS))
     check_options(options)
@@ -66,7 +66,7 @@ def serve_wct2(
         try:
             image = _array(prepared.apply(steady=_steady(memory, prepared.takes, shot.steady)))
         except NumericalError:
-            sequences.forget(shot.sequence)  # else the frames to come would fail with it
+            sequences.forget(shot.sequence)  # otherwise later frames fail too
             raise
         sequences.keep(shot.sequence, (prepared.fits, looks), memory)
     return {"IMAGE": image, "STYLE_CACHED": np.array(prepared.cached)}
@@ -75,7 +75,7 @@ def serve_wct2(
 def _labelled(
     inputs: dict[str, Array], options: StylizeOptions, engine: Engine, cache: StyleCache
 ) -> Prepared:
-    """A transfer by label maps, its styles measured."""
+    """Prepare a transfer by label maps: read the inputs and measure the styles."""
     content, styles = _picture(inputs, "CONTENT"), _styles(inputs)
     weights = check_weights(options.weights, check_style_count(len(styles)))
     pairs = _pairs(inputs, content, styles)
@@ -107,7 +107,10 @@ def _labelled(
 
 
 def _array(result: torch.Tensor) -> Array:
-    """A picture (1, 3, H, W) as an array (3, H, W) in float32; raises NumericalError."""
+    """Convert an image (1, 3, H, W) to a float32 array (3, H, W).
+
+    Raises NumericalError for non-finite values.
+    """
     image = np.ascontiguousarray(result[0].float().cpu().numpy())
     if not np.isfinite(image).all():
         raise NumericalError(
@@ -120,7 +123,7 @@ def _array(result: torch.Tensor) -> Array:
 
 
 def _steady(memory: SteadyMoments, takes: Callable[[int], Hashable], share: float) -> Steady:
-    """Smooths the moments of each content region for as long as it takes the same of the styles."""
+    """Return a function that smooths the moments of a region while its style partners are equal."""
 
     def smooth(place: Hashable, region: int, found: Moments) -> Moments:
         return memory((place, region, takes(region)), found, share)
@@ -159,7 +162,7 @@ def _picture(inputs: dict[str, Array], role: str) -> LabelledImage:
 def _pairs(
     inputs: dict[str, Array], content: LabelledImage, styles: Sequence[LabelledImage]
 ) -> list[list[Pair]]:
-    """Pairs of each style as given, else by the published rule."""
+    """Pairs of each style: from PAIRS if given, otherwise by the published rule."""
     if ("CONTENT_LABELS" in inputs) != ("STYLE_LABELS" in inputs):
         raise InvalidOption(
             "One label map is missing; give CONTENT_LABELS and STYLE_LABELS or none."

@@ -1,4 +1,4 @@
-"""Soft regions as they arrive at `wct2`: planes of weights, and a coupling."""
+"""Soft-region inputs of `wct2`: weight planes and a coupling."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from photoreal.transfer.progressive import Engine, Steady, check_side
 from photoreal.transfer.soft_transfer import SoftImage, apply_soft, couple_measures
 
 NAMES = ("CONTENT_REGIONS", "STYLE_REGIONS", "COUPLING")
-"""The inputs of soft regions."""
+"""Names of the soft-region inputs."""
 
 
 class Apply(Protocol):
-    """The content's pass through the networks."""
+    """A function that runs the content through the networks."""
 
     def __call__(self, *, steady: Steady | None) -> Tensor:
-        """The result (1, 3, H, W)."""
+        """Return the result (1, 3, H, W)."""
 
 
 class Prepared(NamedTuple):
-    """A transfer whose styles are measured.
+    """A transfer with its styles measured.
 
-    `cached` says for each style whether it was known, `takes` what a content region takes of the
-    styles, `fits` what the frames of a shot have in common.
+    `cached` is true for each style that was a cache hit, `takes` maps a content region to a key
+    of its style partners, `fits` is everything that the frames of a shot have in common.
     """
 
     apply: Apply
@@ -48,10 +48,10 @@ class Prepared(NamedTuple):
 def read_soft(
     inputs: dict[str, Array], options: StylizeOptions, engine: Engine, cache: StyleCache
 ) -> Prepared:
-    """A transfer by soft regions, its styles measured.
+    """Prepare a transfer by soft regions: read the inputs and measure the styles.
 
-    Raises InvalidOption when an input is missing, for planes of another size than their photo, and
-    for a coupling that does not fit them.
+    Raises InvalidOption for a missing input, for planes that differ in size from their photo, and
+    for a coupling whose shape does not match the planes.
     """
     content, styles, couplings = _read(inputs)
     weights = check_weights(options.weights, check_style_count(len(styles)))

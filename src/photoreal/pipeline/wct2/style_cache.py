@@ -1,8 +1,8 @@
-"""Styles that were measured before: what the transfer needs of them, kept in memory.
+"""LRU cache of style statistics.
 
-A style enters the transfer through a few megabytes of statistics alone (`StyleMeasures`), and
-its pass through the networks is half of a request's work. Presets, frames of a video and
-batches come with the same style again and again.
+A style enters the transfer only through a few megabytes of statistics (`StyleMeasures`), but
+its pass through the networks is half of a request's work. Presets, video frames and batches
+reuse the same style many times.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from photoreal.transfer.whitening import Moments, StyleStatistics
 
 
 class StyleCache:
-    """Measures of the styles used last, up to `limit` bytes; 0 keeps none.
+    """Measures of the most recently used styles, up to `limit` bytes; 0 disables the cache.
 
-    A cache belongs to one engine: its networks' weights are not part of a key.
+    A cache belongs to one engine: the networks' weights are not part of the cache key.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._entries: OrderedDict[bytes, StyleMeasures | SoftMeasures] = OrderedDict()
         self.bytes = 0
-        """Bytes of all that is kept."""
+        """Total size of the cached measures in bytes."""
 
     def measure(
         self,
@@ -40,10 +40,10 @@ class StyleCache:
         engine: Engine,
         places: Collection[Place],
     ) -> tuple[StyleMeasures, bool]:
-        """The measures of a style, and whether they were known already.
+        """Return the measures of a style, and whether they came from the cache.
 
-        They hold at least the `wanted` regions (None is the whole photo). What is measured
-        anew holds every region of the style, since the next content may want others.
+        They hold at least the `wanted` regions (None is the whole photo). On a miss every region
+        of the style is measured, since the next content may need others.
         """
         present: set[int | None] = set(np.unique(style.labels).tolist())
         wanted = {label for label in wanted if label is None or label in present}
@@ -64,7 +64,7 @@ class StyleCache:
     def measure_soft(
         self, style: SoftImage, engine: Engine, places: Collection[Place]
     ) -> tuple[SoftMeasures, bool]:
-        """The moments of a style's soft regions, and whether they were known already."""
+        """Return the moments of a style's soft regions, and whether they came from the cache."""
         if not self._limit or not places:
             return measure_soft(style, engine, places=places), False
         key = _key(style, places)
@@ -87,7 +87,7 @@ class StyleCache:
 
 
 def _key(style: LabelledImage | SoftImage, places: Collection[Place]) -> bytes:
-    """Everything that the measures depend on but for the networks."""
+    """Cache key: everything that the measures depend on except the networks."""
     digest = hashlib.blake2b(digest_size=32)
     digest.update(repr((tuple(style.image.shape), sorted(places))).encode())
     digest.update(np.ascontiguousarray(style.image.numpy()).data)
@@ -98,7 +98,7 @@ def _key(style: LabelledImage | SoftImage, places: Collection[Place]) -> bytes:
 
 
 def _labels(measures: StyleMeasures) -> set[int | None]:
-    """Labels that were measured; one that vanishes at a deep level is there at the first."""
+    """Labels that were measured; those that vanish at deep levels are present at the first."""
     return set().union(*measures.values())
 
 

@@ -1,4 +1,4 @@
-"""The tensors of `wct2`: several styles side by side, and which content label takes what."""
+"""Tensor layout of `wct2`: a strip of styles side by side, and tables of region pairs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from photoreal.pipeline.request import FloatImage, Shot, SoftStyle, StyleInput, 
 from photoreal.pipeline.tensors import Array, bytes_tensor
 from photoreal.regions import LabelMap, Pair, given_pairs
 
-if TYPE_CHECKING:  # Python 3.10 lacks it
+if TYPE_CHECKING:  # not in Python 3.10
     from typing import Unpack
 
 
@@ -25,7 +25,7 @@ def wct2_inputs(
     styles: Sequence[StyleInput],
     **options: Unpack[TransferOptions],
 ) -> dict[str, Array]:
-    """The inputs of `wct2` for a call of the transfer."""
+    """Build the inputs of `wct2` for a transfer by label maps."""
     images, labels, pairs, weights = zip(*styles, strict=True)
     strip, sizes = lay_out(images)
     inputs: dict[str, Array] = {
@@ -49,9 +49,9 @@ def soft_inputs(
     places: Collection[Place],
     shot: Shot | None = None,
 ) -> dict[str, Array]:
-    """The inputs of `wct2` for a call with soft regions."""
+    """Build the inputs of `wct2` for a transfer by soft regions."""
     strip, sizes = lay_out([style.image for style in styles])
-    # As many planes for each style; a coupling never names those that are not there.
+    # Pad to the same number of planes per style; the coupling never refers to padding planes.
     count = max(len(style.regions) for style in styles)
     planes = [_with_planes(style.regions, count) for style in styles]
     couplings = [_with_planes(style.coupling.T, count).T for style in styles]
@@ -87,7 +87,7 @@ def _of_shot(shot: Shot | None) -> dict[str, Array]:
 
 
 def lay_out(pictures: Sequence[Array]) -> tuple[Array, npt.NDArray[np.int32]]:
-    """Pictures (..., H, W) side by side, padded below with zeros, and their sizes (n, 2)."""
+    """Lay images (..., H, W) side by side, zero-padded at the bottom; also returns sizes (n, 2)."""
     sizes = np.array([picture.shape[-2:] for picture in pictures], dtype=np.int32)
     if len(pictures) == 1:
         return pictures[0], sizes
@@ -100,7 +100,7 @@ def lay_out(pictures: Sequence[Array]) -> tuple[Array, npt.NDArray[np.int32]]:
 
 
 def cut_out(strip: Array, sizes: Array | None) -> list[Array]:
-    """The pictures in a strip (..., H, W); without sizes it is one.
+    """Split a strip (..., H, W) into its images; without sizes the strip is a single image.
 
     Raises InvalidOption when the sizes do not fill the strip.
     """
@@ -121,7 +121,7 @@ def cut_out(strip: Array, sizes: Array | None) -> list[Array]:
 
 
 def pairs_table(pairs: Sequence[Sequence[Pair]]) -> npt.NDArray[np.int32]:
-    """The tensor PAIRS for the pairs of each style."""
+    """Build the tensor PAIRS from the pairs of each style."""
     partners = [
         {pair.content: WHOLE_PHOTO if pair.style is None else pair.style for pair in one}
         for one in pairs
@@ -132,7 +132,7 @@ def pairs_table(pairs: Sequence[Sequence[Pair]]) -> npt.NDArray[np.int32]:
 
 
 def read_pairs(table: Array, count: int) -> list[list[Pair]]:
-    """The pairs of each of `count` styles; raises InvalidOption when PAIRS makes no sense."""
+    """Read the pairs of each of `count` styles; raises InvalidOption for an invalid PAIRS."""
     if table.shape[1] != 1 + count:
         raise InvalidOption(
             f"PAIRS has {table.shape[1]} columns for {count} styles; expected a content label and"
