@@ -52,7 +52,7 @@ class LocalTransport:
         return response_tensors(response, outputs)
 
     def ready(self, timeout: float = 0.0) -> bool:
-        """Return True: the models are loaded in the constructor."""
+        """Return True: the models are already loaded."""
         return True
 
     def close(self) -> None:
