@@ -1,4 +1,4 @@
-"""Pixel accuracy and calibration, the measures of the training and of the model card."""
+"""Pixel accuracy and calibration error, the metrics of training and of the model card."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ABSENT = -1e4
 
 @dataclass
 class Reliability:
-    """How often a segmenter is right against how sure it is.
+    """Reliability diagram of a segmenter: accuracy by confidence.
 
-    Counts over pixels by their confidence, in `BINS` bins: how many, the sum of their
-    confidences, how many of them were right.
+    Pixels are counted by confidence in `BINS` bins: their number, the sum of their confidences,
+    and the number of correct ones.
     """
 
     counts: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))

@@ -1,4 +1,4 @@
-"""Training samples: random crops in random light, each a function of seed and number alone."""
+"""Training samples: random crops in random light, each determined by seed and index."""
 
 from __future__ import annotations
 

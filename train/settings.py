@@ -1,4 +1,4 @@
-"""What a training run depends on besides its data."""
+"""Settings of a training run."""
 
 from __future__ import annotations
 
