@@ -1,8 +1,8 @@
-"""Unusual light: what a style photo may look like that the labeled photos do not.
+"""Augmentation by unusual light, as in style photos but not in the labeled photos.
 
-Style photos are night, sunset, snow, fog and black and white; the labeled ones were taken by
-day. Every function takes a picture (H, W, 3) float32 in 0..1 and gives one back; what is
-drawn comes from the generator alone, so a sample can be made again.
+Style photos show night, sunset, snow, fog and black and white; the labeled ones were taken in
+daylight. Every function maps an image (H, W, 3) float32 in 0..1 to another one; all randomness
+comes from the generator, so samples are reproducible.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Targets = npt.NDArray[np.uint8]
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SNOW_LIES_ON = tuple(CLASSES.index(name) for name in ("vegetation", "ground"))
-_DARK = 0.25  # mean of a picture that is not made darker still
+_DARK = 0.25  # images with a lower mean are not darkened further
 
 
 def relight(picture: Picture, targets: Targets, random: Generator) -> Picture:
-    """A photo as it might have been taken in other light.
+    """Simulate a photo taken in different light.
 
-    A third stays near what it was; the others get one or more strong changes: region-wise
-    light, tone, color cast, saturation, darkness, fog, snow, and damage by blur, noise or
-    compression.
+    A third of the photos change only slightly; the others get one or more strong changes:
+    region-wise light, tone, color cast, saturation, darkness, fog, snow, and degradation by blur,
+    noise or compression.
     """
     if random.random() < 0.3:
         return _tone(picture, random, 0.25)
@@ -71,9 +71,9 @@ def _tone(picture: Picture, random: Generator, strength: float) -> Picture:
 
 
 def _relight_regions(picture: Picture, targets: Targets, random: Generator) -> Picture:
-    """Some classes under a light of their own, as sky and ground are at dusk or at night.
+    """Relight some classes separately, as for sky and ground at dusk or at night.
 
-    Classes are drawn, not only the sky, so that a step in the light does not give it away.
+    Classes are drawn at random, not only the sky, so that a step in light does not reveal the sky.
     """
     present = np.unique(targets[targets < IGNORE])
     chosen = present[random.random(present.size) < 0.5]
@@ -84,7 +84,7 @@ def _relight_regions(picture: Picture, targets: Targets, random: Generator) -> P
 
 
 def _gradient(picture: Picture, random: Generator) -> Picture:
-    """Light or a glow that changes across the picture."""
+    """Add a light gradient or glow across the image."""
     height, width = picture.shape[:2]
     angle = random.uniform(0.0, 2.0 * np.pi)
     rows = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None]
@@ -96,7 +96,7 @@ def _gradient(picture: Picture, random: Generator) -> Picture:
 
 
 def _fog(picture: Picture, random: Generator) -> Picture:
-    """Towards gray, more so in the upper part, which is farther away."""
+    """Add fog: blend toward gray, more in the upper part, which is farther away."""
     height = picture.shape[0]
     near, far = np.sort(random.uniform(0.0, 0.85, 2))
     amount = np.linspace(far, near, height, dtype=np.float32)[:, None, None]
@@ -105,7 +105,7 @@ def _fog(picture: Picture, random: Generator) -> Picture:
 
 
 def _snow(picture: Picture, targets: Targets, random: Generator) -> Picture:
-    """Ground and vegetation towards white, their texture kept."""
+    """Add snow: blend ground and vegetation toward white, keeping their texture."""
     lies = np.isin(targets, _SNOW_LIES_ON).astype(np.float32)[..., None]
     amount = lies * np.float32(random.uniform(0.4, 0.9))
     gray = (picture @ _LUMINANCE)[..., None]
@@ -113,7 +113,7 @@ def _snow(picture: Picture, targets: Targets, random: Generator) -> Picture:
 
 
 def _night(picture: Picture, random: Generator) -> Picture:
-    """Darker by far, bluish or orange, highlights kept as lamps would."""
+    """Simulate night: much darker, bluish or orange, with highlights kept like lamps."""
     gray = (picture @ _LUMINANCE)[..., None]
     dark = np.float32(random.uniform(0.05, 0.35))
     keep = np.clip((gray - random.uniform(0.75, 1.1)) * 5.0, 0.0, 1.0).astype(np.float32)
@@ -123,10 +123,10 @@ def _night(picture: Picture, random: Generator) -> Picture:
 
 
 def paint_clouds(picture: Picture, targets: Targets, random: Generator) -> Picture:
-    """The sky with clouds of any color, which the labeled streets seldom have.
+    """Paint clouds of any color into the sky, which the labeled street photos rarely have.
 
     Clouds are sums of smooth noise at halving sizes (Perlin, "An Image Synthesizer", SIGGRAPH
-    1985), thin to heavy, sometimes over a sky of another color.
+    1985), thin to heavy, sometimes over a sky of a different color.
     """
     height, width = targets.shape
     sky = Image.fromarray((targets == SKY).astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(1))

@@ -1,7 +1,7 @@
-"""Calibration: one temperature for the scores, so that a probability is how often it is right.
+"""Calibration: a temperature for the scores, so that probabilities match the accuracy.
 
 Temperature scaling (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section
-4.2): the scores are divided by the number that makes the labels of the validation photos likeliest.
+4.2): the scores are divided by the number that maximizes the likelihood of the validation labels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from photoreal.train.loss import segmentation_loss
 from photoreal.train.sources import LabeledPhoto, Read
 from photoreal.train.tables import CLASSES
 
-_PIXELS = 20_000  # drawn from each source, so that all weigh alike
+_PIXELS = 20_000  # drawn from each source, so that all have equal weight
 _ITERATIONS = 50
 
 
@@ -29,10 +29,10 @@ def calibrate(
     advance: Callable[[], None] = lambda: None,
     names: Sequence[str] = CLASSES,
 ) -> float:
-    """Temperature for a segmenter with the classes `names` from labeled photos it did not learn.
+    """Fit the temperature of a segmenter with the classes `names` on held-out labeled photos.
 
-    Pixels are drawn at random, as many from each source. Sources that label a single class are
-    left out, and so are pixels of classes that the segmenter does not have.
+    Pixels are drawn at random, equally many from each source. Sources that label a single class
+    are skipped, and so are pixels of classes that the segmenter does not have.
     """
     photos = Counter(item.source for item in items)
     lacking = [index for index, name in enumerate(CLASSES) if name not in names]
@@ -51,7 +51,7 @@ def calibrate(
 
 
 def fit_temperature(scores: Tensor, targets: Tensor) -> float:
-    """The temperature that minimizes the negative log likelihood; 1 without any pixel.
+    """Fit the temperature that minimizes the negative log-likelihood; 1 without pixels.
 
     `scores` (classes, n) before the softmax, `targets` (n,) with a class c or NOT + c.
     """

@@ -1,4 +1,4 @@
-"""Pixel accuracy and calibration, the measures of the training and of the model card."""
+"""Pixel accuracy and calibration error, the metrics of training and of the model card."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ABSENT = -1e4
 
 @dataclass
 class Reliability:
-    """How often a segmenter is right against how sure it is.
+    """Reliability diagram of a segmenter: accuracy by confidence.
 
-    Counts over pixels by their confidence, in `BINS` bins: how many, the sum of their
-    confidences, how many of them were right.
+    Pixels are counted by confidence in `BINS` bins: their number, the sum of their confidences,
+    and the number of correct ones.
     """
 
     counts: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(BINS))
@@ -67,16 +67,16 @@ class Score:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What rows and columns stand for."""
+        """Names of the rows and columns."""
         return CLASSES if self.only is None else (f"not {self.only}", self.only)
 
     @property
     def accuracy(self) -> float:
-        """Share of the labeled pixels that got their class, 0..1."""
+        """Share of the labeled pixels classified correctly, in 0..1."""
         return float(np.trace(self.confusion) / max(self.confusion.sum(), 1))
 
     def by_class(self) -> dict[str, float]:
-        """For each class that occurs the share of its pixels that were found, 0..1."""
+        """Recall in 0..1 of each class that occurs."""
         totals = self.confusion.sum(axis=1)
         return {
             name: float(self.confusion[i, i] / totals[i])
@@ -150,12 +150,12 @@ def class_scores(
 
 
 def tells_classes_apart(source: str) -> bool:
-    """Whether a source's labels say more than where one class is."""
+    """Whether a source labels more than a single class."""
     return len(set(target_table(source).tolist()) - {IGNORE}) > 1
 
 
 def _only(source: str) -> str | None:
-    """The class that a source tells from the rest, when that is all it says."""
+    """The only class that a source labels, or None if it labels several."""
     table = target_table(source)
     negatives = table[(table >= NOT) & (table < IGNORE)]
     return CLASSES[negatives[0] - NOT] if negatives.size else None
@@ -175,7 +175,7 @@ def _at_size(
 
 
 def _count(score: Score, scores: Tensor, targets: Tensor) -> Tensor:
-    """Count what was found; returns where it was right, (n,) bool."""
+    """Count predictions in a score; returns which are correct, (n,) bool."""
     found, wanted = scores.argmax(dim=0), targets
     if score.only is not None:
         label = CLASSES.index(score.only)
@@ -187,7 +187,7 @@ def _count(score: Score, scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def _confidence(scores: Tensor, only: str | None) -> Tensor:
-    """Probability (n,) of the likeliest class, or of its being `only` or not."""
+    """Probability (n,) of the most probable class, or of the decision for or against `only`."""
     probabilities = scores.softmax(dim=0)
     highest, found = probabilities.max(dim=0)
     if only is None:

@@ -1,7 +1,7 @@
-"""Fixed changes of light under which a segmenter is measured, as style photos show them.
+"""Fixed changes of light for evaluating a segmenter, as they occur in style photos.
 
-Each takes a picture (H, W, 3) float32 in 0..1 and gives one back. They are close to what the
-training draws at random (`photoreal.train.augment`), but never change.
+Each maps an image (H, W, 3) float32 in 0..1 to another one. They resemble the random augmentation
+of the training (`photoreal.train.augment`), but are deterministic.
 """
 
 from __future__ import annotations

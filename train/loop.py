@@ -1,4 +1,4 @@
-"""The training itself: steps and running average.
+"""Training loop: optimizer steps and running average of the weights.
 
 The segmenter is trained with deep supervision as the published head was (Zhao et al.,
 "Pyramid Scene Parsing Network", CVPR 2017, section 3.3), by AdamW (Loshchilov and Hutter, ICLR
@@ -65,11 +65,11 @@ class Training:
         self.step = 0
 
     def start(self, photos: Photos, origin: str | Path | None = None) -> None:
-        """Write down what the run depends on.
+        """Start a new run and record its settings and photos.
 
-        `origin` is a segmenter for `load_segmenter` to begin with instead of random weights; what
-        it knows of the classes is taken over by name. Raises TrainingError when the folder holds
-        a run already or the origin has another width, WeightsError when it does not load.
+        `origin` is a segmenter for `load_segmenter` to initialize from instead of random weights;
+        its classes are matched by name. Raises TrainingError when the folder already contains a
+        run or the origin has a different width, WeightsError when the origin cannot be loaded.
         """
         if origin is not None:
             take_over(self._network, *load_segmenter(origin))
@@ -77,10 +77,10 @@ class Training:
         self._folder.begin(self.settings, [item.name for item in photos.items])
 
     def resume(self, photos: Photos) -> None:
-        """Go on from the folder's checkpoint, for as many steps as the settings say by now.
+        """Resume from the folder's checkpoint; the settings may change the number of steps.
 
-        Raises TrainingError when there is none or it is damaged, when it belongs to other photos
-        or settings, or when it is past the last step.
+        Raises TrainingError when the checkpoint is missing or damaged, belongs to other photos or
+        settings, or is past the last step.
         """
         names = [item.name for item in photos.items]
         state = self._folder.resume(self.settings, names)
@@ -158,7 +158,7 @@ class Training:
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         self._optimizer.step()
         self.step += 1
-        # Early on a long memory would hold the random start.
+        # Early on, a long average would retain the random initialization.
         keep = min(settings.averaging, self.step / (self.step + 10))
         with torch.no_grad():
             ours, theirs = self.average.state_dict(), network.state_dict()

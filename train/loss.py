@@ -1,4 +1,4 @@
-"""What a pixel of the training costs."""
+"""Segmentation loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training run keeps on disk, so that it can be resumed."""
+"""Files of a training run on disk, for resuming it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RunFolder:
         (self.path / SETTINGS_FILE).write_text(settings.to_json())
 
     def save(self, state: dict[str, Any], line: dict[str, Any]) -> None:
-        """Replace the checkpoint as a whole, and add a line to the log."""
+        """Replace the checkpoint atomically and append a line to the log."""
         aside = self.path / f"{CHECKPOINT_FILE}.new"
         torch.save(state, aside)
         aside.replace(self.path / CHECKPOINT_FILE)
@@ -65,7 +65,7 @@ class RunFolder:
             log.write(json.dumps(line) + "\n")
 
     def damaged(self, file: str) -> TrainingError:
-        """The error that says which file cannot be used."""
+        """Return the error for a damaged file."""
         return TrainingError(
             f"The training's {file} is damaged; put a copy of it back, or begin again in an empty"
             " folder."

@@ -1,4 +1,4 @@
-"""Training samples: random crops in random light, each a function of seed and number alone."""
+"""Training samples: random crops in random light, each determined by seed and index."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from photoreal.train.settings import Settings
 from photoreal.train.sources import SKY, LabeledPhoto, Read
 
 TARGET_STRIDE = 2
-"""Targets keep every second row and column: features are at an eighth anyway."""
+"""Targets keep every second row and column, since features are at stride 8 anyway."""
 
 _SHORT_SIDES = (200.0, 460.0)  # of the photo that a crop is taken from
 _ASPECT = 0.15
@@ -72,7 +72,7 @@ def _crop(
     side: int,
     random: np.random.Generator,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """A square of the photo at a random scale and aspect, mirrored half of the time."""
+    """Crop a square of the photo at random scale and aspect, mirrored half of the time."""
     height, width = targets.shape
     short = max(np.exp(random.uniform(*np.log(_SHORT_SIDES))), float(side))
     scale = short / min(height, width)
@@ -93,7 +93,7 @@ def _crop(
 def batches(
     samples: Samples, settings: Settings, first: int, workers: int
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches of all steps from `first` on; the same whatever the number of workers."""
+    """Batches of all steps from `first` on, independent of the number of workers."""
     plan = [
         [(step, place) for place in range(settings.stage(step).batch)]
         for step in range(first, settings.steps)

@@ -1,4 +1,4 @@
-"""What a training run depends on besides its data."""
+"""Settings of a training run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from photoreal.errors import TrainingError
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of the training: how many steps, of how many square crops of which side."""
+    """A stage of the training: number of steps, batch size, and side of the square crops."""
 
     steps: int
     crop: int
@@ -64,7 +64,7 @@ class Settings:
         return sum(stage.steps for stage in self.stages)
 
     def stage(self, step: int) -> Stage:
-        """The stage that a step, counted from 0, belongs to."""
+        """Stage of a step, counted from 0."""
         for stage in self.stages:
             if step < stage.steps:
                 return stage
@@ -78,7 +78,7 @@ class Settings:
         return self.learning_rate * rise * fall
 
     def differences(self, other: Settings) -> list[str]:
-        """What another run's settings have otherwise, as "name value, not value".
+        """List the settings that differ from another run's, as "name value, not value".
 
         The stages' steps do not count: a run may be made longer or shorter on its way.
         """
@@ -95,14 +95,14 @@ class Settings:
         return asdict(self) | {"stages": stages}
 
     def to_json(self) -> str:
-        """As text for `from_json`."""
+        """Serialize to JSON for `from_json`."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
-        """Settings from a JSON object; what it leaves out keeps its default.
+        """Parse settings from a JSON object; omitted settings keep their defaults.
 
-        Raises TrainingError for a name or a value that does not fit.
+        Raises TrainingError for an unknown name or an invalid value.
         """
         try:
             values = json.loads(text)
@@ -121,7 +121,7 @@ class Settings:
 
     @classmethod
     def read(cls, path: Path) -> Settings:
-        """Settings from a file; raises TrainingError."""
+        """Read settings from a file; raises TrainingError."""
         try:
             return cls.from_json(path.read_text())
         except (OSError, UnicodeDecodeError) as error:

@@ -33,13 +33,13 @@ _TARGETS = {
     **{f"not {name}": NOT + index for index, name in enumerate(CLASSES)},
 }
 _HELD_OUT_EVERY = 20
-_UNKNOWN = 255  # the label value that no table names
+_UNKNOWN = 255  # a label value in no table
 _PICTURES = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
 class LabeledPhoto:
-    """One photo with its labels; `name` is its place in the data folder."""
+    """One photo with its labels; `name` is its path in the data folder."""
 
     source: str
     name: str
@@ -48,7 +48,7 @@ class LabeledPhoto:
 
 
 def describe(items: Sequence[LabeledPhoto]) -> tuple[dict[str, str], ...]:
-    """What the photos are and their terms, one entry a source, for the weights' metadata."""
+    """Describe the photos and their terms, one entry per source, for the weights' metadata."""
     photos = Counter(item.source for item in items)
     return tuple(
         {
@@ -63,7 +63,7 @@ def describe(items: Sequence[LabeledPhoto]) -> tuple[dict[str, str], ...]:
 
 
 def terms_of_use(items: Sequence[LabeledPhoto]) -> str:
-    """The terms of weights that are made from these photos."""
+    """Terms of use of weights trained on these photos."""
     used = [source for source in SOURCES if any(item.source == source.name for item in items)]
     if all(source.commercial for source in used):
         return "; ".join(sorted({source.terms for source in used}))
@@ -150,7 +150,7 @@ def read(item: LabeledPhoto) -> Read:
 def read_all(
     items: Sequence[LabeledPhoto], advance: Callable[[], None] = lambda: None
 ) -> list[Read]:
-    """Every photo with its targets in memory: a fault stops before hours are spent."""
+    """Read all photos and targets into memory, so that errors show before the training starts."""
     pictures = []
     for item in items:
         pictures.append(read(item))

@@ -1,4 +1,4 @@
-"""Weights of another segmenter as the start of a training."""
+"""Warm start: initialize a training run with the weights of another segmenter."""
 
 from __future__ import annotations
 

@@ -58,13 +58,13 @@ KEEP_MEMORY_VARIABLE = "PHOTOREAL_KEEP_MEMORY_SECONDS"
 DEFAULT_KEEP_MEMORY_S = 300
 
 DEFAULT_MAX_QUEUE = 16
-"""Maximum queue length of `stylize`; further requests are rejected immediately."""
+"""Default maximum queue length of `stylize`; further requests are rejected immediately."""
 DEFAULT_MAX_SECONDS = 600
-"""Timeouts in seconds: of a request in the queue, and of its processing."""
+"""Default timeout in seconds, both for waiting in the queue and for processing."""
 TIME_IS_UP = ("The request was stopped after", "Request timeout expired")
 """Prefixes of timeout errors: of a request being processed, and of a queued one."""
 QUEUE_IS_FULL = "Exceeds maximum queue size"
-"""Prefix of the error for a full queue; this one and the previous are also Triton's messages."""
+"""Prefix of the error for a full queue; like the one for queued requests, Triton's wording."""
 MODEL_IS_GONE = ("is not healthy", "exited unexpectedly")
 """Triton's message for a request whose model process has died."""
 CANCEL_PARAMETER = "cancel"

@@ -1,1 +1,1 @@
-"""The server's work in this process, behind the interface of the client."""
+"""In-process stylization behind the interface of the client, without a server."""

@@ -45,7 +45,7 @@ from photoreal.preprocess import Limits, readable_formats
 from photoreal.weights.networks import BUILTIN, load_wct2
 from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
 
-if TYPE_CHECKING:  # Python 3.10 lacks it
+if TYPE_CHECKING:  # not in Python 3.10
     from typing import Unpack
 
 _MOST_THREADS = 1024
@@ -56,7 +56,7 @@ Precision = Literal["fp32", "fp16"]
 
 @dataclass(frozen=True)
 class Style:
-    """A style that a :class:`Pipeline` has measured; ``stylize`` takes it in place of the photo.
+    """A style measured by a :class:`Pipeline`; pass it to ``stylize`` in place of the photo.
 
     Attributes:
         photo: the bytes of the style photo's file.
@@ -81,28 +81,28 @@ class Pipeline:
         pipeline.stylize("street.jpg", "sunset.jpg").save("street_at_sunset.png")
 
     Arguments, options, results and pictures are those of a server with the same weights on the
-    same device (:class:`photoreal.client.StyleTransferClient`). Usable from several threads at
-    once; one photo is worked on at a time. Needs ``pip install "photoreal[local]"``.
+    same device (:class:`photoreal.client.StyleTransferClient`). Thread-safe; photos are processed
+    one at a time. Needs ``pip install "photoreal[local]"``.
 
     Args:
-        device: "cpu" or "cuda"; unless given, what the environment variable PHOTOREAL_DEVICE
-            says, else "cuda" where PyTorch can use a GPU.
-        precision: "fp32" or "fp16"; "fp16" on a GPU unless given, and for a GPU only.
+        device: "cpu" or "cuda"; defaults to the environment variable PHOTOREAL_DEVICE, or else to
+            "cuda" where PyTorch can use a GPU.
+        precision: "fp32" or "fp16"; "fp16" needs a GPU and is the default there.
         weights: of WCT2, "builtin" (computed), "wct2" (published, downloaded once), or a folder
             with files under the published names.
         segmenter: "default" (the project's own, for research and non-commercial use), "ade20k"
-            (published, downloaded once), a file or folder of a training, or None: photos without
-            masks are then one region each.
-        limits: bounds of a request; photos beyond them are refused before they are decoded. Unless
-            given, a server's usual ones, but AVIF is read as well, and HEIC with
+            (published, downloaded once), a file or folder of a training, or None: each photo
+            without a mask is then a single region.
+        limits: limits of a request; photos that exceed them are rejected before decoding. Defaults
+            to a server's default limits, but also accepts AVIF, and HEIC with
             ``pip install "photoreal[heic]"``.
-        cache_bytes: memory for measured styles.
-        threads: of PyTorch on a CPU, which has one number for the whole process; it stays as it
-            is unless given. A server takes every core.
+        cache_bytes: size limit of the style cache in bytes.
+        threads: number of PyTorch CPU threads, a process-wide setting; unchanged by default. A
+            server uses every core.
 
     Raises:
-        InvalidOption: there is no such device or precision, or it cannot be used here.
-        WeightsError: weights cannot be had or do not fit.
+        InvalidOption: the device or precision is unknown or not available here.
+        WeightsError: weights cannot be loaded or do not match the networks.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Pipeline:
         engine = network_engine(*load_wct2(weights), chosen, half=half)
         models = in_process_models(engine, finder, classes, cache_bytes=cache_bytes)
         self.transport = LocalTransport(models, limits or Limits(formats=readable_formats()))
-        """The same models for a :class:`photoreal.client.StyleTransferClient`."""
+        """Transport to these models for a :class:`photoreal.client.StyleTransferClient`."""
 
     @spell_out(STYLIZE_OPTIONS)
     def stylize(
@@ -146,20 +146,20 @@ class Pipeline:
 
         Args:
             content: the photo to change.
-            style: the photo to take the look from, or what :meth:`style` made of it; may have
-                another size. A list of up to four is mixed.
-            content_mask: regions of the content photo, of its size: a label map or a picture
-                with one color a region. Needs ``style_mask``, or styles with a mask, and replaces
-                segmentation.
-            style_mask: regions of the style photo, in the same labels or colors; a list of one
-                for each of several styles.
-            **options: how to stylize, ``alpha=0.7`` say: see
+            style: the photo to take the look from, or a result of :meth:`style`; its size may
+                differ from the content's. A list of up to four styles is mixed.
+            content_mask: regions of the content photo, of the same size: a label map or an image
+                with one color per region. Needs ``style_mask``, or styles with a mask, and
+                replaces segmentation.
+            style_mask: regions of the style photo, with the same labels or colors; for several
+                styles, a list with one mask each.
+            **options: options such as ``alpha=0.7``: see
                 :class:`photoreal.client.StylizeArguments`.
 
         Raises:
-            InvalidRequest: a file is missing or cannot be read, a mask does not belong to its
-                photo, or an argument is not what is expected; the words say which.
-            NumericalError: the picture cannot be computed.
+            InvalidRequest: a file is missing or cannot be read, a mask does not match its photo,
+                or an argument is invalid; the message says which.
+            NumericalError: the result is not finite.
         """
         check_names("stylize", options, STYLIZE_OPTIONS)
         wanted = STYLIZE.output_names()
@@ -181,8 +181,8 @@ class Pipeline:
     ) -> FoundRegions:
         """Find the regions that ``stylize`` would use, and their pairs, without a transfer.
 
-        The label maps and the pairs can be changed and given to ``stylize`` as masks and
-        ``pairs``. Arguments and errors are those of :meth:`stylize`, the options those of
+        The label maps and the pairs can be edited and passed to ``stylize`` as masks and
+        ``pairs``. Arguments and errors are as in :meth:`stylize`, options as in
         :class:`photoreal.client.RegionArguments`.
         """
         check_names("find_regions", options, offered("regions"))
@@ -199,17 +199,16 @@ class Pipeline:
         mask: ImageInput | None = None,
         **options: Unpack[RegionArguments],
     ) -> Style:
-        """Measure a style once, for many photos.
+        """Measure a style once, to use it with many photos.
 
-        What is measured is kept in this pipeline's memory for styles, by the photo's pixels and
-        the options, so a style counts for calls with the same ``size``, ``method``, ``segment``
-        and ``match``, and for photos of at least that size. One that had to make room for others
-        is measured again when it is used.
+        The measures are kept in this pipeline's style cache, keyed by the photo's pixels and the
+        options, so they apply to calls with the same ``size``, ``method``, ``segment`` and
+        ``match``, and to photos of at least that size. An evicted style is measured again on use.
 
         Args:
             photo: the style photo.
             mask: its regions, for use with content masks.
-            **options: those of the calls to come.
+            **options: the options of the later calls.
 
         Raises:
             InvalidRequest: as from :meth:`stylize`.
@@ -219,7 +218,7 @@ class Pipeline:
             encode_image(photo, "style"),
             None if mask is None else encode_image(mask, "style mask", mask=True),
         )
-        # With itself for content every region of the style is wanted.
+        # With the style itself as content, every region of the style is measured.
         self.stylize(measured.photo, measured, content_mask=measured.mask, **options)
         return measured
 
@@ -231,15 +230,15 @@ class Pipeline:
         points: int = POINTS,
         **options: Any,
     ) -> Look:
-        """Make a table of colors from a style, for programs that read .cube files.
+        """Make a color lookup table (LUT) from a style, for programs that read .cube files.
 
-        Arguments and errors are those of :func:`photoreal.client.look.make_look`.
+        Arguments and errors are as in :func:`photoreal.client.look.make_look`.
         """
         return make_look(self, style, content, points=points, **options)
 
 
 def _styles(style: Any, style_mask: Any, *, masked: bool) -> tuple[Any, Any]:
-    """Photos and masks of styles, some of which may be `Style`."""
+    """Split styles, some of which may be `Style`, into photos and masks."""
     several = list(style) if isinstance(style, list | tuple) else [style]
     photos = [one.photo if isinstance(one, Style) else one for one in several]
     if masked and style_mask is None:

@@ -1,4 +1,4 @@
-"""The model `stylize` in this process, behind the interface by which clients reach a server."""
+"""Transport that runs the model `stylize` in this process instead of on a server."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from photoreal.preprocess import Limits
 
 
 class LocalTransport:
-    """Serves requests with models of this process, one at a time; for any number of threads.
+    """Serves requests with in-process models, one at a time; thread-safe.
 
-    A refused request raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption), in the
-    same words as a server's refusal.
+    An invalid request raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption) with the
+    same message as from a server.
     """
 
     def __init__(self, models: Models, limits: Limits) -> None:
@@ -35,10 +35,10 @@ class LocalTransport:
         request_id: str = "",
         timeout: float | None = None,
     ) -> Tensors:
-        """The outputs of `stylize` for its inputs.
+        """Run `stylize` on its inputs and return the outputs.
 
-        Raises RequestTimeout, between two stages of the work, when it takes more than `timeout`
-        seconds; waiting for other requests does not count.
+        Raises RequestTimeout, between two stages, when the request takes more than `timeout`
+        seconds; time spent waiting for other requests does not count.
         """
 
         def check() -> None:
@@ -52,8 +52,8 @@ class LocalTransport:
         return response_tensors(response, outputs)
 
     def ready(self, timeout: float = 0.0) -> bool:
-        """True: the models were loaded when this was made."""
+        """Return True: the models are already loaded."""
         return True
 
     def close(self) -> None:
-        """Nothing is held that Python does not free."""
+        """Do nothing: there are no resources to release explicitly."""

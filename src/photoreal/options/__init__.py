@@ -1,8 +1,8 @@
-"""The options of a request to the `stylize` model, each declared once, in `StylizeOptions`.
+"""Options of a request to the `stylize` model, each declared once, in `StylizeOptions`.
 
-Everything that takes, sends, reads or explains options goes through `STYLIZE_OPTIONS`: the
-contract, the adapters inside Triton, both clients, the command line, the gateway's forms and the
-reference. Nothing here loads more than the standard library.
+All users of the options go through `STYLIZE_OPTIONS`: the contract, the Triton adapters, both
+clients, the command line, the gateway's forms and the reference. This package imports only the
+standard library.
 """
 
 from photoreal.options.arguments import RegionArguments, StylizeArguments

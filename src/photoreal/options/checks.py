@@ -1,6 +1,6 @@
-"""Checks of options: what every kind allows, and the options that depend on the styles.
+"""Validation of options: one check per kind of value, and options that depend on the styles.
 
-A check takes the option's name and a value, and raises InvalidOption with a sentence for the
+A check takes the option's name and a value, and raises InvalidOption with a message for the
 caller.
 """
 
@@ -15,11 +15,11 @@ from photoreal.errors import InvalidOption
 Check = Callable[[str, Any], None]
 
 MAX_STYLES = 4
-"""Styles that one request may mix."""
+"""Maximum number of styles in one request."""
 
 
 def number_between(low: float, high: float) -> Check:
-    """A finite number from `low` to `high`."""
+    """Check for a finite number from `low` to `high`."""
 
     def check(name: str, value: float) -> None:
         if not (math.isfinite(value) and low <= value <= high):
@@ -29,7 +29,7 @@ def number_between(low: float, high: float) -> Check:
 
 
 def whole_between(low: int, high: int, unit: str = "") -> Check:
-    """A whole number from `low` to `high`, counted in `unit`."""
+    """Check for an integer from `low` to `high`, in `unit`."""
 
     def check(name: str, value: int) -> None:
         if not low <= value <= high:
@@ -40,7 +40,7 @@ def whole_between(low: int, high: int, unit: str = "") -> Check:
 
 
 def one_of(choices: Sequence[str]) -> Check:
-    """One of a few words."""
+    """Check for one of the choices."""
 
     def check(name: str, value: str) -> None:
         if value not in choices:
@@ -50,7 +50,7 @@ def one_of(choices: Sequence[str]) -> Check:
 
 
 def some_of(choices: Collection[str]) -> Check:
-    """One or more of a few words, separated by commas or as several strings."""
+    """Check for one or more of the choices, comma-separated or as several strings."""
 
     def check(name: str, value: str | Iterable[str]) -> None:
         words = split_words(value)
@@ -65,13 +65,13 @@ def some_of(choices: Collection[str]) -> Check:
 
 
 def split_words(value: str | Iterable[str]) -> list[str]:
-    """The words of an option that takes several."""
+    """Split the value of a multiple-choice option into words."""
     words = value.split(",") if isinstance(value, str) else value
     return [word.strip() for word in words]
 
 
 def id_up_to(longest: int) -> Check:
-    """An id of 1 to `longest` bytes."""
+    """Check for an id of 1 to `longest` bytes."""
 
     def check(name: str, value: str | bytes) -> None:
         size = len(value.encode() if isinstance(value, str) else value)
@@ -82,17 +82,17 @@ def id_up_to(longest: int) -> Check:
 
 
 def check_style_count(count: int) -> int:
-    """`count` when so many styles may be mixed; raises InvalidOption otherwise."""
+    """Return `count` if it is a valid number of styles; raises InvalidOption otherwise."""
     if not 1 <= count <= MAX_STYLES:
         raise InvalidOption(f"There are {count} styles; expected 1 to {MAX_STYLES}.")
     return count
 
 
 def check_weights(weights: Sequence[float] | None, count: int) -> list[float]:
-    """The shares of `count` styles, scaled to add up to 1; None shares equally.
+    """Normalize the weights of `count` styles to sum to 1; None gives equal weights.
 
-    Raises InvalidOption when there is not one for each style, when one is negative or not
-    finite, and when all are 0.
+    Raises InvalidOption when the number of weights is not `count`, when a weight is negative or
+    not finite, and when all are 0.
     """
     if weights is None:
         return [1.0 / count] * count
@@ -110,11 +110,11 @@ def check_weights(weights: Sequence[float] | None, count: int) -> list[float]:
 
 
 def either(words: Sequence[str]) -> str:
-    """The words as alternatives: "a, b or c"."""
+    """Format words as alternatives: "a, b or c"."""
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last
 
 
 def quote(text: str) -> str:
-    """The caller's own word, cut to a length that an error message can bear."""
+    """Quote a caller's value, truncated for an error message."""
     return repr(text if len(text) <= 40 else f"{text[:40]}...")

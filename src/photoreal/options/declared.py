@@ -1,8 +1,7 @@
-"""How an option is declared: its tensor, its values, its help and where users can give it.
+"""Declaration of options: tensor, values, help text and the interfaces that offer them.
 
-Fields of `StylizeOptions` are made with the functions below, one for each kind of value. Help
-texts name other options and words to type in backticks; where they are shown as plain text, the
-backticks are dropped.
+Fields of `StylizeOptions` are created with the functions below, one for each kind of value. Help
+texts put other options and literal values in backticks, which are removed in plain text.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ DType = Literal["FP32", "INT32", "BOOL", "BYTES"]
 Kind = Literal["number", "whole", "flag", "choice", "words", "id", "numbers", "pairs"]
 
 Where = Literal["command", "video", "form", "regions"]
-"""Who offers an option beside the clients and the protocol.
+"""Interfaces that offer an option, in addition to the clients and the protocol.
 
 `command`: `photoreal stylize`, for photos and folders. `video`: `photoreal video`. `form`: the
 gateway's form for pictures. `regions`: the clients' `find_regions`, and the gateway's form for it.
@@ -39,10 +38,10 @@ _OPTION = "option"
 class Option:
     """One option of a request.
 
-    `dims` is the tensor's shape. `default` is the server's; None stands for one that depends on
-    the rest of the request, and `default_words` then tells which. `more` are details that only
-    references have room for, `off` is the help of the switch that turns a flag off. `offered`
-    says where users can give it, `transfer` whether `wct2` takes it as well.
+    `dims` is the tensor's shape. `default` is the server's default; None means that it depends on
+    the rest of the request, as described by `default_words`. `more` holds details for the
+    reference only, `off` is the help of the switch that turns a flag off. `offered` lists the
+    interfaces that offer the option, `transfer` is true if `wct2` takes it as well.
     """
 
     kind: Kind
@@ -64,24 +63,24 @@ class Option:
 
     @property
     def tensor(self) -> str:
-        """Name of the input that carries it."""
+        """Name of the option's input tensor."""
         return self.tensor_name or self.name.upper()
 
     @property
     def switch(self) -> str:
-        """Its name on a command line; a flag that is on by default has one to turn it off."""
+        """Command-line switch; for a flag that is on by default, the switch that turns it off."""
         words = self.name.replace("_", "-")
         return f"--no-{words}" if self.kind == "flag" and self.default else f"--{words}"
 
     @property
     def argument_type(self) -> str:
-        """The type of the keyword argument, as source text: the field's, or None."""
+        """Type of the keyword argument as source text: the field's type, or None."""
         text = self.annotation
         return text if text.endswith("| None") else f"{text} | None"
 
     @property
     def default_text(self) -> str:
-        """The default in words, "" where there is none."""
+        """Description of the default, "" if there is none."""
         if self.default_words or self.default is None:
             return self.default_words
         if isinstance(self.default, bool):
@@ -92,18 +91,18 @@ class Option:
 
     @property
     def meaning(self) -> str:
-        """All there is to say about it, in Markdown, without a full stop at the end."""
+        """Full description in Markdown, without a final period."""
         text = self.help + (f"; default {self.default_text}" if self.default_text else "")
         return f"{text}. {self.more}" if self.more else text
 
 
 def plain(text: str) -> str:
-    """A help text without its marks."""
+    """Remove the backticks from a help text."""
     return text.replace("`", "")
 
 
 def number(default: float | None, help: str, low: float, high: float, **rest: Any) -> Any:  # noqa: A002
-    """A number from `low` to `high`."""
+    """Declare a number from `low` to `high`."""
     text = f"{help}, {low:g} to {high:g}"
     check = number_between(low, high)
     return _option(Option("number", "FP32", text, default, check=check, **rest))
@@ -119,10 +118,10 @@ def whole(
     by_server: bool = False,
     **rest: Any,
 ) -> Any:
-    """A whole number from `low` to `high`, in `unit`.
+    """Declare an integer from `low` to `high`, in `unit`.
 
-    With `by_server` the bounds are what a server allows unless it is told otherwise, so it is
-    the server's limits that are checked.
+    With `by_server` the bounds are a server's defaults, so the server checks its own limits
+    instead.
     """
     text = f"{help}, {low} to {high}"
     check = None if by_server else whole_between(low, high, unit)
@@ -130,15 +129,15 @@ def whole(
 
 
 def flag(default: bool | None, help: str, *, off: str = "", **rest: Any) -> Any:  # noqa: A002
-    """True or false. `off` is the help of the switch that turns off what is on by default.
+    """Declare a boolean; `off` is the help of the switch that turns off a flag on by default.
 
-    Where the default depends on the rest of the request (None), there are switches for both.
+    If the default depends on the rest of the request (None), there are switches for both values.
     """
     return _option(Option("flag", "BOOL", help, default, off=off, **rest))
 
 
 def choice(default: str | None, choices: Sequence[str], help: str, **rest: Any) -> Any:  # noqa: A002
-    """One of a few words."""
+    """Declare an option with one of several choices."""
     text = f"{help}, {either([f'`{word}`' for word in choices])}"
     check = one_of(choices)
     return _option(
@@ -147,7 +146,7 @@ def choice(default: str | None, choices: Sequence[str], help: str, **rest: Any) 
 
 
 def words(default: str, choices: Sequence[str], help: str, **rest: Any) -> Any:  # noqa: A002
-    """Some of a few words, sent with commas between them."""
+    """Declare an option with one or more choices, sent comma-separated."""
     text = f"{help}, some of `{','.join(choices)}`"
     check = some_of(choices)
     return _option(
@@ -156,18 +155,18 @@ def words(default: str, choices: Sequence[str], help: str, **rest: Any) -> Any: 
 
 
 def identifier(help: str, longest: int, **rest: Any) -> Any:  # noqa: A002
-    """An id of the caller's own making, of up to `longest` bytes."""
+    """Declare an id chosen by the caller, of up to `longest` bytes."""
     text = f"{help}, up to {longest} bytes"
     return _option(Option("id", "BYTES", text, None, check=id_up_to(longest), **rest))
 
 
 def numbers(help: str, **rest: Any) -> Any:  # noqa: A002
-    """A list of numbers; how many is checked where it is used."""
+    """Declare a list of numbers; its length is checked where it is used."""
     return _option(Option("numbers", "FP32", help, None, dims=(-1,), **rest))
 
 
 def label_pairs(help: str, **rest: Any) -> Any:  # noqa: A002
-    """Rows of a content label and a style label, None or -1 for the whole style photo."""
+    """Declare rows of a content label and a style label (None or -1: the whole style photo)."""
     return _option(Option("pairs", "INT32", help, None, dims=(-1, 2), **rest))
 
 
@@ -176,7 +175,7 @@ def _option(option: Option) -> Any:
 
 
 def options_of(declaring: type) -> tuple[Option, ...]:
-    """The options that a dataclass declares, in order."""
+    """Collect the options declared by a dataclass, in order."""
     return tuple(
         replace(one.metadata[_OPTION], name=one.name, annotation=str(one.type))
         for one in fields(declaring)

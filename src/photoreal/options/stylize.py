@@ -1,7 +1,7 @@
 """`StylizeOptions`: every option of a request to the `stylize` model.
 
-To add one, write a line here, run `make generate`, and use `request.NAME` where the work is done
-(`photoreal.pipeline.stylize`). See docs/development.md.
+To add an option, declare it here, run `make generate`, and use `request.NAME` in
+`photoreal.pipeline.stylize`. See docs/development.md.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ from photoreal.options.declared import (
 
 Place = Literal["encoder", "skip", "decoder"]
 PLACES: tuple[Place, ...] = ("encoder", "skip", "decoder")
-"""Where the transform may happen (WCT2, section 3.3 and the ablation of section 4)."""
+"""Places where features can be transformed (WCT2, section 3.3 and the ablation of section 4)."""
 
 MatchRule = Literal["published", "nearest"]
 MATCH_RULES: tuple[MatchRule, ...] = ("published", "nearest")
 
 Method = Literal["wct2", "color", "published"]
 METHODS: tuple[Method, ...] = ("wct2", "color", "published")
-"""Colors aligned by region, then WCT2; the alignment alone; WCT2 as its authors published it."""
+"""Color alignment by region, then WCT2; color alignment only; WCT2 as published."""
 
 Format = Literal["png", "jpeg", "webp"]
 FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp")
-"""Of the result's file."""
+"""File formats of the result."""
 DEFAULT_QUALITY = 95
-"""Of JPEG and WebP, in 1..100."""
+"""Quality of JPEG and WebP, in 1..100."""
 
 DEFAULT_ALPHA = 1.0
 DEFAULT_METHOD: Method = "wct2"
 DEFAULT_SIZE = 320
 MAX_OUTPUT_SIZE = 100_000
 PUBLISHED_SIZE = 512
-"""The size of the result with `published`, whose pixels are the network's own."""
+"""Default size with `published`, whose result has the network's output size."""
 DEFAULT_WCT2_STRENGTH = {"masks": 1.0, "found": 0.6}
-"""By where the regions come from: what a person drew is followed further."""
+"""Default strength by source of the regions: higher for hand-drawn masks."""
 DEFAULT_TRANSFER_AT = ",".join(PLACES)
 DEFAULT_BLEND: dict[MatchRule, int] = {"published": 0, "nearest": 3}
-"""Pixels from a region's border up to which neighbors mix, by the rule of matching."""
+"""Distance in pixels from a border within which neighbors mix, by matching rule."""
 MAX_BLEND = 64
 DEFAULT_STEADY = 0.5
-"""Share that the frames before have in a frame's regions and statistics."""
+"""Weight of the previous frames in a frame's regions and statistics."""
 MAX_STEADY = 0.99
 MAX_SEQUENCE_ID = 64
-"""Bytes that the id of a sequence may take."""
+"""Maximum length of a sequence id in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,19 +179,19 @@ class StylizeOptions:
 
 STYLIZE_OPTIONS: tuple[Option, ...] = options_of(StylizeOptions)
 TRANSFER_OPTIONS = tuple(option for option in STYLIZE_OPTIONS if option.transfer)
-"""Those that the `wct2` model takes as well."""
+"""The options that the `wct2` model takes as well."""
 
 
 def offered(where: Where) -> tuple[Option, ...]:
-    """The options that users can give there."""
+    """The options offered by an interface."""
     return tuple(option for option in STYLIZE_OPTIONS if where in option.offered)
 
 
 def check_options(options: StylizeOptions) -> None:
-    """Check every option for itself; raises InvalidOption.
+    """Validate each option independently; raises InvalidOption.
 
-    What depends on the rest of the request or on the server's limits is checked where it is
-    known.
+    Constraints that depend on the rest of the request or on the server's limits are checked
+    elsewhere.
     """
     for option in STYLIZE_OPTIONS:
         value = getattr(options, option.name)
@@ -200,7 +200,7 @@ def check_options(options: StylizeOptions) -> None:
 
 
 def parse_places(value: str | Iterable[str]) -> tuple[Place, ...]:
-    """The places in `transfer_at`, in the order of the transfer; raises InvalidOption."""
+    """Parse `transfer_at` into places, in the order of the transfer; raises InvalidOption."""
     names = split_words(value)
     some_of(PLACES)("transfer_at", names)
     return tuple(place for place in PLACES if place in names)
