@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from photoreal.client._images import ImageInput
 from photoreal.client._keywords import check_names, spell_out
@@ -30,9 +30,6 @@ from photoreal.client.result import (
 )
 from photoreal.contract import STYLIZE
 from photoreal.options import STYLIZE_OPTIONS, RegionArguments, StylizeArguments, offered
-
-if TYPE_CHECKING:  # Python 3.10 lacks it
-    from typing import Unpack
 
 Answer = TypeVar("Answer", bound=FoundRegions)
 

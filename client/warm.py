@@ -14,8 +14,8 @@ from PIL import Image
 
 from photoreal.client.client import StyleTransferClient
 from photoreal.client.errors import InvalidInput
+from photoreal.preprocess.limits import PHOTO_FORMATS
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 _MASK = "_mask"
 
 
@@ -73,7 +73,7 @@ def warm_styles(
 
 def _check_image(path: Path) -> None:
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=PHOTO_FORMATS) as image:
             image.verify()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InvalidInput(f"The preset {path.name!r} is not an image.") from error

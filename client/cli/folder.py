@@ -12,10 +12,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from photoreal.client._streams import STANDARD
 from photoreal.client.cli.failures import failure
 from photoreal.client.cli.server_options import ServerOptions
-from photoreal.client.cli.terminal import make_folder, notes
+from photoreal.client.cli.terminal import STANDARD, make_folder, notes
 from photoreal.client.errors import InvalidInput
 from photoreal.client.folder.manifest import Manifest
 from photoreal.client.folder.plan import Job, Plan, plan_folder

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from photoreal.client._streams import read_file
+from photoreal.client.cli.terminal import read_file
 from photoreal.contract import MAX_STYLES
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -8,19 +8,22 @@ from typing import Any
 
 import click
 
-from photoreal.client._streams import STANDARD, check_streams, read_file, write_to_output
 from photoreal.client.cli.failures import Failed, failure
 from photoreal.client.cli.folder import FolderCall, folder_options, run_folder
 from photoreal.client.cli.option_flags import request_options
 from photoreal.client.cli.server_options import ServerOptions, server_options
 from photoreal.client.cli.style_options import NumbersCommand, read_styles, style_options
 from photoreal.client.cli.terminal import (
+    STANDARD,
     check_output,
+    check_streams,
     make_folder,
     notes,
     progress,
+    read_file,
     summary,
     write_labels,
+    write_to_output,
 )
 from photoreal.client.result import StylizeResult, format_option, output_format
 from photoreal.errors import PhotorealError

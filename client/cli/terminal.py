@@ -1,9 +1,10 @@
-"""Terminal output of the commands: progress, summaries, label maps."""
+"""Terminal input and output of the commands: progress, summaries, label maps, `-` for streams."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import TypeAlias
 
 import click
 
+from photoreal.client._images import encode_image
 from photoreal.client.cli.label_picture import color_regions
 from photoreal.client.errors import InvalidInput
 from photoreal.client.result import StylizeResult, output_format, write_aside
 
 Say: TypeAlias = Callable[[str], None]
 """Called with what is being waited for."""
+
+STANDARD = Path("-")
+"""The file name that stands for standard input or output."""
 
 _REGIONS = {
     "masks": "regions from the masks",
@@ -118,3 +123,33 @@ def write_labels(result: StylizeResult, folder: Path) -> None:
         buffer = BytesIO()
         color_regions(labels).save(buffer, format="PNG")
         write_aside(folder / f"{name}_regions.png", buffer.getvalue())
+
+
+def check_streams(inputs: Iterable[Path | None]) -> None:
+    """Raise click.UsageError if standard input is named more than once."""
+    if sum(path == STANDARD for path in inputs) > 1:
+        raise click.UsageError("Standard input (-) can be one file of a call; name the others.")
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """Read a file or standard input; ``name`` is its name in error messages.
+
+    Raises:
+        InvalidInput: the file is missing or unreadable, or standard input is empty.
+    """
+    if path != STANDARD:
+        return encode_image(path, name)
+    data = sys.stdin.buffer.read()
+    if not data:
+        raise InvalidInput(f"Standard input is empty; expected the {name} as an image file.")
+    return data
+
+
+def write_to_output(data: bytes) -> None:
+    """Write a picture to standard output.
+
+    Raises:
+        OSError: the reader has closed the pipe, or the disk is full.
+    """
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()

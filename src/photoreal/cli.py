@@ -54,7 +54,7 @@ SUBCOMMANDS = {
         "Give a photo the colors, light and mood of another one.",
     ),
     "look": Subcommand(
-        "photoreal.client.cli.look_command",
+        "photoreal.client.cli.look",
         "look",
         "Write the look of a photo as a table of colors for other programs.",
         extra="local",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 
@@ -44,9 +44,6 @@ from photoreal.pipeline.in_process import in_process_models
 from photoreal.preprocess import Limits, readable_formats
 from photoreal.weights.networks import BUILTIN, load_wct2
 from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
-
-if TYPE_CHECKING:  # not in Python 3.10
-    from typing import Unpack
 
 _MOST_THREADS = 1024
 

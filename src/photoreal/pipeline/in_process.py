@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +29,6 @@ from photoreal.pipeline.wct2.style_strip import soft_inputs, wct2_inputs
 from photoreal.regions import LabelMap
 from photoreal.transfer.progressive import Engine
 from photoreal.transfer.steady import SteadyMoments
-
-if TYPE_CHECKING:  # not in Python 3.10
-    from typing import Unpack
 
 
 def in_process_models(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict
+from typing import NamedTuple, NotRequired, Protocol, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,6 @@ from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_STEADY, Place, StylizeOptions
 from photoreal.regions import LabelMap, Pair
 from photoreal.regions.coupling import Matrix
-
-if TYPE_CHECKING:  # not in Python 3.10
-    from typing import NotRequired, Unpack
 
 FloatImage = npt.NDArray[np.float32]  # (3, H, W) in 0..1
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from photoreal import Pipeline
 from photoreal.client import InvalidInput, StyleTransferClient
-from photoreal.client.cli.look_command import look
+from photoreal.client.cli.look import look
 from photoreal.client.look import Look, make_look, neutral_photo
 from photoreal.color import cube
 from photoreal.errors import InvalidOption

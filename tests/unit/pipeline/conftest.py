@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from torch import Tensor
 
-from photoreal.contract import Place
+from photoreal.contract import Place, Unpool
+from photoreal.networks.vgg import Encoded, Skips
 from photoreal.pipeline.request import (
     FloatImage,
     Models,
@@ -25,6 +27,7 @@ from photoreal.pipeline.request import (
 )
 from photoreal.preprocess import Limits
 from photoreal.regions import LabelMap
+from photoreal.transfer.progressive import NetworkEngine
 
 Array = npt.NDArray[Any]
 Encode = Callable[..., bytes]
@@ -33,6 +36,25 @@ CheckSentence = Callable[[object], None]
 
 SIZE = 16
 LIMITS = Limits()
+
+
+class CountingEngine(NetworkEngine):
+    """Counts the levels that it runs."""
+
+    levels = 0
+
+    def encode(self, level: int, x: Tensor) -> Encoded:
+        self.levels += 1
+        return super().encode(level, x)
+
+    def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:
+        self.levels += 1
+        return super().decode(level, x, skips)
+
+
+@pytest.fixture
+def engine(builtin_networks: Callable[[Unpool], tuple[Any, Any]]) -> CountingEngine:
+    return CountingEngine(*builtin_networks("cat5"))
 
 
 @dataclass

@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor
 
-from photoreal.contract import PLACES, WCT2, Place, Unpool
+from photoreal.contract import PLACES, WCT2, Place
 from photoreal.errors import InvalidOption
 from photoreal.networks.segmenter import Segmenter
-from photoreal.networks.vgg import Encoded, Skips
 from photoreal.pipeline.in_process import in_process_models, prober
 from photoreal.pipeline.request import Shot, SoftStyle, StyleInput
 from photoreal.pipeline.sequences import SequenceStore
@@ -26,6 +24,8 @@ from photoreal.transfer.progressive import LabelledImage, NetworkEngine
 from photoreal.transfer.soft_transfer import SoftImage, apply_soft, couple_measures, measure_soft
 from photoreal.transfer.steady import SteadyMoments
 
+from .conftest import CountingEngine
+
 pytestmark = pytest.mark.slow
 
 Array = npt.NDArray[Any]
@@ -33,25 +33,6 @@ CheckSentence = Callable[[object], None]
 
 SIDE = 32
 SKIP: tuple[Place, ...] = ("skip",)
-
-
-class CountingEngine(NetworkEngine):
-    """Counts the levels that it runs."""
-
-    levels = 0
-
-    def encode(self, level: int, x: Tensor) -> Encoded:
-        self.levels += 1
-        return super().encode(level, x)
-
-    def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:
-        self.levels += 1
-        return super().decode(level, x, skips)
-
-
-@pytest.fixture
-def engine(builtin_networks: Callable[[Unpool], tuple[Any, Any]]) -> CountingEngine:
-    return CountingEngine(*builtin_networks("cat5"))
 
 
 def _image(seed: int, height: int = SIDE, width: int = SIDE) -> Array:

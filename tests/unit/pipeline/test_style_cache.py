@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from photoreal.contract import PLACES, STYLE_CACHE_VARIABLE, Unpool
+from photoreal.contract import PLACES, STYLE_CACHE_VARIABLE
 from photoreal.errors import ServeError
-from photoreal.networks.vgg import Encoded, Skips
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.regions import Pair
 from photoreal.serve.backend.variables import cache_limit
-from photoreal.transfer.progressive import LabelledImage, NetworkEngine, apply_style, transfer
+from photoreal.transfer.progressive import LabelledImage, apply_style, transfer
+
+from .conftest import CountingEngine
 
 LIMIT = 1 << 30
 SIDE = 32
-
-
-class CountingEngine(NetworkEngine):
-    """Counts the levels that it runs."""
-
-    levels = 0
-
-    def encode(self, level: int, x: Tensor) -> Encoded:
-        self.levels += 1
-        return super().encode(level, x)
-
-    def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:
-        self.levels += 1
-        return super().decode(level, x, skips)
-
-
-@pytest.fixture
-def engine(builtin_networks: Callable[[Unpool], tuple[object, object]]) -> CountingEngine:
-    return CountingEngine(*builtin_networks("cat5"))  # type: ignore[arg-type]
 
 
 def _picture(seed: int, labels: int = 2) -> LabelledImage:

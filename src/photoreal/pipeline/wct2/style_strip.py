@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,6 @@ from photoreal.options import Place
 from photoreal.pipeline.request import FloatImage, Shot, SoftStyle, StyleInput, TransferOptions
 from photoreal.pipeline.tensors import Array, bytes_tensor
 from photoreal.regions import LabelMap, Pair, given_pairs
-
-if TYPE_CHECKING:  # not in Python 3.10
-    from typing import Unpack
 
 
 def wct2_inputs(

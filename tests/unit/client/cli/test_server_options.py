@@ -20,7 +20,7 @@ from photoreal.client import RequestTimeout, ServerBusy, ServerUnavailable, Styl
 from photoreal.client.cli import server_options as module
 from photoreal.client.cli.failures import failure
 from photoreal.client.cli.health import health
-from photoreal.client.cli.look_command import look
+from photoreal.client.cli.look import look
 from photoreal.client.cli.server_options import ServerOptions, server_options
 from photoreal.client.cli.stylize import stylize
 from photoreal.client.cli.warm import warm

@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
-from photoreal.client._streams import check_streams, read_file
 from photoreal.client.cli.failures import Failed, failure
 from photoreal.client.cli.option_flags import request_options
 from photoreal.client.cli.server_options import ServerOptions, server_options
 from photoreal.client.cli.style_options import NumbersCommand, read_styles, style_options
-from photoreal.client.cli.terminal import check_folder, notes, progress
+from photoreal.client.cli.terminal import check_folder, check_streams, notes, progress, read_file
 from photoreal.client.look import LOOK_OPTIONS, check_look_file, make_look
 from photoreal.color.cube import FEWEST, MOST, POINTS
 from photoreal.errors import PhotorealError
