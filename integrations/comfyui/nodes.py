@@ -13,8 +13,9 @@ from torch import Tensor
 
 from photoreal import Pipeline
 from photoreal.options import DEFAULT_SIZE, METHODS
+from photoreal.preprocess import Limits
 
-_FEWEST, _MOST = 16, 2048
+_LIMITS = Limits()
 
 
 @cache
@@ -48,8 +49,8 @@ class PhotorealStyleTransfer:
                     "INT",
                     {
                         "default": DEFAULT_SIZE,
-                        "min": _FEWEST,
-                        "max": _MOST,
+                        "min": _LIMITS.min_size,
+                        "max": _LIMITS.max_size,
                         "step": 16,
                         "tooltip": "Shorter side to work at; the image keeps its own.",
                     },
