@@ -7,8 +7,8 @@ at once; a worker thread sends the answers through Triton's response senders.
 
 from __future__ import annotations
 
-import heapq
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,21 +28,30 @@ LOOK_S = 0.25
 INTERACTIVE, BACKGROUND = 0, 1
 """Priorities: interactive requests go before frames of videos and the supervisor's canaries."""
 
+STARVED_S = 2.0
+"""Seconds after which a background request keeps its place in line, so that steady interactive load
+does not starve it: a canary that is never answered looks like a server that has failed."""
+
 
 def priority(triton: Any, request: Any) -> int:
-    """Priority of a request to `stylize`; the waiting request with the lowest number goes first."""
+    """Priority of a request to `stylize`; the lower number goes first."""
     is_frame = triton.get_input_tensor_by_name(request, "SEQUENCE") is not None
     return BACKGROUND if is_frame or request.request_id() == CANARY_ID else INTERACTIVE
 
 
-@dataclass(order=True)
+@dataclass(eq=False)
 class _Waiting:
     priority: int
-    number: int
-    request: Any = field(compare=False)
-    watch: Watch = field(compare=False)
-    since: float = field(compare=False)
-    answered: threading.Event = field(default_factory=threading.Event, compare=False)
+    request: Any
+    watch: Watch
+    since: float
+    put_at: float = field(default_factory=time.monotonic)
+    answered: threading.Event = field(default_factory=threading.Event)
+
+    def rank(self) -> tuple[int, float]:
+        """Order among the waiting requests; the lowest goes first."""
+        starved = time.monotonic() > self.put_at + STARVED_S
+        return INTERACTIVE if starved else self.priority, self.put_at
 
 
 class RequestQueue:
@@ -66,7 +75,6 @@ class RequestQueue:
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
         self._working = False
-        self._number = 0
         self._closed = threading.Event()
         loops = (self._serve_next, self._look_after)
         self._threads = [
@@ -90,15 +98,13 @@ class RequestQueue:
     def _put(self, request: Any) -> _Waiting | None:
         with self._changed:
             if len(self._waiting) + self._working <= self._length:
-                self._number += 1
                 entry = _Waiting(
                     priority(self._triton, request),
-                    self._number,
                     request,
                     self._watch(request),
                     self._metrics.now(),
                 )
-                heapq.heappush(self._waiting, entry)
+                self._waiting.append(entry)
                 self._note()  # before Triton considers it accepted: see `QueueMetrics`
                 self._changed.notify_all()
                 return entry
@@ -123,7 +129,8 @@ class RequestQueue:
             self._changed.wait_for(lambda: self._waiting or self._closed.is_set())
             if not self._waiting:
                 return
-            entry = heapq.heappop(self._waiting)
+            entry = min(self._waiting, key=_Waiting.rank)
+            self._waiting.remove(entry)
             self._working = True
             self._note()
         self._metrics.waited(entry.since)
@@ -154,7 +161,6 @@ class RequestQueue:
             else:
                 return
             self._waiting.remove(entry)
-            heapq.heapify(self._waiting)
         entry.watch.close()
         if isinstance(stopped, DeadlineExceeded):
             stopped = DeadlineExceeded(

@@ -114,6 +114,18 @@ def test_frames_and_canaries_wait_behind_what_somebody_waits_for(
     assert [model.begun.get(timeout=60) for _ in range(3)] == ["interactive", "frame", CANARY_ID]
 
 
+def test_steady_load_does_not_starve_a_canary(
+    waiting: RequestQueue, model: Model, triton: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _begin(waiting, model, triton)
+    waiting.put([triton.Request({}, CANARY_ID)])
+    monkeypatch.setattr(request_queue, "STARVED_S", 0.0)
+    for number in range(2):  # there is always somebody who waits for a picture
+        waiting.put([triton.Request({}, f"interactive {number}")])
+    model.go_on.release(4)
+    assert [model.begun.get(timeout=60) for _ in range(2)] == [CANARY_ID, "interactive 0"]
+
+
 def test_without_room_a_request_is_turned_away_at_once(
     waiting: RequestQueue, model: Model, triton: Any, check_sentence: Sentence
 ) -> None:
