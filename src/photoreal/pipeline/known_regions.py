@@ -27,6 +27,13 @@ class Sized(Protocol):
 R = TypeVar("R", bound=Sized)
 
 
+def photo_key(data: bytes | memoryview, *details: object) -> bytes:
+    """Cache key of a photo: its file or pixels, and the details on which its regions depend."""
+    digest = hashlib.blake2b(data, digest_size=32)
+    digest.update(repr(details).encode())
+    return digest.digest()
+
+
 class KnownRegions:
     """Regions of the most recently used photos, up to `limit` bytes; for one segmenter."""
 
@@ -41,9 +48,10 @@ class KnownRegions:
 
         `kind` is part of the cache key and separates regions found by different methods.
         """
-        digest = hashlib.blake2b(photo.data, digest_size=32)
-        digest.update(repr((kind, photo.shape)).encode())
-        key = digest.digest()
+        return self.get_by_key(photo_key(photo.data, kind, photo.shape), find)
+
+    def get_by_key(self, key: bytes, find: Callable[[], R]) -> R:
+        """Return the regions of the photo with this key (`photo_key`); on a miss, call `find`."""
         if key in self._maps:
             self._maps.move_to_end(key)
             found: R = self._maps[key]

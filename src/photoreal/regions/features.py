@@ -16,8 +16,10 @@ from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
+from photoreal.arrays import Floats, resize, to_host
 from photoreal.color.spaces import lab
 from photoreal.regions import classes
+from photoreal.render.box_filter import box_mean
 from photoreal.render.local_linear import (
     FloatArray,
     apply_local_linear,
@@ -76,7 +78,7 @@ class RegionFeatures:
         return np.asarray(np.concatenate(planes).T, dtype=np.float32)
 
 
-def region_features(photo: FloatArray, probabilities: FloatArray | None) -> RegionFeatures:
+def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFeatures:
     """Compute the features of a photo (3, H, W) in 0..1.
 
     `probabilities` (groups, a, b) are the segmenter's for `photoreal.regions.classes.GROUPS`, at
@@ -85,7 +87,7 @@ def region_features(photo: FloatArray, probabilities: FloatArray | None) -> Regi
     _, tall, wide = photo.shape
     scale = min(1.0, SIDE / min(tall, wide))
     height, width = max(1, round(tall * scale)), max(1, round(wide * scale))
-    guide = np.stack([resize_plane(channel, height, width) for channel in photo])
+    guide = to_host(resize(photo, height, width))
     color = lab(guide)
     lightness = color[0]
     order = lightness.ravel().argsort(kind="stable").argsort()
@@ -106,12 +108,14 @@ def _refined(probabilities: FloatArray | None, guide: FloatArray) -> FloatArray:
     _, height, width = guide.shape
     if probabilities is None:
         return np.zeros((len(classes.GROUPS), height, width), dtype=np.float32)
-    planes = np.stack([resize_plane(plane, height, width) for plane in probabilities])
+    planes: FloatArray = resize(probabilities, height, width)
+    present = np.flatnonzero(planes.max(axis=(1, 2)) > 0.01)
+    fine = np.zeros_like(planes)
+    if not present.size:
+        return fine
     # A window two coarse cells wide smooths their staircase borders.
     side = 2 * max(1, round(height / probabilities.shape[1])) + 1
-    present = np.flatnonzero(planes.max(axis=(1, 2)) > 0.01)
     slopes, offsets = fit_local_linear(planes[present], guide, side, _CLASS_RIDGE)
-    fine = np.zeros_like(planes)
     fine[present] = np.clip(apply_local_linear(slopes, offsets, guide), 0.0, 1.0)
     fine /= np.maximum(fine.sum(axis=0), 1e-6)
     sky = fine[classes.SKY] > 0.5
@@ -122,8 +126,8 @@ def _refined(probabilities: FloatArray | None, guide: FloatArray) -> FloatArray:
 
 
 def _texture(lightness: FloatArray) -> FloatArray:
-    mean = ndimage.uniform_filter(lightness, _TEXTURE_SIDE)
-    square = ndimage.uniform_filter(lightness * lightness, _TEXTURE_SIDE)
+    planes = np.stack([lightness, lightness * lightness])
+    mean, square = box_mean(planes, _TEXTURE_SIDE, "symmetric")
     deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
     return np.asarray(np.log1p(deviation) / _TEXTURE_UNIT, dtype=np.float32)
 
