@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any, Unpack
 
 import numpy as np
@@ -44,13 +45,16 @@ def in_process_models(
 ) -> Models:
     """The `wct2` and `segmenter` models as functions over one engine and segmenter.
 
-    With a `device`, that of the engine, the pixels of requests are computed there as well.
+    With a `device`, that of the engine, the pixels of requests are computed there as well. The
+    functions are thread-safe; one transfer runs at a time.
     """
+    one_at_a_time = Lock()
     cache = StyleCache(cache_bytes)
     sequences = SequenceStore(SteadyMoments)
 
     def run(inputs: dict[str, Array]) -> Transferred:
-        outputs = serve_wct2(inputs, engine, cache, sequences)
+        with one_at_a_time:
+            outputs = serve_wct2(inputs, engine, cache, sequences)
         return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
 
     def transfer(
@@ -80,7 +84,8 @@ def in_process_models(
         pictures = [_soft_image(style.image, style.regions, style.key) for style in styles]
         couplings = [style.coupling for style in styles]
         own = _soft_image(content, regions)
-        result = transfer_tensors(own, pictures, couplings, options, engine, cache, sequences)
+        with one_at_a_time:
+            result = transfer_tensors(own, pictures, couplings, options, engine, cache, sequences)
         return Transferred(*result)
 
     return Models(
@@ -109,8 +114,7 @@ def prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:
     @torch.inference_mode()
     def probabilities(image: FloatImage) -> FloatImage:
         photo = torch.from_numpy(image[None]).to(device)
-        found = segmenter.labels_and_probabilities(photo)[1]
-        planes: FloatImage = found[0].cpu().numpy()
+        planes: FloatImage = segmenter.probabilities(photo)[0].cpu().numpy()
         return planes
 
     return probabilities
