@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photoreal import regions
-from photoreal.arrays import Floats, is_tensor, to_host
+from photoreal.arrays import Floats, to_host
 from photoreal.errors import InvalidOption, NumericalError
 from photoreal.options import MatchRule
 from photoreal.pipeline.known_regions import KnownRegions
@@ -89,11 +88,8 @@ def find_soft(
             return find(role)[0]
         return known.get_by_key(keys[role], lambda: find(role)[0])
 
-    # A GPU leaves the CPU idle; on a CPU the steps use every core already.
-    with ThreadPoolExecutor(len(photos) if is_tensor(photos[content]) else 1) as pool:
-        own = pool.submit(find, content, plan)
-        theirs = list(pool.map(of_style, styles))
-        ours, plan = own.result()
+    ours, plan = find(content, plan)
+    theirs = [of_style(role) for role in styles]
     if rule == "published":
         couplings = [_by_label(ours, style, rule) for style in theirs]
     else:

@@ -32,9 +32,10 @@ def find_centers(features: FloatArray, count: int = COUNT) -> FloatArray:
     for seed in range(_TRIES):
         centers = _start(sample, count, np.random.default_rng(seed))
         for _ in range(_ROUNDS):
-            nearest = _distances(sample, centers).argmin(axis=1)
-            filled = [k for k in range(len(centers)) if (nearest == k).any()]
-            centers = np.stack([sample[nearest == k].mean(axis=0) for k in filled])
+            nearest = _beyond_own_square(sample, centers).argmin(axis=1)
+            own = (nearest == np.arange(len(centers))[:, None]).astype(np.float32)
+            sizes = own.sum(axis=1)
+            centers = (own @ sample / np.maximum(sizes, 1.0)[:, None])[sizes > 0.0]
         cost = float(_distances(sample, centers).min(axis=1).sum())
         if cost < least:
             best, least = centers, cost
@@ -54,9 +55,14 @@ def _start(sample: FloatArray, count: int, random: np.random.Generator) -> Float
 
 def _distances(features: FloatArray, centers: FloatArray) -> FloatArray:
     """Squared distances (N, K)."""
-    cross = features @ centers.T
-    squares = (features**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1) - 2 * cross
+    squares = (features**2).sum(axis=1)[:, None] + _beyond_own_square(features, centers)
     return np.asarray(np.maximum(squares, 0.0), dtype=np.float32)
+
+
+def _beyond_own_square(features: FloatArray, centers: FloatArray) -> FloatArray:
+    """Squared distances (N, K) less the features' own squares, which do not change the nearest."""
+    apart: FloatArray = (centers**2).sum(axis=1) - 2 * (features @ centers.T)
+    return apart
 
 
 def memberships(features: FloatArray, centers: FloatArray) -> FloatArray:

@@ -16,7 +16,7 @@ from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from photoreal.arrays import Floats, resize, to_host
+from photoreal.arrays import Floats, like, resize, to_host
 from photoreal.color.spaces import lab
 from photoreal.regions import classes
 from photoreal.render.box_filter import box_mean
@@ -87,15 +87,15 @@ def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFe
     _, tall, wide = photo.shape
     scale = min(1.0, SIDE / min(tall, wide))
     height, width = max(1, round(tall * scale)), max(1, round(wide * scale))
-    guide = to_host(resize(photo, height, width))
-    color = lab(guide)
+    small = resize(photo, height, width)
+    guide, color = to_host(small), to_host(lab(small))
     lightness = color[0]
     order = lightness.ravel().argsort(kind="stable").argsort()
     rows = np.linspace(0.0, 1.0, height, dtype=np.float32)
     return RegionFeatures(
         guide=guide,
         color=color,
-        classes=_refined(probabilities, guide),
+        classes=_refined(probabilities, small),
         rank=(order / order.size).astype(np.float32).reshape(height, width),
         height=np.repeat(rows[:, None], width, axis=1),
         depth=border_distance(color),
@@ -103,7 +103,7 @@ def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFe
     )
 
 
-def _refined(probabilities: FloatArray | None, guide: FloatArray) -> FloatArray:
+def _refined(probabilities: FloatArray | None, guide: Floats) -> FloatArray:
     """Refine class probabilities to follow edges in the photo; patches inside sky become sky."""
     _, height, width = guide.shape
     if probabilities is None:
@@ -115,8 +115,8 @@ def _refined(probabilities: FloatArray | None, guide: FloatArray) -> FloatArray:
         return fine
     # A window two coarse cells wide smooths their staircase borders.
     side = 2 * max(1, round(height / probabilities.shape[1])) + 1
-    slopes, offsets = fit_local_linear(planes[present], guide, side, _CLASS_RIDGE)
-    fine[present] = np.clip(apply_local_linear(slopes, offsets, guide), 0.0, 1.0)
+    slopes, offsets = fit_local_linear(like(planes[present], guide), guide, side, _CLASS_RIDGE)
+    fine[present] = to_host(apply_local_linear(slopes, offsets, guide)).clip(0.0, 1.0)
     fine /= np.maximum(fine.sum(axis=0), 1e-6)
     sky = fine[classes.SKY] > 0.5
     clouds = ndimage.binary_fill_holes(sky) & ~sky

@@ -99,20 +99,23 @@ def find_regions(
     """
     features = region_features(photo, probabilities)
     values = features.for_clusters()
+    color, guide = like(features.color, photo), like(features.guide, photo)
     if plan is None:
-        plan = _plan(values, features)
+        plan = _plan(values, features, color)
     shares = clusters.memberships(values, plan.centers)
-    weights = clusters.joined(shares, plan.groups)
-    planes = clusters.follow_colors(weights.reshape(-1, *features.rank.shape), features.color)
-    slopes, offsets = fit_local_linear(planes, features.guide, _SIDE, _RIDGE)
-    fine = settle(apply_local_linear(like(slopes, photo), like(offsets, photo), photo))
-    return SoftRegions(fine, _means(planes, features.for_matching()), plan.infos), plan
+    weights = clusters.joined(shares, plan.groups).reshape(-1, *features.rank.shape)
+    planes = clusters.follow_colors(like(weights, photo), color)
+    slopes, offsets = fit_local_linear(planes, guide, _SIDE, _RIDGE)
+    fine = settle(apply_local_linear(slopes, offsets, photo))
+    traits = _means(to_host(planes), features.for_matching())
+    return SoftRegions(fine, traits, plan.infos), plan
 
 
-def _plan(values: FloatArray, features: RegionFeatures) -> RegionPlan:
+def _plan(values: FloatArray, features: RegionFeatures, color: Floats) -> RegionPlan:
     centers = clusters.find_centers(values)
     shares = clusters.memberships(values, centers)
-    planes = clusters.follow_colors(shares.reshape(-1, *features.rank.shape), features.color)
+    planes = like(shares.reshape(-1, *features.rank.shape), color)
+    planes = to_host(clusters.follow_colors(planes, color))
     groups = without_small(join_clusters(planes, features.classes, features.color), shares)
     weights = clusters.joined(shares, groups)
     probabilities = features.classes.reshape(len(features.classes), -1)

@@ -15,8 +15,9 @@ def box_mean(planes: Floats, side: int, border: str = "edge") -> Floats:
     if is_tensor(planes):
         return _sums(_sums(_padded(planes, side // 2, border), side, -2), side, -1) / side**2
 
-    wide = [np.pad(plane, side // 2, mode=border) for plane in planes]  # type: ignore[call-overload]
-    means = np.stack([_sums(_sums(plane, side, -2), side, -1) for plane in wide])
+    half = side // 2
+    wide = np.pad(planes, ((0, 0), (half, half), (half, half)), mode=border)  # type: ignore[call-overload]
+    means = _sums(_sums(wide, side, -2), side, -1)
     means /= np.float32(side**2)
     return means
 
