@@ -201,7 +201,14 @@ class Segmenter(nn.Module):
         """
         scores = self.scores(images)
         labels = self._enlarge(scores, images).argmax(dim=1).to(torch.uint8)
-        return labels, (scores / self.temperature).softmax(dim=1)
+        return labels, self._calibrated(scores)
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Class probabilities (N, classes, H/8, W/8) alone."""
+        return self._calibrated(self.scores(images))
+
+    def _calibrated(self, scores: Tensor) -> Tensor:
+        return (scores / self.temperature).softmax(dim=1)
 
     @staticmethod
     def _enlarge(scores: Tensor, images: Tensor) -> Tensor:
