@@ -40,7 +40,9 @@ def calibrate(
     scores, targets = [torch.empty(len(CLASSES), 0)], [torch.empty(0, dtype=torch.int64)]
     for item, read in zip(items, pictures, strict=True):
         if tells_classes_apart(item.source):
-            found, wanted = class_scores(segmenter, item, read, names=names)
+            found, wanted = (
+                values.cpu() for values in class_scores(segmenter, item, read, names=names)
+            )
             usable = torch.nonzero(~torch.isin(wanted, torch.tensor(lacking)))[:, 0]
             drawn = torch.randperm(len(usable), generator=random)
             drawn = usable[drawn[: -(-_PIXELS // photos[item.source])]]

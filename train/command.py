@@ -34,7 +34,11 @@ import click
 )
 @click.option("--every", default=100, show_default=True, help="Steps between saved states.")
 @click.option("--measure-every", default=500, show_default=True, help="Steps between measurements.")
-@click.option("--workers", default=1, show_default=True, help="Processes that prepare crops.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Go through the settings in this time, in as many steps as it is enough for.",
+)
 def train_segmenter(
     data: Path,
     output: Path,
@@ -45,7 +49,7 @@ def train_segmenter(
     origin: str | None,
     every: int,
     measure_every: int,
-    workers: int,
+    seconds: float | None,
 ) -> None:
     """Train the segmenter on the labeled photos in DATA, from scratch or from other weights.
 
@@ -58,6 +62,8 @@ def train_segmenter(
 
     if resume and origin is not None:
         raise click.UsageError("--resume goes on from the run's own weights; leave --from out.")
+    if resume and seconds is not None:
+        raise click.UsageError("--resume goes on with the run's own steps; leave --seconds out.")
     chosen = settings_file or (output / "settings.json" if resume else None)
     settings = Settings.read(chosen) if chosen else Settings()
     run_training(
@@ -70,5 +76,5 @@ def train_segmenter(
         origin=origin,
         every=every,
         measure_every=measure_every,
-        workers=workers,
+        seconds=seconds,
     )

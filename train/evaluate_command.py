@@ -32,7 +32,10 @@ from photoreal.train.lights import LIGHTS
     multiple=True,
     help="A kind of light to measure in; may be given several times. All of them by default.",
 )
-def evaluate_segmenter(data: Path, segmenter: str, part: str, lights: tuple[str, ...]) -> None:
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+def evaluate_segmenter(
+    data: Path, segmenter: str, part: str, lights: tuple[str, ...], device: str
+) -> None:
     """Measure a segmenter on the labeled photos in DATA: accuracy and calibration.
 
     Prints the accuracy of every source and class and the calibration error of every source, both
@@ -41,4 +44,4 @@ def evaluate_segmenter(data: Path, segmenter: str, part: str, lights: tuple[str,
     """
     from photoreal.train.console import run_evaluation
 
-    run_evaluation(data, segmenter, part, lights or tuple(LIGHTS))
+    run_evaluation(data, segmenter, part, lights or tuple(LIGHTS), device)
