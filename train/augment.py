@@ -71,7 +71,7 @@ def change_rows(
 
 def _amounts(values: Amounts, like: Tensor) -> Tensor:
     """Amounts of each picture (N,), or of each of its channels (N, 3), for its pixels."""
-    return on(like.device, values.astype(np.float64).reshape(len(values), -1, 1, 1))
+    return on(like.device, values.reshape(len(values), -1, 1, 1))
 
 
 def _gray(pictures: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ def paint_clouds(pictures: Tensor, targets: Tensor, random: Generator) -> Tensor
     share = _share(targets == SKY, 1)
     top, bottom, own = draw(0.05, 1.0, 3), draw(0.05, 1.0, 3), draw(0.0, 0.5)
     other = torch.lerp(torch.lerp(top, bottom, _rows(pictures)), pictures, own)
-    recolored = _amounts(random.random(count) < 0.4, pictures)
+    recolored = _amounts(np.where(random.random(count) < 0.4, 1.0, 0.0), pictures)
     pictures = torch.lerp(pictures, other, recolored * share)
     flat = random.uniform(1.0, 4.0, count)  # farther clouds look flatter
     shape, shade = (_noise(pictures, flat, random) for _ in range(2))
@@ -222,7 +222,7 @@ def _noise(pictures: Tensor, flat: Amounts, random: Generator) -> Tensor:
         # grid_sample wants places in -1..1 from the first value to the last.
         x = across * _amounts(2.0 * wide / (size[3] - 1), total)[:, 0] - 1.0
         y = down * _amounts(2.0 * tall / (size[2] - 1), total)[:, 0] - 1.0
-        places = torch.stack(torch.broadcast_tensors(x, y), dim=-1)
+        places = torch.stack([x.expand(-1, height, -1), y.expand(-1, -1, width)], dim=-1)
         total += weight * F.grid_sample(plane, places, mode="bicubic", align_corners=True)
         cells, weight = 2.0 * cells, 0.55 * weight
     return total

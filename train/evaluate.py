@@ -61,8 +61,7 @@ class Score:
     `confusion` is (classes, classes): row the labeled class, column the predicted one. For a
     source that tells `only` one class from the rest, rows and columns are "not CLASS" (0) and
     "CLASS" (1), and so are the events whose confidence is counted. `uncalibrated` is the
-    confidence at a temperature of 1, `calibrated` at the segmenter's own. Both stay empty for a
-    source that labels a single class: which pixels count would depend on the right answer.
+    confidence at a temperature of 1, `calibrated` at the segmenter's own.
     """
 
     only: str | None = None
@@ -113,13 +112,12 @@ def evaluate(
             scores[item.source] = Score(_only(item.source))
         score = scores[item.source]
         right = _count(score, found, wanted)
-        if tells_classes_apart(item.source):
-            for reliability, temperature in (
-                (score.uncalibrated, 1.0),
-                (score.calibrated, segmenter.temperature),
-            ):
-                confidence = _confidence(found / temperature, score.only)
-                reliability.add(confidence.cpu().numpy(), right.cpu().numpy())
+        for reliability, temperature in (
+            (score.uncalibrated, 1.0),
+            (score.calibrated, segmenter.temperature),
+        ):
+            confidence = _confidence(found / temperature, score.only)
+            reliability.add(confidence.cpu().numpy(), right.cpu().numpy())
         advance()
     return scores
 
@@ -155,11 +153,6 @@ def class_scores(
     scores = found.new_full((len(CLASSES), found.shape[1]), ABSENT)
     scores[[CLASSES.index(name) for name in names]] = found
     return scores, torch.from_numpy(wanted[known].astype(np.int64)).to(image.device)
-
-
-def tells_classes_apart(source: str) -> bool:
-    """Whether a source labels more than a single class."""
-    return len(set(target_table(source).tolist()) - {IGNORE}) > 1
 
 
 def _only(source: str) -> str | None:

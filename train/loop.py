@@ -34,7 +34,6 @@ from photoreal.train.tables import CLASSES
 from photoreal.train.warm_start import take_over
 from photoreal.weights.segmenters import load_segmenter, save_segmenter
 
-
 _LOOK_EVERY = 20  # steps between looks at the loss on a GPU
 
 
@@ -205,7 +204,7 @@ class Training:
         self.step += 1
         # Early on, a long average would retain the random initialization.
         keep = min(settings.averaging, self.step / (self.step + 10))
-        get_ema_multi_avg_fn(keep)(*self._averaged, None)
+        get_ema_multi_avg_fn(keep)(*self._averaged, None)  # type: ignore[no-untyped-call]
         return main.detach()
 
     def _finite(self, loss: Tensor) -> float:

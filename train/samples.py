@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from photoreal.train.sources import SKY, LabeledPhoto, Read
 TARGET_STRIDE = 2
 """Targets keep every second row and column, since features are at stride 8 anyway."""
 
-_SHORT_SIDES = (200.0, 460.0)  # of the photo that a crop is taken from
+_SHORT_SIDES = (math.log(200.0), math.log(460.0))  # of the photo that a crop is taken from
 _ASPECT = 0.15
 
 
@@ -92,7 +93,7 @@ class Samples:
     ) -> tuple[Tensor, Tensor]:
         """Crops (N, 3, S, S) of the photos, interpolated, and their nearest targets (N, S, S)."""
         count, sizes = len(photos), self._sizes[photos]
-        short = np.exp(random.uniform(*np.log(_SHORT_SIDES), count))
+        short = np.exp(random.uniform(*_SHORT_SIDES, count))
         scale = np.maximum(short, side) / sizes.min(axis=1)
         stretch = np.exp(random.uniform(-_ASPECT, _ASPECT, count))
         boxes = side / scale[:, None] * np.stack([stretch, 1.0 / stretch], axis=1)
