@@ -35,7 +35,11 @@ def _random(seed: int = 0) -> np.random.Generator:
 
 def _is_picture(found: Tensor, like: Tensor) -> bool:
     fits = found.dtype == torch.float32 and found.shape == like.shape
-    return fits and bool(torch.isfinite(found).all()) and 0 <= found.min() <= found.max() <= 1
+    return (
+        fits
+        and bool(torch.isfinite(found).all())
+        and 0 <= float(found.min()) <= float(found.max()) <= 1
+    )
 
 
 def test_light_keeps_the_range_the_type_and_the_size(batch: tuple[Tensor, Tensor]) -> None:

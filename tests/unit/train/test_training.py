@@ -180,7 +180,7 @@ def test_a_run_of_a_given_time_goes_through_all_its_settings(
 ) -> None:
     """Its clock goes on by a second a step; 12 seconds for 6 steps make 12."""
     clock = iter(range(1000))
-    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("photoreal.train.loop.time.monotonic", lambda: next(clock))
     rates: list[float] = []
     sizes: list[int] = []
     training = Training(SMALL, tmp_path)
