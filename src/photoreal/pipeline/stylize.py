@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -105,16 +106,19 @@ def stylize(
         done = _published(work, sequences, known)
     else:
         done = _soft(work, sequences, known)
+
+    def encode_map(photo: npt.NDArray[np.uint8], used: regions.LabelMap) -> bytes:
+        # At the photo's original size, a label map can be sent back as its mask.
+        return encode_labels(regions.resize_labels(used, *photo.shape[:2]))
+
     image, size = b"", {}
-    if done.pixels is not None:
-        pixels = _scaled(done.pixels, request.output_size)
-        image = encode_pixels(pixels, request.format)
-        size = {"height": pixels.shape[0], "width": pixels.shape[1]}
-    # At the photos' original size, label maps can be sent back as masks of these photos.
-    labels = [
-        encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
-        for role, used in zip(originals, done.labels, strict=True)
-    ]
+    with ThreadPoolExecutor(available_cores()) as pool:  # Pillow releases the GIL
+        maps = pool.map(encode_map, originals.values(), done.labels)
+        if done.pixels is not None:
+            pixels = _scaled(done.pixels, request.output_size)
+            image = encode_pixels(pixels, request.format)
+            size = {"height": pixels.shape[0], "width": pixels.shape[1]}
+        labels = list(maps)
     watch.lap("encode")
     seconds = watch.total()
     report = done.report | size | {"method": request.method, "seconds": seconds}
@@ -308,9 +312,12 @@ def _read_photos(
     for role, (height, width) in sizes.items():
         check_working_size(height, width, size, f"{role} photo", limits)
     check_memory(sizes, size, limits)
-    originals = {
-        role: decode_photo(file, f"{role} photo", limits, check) for role, file in files.items()
-    }
+
+    def decode(role: str) -> npt.NDArray[np.uint8]:
+        return decode_photo(files[role], f"{role} photo", limits, check)
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        originals = dict(zip(files, pool.map(decode, files), strict=True))
     photos = {}
     for role, photo in originals.items():
         height, width = photo.shape[:2]
