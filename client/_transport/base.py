@@ -30,11 +30,12 @@ from photoreal.client.errors import (
 from photoreal.contract import (
     CANCEL,
     CANCEL_PARAMETER,
-    MODEL_IS_GONE,
     QUEUE_IS_FULL,
     STYLIZE,
-    TIME_IS_UP,
+    TIMED_OUT,
+    TIMED_OUT_IN_QUEUE,
 )
+from photoreal.triton_messages import Condition, reports
 
 CANCEL_TIMEOUT = 1.0
 """Timeout in seconds of the request that cancels an abandoned call."""
@@ -123,8 +124,6 @@ def output_arrays(result: Any, outputs: Sequence[str]) -> Tensors:
 
 _REJECTED = {"400", "StatusCode.INVALID_ARGUMENT"}
 _DENIED = {"401", "403", "StatusCode.UNAUTHENTICATED", "StatusCode.PERMISSION_DENIED"}
-_RESTRICTED = "This protocol is restricted"
-"""Triton's message over gRPC, with the status UNAVAILABLE, when the API key is missing."""
 _CANCELLED = "StatusCode.CANCELLED"  # from a stopping server; the client's own never get here
 _TRANSIENT = {"503", "StatusCode.UNAVAILABLE", _CANCELLED}
 _UNAVAILABLE = {"404", "StatusCode.NOT_FOUND"} | _TRANSIENT
@@ -132,7 +131,6 @@ _TIMED_OUT = {"408", "504", "StatusCode.DEADLINE_EXCEEDED"}
 
 _REFUSED = "connection refused"
 _NOT_GRPC = "what answers there does not speak gRPC"
-_UNLOADED = "has no available versions"  # the model was unloaded, or is not loaded yet
 # The server is starting, stopping or temporarily down.
 _DROPPED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 
@@ -148,7 +146,9 @@ class Exchange:
     def answered(self, error: InferenceServerException) -> ClientError:
         """Convert tritonclient's exception for a response or a gRPC status."""
         status, message = error.status() or "", (error.message() or "").strip()
-        if status in _DENIED or message.startswith(_RESTRICTED):
+        if status in _DENIED:
+            return self.denied()
+        if status in _UNAVAILABLE and reports(message, Condition.KEY_REQUIRED):
             return self.denied()
         if status.isdigit() and error.debug_details() is not None:
             # Not Triton's JSON: the response is from a proxy or another kind of server.
@@ -160,22 +160,22 @@ class Exchange:
         if status in _UNAVAILABLE:
             if status == _CANCELLED:
                 message = "the server cancelled the call"
-            transient = status in _TRANSIENT or _UNLOADED in message
+            unloaded = reports(message, Condition.MODEL_UNLOADED)
+            transient = status in _TRANSIENT or unloaded
             return self._refused(message, transient=transient)
-        if any(mark in message for mark in MODEL_IS_GONE):
-            return self.unreachable("a model has died and is brought back", transient=True)
+        if reports(message, Condition.PROCESS_DIED):
+            return self.unreachable("a model has died and is being restarted", transient=True)
         return ServerFailed(_first_line(message), request_id=self.request_id)
 
     def _refused(self, message: str, *, transient: bool) -> ServiceError:
         """Make the error for a server that does not accept the request, or no longer does."""
-        stopped, waited = TIME_IS_UP
-        if waited in message:
+        if TIMED_OUT_IN_QUEUE in message:
             return RequestTimeout(
                 f"The request waited at {self.address} until its time was up; nobody began to"
                 " work on it.",
                 request_id=self.request_id,
             )
-        if stopped in message:
+        if TIMED_OUT in message:
             return RequestTimeout(_first_line(message), request_id=self.request_id)
         if QUEUE_IS_FULL in message:
             return ServerBusy(
@@ -211,11 +211,10 @@ class Exchange:
             reason = reason.strerror or str(reason)
         detail = _plain(reason).rstrip(".")
         transient = transient or detail == _REFUSED
-        lasting = detail == _NOT_GRPC or _RESTRICTED in detail
         return ServerUnavailable(
             f"No server is ready at {self.address}" + (f" ({detail})." if detail else "."),
             request_id=self.request_id,
-            transient=transient and not lasting,
+            transient=transient and detail != _NOT_GRPC,
         )
 
     def garbled(self, detail: str = "") -> ServerFailed:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIME_IS_UP
+from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIMED_OUT_IN_QUEUE
 from photoreal.errors import DeadlineExceeded, QueueFull, Stopped
 from photoreal.pipeline.tensors import Array
 from photoreal.serve.backend.adapter import answer_one, is_traced
@@ -164,7 +164,7 @@ class RequestQueue:
         entry.watch.close()
         if isinstance(stopped, DeadlineExceeded):
             stopped = DeadlineExceeded(
-                f"{TIME_IS_UP[1]}: it waited for {entry.watch.seconds:g} s and was not begun."
+                f"{TIMED_OUT_IN_QUEUE}: it waited for {entry.watch.seconds:g} s and was not begun."
             )
         self._send(entry.request, self._refuse(entry.request, stopped))
         with self._changed:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from photoreal.cancel_key import is_key, new_key
-from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
+from photoreal.contract import CANCEL_PARAMETER, TIMED_OUT
 from photoreal.errors import Canceled, DeadlineExceeded, Stopped
 from photoreal.serve.backend.canceled import CanceledKeys
 from photoreal.serve.backend.limits import max_seconds, request_limits
@@ -53,7 +53,7 @@ class Watch:
         if self.key in self._canceled or self._request.is_cancelled():
             raise Canceled("The request was canceled; nobody waits for its answer.")
         if self._clock() >= self._deadline:
-            raise DeadlineExceeded(f"{TIME_IS_UP[0]} {self.seconds:g} s, {self._whose}.")
+            raise DeadlineExceeded(f"{TIMED_OUT} {self.seconds:g} s, {self._whose}.")
 
     def glance(self) -> None:
         """`check` for many short steps: it checks for cancellation only every `POLL_S`."""

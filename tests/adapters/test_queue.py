@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, TIME_IS_UP
+from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, TIMED_OUT_IN_QUEUE
 from photoreal.serve.backend import request_queue
 from photoreal.serve.backend.request_queue import RequestQueue
 
@@ -152,7 +152,7 @@ def test_time_in_the_queue_counts(
     short = triton.Request({}, "short", timeout=100_000)
     waiting.put([short])
     error = short.sender.sent()
-    assert str(error) == f"{TIME_IS_UP[1]}: it waited for 0.1 s and was not begun."
+    assert str(error) == f"{TIMED_OUT_IN_QUEUE}: it waited for 0.1 s and was not begun."
     check_sentence(error)
     assert model.begun.empty()
     assert _counts(triton) == (0, 1)

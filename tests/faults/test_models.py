@@ -71,7 +71,7 @@ def recovers(
             line += f"; the request got: {request.outcome()}"
         shown(line)
         # Of the supervisor, or of the real request that it had on its way.
-        told = (" failed (", "is not running; it is brought back")
+        told = (" failed (", "is not running; it is being restarted")
         assert problem is None or any(words in problem for words in told)
         assert np.array_equal(service.picture(), expected)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from photoreal.cancel_key import is_key, new_key
-from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
+from photoreal.contract import CANCEL_PARAMETER, TIMED_OUT
 from photoreal.errors import Canceled, DeadlineExceeded, InvalidOption, ServeError
 from photoreal.serve.backend.canceled import CANCELED_VARIABLE, CanceledKeys
 from photoreal.serve.backend.watch import POLL_S, Watch
@@ -83,7 +83,7 @@ def test_the_shorter_time_holds(
         clock.now += 0.02
         with pytest.raises(DeadlineExceeded) as caught:
             watch.check()
-    assert str(caught.value).startswith(TIME_IS_UP[0])
+    assert str(caught.value).startswith(TIMED_OUT)
     assert words in str(caught.value)
     check_sentence(caught.value)
     assert watch.microseconds_left() == 1  # 0 would mean no limit
