@@ -42,7 +42,7 @@ from photoreal.serve.backend.metrics import RequestMetrics
 from photoreal.serve.backend.watch import Watch
 from photoreal.triton_messages import Condition, reports
 
-_STARTING_OR_STOPPING = "The server is starting or stopping; send the request again later."
+_STARTING_OR_STOPPING = "The server is starting or stopping; retry later."
 
 
 class _Handling(NamedTuple):
@@ -59,7 +59,7 @@ _HANDLING = (
     _Handling((InvalidRequest,), "INVALID_ARG", "log_info", "refused: {}"),
     _Handling((DeadlineExceeded,), "UNAVAILABLE", "log_info", "stopped: {}"),
     _Handling((Canceled,), "CANCELLED", "log_info", "stopped: {}"),
-    _Handling((QueueFull,), "UNAVAILABLE", "log_info", "turned away: {}"),
+    _Handling((QueueFull,), "UNAVAILABLE", "log_info", "busy: {}"),
     _Handling((ModelUnavailable,), "UNAVAILABLE", "log_warn"),
     _Handling((NumericalError,), "INTERNAL", "log_error"),
 )
@@ -112,9 +112,9 @@ def answer_one(
             return _error_response(triton, request, error, found.code)
         log("log_error", traceback.format_exc())
         shown = shown_id(request.request_id())
-        sentence = f"{model.name} failed on a request that looks valid; the server's log tells why"
-        sentence += f" under {shown}." if shown else "."
-        return _error_response(triton, request, ModelFailed(sentence), "INTERNAL")
+        where = f"request {shown} in the server's log" if shown else "the server's log"
+        hidden = ModelFailed(f"{model.name} failed with an internal error; see {where}.")
+        return _error_response(triton, request, hidden, "INTERNAL")
 
 
 def _error_response(triton: Any, request: Any, error: PhotorealError, code: str) -> Any:
@@ -137,7 +137,7 @@ def read_inputs(triton: Any, model: ModelSpec, request: Any) -> dict[str, Array]
         if tensor is not None:
             arrays[spec.name] = tensor.as_numpy()
         elif not spec.optional:
-            raise InvalidRequest(f"The input {spec.name} is missing; {model.name} needs it.")
+            raise InvalidRequest(f"The input {spec.name} is missing; {model.name} requires it.")
     return arrays
 
 
@@ -248,8 +248,7 @@ def _failure(model: ModelSpec, message: str) -> PhotorealError:
         return ModelUnavailable(_STARTING_OR_STOPPING)
     if error is None and reports(message, Condition.PROCESS_DIED, Condition.MODEL_NOT_READY):
         return ModelUnavailable(
-            f"The model {model.name} is not running; it is being restarted, send the request"
-            " again in a few seconds."
+            f"The model {model.name} is not running and is being restarted; retry in a few seconds."
         )
     return ModelFailed(f"{model.name}: {message if error is None else error}")
 

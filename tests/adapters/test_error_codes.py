@@ -56,7 +56,7 @@ def test_the_caller_of_a_model_gets_the_error_that_it_raised(
     error = raised(triton, sent.message())
     assert type(error) is kind
     if kind is ModelFailed:  # its message stays in the log of the model
-        assert "under id-1." in str(error)
+        assert "request id-1 in" in str(error)
         assert "size is 0" not in str(error)
     else:
         assert str(error) == str(kind("size is 0."))

@@ -255,7 +255,7 @@ def test_tensors_of_a_gpu_go_from_model_to_model_as_they_are(
     _serve_levels(triton, *networks)
     triton.on_gpu |= set(triton.models)
     engine = BlsEngine(triton, "cat5")
-    monkeypatch.setattr(bls, "_is_here", lambda x: x.shape[1] == 3)
+    monkeypatch.setattr(bls, "_is_on_cpu", lambda x: x.shape[1] == 3)
     content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
     found = transfer(content, style, [Pair(0, None)], engine)
     expected = transfer(content, style, [Pair(0, None)], NetworkEngine(*networks))

@@ -61,7 +61,7 @@ def test_device_and_precision_are_chosen(
     [
         ({"DEVICE": "tpu"}, "device 'tpu' is not known; expected cpu or cuda"),
         ({"PRECISION": "int8"}, "precision 'int8' is not known; expected fp32 or fp16"),
-        ({"PRECISION": "fp16"}, "fp16 is for the device cuda"),
+        ({"PRECISION": "fp16"}, "fp16 requires the device cuda"),
     ],
 )
 def test_what_cannot_be_chosen_is_a_sentence(
@@ -101,9 +101,14 @@ class _Driver:
     ("driver", "built_for", "usable", "words"),
     [
         (None, "13.0", False, "there is no NVIDIA driver here; .*--device cpu"),
-        (12080, "13.0", False, r"driver is too old: it knows CUDA 12\.8 and this PyTorch .* 13;"),
+        (
+            12080,
+            "13.0",
+            False,
+            r"driver is too old: it supports CUDA 12\.8, but this PyTorch .* 13;",
+        ),
         (13000, None, False, "this PyTorch is built without CUDA; .*--device cpu"),
-        (13000, "13.0", False, "PyTorch can use none here; .*--device cpu"),
+        (13000, "13.0", False, "PyTorch cannot use a GPU here; .*--device cpu"),
         (13000, "13.0", True, ""),
     ],
     ids=["no driver", "too old", "no CUDA in PyTorch", "unusable", "usable"],

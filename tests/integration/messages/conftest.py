@@ -83,7 +83,7 @@ class Triton:
 
     def kill_model(self, name: str) -> None:
         """Kill the process of a model."""
-        for one in ProcessTable(self.process.pid).look():
+        for one in ProcessTable(self.process.pid).snapshot():
             if one.model == name:
                 os.kill(one.pid, signal.SIGKILL)
 

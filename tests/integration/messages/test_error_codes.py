@@ -21,7 +21,7 @@ def test_the_class_and_the_message_of_an_error_arrive(
     status, error = triton.infer("caller", kind.__name__, TEXT)
     assert status == 200
     if kind is ModelFailed:
-        assert error.startswith("ModelFailed: called: called failed on a request")
+        assert error.startswith("ModelFailed: called: called failed with an internal error")
     else:
         assert error == f"{kind.__name__}: {kind(TEXT)}"
 

@@ -205,7 +205,7 @@ def test_the_server_stops_when_time_is_up(
         client.infer(**arguments)
     assert caught.value.status() == ("503" if protocol == "http" else "StatusCode.UNAVAILABLE")
     assert caught.value.message() == (
-        "The request was stopped after 1.5 s, the timeout that it came with."
+        "The request was stopped after 1.5 s, the timeout of the request."
     )
     begun = _levels(small) - before
     print(f"{begun:.0f} of {LEVELS} levels were begun")

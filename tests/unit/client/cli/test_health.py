@@ -67,7 +67,7 @@ def test_metrics_are_prometheus_text(url: str, status: Status) -> None:
 def test_other_paths_are_not_found(url: str) -> None:
     code, body = _get(url, "/../etc/passwd")
     assert code == 404
-    assert "Try /live" in body
+    assert "expected /live" in body
 
 
 def test_quick_asks_the_supervisor(

@@ -304,7 +304,7 @@ def test_address_is_read_at_once():
         ),
         (
             "503",
-            "The request was stopped after 2 s, the timeout that it came with.",
+            "The request was stopped after 2 s, the timeout of the request.",
             RequestTimeout,
             "stopped after 2 s",
         ),
