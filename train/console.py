@@ -37,7 +37,7 @@ def run_training(
     """Train, save, and measure on the test photos; raises TrainingError."""
     console = Console()
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise TrainingError("CUDA was asked for and is not there; expected --device cpu.")
+        raise TrainingError("CUDA is not available; expected --device cpu.")
     with _progress(console) as progress:
         photos = _read(progress, data, "train")
         validation = _read(progress, data, "val")

@@ -130,7 +130,7 @@ _UNAVAILABLE = {"404", "StatusCode.NOT_FOUND"} | _TRANSIENT
 _TIMED_OUT = {"408", "504", "StatusCode.DEADLINE_EXCEEDED"}
 
 _REFUSED = "connection refused"
-_NOT_GRPC = "what answers there does not speak gRPC"
+_NOT_GRPC = "the server there does not speak gRPC"
 # The server is starting, stopping or temporarily down.
 _DROPPED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 
@@ -159,7 +159,7 @@ class Exchange:
             return self.timed_out()
         if status in _UNAVAILABLE:
             if status == _CANCELLED:
-                message = "the server cancelled the call"
+                message = "the server canceled the call"
             unloaded = reports(message, Condition.MODEL_UNLOADED)
             transient = status in _TRANSIENT or unloaded
             return self._refused(message, transient=transient)
@@ -171,16 +171,14 @@ class Exchange:
         """Make the error for a server that does not accept the request, or no longer does."""
         if TIMED_OUT_IN_QUEUE in message:
             return RequestTimeout(
-                f"The request waited at {self.address} until its time was up; nobody began to"
-                " work on it.",
+                f"The request timed out in the queue of the server at {self.address}.",
                 request_id=self.request_id,
             )
         if TIMED_OUT in message:
             return RequestTimeout(_first_line(message), request_id=self.request_id)
         if QUEUE_IS_FULL in message:
             return ServerBusy(
-                f"The server at {self.address} has as many requests waiting as it allows; try"
-                " again later.",
+                f"The request queue of the server at {self.address} is full; retry later.",
                 request_id=self.request_id,
                 transient=True,
             )
@@ -189,7 +187,7 @@ class Exchange:
     def denied(self) -> AccessDenied:
         """Make the error for a server, or a proxy in front of it, that requires authentication."""
         return AccessDenied(
-            f"The server at {self.address} wants an API key, and none or a wrong one was shown.",
+            f"The server at {self.address} requires an API key; the key is missing or wrong.",
             request_id=self.request_id,
         )
 
@@ -220,7 +218,8 @@ class Exchange:
     def garbled(self, detail: str = "") -> ServerFailed:
         """Make the error for a response that is not Triton's."""
         return ServerFailed(
-            f"What answers at {self.address} is not Triton over {self.address.protocol}{detail}.",
+            f"The response from {self.address} is not from Triton over"
+            f" {self.address.protocol}{detail}.",
             request_id=self.request_id,
         )
 
@@ -230,7 +229,7 @@ def _plain(reason: str) -> str:
     if "Connection refused" in reason or "Connect call failed" in reason:
         return _REFUSED
     if "certificate verify failed" in reason.lower().replace("_", " "):
-        return "its certificate is for another name or signed by nobody who is trusted here"
+        return "certificate verification failed: wrong host name or untrusted issuer"
     if "Failed parsing HTTP/2" in reason:
         return _NOT_GRPC
     return _first_line(reason.rpartition("last error: ")[2]) if reason else ""
@@ -238,4 +237,4 @@ def _plain(reason: str) -> str:
 
 def _first_line(text: str) -> str:
     # The remaining lines of a server's error message are a traceback.
-    return text.strip().partition("\n")[0].rstrip() or "The server failed without saying why."
+    return text.strip().partition("\n")[0].rstrip() or "The server failed without an error message."

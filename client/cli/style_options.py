@@ -26,7 +26,7 @@ def _read_numbers(
     try:
         return [float(word) for word in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no list of numbers.") from None
+        raise click.BadParameter(f"{value!r} is not a list of numbers.") from None
 
 
 class NumbersCommand(click.Command):
@@ -59,7 +59,7 @@ def style_options(command: F) -> F:
             _WEIGHTS,
             callback=_read_numbers,
             metavar="NUMBER...",
-            help="Shares of the styles, one for each.  [default: equal]",
+            help="Weights of the styles, one for each.  [default: equal]",
         ),
         click.option(
             "--style",
@@ -67,7 +67,7 @@ def style_options(command: F) -> F:
             type=_PATH,
             multiple=True,
             metavar="PHOTO",
-            help=f"A style, in place of STYLE; up to {MAX_STYLES} are mixed.",
+            help=f"A style, instead of STYLE; repeat to mix up to {MAX_STYLES}.",
         ),
         click.argument("style", type=_PATH, required=False),
     ):

@@ -40,7 +40,7 @@ def within_gpu_memory(
         smaller = math.floor(min(height, width) * math.sqrt(0.5))
         raise InvalidOption(
             f"The GPU has too little memory for a content of {width}x{height} pixels; a size of"
-            f" {smaller} takes about half of that."
+            f" {smaller} needs about half as much."
         )
 
     return run

@@ -291,7 +291,7 @@ def test_address_is_read_at_once():
     [
         ("StatusCode.INVALID_ARGUMENT", "size is 0.", RequestRejected, "size is 0."),
         ("StatusCode.INTERNAL", "It broke.\nAt: x.py", ServerFailed, "It broke."),
-        ("StatusCode.UNKNOWN", None, ServerFailed, "The server failed without saying why."),
+        ("StatusCode.UNKNOWN", None, ServerFailed, "The server failed without an error message."),
         ("StatusCode.RESOURCE_EXHAUSTED", "Too large", ServerFailed, "Too large"),
         ("StatusCode.DEADLINE_EXCEEDED", "Deadline Exceeded", RequestTimeout, "9 seconds"),
         ("StatusCode.NOT_FOUND", "no such model", ServerUnavailable, "no such model"),
@@ -300,7 +300,7 @@ def test_address_is_read_at_once():
             "StatusCode.UNAVAILABLE",
             "[request id: 7] Exceeds maximum queue size",
             ServerBusy,
-            "as many requests waiting as it allows; try again later.",
+            "is full; retry later.",
         ),
         (
             "503",
@@ -308,7 +308,12 @@ def test_address_is_read_at_once():
             RequestTimeout,
             "stopped after 2 s",
         ),
-        ("503", "Request timeout expired", RequestTimeout, "waited at host:1 until its time"),
+        (
+            "503",
+            "Request timeout expired",
+            RequestTimeout,
+            "timed out in the queue of the server at host:1",
+        ),
         (
             "StatusCode.UNAVAILABLE",
             "failed to connect; last error: X: Failed parsing HTTP/2 (frame)",
