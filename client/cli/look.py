@@ -81,5 +81,5 @@ def look(
         raise failure(error, embedded=server.embedded) from None
     if not quiet:
         click.echo(
-            f"{output}: {points} points per side, PSNR {found.psnr:.1f} dB to the stylized photo."
+            f"{output}: {points} points a side, {found.psnr:.1f} dB from the photo it is of."
         )

@@ -59,7 +59,7 @@ def style_options(command: F) -> F:
             _WEIGHTS,
             callback=_read_numbers,
             metavar="NUMBER...",
-            help="Weights of the styles, one for each.  [default: equal]",
+            help="Shares of the styles, one for each.  [default: equal]",
         ),
         click.option(
             "--style",
@@ -67,7 +67,7 @@ def style_options(command: F) -> F:
             type=_PATH,
             multiple=True,
             metavar="PHOTO",
-            help=f"A style, instead of STYLE; repeat to mix up to {MAX_STYLES}.",
+            help=f"A style, in place of STYLE; up to {MAX_STYLES} are mixed.",
         ),
         click.argument("style", type=_PATH, required=False),
     ):

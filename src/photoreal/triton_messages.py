@@ -24,6 +24,7 @@ class Condition(Enum):
     MODEL_NOT_READY = "the model that another one calls is not loaded or does not exist"
     PROCESS_DIED = "the process of a Python model has died"
     KEY_REQUIRED = "the API key is missing or wrong (over gRPC, with the status UNAVAILABLE)"
+    INVALID_FIELD = "a field of the JSON of an HTTP request has the wrong type (with status 500)"
     OUT_OF_MEMORY = "a network's memory could not be allocated"
 
 
@@ -37,6 +38,7 @@ TRITON: Mapping[str, Mapping[Condition, str]] = MappingProxyType(
                 Condition.MODEL_NOT_READY: "is not ready",
                 Condition.PROCESS_DIED: "is not healthy",
                 Condition.KEY_REQUIRED: "This protocol is restricted",
+                Condition.INVALID_FIELD: "Unable to parse",
             }
         ),
     }

@@ -14,7 +14,7 @@ from photoreal.color.transport import ColorMap, ColorMoments, barycenter, color_
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
 from photoreal.pipeline.request import FloatImage, Shot, SoftStyle, SoftTransfer
 from photoreal.pipeline.soft_regions import SoftMatch
-from photoreal.regions.soft import settle
+from photoreal.regions.soft import normalize_weights
 
 _SOLID = 0.75
 """Weight above which a pixel uses one region's map only: after alignment the maps are similar."""
@@ -108,4 +108,4 @@ def transfer_features(
 
 def _bytes(weights: FloatImage) -> npt.NDArray[np.uint8]:
     """Quantize weights from 0..1 to uint8 0..255, the input format of `wct2`."""
-    return np.asarray(np.rint(settle(weights, _SOLID) * 255.0), dtype=np.uint8)
+    return np.asarray(np.rint(normalize_weights(weights, _SOLID) * 255.0), dtype=np.uint8)

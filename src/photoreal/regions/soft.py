@@ -104,7 +104,7 @@ def find_regions(
     weights = clusters.joined(shares, plan.groups)
     planes = clusters.follow_colors(weights.reshape(-1, *features.rank.shape), features.color)
     slopes, offsets = fit_local_linear(planes, features.guide, _SIDE, _RIDGE)
-    fine = settle(apply_local_linear(slopes, offsets, photo))
+    fine = normalize_weights(apply_local_linear(slopes, offsets, photo))
     return SoftRegions(fine, _means(planes, features.for_matching()), plan.infos), plan
 
 
@@ -164,14 +164,14 @@ def mask_regions(
     if edges and len(present) > 1:
         planes = clusters.follow_colors(planes, lab(photo), 1, _MASK_SPREAD)
         slopes, offsets = fit_local_linear(planes, photo, _MASK_SIDE, _MASK_RIDGE)
-        planes = settle(apply_local_linear(slopes, offsets, photo))
+        planes = normalize_weights(apply_local_linear(slopes, offsets, photo))
     infos = [
         RegionInfo(label, names[label] if label < len(names) else label, 1.0) for label in present
     ]
     return SoftRegions(planes, np.zeros((len(planes), 0), np.float32), infos)
 
 
-def settle(weights: FloatArray, solid: float = _SOLID) -> FloatArray:
+def normalize_weights(weights: FloatArray, solid: float = _SOLID) -> FloatArray:
     """Normalize weights (K, H, W) of about 0..1 to sum to 1 at every pixel.
 
     Weights above `solid` become 1 and those below 1 - `solid` become 0. A pixel with only small
@@ -187,8 +187,8 @@ def settle(weights: FloatArray, solid: float = _SOLID) -> FloatArray:
         sharp[:, nobody] = 0.0
         sharp[np.where(left.max(axis=0) > 0.0, left.argmax(axis=0), largest), nobody] = 1.0
         total = sharp.sum(axis=0)
-    settled: FloatArray = (sharp / total).astype(np.float32)
-    return settled
+    normalized: FloatArray = (sharp / total).astype(np.float32)
+    return normalized
 
 
 def _means(planes: FloatArray, values: FloatArray) -> FloatArray:

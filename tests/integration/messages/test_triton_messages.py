@@ -37,6 +37,12 @@ def _at_warm_up(triton: Any) -> str:
     return str(line)
 
 
+def _invalid_field(triton: Any) -> str:
+    status, message = triton.post("models/called/infer", {"inputs": 3})
+    assert status == 500
+    return str(message)
+
+
 def _call_of_unknown_model(triton: Any) -> str:
     status, message = triton.infer("caller", "nothing")
     assert status == 200
@@ -78,6 +84,7 @@ def _dead(triton: Any) -> str:
 PROVOKED = [
     (Condition.KEY_REQUIRED, _without_key),
     (Condition.SERVER_NOT_READY, _at_warm_up),
+    (Condition.INVALID_FIELD, _invalid_field),
     (Condition.MODEL_NOT_READY, _call_of_unknown_model),
     (Condition.MODEL_NOT_READY, _call_of_unloaded_model),
     (Condition.MODEL_UNLOADED, _unloaded),
@@ -100,7 +107,7 @@ def test_the_server_reports_it_in_these_words(
     table = TRITON[triton.version()]
     message = provoke(triton)
     assert [one for one, text in table.items() if text in message] == [condition], message
-    if provoke not in (_without_key, _at_warm_up, _call_of_unknown_model):
+    if provoke in (_call_of_unloaded_model, _unloaded, _call_of_dead_model, _dead):
         triton.reload("called")
 
 

@@ -197,7 +197,7 @@ class TestCommand:
         call = (style, "--content", content, "--method", "color", "--points", "17", "-o", out)
         outcome = self.run(pipeline, *call)
         assert outcome.exit_code == 0, outcome.output
-        assert f"{out}: 17 points per side" in outcome.stdout
+        assert f"{out}: 17 points a side" in outcome.stdout
         assert 'TITLE "dusk"\nLUT_3D_SIZE 17\n' in out.read_text()
 
     def test_calls_that_cannot_succeed(self, pipeline: Pipeline, tmp_path: Path) -> None:

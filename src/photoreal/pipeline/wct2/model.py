@@ -60,15 +60,17 @@ def serve_wct2(
     if sequences is None or shot is None:
         image = _array(prepared.apply(steady=None))
     else:
-        looks = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data)
-        memory = sequences.get(shot.sequence, (prepared.fits, looks))
+        style_checksum = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data)
+        memory = sequences.get(shot.sequence, (prepared.shot_key, style_checksum))
         memory.next_frame()
         try:
-            image = _array(prepared.apply(steady=_steady(memory, prepared.takes, shot.steady)))
+            image = _array(
+                prepared.apply(steady=_steady(memory, prepared.partner_key, shot.steady))
+            )
         except NumericalError:
             sequences.forget(shot.sequence)  # otherwise later frames fail too
             raise
-        sequences.keep(shot.sequence, (prepared.fits, looks), memory)
+        sequences.keep(shot.sequence, (prepared.shot_key, style_checksum), memory)
     return {"IMAGE": image, "STYLE_CACHED": np.array(prepared.cached)}
 
 
@@ -122,11 +124,11 @@ def _array(result: torch.Tensor) -> Array:
     return image
 
 
-def _steady(memory: SteadyMoments, takes: Callable[[int], Hashable], share: float) -> Steady:
+def _steady(memory: SteadyMoments, partner_key: Callable[[int], Hashable], share: float) -> Steady:
     """Return a function that smooths the moments of a region while its style partners are equal."""
 
     def smooth(place: Hashable, region: int, found: Moments) -> Moments:
-        return memory((place, region, takes(region)), found, share)
+        return memory((place, region, partner_key(region)), found, share)
 
     return smooth
 
