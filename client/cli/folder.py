@@ -36,7 +36,7 @@ def folder_options(command: _F) -> _F:
             "--content-dir",
             type=_PATH,
             metavar="FOLDER",
-            help="Stylize every photo in FOLDER; what is finished already is left out.",
+            help="Stylize every photo in FOLDER; finished photos are skipped.",
         ),
         click.option(
             "--style-dir",
@@ -53,13 +53,13 @@ def folder_options(command: _F) -> _F:
         click.option(
             "--overwrite",
             is_flag=True,
-            help="With --content-dir: do finished photos again.",
+            help="With --content-dir: redo finished photos.",
         ),
         click.option(
             "--in-flight",
             type=click.IntRange(1, 16),
             metavar="N",
-            help=f"With --content-dir: requests at a time.  [default: {IN_FLIGHT}]",
+            help=f"With --content-dir: concurrent requests.  [default: {IN_FLIGHT}]",
         ),
     )
     for option in reversed(options):
@@ -109,18 +109,18 @@ class FolderCall:
                 del own["--format"]
             given = [name for name, value in own.items() if value is not None]
             if given:
-                raise click.UsageError(f"{given[0]} needs --content-dir.")
+                raise click.UsageError(f"{given[0]} requires --content-dir.")
             if content is None or (style is None and not self.styles):
-                raise click.UsageError("Name the photos CONTENT and STYLE, or use --content-dir.")
+                raise click.UsageError("Give the photos CONTENT and STYLE, or use --content-dir.")
             return
         if content is not None or style is not None:
             raise click.UsageError(
-                "--content-dir takes the place of CONTENT and STYLE; name the style with --style."
+                "--content-dir replaces CONTENT and STYLE; give the style with --style."
             )
         if bool(self.styles) == (self.style_dir is not None):
-            raise click.UsageError("--content-dir needs either --style or --style-dir.")
+            raise click.UsageError("--content-dir requires either --style or --style-dir.")
         if len(self.styles) > 1 or weighted:
-            raise click.UsageError("A folder takes one --style; several are mixed for one photo.")
+            raise click.UsageError("Several styles can be mixed for one photo, not for a folder.")
         if has_masks or saves_labels:
             raise click.UsageError("Masks and --save-labels are for one photo, not for a folder.")
 
@@ -184,7 +184,10 @@ def run_folder(
                 outcome = run.wait()
             except KeyboardInterrupt:
                 interrupted = True
-                bar.update(task, description="Finishing what was begun; Ctrl-C again drops it")
+                bar.update(
+                    task,
+                    description="Finishing the requests in flight; press Ctrl-C again to abort",
+                )
                 outcome = run.finish_early()
     left = len(jobs) - outcome.done - len(outcome.failed)
     for name, reason in sorted(outcome.failed.items()):
@@ -208,11 +211,11 @@ def _finished(job: Job, options: Mapping[str, Any], manifest: Manifest) -> bool:
 def _summary(call: FolderCall, plan: Plan, outcome: PhotoOutcome, before: int, left: int) -> str:
     parts = [f"{outcome.done} done"]
     if before:
-        parts.append(f"{before} finished before")
+        parts.append(f"{before} already finished")
     if outcome.failed:
         parts.append(f"{len(outcome.failed)} failed")
     if left:
-        parts.append(f"{left} not begun; the same call goes on")
+        parts.append(f"{left} not started; repeat the command to continue")
     line = f"{call.output}: {len(plan.jobs)} photos, {', '.join(parts)}."
     if plan.ignored:
         line += f" Ignored {plan.ignored} other {'file' if plan.ignored == 1 else 'files'}."

@@ -26,7 +26,7 @@ def _read_numbers(
     try:
         return [float(word) for word in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no list of numbers.") from None
+        raise click.BadParameter(f"{value!r} is not a list of numbers.") from None
 
 
 class NumbersCommand(click.Command):

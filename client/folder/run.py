@@ -43,7 +43,7 @@ def recipe(job: Job, options: Mapping[str, Any]) -> Recipe:
         InvalidInput: a file is missing, or the photo has no style.
     """
     if job.style is None:
-        raise InvalidInput(f"There is no style of the name {job.content.stem!r}.")
+        raise InvalidInput(f"There is no style named {job.content.stem!r}.")
     try:
         files = {"content": fingerprint(job.content), "style": fingerprint(job.style)}
     except OSError as error:

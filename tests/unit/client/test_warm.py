@@ -58,4 +58,4 @@ def test_each_style_is_stylized_by_itself_and_reported(tmp_path: Path) -> None:
     warm_styles(client, presets, lines.append, size=256)
     options = {"content_mask": mask, "style_mask": mask, "size": 256}
     assert client.calls == [(style, style, options)] * 2
-    assert lines == ["dusk.jpg: measured, 1.2 s", "dusk.jpg: known already, 1.2 s"]
+    assert lines == ["dusk.jpg: analyzed, 1.2 s", "dusk.jpg: already cached, 1.2 s"]

@@ -60,7 +60,7 @@ def test_the_size_that_is_named_fits_and_the_next_does_not(
     with pytest.raises(InvalidOption) as caught:
         check_memory(photos, 2048, limits)
     check_sentence(caught.value)
-    assert f"the {budget // 10**6} MB that this server gives one" in str(caught.value)
+    assert f"the {budget // 10**6} MB allowed" in str(caught.value)
     found = re.search(r"a size of up to (\d+) fits", str(caught.value))
     assert found
     fitting = int(found[1])

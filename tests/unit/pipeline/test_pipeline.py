@@ -174,7 +174,7 @@ class TestRefused:
 
     def test_devices(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        with pytest.raises(InvalidOption, match="device is 'cuda', but PyTorch can use no GPU"):
+        with pytest.raises(InvalidOption, match="device is 'cuda', but PyTorch cannot use a GPU"):
             Pipeline(device="cuda")
         with pytest.raises(InvalidOption, match="device is 'mps'; expected cpu or cuda"):
             Pipeline(device="mps")  # type: ignore[arg-type]

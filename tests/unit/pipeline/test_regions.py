@@ -180,7 +180,7 @@ def test_region_without_a_given_partner_stays_as_it_is(
         ([[2**31 - 1, -1]], "expected a content label from 0 to 255"),
         ([[1, 256]], "labels 1 and 256"),
         ([[1, -2]], "labels 1 and -2"),
-        ([[1, 5]], "style region 5, which the style photo has not"),
+        ([[1, 5]], "style region 5, which the style photo lacks"),
         ([[1, 1], [1, 2]], "name a content label twice"),
         ([[n, -1] for n in range(65)], "more than 64"),
     ],

@@ -312,7 +312,7 @@ def test_a_region_in_no_pair_keeps_its_look(
 def test_a_pair_with_an_absent_style_region_is_refused(
     request_for: Make, fake: FakeModels, check_sentence: CheckSentence
 ) -> None:
-    with pytest.raises(InvalidOption, match="style region 5, which the style photo has not") as no:
+    with pytest.raises(InvalidOption, match="style region 5, which the style photo lacks") as no:
         stylize(request_for(**MASKS, pairs=[[1, 5]]), models_of(fake), LIMITS)
     check_sentence(no.value)
     assert not fake.soft_transfers

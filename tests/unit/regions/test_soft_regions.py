@@ -19,7 +19,7 @@ from photoreal.regions.soft import (
     SoftRegions,
     find_regions,
     mask_regions,
-    settle,
+    normalize_weights,
     whole_photo,
     without_small,
 )
@@ -393,20 +393,20 @@ class TestSettle:
     def test_large_weights_become_1_and_small_ones_0(self) -> None:
         weights = np.array([[0.99, 0.8, 0.5, 0.3, -0.1]], dtype=np.float32)
         weights = np.stack([weights, 1.0 - weights])
-        found = settle(weights, 0.75)
+        found = normalize_weights(weights, 0.75)
         np.testing.assert_allclose(found[0, 0], [1.0, 1.0, 0.5, 0.1, 0.0], atol=1e-6)
         np.testing.assert_allclose(found.sum(axis=0), 1.0, atol=1e-6)
 
     def test_a_pixel_that_nobody_claims_goes_to_the_strongest_there(self) -> None:
         weights = np.array([0.05, 0.2, 0.24, 0.23, 0.22], dtype=np.float32).reshape(5, 1, 1)
         weights = np.concatenate([weights, np.eye(5, dtype=np.float32)[:, :1, None]], axis=2)
-        np.testing.assert_array_equal(settle(weights, 0.75)[:, 0], np.eye(5)[:, [2, 0]])
+        np.testing.assert_array_equal(normalize_weights(weights, 0.75)[:, 0], np.eye(5)[:, [2, 0]])
 
     def test_a_pixel_of_nothing_goes_to_the_largest_region(self) -> None:
         weights = np.zeros((3, 1, 4), dtype=np.float32)
         weights[1, 0, 1:3], weights[0, 0, 3], weights[2, 0, 0] = 1.0, 1.0, -0.2
-        np.testing.assert_array_equal(settle(weights)[:, 0, 0], [0.0, 1.0, 0.0])
+        np.testing.assert_array_equal(normalize_weights(weights)[:, 0, 0], [0.0, 1.0, 0.0])
 
     def test_settled_weights_stay(self) -> None:
         weights = np.eye(3, dtype=np.float32)[:, None, :]
-        np.testing.assert_array_equal(settle(weights), weights)
+        np.testing.assert_array_equal(normalize_weights(weights), weights)

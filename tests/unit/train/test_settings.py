@@ -48,7 +48,7 @@ def test_unknown_names_are_named() -> None:
     ["", "{", "[]", "3", "null", '{"stages": 5}', '{"stages": [{"steps": 1}]}', '{"width": "8"}'],
 )
 def test_text_that_does_not_fit_is_refused(text: str) -> None:
-    with pytest.raises(TrainingError, match="The settings are no JSON object that fits"):
+    with pytest.raises(TrainingError, match="The settings are not a valid JSON object"):
         Settings.from_json(text)
 
 

@@ -258,7 +258,7 @@ def test_a_file_that_does_not_open_is_named(
     file.write_bytes(
         {"text": b"no picture", "half": whole[: len(whole) // 2], "empty": b""}[damage]
     )
-    with pytest.raises(TrainingError, match=rf"^camvid/train/{name} does not open as a picture"):
+    with pytest.raises(TrainingError, match=rf"^camvid/train/{name} cannot be read as an image"):
         read(item)
 
 
@@ -290,7 +290,7 @@ def test_labels_of_another_size_are_named(item: LabeledPhoto) -> None:
 @pytest.mark.parametrize("mode", ["RGB", "I;16", "LA"])
 def test_a_picture_that_is_no_label_map_is_named(mode: str, item: LabeledPhoto) -> None:
     Image.new(mode, (96, 80)).save(item.labels)
-    with pytest.raises(TrainingError, match=r"007\.png is no label picture; expected one 8-bit"):
+    with pytest.raises(TrainingError, match=r"007\.png is not a label map; expected one 8-bit"):
         read(item)
 
 

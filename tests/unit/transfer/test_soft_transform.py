@@ -14,7 +14,7 @@ from torch import Tensor
 from photoreal.contract import PLACES, Place, Unpool
 from photoreal.errors import InvalidOption
 from photoreal.regions import Pair
-from photoreal.regions.soft import find_regions, settle
+from photoreal.regions.soft import find_regions, normalize_weights
 from photoreal.transfer import region_transform, soft_transform
 from photoreal.transfer.progressive import (
     LabelledImage,
@@ -240,7 +240,7 @@ class TestTransfer:
     ) -> None:
         content, style = smooth_image(35, 50), smooth_image(21, 17, seed=1)
         ours, theirs = (
-            settle(np.random.default_rng(0).random((2, *i.shape[2:]), dtype=np.float32))
+            normalize_weights(np.random.default_rng(0).random((2, *i.shape[2:]), dtype=np.float32))
             for i in (content, style)
         )
         coupled = couple_measures(measure_soft(SoftImage(style, theirs), engine), np.eye(2))
@@ -251,7 +251,7 @@ class TestTransfer:
     @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
     def test_photos_of_one_color_give_numbers(self, value: float, engine: NetworkEngine) -> None:
         flat = torch.full((1, 3, 32, 40), value)
-        weights = settle(np.random.default_rng(0).random((2, 32, 40), dtype=np.float32))
+        weights = normalize_weights(np.random.default_rng(0).random((2, 32, 40), dtype=np.float32))
         picture = SoftImage(flat, weights)
         coupled = couple_measures(measure_soft(picture, engine), np.full((2, 2), 0.5))
         result = apply_soft(picture, coupled, engine)
@@ -330,7 +330,7 @@ def test_soft_regions_cost_at_most_15_percent_more_products_than_hard_ones(
     photo = _natural(320, 480)
     regions, _ = find_regions(photo, None)
     assert len(regions.weights) >= 4
-    weights = settle(regions.weights, 0.75)
+    weights = normalize_weights(regions.weights, 0.75)
     image = torch.from_numpy(photo[None])
     measures = couple_measures(
         measure_soft(SoftImage(image, weights), engine), np.eye(len(weights))

@@ -56,7 +56,7 @@ def test_a_saved_state_dict_is_read_back(zipped: bool, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"wave\.pth is not there"):
+    with pytest.raises(WeightsError, match=r"wave\.pth is missing"):
         read_checkpoint(tmp_path / "wave.pth")
 
 
@@ -88,7 +88,7 @@ def _plain_zip() -> bytes:
 def test_a_file_that_is_no_checkpoint_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file.pth"
     path.write_bytes(data)
-    with pytest.raises(WeightsError, match=r"file\.pth is no checkpoint .*torch\.save"):
+    with pytest.raises(WeightsError, match=r"file\.pth is not a checkpoint .*torch\.save"):
         read_checkpoint(path)
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(data: bytes, tmp_path: Path) ->
 def test_a_checkpoint_of_something_else_is_refused(content: object, tmp_path: Path) -> None:
     path = tmp_path / "file.pth"
     path.write_bytes(_saved(content))
-    with pytest.raises(WeightsError, match="holds no state dict"):
+    with pytest.raises(WeightsError, match="contains no state dict"):
         read_checkpoint(path)
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run(kind: str, tmp_p
         path.write_bytes(pickle.dumps(content, protocol=2))
     else:
         path.write_bytes(_saved(content, _use_new_zipfile_serialization=kind == "zip"))
-    with pytest.raises(WeightsError, match="no checkpoint that can be read safely"):
+    with pytest.raises(WeightsError, match="not a checkpoint that can be loaded safely"):
         read_checkpoint(path)
     assert not made.exists()
 

@@ -110,7 +110,7 @@ def test_a_known_sum_is_checked_at_the_first_download(
 
 def test_a_failing_download_leaves_nothing(published: Path, cache: Path) -> None:
     missing = WeightFile("three.pth", (published / "three.pth").as_uri())
-    with pytest.raises(WeightsError, match=r"three\.pth could not be downloaded .*by hand"):
+    with pytest.raises(WeightsError, match=r"three\.pth could not be downloaded .*manually"):
         fetch(_set(missing), cache, progress=False)
     assert list((cache / "local").iterdir()) == []
 
@@ -182,7 +182,7 @@ def test_a_home_that_cannot_be_written_to(
     for variable in ("PHOTOREAL_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", "/dev/null/home")
-    with pytest.raises(WeightsError, match=r"cannot be made .* set PHOTOREAL_CACHE"):
+    with pytest.raises(WeightsError, match=r"cannot be created .* set PHOTOREAL_CACHE"):
         fetch(weights)
 
 

@@ -43,7 +43,7 @@ def test_a_folder_that_is_not_there_is_refused() -> None:
 
 
 def test_a_folder_without_the_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"encoder_\w+\.pth is not there"):
+    with pytest.raises(WeightsError, match=r"encoder_\w+\.pth is missing"):
         load_segmenter(tmp_path)
 
 

@@ -57,9 +57,9 @@ class TestDone:
         assert outcome.exit_code == 0, outcome.output
         assert (tmp_path / "out.png").read_bytes() == png(PHOTO)
         assert f"{tmp_path / 'out.png'}: 6 x 4 pixels, regions from the segmenter" in outcome.stdout
-        assert "1 matched, 1 left as they are" in outcome.stdout
+        assert "1 matched, 1 unchanged" in outcome.stdout
         assert "Decode 0.01 s, segment 0.20 s, transfer 1.50 s, encode 0.03 s" in outcome.stdout
-        assert outcome.stderr == "The server at localhost:8000 does the work.\n"
+        assert outcome.stderr == "Using the server at localhost:8000.\n"
         assert set(run.addresses) == {(None, "http", 300.0)}
         assert sorted(transport.inputs) == ["CONTENT", "STYLE"]
 
@@ -233,7 +233,7 @@ class TestInThisProcess:
     def test_where_no_server_is_ready(self, run, here, tmp_path, transport):
         outcome = run("--timeout", "9", transport=FakeTransport(error=ServerUnavailable("No.")))
         assert outcome.exit_code == 0, outcome.output
-        words = "No server is ready at localhost:8000: the work is done in this process.\n"
+        words = "No server is ready at localhost:8000; running in this process.\n"
         assert outcome.stderr == words
         assert here == [9.0]
         assert (tmp_path / "out.png").read_bytes() == png(PHOTO)
@@ -300,7 +300,7 @@ class TestStandardStreams:
         masks = ("--content-mask", "-", "--style-mask", "-")
         outcome = run(*masks, stdin=b"x")
         assert outcome.exit_code == 2
-        assert "one file of a call" in outcome.stderr
+        assert "used for one file only" in outcome.stderr
 
 
 def test_progress_is_shown_on_a_terminal_alone(capsys, monkeypatch):

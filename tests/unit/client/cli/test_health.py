@@ -67,7 +67,7 @@ def test_metrics_are_prometheus_text(url: str, status: Status) -> None:
 def test_other_paths_are_not_found(url: str) -> None:
     code, body = _get(url, "/../etc/passwd")
     assert code == 404
-    assert "Try /live" in body
+    assert "expected /live" in body
 
 
 def test_quick_asks_the_supervisor(
@@ -78,13 +78,13 @@ def test_quick_asks_the_supervisor(
     assert capsys.readouterr().err == "Error: The server is starting.\n"
     status.problem = None
     assert main(arguments) == 0
-    assert capsys.readouterr().out == "Ready, says the supervisor.\n"
+    assert capsys.readouterr().out == "Ready, according to the supervisor.\n"
 
 
 def test_quick_without_a_supervisor(capsys: pytest.CaptureFixture[str]) -> None:
     (port,) = free_ports("127.0.0.1", 1)
     assert main(["health", "--quick", "--supervisor", f"127.0.0.1:{port}"]) == 1
-    expected = f"Error: No supervisor answers at 127.0.0.1:{port} (Connection refused).\n"
+    expected = f"Error: No response from a supervisor at 127.0.0.1:{port} (Connection refused).\n"
     assert capsys.readouterr().err == expected
 
 
@@ -93,7 +93,7 @@ def test_a_real_request_is_timed(
 ) -> None:
     monkeypatch.setattr(health, "send_canary", lambda client: 0.25)
     assert main(["health", "--url", "localhost:1"]) == 0
-    assert capsys.readouterr().out == "Ready: a tiny photo came back in 0.25 s.\n"
+    assert capsys.readouterr().out == "Ready: a test request took 0.25 s.\n"
 
 
 @pytest.mark.parametrize("error", [ServerUnavailable("Nobody is there."), ServerFailed("It died.")])

@@ -90,7 +90,7 @@ class TestGuardedServer:
     def test_is_not_reached_without(self, command, calls, guarded, monkeypatch, capsys):
         monkeypatch.delenv("PHOTOREAL_API_KEY", raising=False)
         assert main([*calls[command], "--url", guarded]) == 2
-        assert "wants an API key" in capsys.readouterr().err
+        assert "requires an API key" in capsys.readouterr().err
 
 
 class TestGateway:
@@ -133,7 +133,7 @@ class TestGateway:
         response = post()
         assert response.status_code == 502
         assert guarded not in response.text
-        assert "PHOTOREAL_API_KEY holds it" in caplog.text
+        assert "environment variable PHOTOREAL_API_KEY" in caplog.text
 
     @pytest.mark.parametrize(
         ("options", "words"),
@@ -235,12 +235,12 @@ class TestServerOptions:
             False,
             (
                 "No. Start one with `photoreal serve`, or add --embedded."
-                ' Without a server it takes `pip install "photoreal[local]"`.'
+                ' To run without a server: pip install "photoreal[local]".'
             ),
         ),
         (ServerUnavailable("No."), True, "No."),
         (ServerBusy("16 wait."), False, "16 wait."),
-        (RequestTimeout("Too slow."), False, "Too slow. --timeout allows more."),
+        (RequestTimeout("Too slow."), False, "Too slow. Allow more time with --timeout."),
     ],
 )
 def test_failures_say_what_to_do(error, embedded, sentence):

@@ -54,10 +54,10 @@ def test_sends_a_form_and_writes_the_picture(upload, serve_bytes, photo_file, tm
         (502, b'{"detail": "It broke."}', 1, "Error: It broke."),
         (503, b'{"detail": "Not ready."}', 1, "Error: Not ready."),
         (504, b'{"detail": "Too slow."}', 1, "Error: Too slow."),
-        (200, b"<html>", 1, "is no gateway (HTTP status 200)"),
-        (500, b"<html>", 1, "is no gateway (HTTP status 500)"),
-        (404, b'{"detail": 3}', 1, "is no gateway (HTTP status 404)"),
-        (400, b"[]", 1, "is no gateway (HTTP status 400)"),
+        (200, b"<html>", 1, "is not a gateway (HTTP status 200)"),
+        (500, b"<html>", 1, "is not a gateway (HTTP status 500)"),
+        (404, b'{"detail": 3}', 1, "is not a gateway (HTTP status 404)"),
+        (400, b"[]", 1, "is not a gateway (HTTP status 400)"),
     ],
 )
 def test_other_answers(upload, serve_bytes, tmp_path, capsys, status, body, code, words):
@@ -70,7 +70,7 @@ def test_other_answers(upload, serve_bytes, tmp_path, capsys, status, body, code
 
 def test_no_answer(upload, closed_url, silent_url, capsys):
     assert upload(closed_url) == 1
-    assert "Nothing answers at" in capsys.readouterr().err
+    assert "No response from" in capsys.readouterr().err
     assert upload(silent_url, "--timeout", "0.2") == 1
     assert "did not answer within 0.2 seconds." in capsys.readouterr().err
 

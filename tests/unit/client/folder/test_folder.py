@@ -20,7 +20,7 @@ from photoreal.client.folder.run import FolderRun
 
 from ..conftest import FakeTransport, answer, png
 
-SERVER = "The server at localhost:8000 does the work.\n"
+SERVER = "Using the server at localhost:8000.\n"
 
 
 class PhotoTransport(FakeTransport):
@@ -119,7 +119,7 @@ class TestDone:
             (styles / name).write_bytes(photo(50 + number))
         outcome = run(style=("--style-dir", styles))
         assert outcome.exit_code == 1
-        assert "Failed: c.PNG: There is no style of the name 'c'." in outcome.stderr
+        assert "Failed: c.PNG: There is no style named 'c'." in outcome.stderr
         assert "2 done, 1 failed" in outcome.stdout
         pairs = {(c[0]["CONTENT"].item(), c[0]["STYLE"].item()) for c in transport.calls}
         assert pairs == {(photo(0), photo(50)), (photo(1), photo(51))}
@@ -137,17 +137,17 @@ class TestGoingOn:
         run()
         again = run()
         assert (again.exit_code, transport.calls) == (0, [])
-        assert "3 photos, 0 done, 3 finished before." in again.stdout
+        assert "3 photos, 0 done, 3 already finished." in again.stdout
 
     def test_whatever_has_changed_is_done_again(self, run, transport, folder, tmp_path):
         run()
         (folder / "a.png").write_bytes(photo(40))
         os.utime(folder / "a.png", ns=(1, 1))
         (tmp_path / "out" / "b.png").unlink()
-        assert "2 done, 1 finished before" in run().stdout
+        assert "2 done, 1 already finished" in run().stdout
         assert transport.contents == {photo(40), photo(1)}
         assert "3 done" in run("--alpha", "0.5").stdout
-        assert "3 finished before" in run("--alpha", "0.5").stdout
+        assert "3 already finished" in run("--alpha", "0.5").stdout
         os.utime(tmp_path / "style.png", ns=(1, 1))
         assert "3 done" in run("--alpha", "0.5").stdout
         assert "3 done" in run("--alpha", "0.5", "--overwrite").stdout
@@ -164,8 +164,8 @@ class TestGoingOn:
         manifest = tmp_path / "out" / NAME
         first = manifest.read_text().splitlines()[0]
         manifest.write_text(f"{first}\n{rest}")
-        assert "2 done, 1 finished before" in run().stdout
-        assert "0 done, 3 finished before" in run().stdout
+        assert "2 done, 1 already finished" in run().stdout
+        assert "0 done, 3 already finished" in run().stdout
 
 
 class TestPatience:
@@ -188,7 +188,7 @@ class TestPatience:
         transport.failures[photo(1)] = [gone] * 3
         outcome = run("--in-flight", 1, "--patience", 0)
         assert outcome.exit_code == 1
-        assert "1 done, 2 not begun" in outcome.stdout
+        assert "1 done, 2 not started" in outcome.stdout
 
 
 class TestFailures:
@@ -200,14 +200,14 @@ class TestFailures:
         assert "3 photos, 2 done, 1 failed." in outcome.stdout
         assert names(tmp_path / "out") == ["a.png", "c.PNG", NAME]
         transport.errors.clear()
-        assert "1 done, 2 finished before" in run().stdout
+        assert "1 done, 2 already finished" in run().stdout
 
     def test_no_server_ends_all_at_once(self, run, transport, tmp_path):
         transport.errors = {photo(n): ServerUnavailable("Nobody.") for n in range(3)}
         outcome = run("--in-flight", 1)
         assert outcome.exit_code == 1
         assert outcome.stderr.startswith(f"{SERVER}Error: Nobody. Start one with `photoreal serve`")
-        assert "3 not begun; the same call goes on" in outcome.stdout
+        assert "3 not started; repeat the command to continue" in outcome.stdout
         assert len(transport.calls) == 1
         assert names(tmp_path / "out") == []
 
@@ -226,10 +226,10 @@ class TestFailures:
         outcome = run("--in-flight", 1)
         assert outcome.exit_code == 1
         assert "b.png' cannot be written: No space left on device." in outcome.stderr
-        assert "1 done, 2 not begun" in outcome.stdout
+        assert "1 done, 2 not started" in outcome.stdout
         assert names(tmp_path / "out") == ["a.png", NAME]
         monkeypatch.undo()
-        assert "2 done, 1 finished before" in run().stdout
+        assert "2 done, 1 already finished" in run().stdout
 
     def test_interruption_keeps_what_was_begun(self, run, transport, tmp_path, monkeypatch):
         wait = FolderRun.wait
@@ -257,7 +257,7 @@ class TestFailures:
         transport.on_call = hold
         outcome = run("--in-flight", 1)
         assert outcome.exit_code == 130
-        assert "1 done, 2 not begun; the same call goes on" in outcome.stdout
+        assert "1 done, 2 not started; repeat the command to continue" in outcome.stdout
         assert names(tmp_path / "out") == ["a.png", NAME]
 
 
@@ -266,9 +266,9 @@ class TestRefused:
         style = tmp_path / "style.png"
         (tmp_path / "empty").mkdir()
         for outcome, words in (
-            (run(style=()), "needs either --style or --style-dir"),
-            (run(style=("--style", style, "--style-dir", folder)), "needs either"),
-            (run(style, style), "takes the place of CONTENT and STYLE"),
+            (run(style=()), "requires either --style or --style-dir"),
+            (run(style=("--style", style, "--style-dir", folder)), "requires either"),
+            (run(style, style), "replaces CONTENT and STYLE"),
             (run("--style-mask", style), "for one photo"),
             (run("--save-labels", tmp_path / "labels"), "for one photo"),
             (run("--format", "gif"), "gif"),
@@ -316,10 +316,10 @@ class TestRefused:
         ):
             outcome = CliRunner().invoke(stylize, [style, style, "-o", "x.png", *options])
             assert outcome.exit_code == 2
-            assert f"{options[0]} needs --content-dir." in outcome.stderr
+            assert f"{options[0]} requires --content-dir." in outcome.stderr
         outcome = CliRunner().invoke(stylize, [style, "-o", "x.png"])
         assert outcome.exit_code == 2
-        assert "Name the photos CONTENT and STYLE" in outcome.stderr
+        assert "Give the photos CONTENT and STYLE" in outcome.stderr
 
 
 def test_manifest_knows_the_recipe(tmp_path):

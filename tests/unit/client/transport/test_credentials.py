@@ -128,7 +128,7 @@ class TestHttps:
         assert result.png == png(PHOTO)
 
     def test_unknown_server(self, kind, https):
-        with pytest.raises(ServerUnavailable, match="signed by nobody who is trusted here"):
+        with pytest.raises(ServerUnavailable, match="wrong host name or untrusted issuer"):
             call(kind, https)
 
     def test_unknown_client(self, kind, https, files):
@@ -171,7 +171,7 @@ class TestKey:
     def test_missing_is_the_caller_s_to_mend(self, error):
         found = Exchange(Address("there:1"), 1.0, "7").answered(error)
         assert isinstance(found, AccessDenied)
-        assert str(found).startswith("The server at there:1 wants an API key")
+        assert str(found).startswith("The server at there:1 requires an API key")
         assert found.request_id == "7"
 
 

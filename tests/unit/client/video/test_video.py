@@ -138,7 +138,7 @@ class TestBroken:
     @pytest.mark.parametrize("name", ["notes.txt", "notes.mp4"])
     def test_a_text(self, run, tmp_path, name):
         (tmp_path / name).write_text("A note.\n" * 100)
-        with pytest.raises(InvalidInput, match=r"is no video|is a text"):
+        with pytest.raises(InvalidInput, match=r"is not a video|is a text"):
             run(tmp_path / name)
 
     def test_a_picture(self, run, tmp_path):
@@ -169,7 +169,7 @@ class TestBroken:
     def test_a_film_without_its_table_of_contents(self, run, tmp_path):
         source = film(tmp_path / "in.mp4", 20, picture=_grainy)
         source.write_bytes(source.read_bytes()[:4000])
-        with pytest.raises(InvalidInput, match="is no video, or is cut off"):
+        with pytest.raises(InvalidInput, match="is not a video, or is truncated"):
             run(source)
 
     def test_an_output_of_no_known_kind(self, run, tmp_path):

@@ -180,14 +180,16 @@ class TestRefused:
     def test_a_part_is_not_overwritten(self, stopped):
         source, output, part = stopped
         before = part.read_bytes()
-        with pytest.raises(InvalidInput, match=r"out.partial.mp4' is left of an earlier run"):
+        with pytest.raises(
+            InvalidInput, match=r"out.partial.mp4' is left over from an earlier run"
+        ):
             run(Mirror(), source, output)
         assert part.read_bytes() == before
 
     def test_nor_by_a_resumed_run_that_comes_less_far(self, stopped):
         source, output, part = stopped
         before = part.read_bytes()
-        with pytest.raises(VideoStopped, match=r"gone. What was finished, the first 9 frames"):
+        with pytest.raises(VideoStopped, match=r"gone. The finished part, the first 9 frames"):
             run(FailsLater(0, GONE), source, output, resume=True)
         assert part.read_bytes() == before
         run(Mirror(), source, output, resume=True)
@@ -199,17 +201,17 @@ class TestRefused:
     )
     def test_other_arguments(self, stopped, options, name):
         source, output, part = stopped
-        with pytest.raises(InvalidInput, match=f"it had another {name}. Repeat"):
+        with pytest.raises(InvalidInput, match=f"it used a different {name}. Use"):
             run(Mirror(), source, output, resume=True, **options)
         assert part.exists()
 
     def test_another_style_or_film(self, stopped):
         source, output, _ = stopped
         client = StyleTransferClient(transport=Mirror())
-        with pytest.raises(InvalidInput, match="another style"):
+        with pytest.raises(InvalidInput, match="a different style"):
             stylize_video(client, source, png(255 - PHOTO), output, resume=True)
         film(source, 13)
-        with pytest.raises(InvalidInput, match="another video"):
+        with pytest.raises(InvalidInput, match="a different video"):
             run(Mirror(), source, output, resume=True)
 
     @pytest.mark.parametrize("text", [None, "{", "[]"])
@@ -220,7 +222,7 @@ class TestRefused:
             recipe.unlink()
         else:
             recipe.write_text(text)
-        with pytest.raises(InvalidInput, match="does not say how the part"):
+        with pytest.raises(InvalidInput, match="does not describe the earlier run"):
             run(Mirror(), source, output, resume=True)
 
     def test_a_part_of_another_encoder(self, stopped):
@@ -246,8 +248,8 @@ def test_the_command_goes_on(tmp_path, photo_file):
         )
 
     stopped = invoke(FailsLater(9, GONE))
-    assert "the first 9 frames, is kept in" in stopped.stderr
-    assert "--resume goes on from it." in stopped.stderr
+    assert "the first 9 frames, is in" in stopped.stderr
+    assert "continue with --resume." in stopped.stderr
     assert invoke(Mirror()).exit_code == 2
     done = invoke(Mirror(), "--resume")
     assert done.exit_code == 0, done.output

@@ -71,7 +71,7 @@ class TestShots:
 class TestStopped:
     def test_a_server_that_goes_away_leaves_the_frames_before(self, tmp_path):
         source, output = film(tmp_path / "in.mp4", 12), tmp_path / "out.mp4"
-        with pytest.raises(VideoStopped, match=r"gone.*first 7 frames, is kept") as caught:
+        with pytest.raises(VideoStopped, match=r"gone.*first 7 frames, is in") as caught:
             run(FailsLater(7, ServerUnavailable("The server is gone.")), source, output)
         kept = tmp_path / "out.partial.mp4"
         assert caught.value.kept == (kept, 7)
@@ -134,7 +134,7 @@ class TestCommand:
     def test_done(self, command, photo_file):
         outcome = command(str(photo_file))
         assert outcome.exit_code == 0, outcome.output
-        assert f"4 frames of {WIDTH} x {HEIGHT} pixels, 1 shot, sound as it was." in outcome.stdout
+        assert f"4 frames of {WIDTH} x {HEIGHT} pixels, 1 shot, original sound." in outcome.stdout
 
     def test_styles_and_weights(self, command, photo_file):
         mirror = Mirror()
@@ -158,7 +158,7 @@ class TestCommand:
         gone = ServerUnavailable("No server is ready.", transient=True)
         outcome = command(str(photo_file), "--patience", "0", transport=FailsLater(2, gone))
         assert outcome.exit_code == 1
-        assert "the first 2 frames, is kept in" in outcome.stderr
+        assert "the first 2 frames, is in" in outcome.stderr
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
     def test_a_shutdown_keeps_what_is_done(self, command, photo_file, tmp_path, number):
@@ -172,7 +172,7 @@ class TestCommand:
         before = signal.getsignal(number)
         outcome = command(str(photo_file), transport=Ends())
         assert outcome.exit_code == 1  # click's own, as the command is called here
-        assert ", is kept in" in outcome.stderr
+        assert ", is in" in outcome.stderr
         assert times(tmp_path / "out.partial.mp4")  # how many, depends on the main thread's turns
         assert signal.getsignal(number) is before
 
@@ -181,7 +181,7 @@ class TestCommand:
             str(photo_file), transport=FailsLater(2, ServerUnavailable("The server is gone."))
         )
         assert outcome.exit_code == 1
-        assert "The server is gone. What was finished, the first 2 frames" in outcome.stderr
+        assert "The server is gone. The finished part, the first 2 frames" in outcome.stderr
 
     def test_what_is_no_video(self, command, photo_file):
         outcome = command(str(photo_file), source=photo_file)

@@ -177,7 +177,7 @@ class TestRefused:
         [
             (RequestRejected("alpha is 2; expected less."), 400, "alpha is 2"),
             (ServerUnavailable("Nobody at 10.0.0.1."), 503, "is not ready"),
-            (ServerBusy("16 wait at 10.0.0.1."), 503, "As many requests wait"),
+            (ServerBusy("16 wait at 10.0.0.1."), 503, "The request queue of the server is full"),
             (AccessDenied("10.0.0.1 wants an API key."), 502, "denies access"),
             (RequestTimeout("Too slow."), 504, "not ready in time"),
             (ServerFailed("It broke.", request_id="abc"), 502, "It broke (request abc)."),
@@ -194,13 +194,13 @@ class TestRefused:
     def test_what_nobody_thought_of(self, gateway, transport, check_sentence):
         transport.error = RuntimeError("the secret of /srv")
         response = gateway(raise_server_exceptions=False).post(URL, files=FILES)
-        refused(response, 500, "log tells why", check_sentence)
+        refused(response, 500, "internal error; see its log", check_sentence)
 
     def test_other_addresses_and_methods(self, gateway, check_sentence):
         refused(gateway().get("/nowhere"), 404, "nothing at this address", check_sentence)
         refused(gateway().get("/examples/..%2Fapp.py"), 404, "nothing", check_sentence)
         refused(gateway().get("/static/../app.py"), 404, "nothing", check_sentence)
-        refused(gateway().get(URL), 405, "does not take that method", check_sentence)
+        refused(gateway().get(URL), 405, "does not support that method", check_sentence)
 
 
 class TestBounds:
@@ -408,7 +408,7 @@ class TestOrigin:
         for path in ("/settings", "/", "/health"):
             refused(gateway().get(path, headers=headers), 421, "--allow-host", check_sentence)
         response = gateway().post(URL, files=FILES, headers=headers)
-        refused(response, 421, "does not answer to the name", check_sentence)
+        refused(response, 421, "does not accept the host name", check_sentence)
         assert not transport.calls
 
     @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ class TestOrigin:
         headers = {"host": "localhost:8080", "origin": origin}
         for path in (URL, "/regions/"):
             response = gateway().post(path, files=FILES, headers=headers)
-            refused(response, 403, "A page of another site", check_sentence)
+            refused(response, 403, "Requests from pages of other sites", check_sentence)
         assert not transport.calls
 
     @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:3000"])
@@ -436,7 +436,7 @@ class TestOrigin:
         caller = gateway(GatewaySettings(hosts=("localhost", "127.0.0.1")))  # as of --host
         headers = {"host": "localhost:8080", "origin": origin}
         response = caller.post(URL, files=FILES, headers=headers)
-        refused(response, 403, "A page of another site", check_sentence)
+        refused(response, 403, "Requests from pages of other sites", check_sentence)
 
     @pytest.mark.parametrize(
         ("host", "origin"),

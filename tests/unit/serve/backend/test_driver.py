@@ -66,12 +66,12 @@ def test_a_gpu_is_good_with_the_same_major_version_of_cuda_or_a_later_one(
 @pytest.mark.parametrize(
     ("driver", "words"),
     [
-        (None, r"GPU \(wct2 and 2 more\) and there is no NVIDIA driver here; .*--device cpu"),
-        (Driver(devices=0), "none can be used here; .*--device cpu"),
-        (Driver(starts=NO_DEVICE), "none can be used here"),
+        (None, r"GPU \(wct2 and 2 more\), but there is no NVIDIA driver here; .*--device cpu"),
+        (Driver(devices=0), "no GPU can be used here; .*--device cpu"),
+        (Driver(starts=NO_DEVICE), "no GPU can be used here"),
         (
             Driver(12080),
-            r"driver is too old: it knows CUDA 12\.8 and this image .* CUDA 13; .*newer",
+            r"driver is too old: it supports CUDA 12\.8, but this image .* CUDA 13; .*newer",
         ),
     ],
     ids=["no driver", "no device", "does not start", "too old"],

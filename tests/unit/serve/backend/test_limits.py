@@ -16,7 +16,13 @@ from photoreal.errors import InvalidImage, InvalidMask, ServeError
 from photoreal.pipeline import memory
 from photoreal.preprocess import Limits, decode_mask, decode_photo, photo_size
 from photoreal.serve.backend import limits
-from photoreal.serve.backend.limits import MEMORY, SETTINGS, max_seconds, request_limits, settled
+from photoreal.serve.backend.limits import (
+    MEMORY,
+    SETTINGS,
+    max_seconds,
+    request_limits,
+    resolve_limits,
+)
 from photoreal.serve.cli.limit_options import limit_options
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "limits.md"
@@ -60,7 +66,7 @@ def test_every_setting_is_read() -> None:
     )
     assert max_seconds(environment) == 7
     assert limits.QUEUE.number(environment) == 8
-    assert settled(environment) == environment
+    assert resolve_limits(environment) == environment
 
 
 @pytest.mark.parametrize(
@@ -70,7 +76,7 @@ def test_every_setting_is_read() -> None:
 def test_what_engines_serve_is_a_limit_of_its_own(
     given: str, engines: int | None, expected: str
 ) -> None:
-    found = settled({**NO_MEMORY_LIMIT, limits.SIDE.variable: given}, engines)
+    found = resolve_limits({**NO_MEMORY_LIMIT, limits.SIDE.variable: given}, engines)
     assert found[limits.SIDE.variable] == expected
     assert request_limits(found).max_side == (int(expected) or None)
 
@@ -98,17 +104,17 @@ def test_an_empty_variable_counts_as_none() -> None:
 )
 def test_nonsense_is_refused(variable: str, value: str, expected: str) -> None:
     with pytest.raises(ServeError, match=expected) as caught:
-        settled({**NO_MEMORY_LIMIT, variable: value})
+        resolve_limits({**NO_MEMORY_LIMIT, variable: value})
     assert variable in str(caught.value)
 
 
 def test_memory_is_settled_when_the_server_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 5 * 10**9)
     for given in ({}, {MEMORY.variable: "auto"}, {MEMORY.variable: "AUTO"}):
-        found = settled(given)
+        found = resolve_limits(given)
         assert found[MEMORY.variable] == str(5 * 10**9 - memory.RESERVE_BYTES)
         assert request_limits(found).max_memory == 5 * 10**9 - memory.RESERVE_BYTES
-    assert settled(NO_MEMORY_LIMIT)[MEMORY.variable] == "0"
+    assert resolve_limits(NO_MEMORY_LIMIT)[MEMORY.variable] == "0"
 
 
 @pytest.mark.docs
@@ -205,5 +211,5 @@ def test_formats_of_phones_are_for_those_who_ask(monkeypatch: pytest.MonkeyPatch
     asked = {"PHOTOREAL_FORMATS": "JPEG,heif,avif"}
     assert request_limits(asked).formats == ("JPEG", "AVIF", "HEIF")
     monkeypatch.setattr(limits, "has_heif", lambda: False)
-    with pytest.raises(ServeError, match=r"no decoder here.*photoreal\[heic\]"):
+    with pytest.raises(ServeError, match=r"no decoder for it is installed.*photoreal\[heic\]"):
         request_limits(asked)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from photoreal.cancel_key import is_key, new_key
-from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
+from photoreal.contract import CANCEL_PARAMETER, TIMED_OUT
 from photoreal.errors import Canceled, DeadlineExceeded, InvalidOption, ServeError
 from photoreal.serve.backend.canceled import CANCELED_VARIABLE, CanceledKeys
 from photoreal.serve.backend.watch import POLL_S, Watch
@@ -62,9 +62,9 @@ def clock() -> Clock:
 @pytest.mark.parametrize(
     ("timeout", "limit", "seconds", "words"),
     [
-        (0, 30, 30, "the most that this server gives a request; a smaller size takes less."),
-        (90_000_000, 30, 30, "the most that this server gives"),
-        (1_500_000, 30, 1.5, "1.5 s, the timeout that it came with."),
+        (0, 30, 30, "the time limit of this server; a smaller size is faster."),
+        (90_000_000, 30, 30, "the time limit of this server"),
+        (1_500_000, 30, 1.5, "1.5 s, the timeout of the request."),
     ],
 )
 def test_the_shorter_time_holds(
@@ -83,7 +83,7 @@ def test_the_shorter_time_holds(
         clock.now += 0.02
         with pytest.raises(DeadlineExceeded) as caught:
             watch.check()
-    assert str(caught.value).startswith(TIME_IS_UP[0])
+    assert str(caught.value).startswith(TIMED_OUT)
     assert words in str(caught.value)
     check_sentence(caught.value)
     assert watch.microseconds_left() == 1  # 0 would mean no limit
@@ -182,7 +182,7 @@ def test_the_folder_is_named_after_the_server(
 def test_only_keys_become_files(
     key: str, keys: CanceledKeys, check_sentence: Callable[[object], None]
 ) -> None:
-    with pytest.raises(InvalidOption, match="32 hexadecimal digits") as caught:
+    with pytest.raises(InvalidOption, match="32 lower-case hexadecimal digits") as caught:
         keys.add(key)
     check_sentence(caught.value)
 
@@ -193,7 +193,7 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "target").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "target")
     for name in ("open", "link"):
-        with pytest.raises(ServeError, match="not this server's own"):
+        with pytest.raises(ServeError, match="belongs to another user"):
             CanceledKeys(tmp_path / name).add(KEY)
         assert not list((tmp_path / name).iterdir())
 
@@ -220,17 +220,17 @@ def test_keys_do_not_pile_up(
 def test_a_glance_looks_for_the_caller_now_and_then(keys: CanceledKeys, clock: Clock) -> None:
     request = Request()
     watch = Watch(request, keys, 30, clock)
-    watch.glance()
+    watch.poll()
     request.canceled = True
-    watch.glance()
+    watch.poll()
     clock.now += POLL_S
     with pytest.raises(Canceled):
-        watch.glance()
+        watch.poll()
 
 
 def test_a_glance_always_sees_that_time_is_up(keys: CanceledKeys, clock: Clock) -> None:
     watch = Watch(Request(), keys, POLL_S / 4, clock)
-    watch.glance()
+    watch.poll()
     clock.now += POLL_S / 2
     with pytest.raises(DeadlineExceeded):
-        watch.glance()
+        watch.poll()

@@ -42,5 +42,5 @@ def test_a_backend_that_the_wheel_lacks_is_named(
     settings = ServeSettings(repository, http_port=http, grpc_port=grpc, metrics_port=metrics)
     config = repository / "wct2" / "config.pbtxt"
     config.write_text(config.read_text().replace('"python"', '"tensorrt"'))
-    with pytest.raises(ServeError, match="model wct2 needs the backend tensorrt, which this"):
+    with pytest.raises(ServeError, match="model wct2 requires the backend tensorrt, which this"):
         Server(settings).__enter__()

@@ -52,7 +52,9 @@ def test_a_device_that_is_not_there_is_told_before_the_start(
 
 
 def test_the_device_is_the_local_engine_s(repository: Path) -> None:
-    with pytest.raises(ServeError, match=r"for the local engine; .*export --device cuda"):
+    with pytest.raises(
+        ServeError, match=r"applies to the local engine only; .*export --device cuda"
+    ):
         _environment(ServeSettings(repository, engine="bls", device="cuda"))
 
 

@@ -62,7 +62,7 @@ def _not_executable(tree: Path) -> None:
     [
         (_empty, "bin/tritonserver is missing"),
         (_without_stub, "backends/python/triton_python_backend_stub is missing"),
-        (_not_executable, "triton_python_backend_stub is missing or cannot be run"),
+        (_not_executable, "triton_python_backend_stub is missing or not executable"),
     ],
 )
 def test_a_folder_without_triton_is_refused(
@@ -82,13 +82,13 @@ def test_a_backend_for_another_python_is_refused(version: str, tree: Path) -> No
     if version == ours:
         find_installation(tree)
         return
-    with pytest.raises(ServeError, match=rf"runs Python {version} and this is Python {ours};"):
+    with pytest.raises(ServeError, match=rf"runs Python {version}, but this is Python {ours};"):
         find_installation(tree)
 
 
 def test_a_stub_that_names_no_python_is_refused(tree: Path) -> None:
     _stub(tree).write_bytes(b"no program of Triton's")
-    with pytest.raises(ServeError, match="runs no Python that it names and this is"):
+    with pytest.raises(ServeError, match="runs an unknown Python, but this is"):
         find_installation(tree)
 
 
@@ -108,6 +108,6 @@ def test_a_backend_that_is_not_installed_is_named(tree: Path) -> None:
     installation = find_installation(tree)
     check_backends(installation, {"stylize": "python"})
     with pytest.raises(
-        ServeError, match="model segmenter needs the backend onnxruntime, which this"
+        ServeError, match="model segmenter requires the backend onnxruntime, which this"
     ):
         check_backends(installation, {"stylize": "python", "segmenter": "onnxruntime"})

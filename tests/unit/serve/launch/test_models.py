@@ -57,7 +57,7 @@ def test_bls_engine_may_be_the_config_s_or_the_environment_s_choice(
 
 def test_levels_that_the_bls_engine_lacks_are_named(repository: Path, export: Export) -> None:
     export(*LEVELS[:-2])
-    words = rf"not exported \({LEVELS[-2]}, {LEVELS[-1]}\); .*photoreal export --repository"
+    words = rf"not been exported \({LEVELS[-2]}, {LEVELS[-1]}\); .*photoreal export --repository"
     with pytest.raises(ServeError, match=words):
         models_to_load(repository, "bls")
 

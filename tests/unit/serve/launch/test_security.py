@@ -69,12 +69,12 @@ def test_binding_elsewhere_without_a_key_is_warned_of(host: str, open_to_others:
 def test_keys_that_triton_could_misread_or_others_guess_are_refused(
     key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ServeError, match="PHOTOREAL_API_KEY cannot be used") as caught:
+    with pytest.raises(ServeError, match="PHOTOREAL_API_KEY is not a valid key") as caught:
         Security(key).check()
     assert not key or key not in str(caught.value)
     if key:
         monkeypatch.setenv("PHOTOREAL_ADMIN_KEY", key)
-        with pytest.raises(ServeError, match="PHOTOREAL_ADMIN_KEY cannot be used"):
+        with pytest.raises(ServeError, match="PHOTOREAL_ADMIN_KEY is not a valid key"):
             admin_key()
 
 
@@ -123,7 +123,7 @@ def test_tls_is_simple_or_mutual(folder: Path) -> None:
         ((".", "server_key.pem"), "Is a directory"),
         (("empty.pem", "server_key.pem"), "expected PEM files that belong together"),
         (("server.pem", "other_key.pem"), "expected PEM files that belong together"),
-        (("server.pem", "server_key.pem", "empty.pem"), "holds no certificate authority"),
+        (("server.pem", "server_key.pem", "empty.pem"), "contains no CA certificate"),
     ],
     ids=["no certificate", "no key", "no authority", "folder", "empty", "misfit", "no CA inside"],
 )
@@ -175,5 +175,5 @@ def test_what_cannot_be_used_ends_the_command_before_the_server(
     monkeypatch.setenv("PHOTOREAL_API_KEY", "short")
     assert main(["serve"]) == 1
     captured = capsys.readouterr().err
-    assert captured.startswith("Error: PHOTOREAL_API_KEY cannot be used as a key;")
+    assert captured.startswith("Error: PHOTOREAL_API_KEY is not a valid key;")
     assert "Starting" not in captured

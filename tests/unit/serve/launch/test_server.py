@@ -150,7 +150,7 @@ def test_a_server_that_stops_while_starting_is_reported(
 ) -> None:
     ready(False)
     script("exit 3")
-    with pytest.raises(ServeError, match=r"stopped while starting \(exit code 3\)"):
+    with pytest.raises(ServeError, match=r"exited during startup \(exit code 3\)"):
         Server(settings).__enter__()
     assert not list(temporary.iterdir())
 

@@ -49,7 +49,7 @@ class World:
             ModelProcess(model, pid, self.states.get(model, "alive"), self.cpu_s / 2)
             for pid, model in enumerate(("stylize", "wct2"), start=10)
         ]
-        return self.watch.look(self.now, table, self.completed)
+        return self.watch.check(self.now, table, self.completed)
 
     def run(self, seconds: float, work: float = 0.0) -> Fault | None:
         """Look twice a second, with so much processor time used a second, up to a fault."""
@@ -104,7 +104,7 @@ def test_served_requests_take_the_canary_s_place(world: World) -> None:
 def test_dead_process_is_seen_at_once(world: World) -> None:
     world.states["wct2"] = "dead"
     fault = world.run(0.5)
-    assert fault == Fault("wct2", "died", "Its process 11 has died.")
+    assert fault == Fault("wct2", "died", "Process 11 has died.")
 
 
 def test_stopped_process_is_given_a_moment(world: World) -> None:
@@ -114,7 +114,7 @@ def test_stopped_process_is_given_a_moment(world: World) -> None:
     assert world.run(0.5) is None
     world.states["stylize"] = "stopped"
     fault = world.run(10.0)
-    assert fault == Fault("stylize", "stopped", "Its process 10 has been stopped for 2 s.")
+    assert fault == Fault("stylize", "stopped", "Process 10 has been stopped for 2 s.")
 
 
 def test_no_answer_and_no_work_is_a_hang(world: World) -> None:
@@ -152,7 +152,7 @@ def test_waiting_for_a_disk_is_no_hang(world: World) -> None:
 def test_work_without_any_answer_ends_at_last(world: World) -> None:
     fault = world.run(2000.0, work=1.9)
     assert fault is not None
-    assert "none has answered for 900 s" in fault.sentence
+    assert "have not answered for 900 s" in fault.sentence
 
 
 def test_others_that_are_answered_show_that_the_canary_only_queues(world: World) -> None:

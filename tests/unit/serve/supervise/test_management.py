@@ -15,7 +15,7 @@ photoreal_requests_total{model="stylize",outcome="ok"} 7
 # HELP photoreal_requests_waiting Requests that wait.
 # TYPE photoreal_requests_waiting gauge
 photoreal_requests_waiting WAITING
-# HELP photoreal_requests_working Requests that are worked on, 0 or 1.
+# HELP photoreal_requests_working Requests being processed, 0 or 1.
 # TYPE photoreal_requests_working gauge
 photoreal_requests_working WORKING
 """
@@ -45,9 +45,9 @@ def test_whether_answers_are_owed(
     waiting: int, working: int, owes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = METRICS.replace("WAITING", str(waiting)).replace("WORKING", str(working))
-    assert _management(monkeypatch, text).owes_answers() is owes
+    assert _management(monkeypatch, text).has_pending_requests() is owes
 
 
 def test_a_server_that_does_not_say_may_owe_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _management(monkeypatch, ConnectionRefusedError()).owes_answers()
-    assert _management(monkeypatch, "").owes_answers()
+    assert _management(monkeypatch, ConnectionRefusedError()).has_pending_requests()
+    assert _management(monkeypatch, "").has_pending_requests()

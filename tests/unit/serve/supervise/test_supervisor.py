@@ -81,7 +81,7 @@ class World:
         return self.failing
 
     # The table of its processes
-    def look(self) -> list[ModelProcess]:
+    def snapshot(self) -> list[ModelProcess]:
         return [
             ModelProcess(model, pid, self.states.get(model, "alive"), self.cpu_s)
             for model, pid in PIDS.items()
@@ -112,7 +112,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     management = SimpleNamespace(
         is_alive=world.is_alive,
         completed=world.completed,
-        owes_answers=lambda: world.owes,
+        has_pending_requests=lambda: world.owes,
         reload=world.reload,
         failing=world.ask,
     )
@@ -162,7 +162,7 @@ def test_a_dead_model_is_loaded_anew(world: World) -> None:
         lambda: problems.append(world.status.problem),
     ]
     assert _run(world, *steps) == ["reload wct2"]
-    assert problems == ["wct2 failed (died): Its process 11 has died.", None]
+    assert problems == ["wct2 failed (died): Process 11 has died.", None]
     assert _metric(world, 'photoreal_model_restarts_total{model="wct2",reason="died"} 1.0')
 
 
@@ -172,7 +172,7 @@ def test_a_stopped_model_is_killed_before(world: World) -> None:
 
 
 @pytest.mark.parametrize("state", ["dead", "stopped"])
-def test_a_dead_model_that_owes_answers_ends_its_callers_connections(
+def test_a_dead_model_that_has_pending_requests_ends_its_callers_connections(
     world: World, state: State
 ) -> None:
     """Nothing else tells them: Triton does not answer for a process that is no more."""
@@ -237,7 +237,7 @@ def test_presets_that_cannot_be_measured_are_told_of(
         raise ServeError("The server is busy.")
 
     _run(world, lambda: world.states.update(wct2="dead"), *[None] * 8, refill=refill)
-    sentence = "The presets could not be measured again: The server is busy."
+    sentence = "The presets could not be analyzed again: The server is busy."
     deadline = time.monotonic() + 5.0
     while sentence not in caplog.text and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -303,12 +303,12 @@ def test_the_limit_ends_it_with_a_sentence(world: World) -> None:
 def test_the_table_of_processes_sees_the_server_stop_and_die() -> None:
     with subprocess.Popen(["/bin/sleep", "60"]) as process:
         table = ProcessTable(process.pid)
-        assert [one.state for one in table.look()] == ["alive"]
+        assert [one.state for one in table.snapshot()] == ["alive"]
         os.kill(process.pid, 19)
         for _ in range(100):
-            if table.look()[0].state != "alive":
+            if table.snapshot()[0].state != "alive":
                 break
-        assert table.look()[0].state == "stopped"
+        assert table.snapshot()[0].state == "stopped"
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert table.look()[0].state == "dead"
+        assert table.snapshot()[0].state == "dead"
