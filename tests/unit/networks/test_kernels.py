@@ -287,18 +287,6 @@ def test_a_transfer_stays_within_its_budget(way: str, choose: Choose) -> None:
     assert work.allocated <= allocated
 
 
-@needs_nnpack
-def test_what_is_counted(choose: Choose) -> None:
-    x, (weight, bias) = _random(1, 16, 13, 12), _layer(16, 32)
-    for way, products in (("direct", 13 * 12 * 9), ("winograd", 3 * 2 * 64)):
-        choose(way)
-        with count_work() as work:
-            kernels.convolve(x, weight, bias)
-        assert work.convolutions == 1
-        assert work.products == products * 16 * 32
-        assert work.allocated >= 4 * (32 * 13 * 12 + 16 * 15 * 14)
-
-
 @pytest.mark.parametrize("reflect", [True, False])
 def test_padding_may_keep_features_pixel_by_pixel(reflect: bool) -> None:
     x = torch.rand(1, 5, 4, 6).to(memory_format=torch.channels_last)

@@ -120,20 +120,15 @@ class TestFeatures:
         photo = np.full((3, 80, 80), 0.6, dtype=np.float32)
         probabilities = np.zeros((len(GROUPS), 20, 20), dtype=np.float32)
         probabilities[SKY] = 1.0
-        probabilities[:, 8:12, 8:12] = 0.0
-        probabilities[VEGETATION, 8:12, 8:12] = 1.0
-        fine = region_features(photo, probabilities).classes
-        assert fine[SKY].min() > 0.5
+        probabilities[[SKY, VEGETATION], 8:12, 8:12] = np.array([0.0, 1.0])[:, None, None]
+        assert region_features(photo, probabilities).classes[SKY].min() > 0.5
 
-    def test_an_object_is_far_from_the_border_and_the_background_is_near(self) -> None:
+    def test_an_object_is_far_from_the_border_and_shading_does_not_add_up(self) -> None:
         color = np.zeros((3, 60, 60), dtype=np.float32)
         color[0, 20:40, 20:40] = 80.0
         depth = border_distance(color)
         assert depth[25:35, 25:35].min() > 0.9
         assert depth[:15].max() < 0.1
-
-    def test_shading_does_not_add_up_to_a_distance(self) -> None:
-        color = np.zeros((3, 60, 60), dtype=np.float32)
         color[0] = np.linspace(0, 50, 60)[:, None]
         assert border_distance(color).max() < 0.1
 
@@ -165,21 +160,14 @@ class TestClusters:
         assert (np.diff(weights[1]) >= 0).all()
 
     def test_borders_move_to_where_the_colors_change(self) -> None:
-        color = np.zeros((3, 40, 60), dtype=np.float32)
+        color, weights = np.zeros((3, 40, 60), np.float32), np.zeros((3, 40, 60), np.float32)
         color[0, :, 30:] = 60.0
-        weights = np.zeros((2, 40, 60), dtype=np.float32)
         weights[0, :, :33], weights[1, :, 33:] = 1.0, 1.0
         found = clusters.follow_colors(weights, color)
         np.testing.assert_allclose(found.sum(axis=0), 1.0, atol=1e-5)
         assert found[1, :, 31:33].min() > 0.5
         assert found[0, :, :29].min() > 0.5
-
-    def test_an_empty_region_stays_empty_and_finite(self) -> None:
-        weights = np.zeros((2, 40, 60), dtype=np.float32)
-        weights[0] = 1.0
-        found = clusters.follow_colors(weights, np.zeros((3, 40, 60), dtype=np.float32))
-        assert np.isfinite(found).all()
-        assert found[1].max() < 1e-3
+        assert found[2].max() < 1e-3  # a region that is empty stays so
 
 
 # The colors and the sure classes of four vertical stripes, and the parts that they become.
@@ -242,19 +230,14 @@ class TestCoupling:
         assert len(found) >= 2
         np.testing.assert_array_equal(found.argmax(axis=1), np.arange(len(found)))
         assert found.diagonal().min() > 0.6
-
-    def test_regions_far_apart_couple_with_themselves_alone(self) -> None:
-        traits = 3 * np.eye(4, dtype=np.float32)
+        traits = 3 * np.eye(4, dtype=np.float32)  # far apart
         np.testing.assert_allclose(couple(traits, traits, *_shares(4, 4)), np.eye(4), atol=0.03)
 
     def test_every_style_region_is_taken_by_something(self) -> None:
-        """The third is nobody's nearest."""
         content = np.array([[0.0], [1.0]], dtype=np.float32)
-        style = np.array([[0.0], [1.0], [1.4]], dtype=np.float32)
+        style = np.array([[0.0], [1.0], [1.4]], dtype=np.float32)  # the third is nobody's nearest
         assert couple(content, style, *_shares(2, 3))[:, 2].max() > 0.1
-
-    def test_two_equally_good_partners_are_both_taken(self) -> None:
-        content, style = np.zeros((1, 2), dtype=np.float32), np.eye(2, dtype=np.float32)
+        content, style = np.zeros((1, 2), np.float32), np.eye(2, dtype=np.float32)  # equally good
         np.testing.assert_allclose(couple(content, style, *_shares(1, 2)), [[0.5, 0.5]])
 
     @pytest.mark.parametrize(("ours", "theirs"), [(0.0, 0.5), (0.5, 0.0), (0.0, 0.0)])
@@ -267,16 +250,13 @@ class TestCoupling:
 
 
 class TestFoundRegions:
-    def test_sure_classes_have_their_names(self) -> None:
+    def test_sure_classes_have_their_names_and_others_are_areas(self) -> None:
         regions, _ = find_regions(_photo(60, 80), _probabilities(8, 10))
         infos = {info.label: info for info in regions.infos}
         assert infos[SKY].name == "sky"
         assert infos[SKY].sure > 0.9
-        labels = regions.labels
-        assert (labels[:25] == SKY).mean() > 0.95
-        assert (labels[35:] == SKY).mean() < 0.05
-
-    def test_other_regions_are_areas(self) -> None:
+        assert (regions.labels[:25] == SKY).mean() > 0.95
+        assert (regions.labels[35:] == SKY).mean() < 0.05
         regions, _ = find_regions(_photo(60, 80), None)
         assert len(regions.infos) > 1
         for index, info in enumerate(regions.infos):
@@ -339,12 +319,10 @@ class TestMaskRegions:
         _check(regions, STEP)
         assert [info.label for info in regions.infos] == [0, 1]
 
-    def test_a_mask_of_one_label_is_one_region(self) -> None:
-        regions = mask_regions(np.full((40, 60), 5, np.uint8), (), STEP, edges=True)
-        np.testing.assert_array_equal(regions.weights, np.ones((1, 40, 60)))
-
     @pytest.mark.parametrize("edges", [False, True])
-    def test_a_mask_of_many_small_regions_adds_up(self, edges: bool) -> None:
+    def test_a_mask_of_one_label_and_of_many_small_regions(self, edges: bool) -> None:
+        regions = mask_regions(np.full((40, 60), 5, np.uint8), (), STEP, edges=edges)
+        np.testing.assert_array_equal(regions.weights, np.ones((1, 40, 60)))
         mask = np.random.default_rng(0).integers(0, MAX_REGIONS, (40, 60)).astype(np.uint8)
         _check(mask_regions(mask, (), STEP, edges=edges), STEP)
 
