@@ -62,7 +62,7 @@ def graded() -> Look:
         pixels = np.rint(after * 255).astype(np.uint8)
         return types.SimpleNamespace(image=Image.fromarray(pixels))
 
-    return make_look(types.SimpleNamespace(stylize=stylize), b"style")
+    return make_look(types.SimpleNamespace(stylize=stylize), b"style", points=17)
 
 
 class TestFit:
@@ -74,9 +74,9 @@ class TestFit:
         np.testing.assert_allclose(table, wanted, atol=2e-3)
 
     def test_a_curve_is_found_where_colors_are(self) -> None:
-        before = colors(20_000)
+        before = colors()
         after = before**2.2
-        table = cube.fit_table(before, after)
+        table = cube.fit_table(before, after, 17)
         assert psnr(255 * cube.apply_table(table, before), 255 * after) > 55
         assert table.dtype == np.float32
         assert 0 <= table.min() < table.max() <= 1
@@ -147,7 +147,7 @@ class TestOtherPrograms:
     ) -> None:
         content, style = small("photos/china.jpg"), small("rendered/dusk.jpg")
         options: dict[str, Any] = {"method": "color"}
-        found = pipeline.look(style, content, **options)
+        found = pipeline.look(style, content, points=17, **options)
         theirs = _filtered(content, "lut3d", str(found.save(tmp_path / "out.cube")))
         whole = pipeline.stylize(content, style, segment=False, **options)
         assert psnr(np.asarray(whole.image), theirs) > 45
@@ -155,7 +155,7 @@ class TestOtherPrograms:
 
     def test_a_photo_that_it_was_not_made_for(self, pipeline: Pipeline) -> None:
         style = small("rendered/dusk.jpg")
-        found = pipeline.look(style, method="color")
+        found = pipeline.look(style, method="color", points=17)
         photo = small("photos/rocket.jpg")
         given = cube.apply_table(found.table, photo.reshape(-1, 3) / np.float32(255)) * 255
         before = np.abs(photo.mean((0, 1)) - style.mean((0, 1))).sum()

@@ -104,7 +104,7 @@ def test_probabilities_are_averaged_within_a_shot() -> None:
 
 
 class TestTransfer:
-    STYLE = random_image(32, 32, seed=9)
+    STYLE = random_image(16, 16, seed=9)
 
     @pytest.fixture(autouse=True)
     def _store(self) -> None:
@@ -118,7 +118,7 @@ class TestTransfer:
         return serve_wct2(inputs, builtin_engine(), self.cache, self.store)["IMAGE"]
 
     def test_frames_of_a_shot_share_and_others_do_not(self) -> None:
-        one, two = random_image(32, 40), 0.5 * random_image(32, 40, seed=1)
+        one, two = random_image(16, 24), 0.5 * random_image(16, 24, seed=1)
         alone = self._serve(two)
         np.testing.assert_array_equal(self._serve(one, sequence=b"a"), self._serve(one))
         assert np.abs(self._serve(two, sequence=b"a") - alone).max() > 0.01
@@ -129,24 +129,24 @@ class TestTransfer:
     @pytest.mark.parametrize(
         "change",
         [
-            {"style": random_image(32, 32, seed=10)},
+            {"style": random_image(16, 16, seed=10)},
             {"alpha": 0.5},
-            {"content": random_image(32, 48)},
+            {"content": random_image(24, 24)},
         ],
         ids=["style", "alpha", "size"],
     )
     def test_other_settings_of_a_frame_begin_again(self, change: dict[str, Any]) -> None:
-        content = random_image(32, 40)
+        content = random_image(16, 24)
         self._serve(0.5 * content, sequence=b"a")
         given = {"content": content} | change
         np.testing.assert_array_equal(self._serve(**given, sequence=b"a"), self._serve(**given))
 
     def test_a_steady_map_keeps_a_still_thing_still(self) -> None:
         """What comes into view on one side changes the other side the less, the steadier."""
-        before = random_image(32, 48)
+        before = random_image(24, 40)
         after = before.clone()
-        after[..., 36:] = 1.0
-        still = np.s_[:, 8:24, 8:20]
+        after[..., 32:] = 1.0
+        still = np.s_[:, 4:20, 4:16]
 
         def jump(**options: Any) -> float:
             one, two = (self._serve(frame, **options)[still] for frame in (before, after))

@@ -20,7 +20,7 @@ from tests.shared import random_image, unlabelled
 from .conftest import CountingEngine, rows
 
 LIMIT = 1 << 30
-SIDE = 32
+SIDE = 16
 
 
 def _picture(seed: int, labels: int = 2) -> LabelledImage:
@@ -79,8 +79,8 @@ def test_the_whole_photo_is_measured_when_it_is_wanted_and_then_kept(
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("what", ["pixel", "regions", "places", "size", "kind"])
 def test_another_style_is_not_known(what: str, soft: bool, engine: CountingEngine) -> None:
-    image = random_image(SIDE, SIDE)
-    labels, weights = rows(SIDE, SIDE, 0, 1), np.ones((1, SIDE, SIDE), dtype=np.float32)
+    image = random_image(16, 64)
+    labels, weights = rows(16, 64, 0, 1), np.ones((1, 16, 64), dtype=np.float32)
 
     def style() -> LabelledImage | SoftImage:
         return SoftImage(image, weights) if soft else LabelledImage(image, labels)
@@ -94,8 +94,8 @@ def test_another_style_is_not_known(what: str, soft: bool, engine: CountingEngin
     elif what == "regions":
         labels[0, 0], weights[0, 0, 0] = 1, 0.5
     elif what == "size":
-        image, labels = image.reshape(1, 3, SIDE // 2, SIDE * 2), labels.reshape(SIDE // 2, -1)
-        weights = weights.reshape(1, SIDE // 2, SIDE * 2)
+        image, labels = image.reshape(1, 3, 32, 32), labels.reshape(32, 32)
+        weights = weights.reshape(1, 32, 32)
     elif what == "kind":
         soft, labels = not soft, np.zeros_like(labels)
     assert not _known(cache, style(), engine, ("encoder",) if what == "places" else PLACES)

