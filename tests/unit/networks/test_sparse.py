@@ -53,21 +53,34 @@ def _full(outputs: int) -> Tensor:
 
 
 ZEROS = torch.zeros(3, C, 3, 3)
-LAYERS = {
-    "the same": _copying(C),
-    "half, doubled": _copying(12, 12, 2.0),
-    "negative": _copying(C, 0, -0.5),
-    "a matrix": _point(5),
-    "copied, then convolved": torch.cat([_copying(12, 3, 0.5), _full(17)]),
-    "two gains": torch.cat([_copying(4, 0, 0.5), _copying(4, 8, 0.25)]),
-    "no taps after others": torch.cat([_point(5), ZEROS, _full(4), ZEROS]),
-    "no taps at first": torch.cat([ZEROS, _copying(C)]),
+HALF, QUARTER = _copying(4, 0, 0.5), _copying(4, 8, 0.25)
+LAYERS: dict[str, tuple[Tensor, tuple[Run, ...]]] = {
+    "the same": (_copying(C), (Run("copy", 0, C, 0, 1.0),)),
+    "half, doubled": (_copying(12, 12, 2.0), (Run("copy", 0, 12, 12, 2.0),)),
+    "negative": (_copying(C, 0, -0.5), (Run("copy", 0, C, 0, -0.5),)),
+    "a matrix": (_point(5), (Run("point", 0, 5),)),
+    "copied, then convolved": (
+        torch.cat([_copying(12, 3, 0.5), _full(17)]),
+        (Run("copy", 0, 12, 3, 0.5), Run("full", 12, 29)),
+    ),
+    "two gains": (
+        torch.cat([HALF, QUARTER]),
+        (Run("copy", 0, 4, 0, 0.5), Run("copy", 4, 8, 8, 0.25)),
+    ),
+    "no taps after others": (
+        torch.cat([_point(5), ZEROS, _full(4), ZEROS]),
+        (Run("point", 0, 8), Run("full", 8, 15)),
+    ),
+    "no taps at first": (
+        torch.cat([ZEROS, _copying(C)]),
+        (Run("point", 0, 3), Run("copy", 3, C + 3, 0, 1.0)),
+    ),
 }
 
 
-def test_the_runs_of_a_layer_are_found() -> None:
-    runs = (Run("copy", 0, 12, 3, 0.5), Run("full", 12, 29))
-    weight = LAYERS["copied, then convolved"]
+@pytest.mark.parametrize(("weight", "runs"), LAYERS.values(), ids=LAYERS)
+def test_the_runs_of_a_layer_are_found(weight: Tensor, runs: tuple[Run, ...]) -> None:
+    assert sparse.examine(weight, None) == Layer(runs, biased=False)
     assert sparse.examine(weight, torch.zeros(len(weight))) == Layer(runs, biased=False)
     assert sparse.examine(weight, torch.ones(len(weight))) == Layer(runs, biased=True)
 
@@ -75,7 +88,7 @@ def test_the_runs_of_a_layer_are_found() -> None:
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("layout", ["rows", "pixels", "neither"])
 @pytest.mark.parametrize("biased", [True, False])
-@pytest.mark.parametrize("weight", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize("weight", [layer for layer, _ in LAYERS.values()], ids=LAYERS)
 def test_a_layer_gives_what_the_whole_convolution_gives(
     weight: Tensor, biased: bool, layout: str, relu: bool
 ) -> None:

@@ -42,20 +42,17 @@ def test_without_masks_and_segmenter_the_photo_is_one_region(published: Ask) -> 
     assert sum(seconds.values()) == pytest.approx(2 * seconds["total"], abs=2e-3)
 
 
-def test_photos_and_masks_come_at_the_working_size(published: Ask) -> None:
-    report = published(size=32, **MASKS).report
-    assert published.called["content"].shape == (3, 32, 48)
-    np.testing.assert_array_equal(published.called["content_labels"], rows(32, 48, 1, 2))
-    (style,) = published.called["styles"]
+def test_photos_masks_and_options_reach_the_transfer(published: Ask) -> None:
+    report = published(size=32, alpha=0.25, transfer_at="skip, encoder", blend=7, **MASKS).report
+    called = published.called
+    assert called["content"].shape == (3, 32, 48)
+    np.testing.assert_array_equal(called["content_labels"], rows(32, 48, 1, 2))
+    (style,) = called["styles"]
     assert style.image.shape == (3, 40, 32)
     assert style.labels.shape == (40, 32)
     assert (report["height"], report["width"]) == (32, 48)
-
-
-def test_options_reach_the_transfer(published: Ask) -> None:
-    published(alpha=0.25, transfer_at="skip, encoder", blend=7)
-    asked = [published.called[name] for name in ("alpha", "places", "blend")]
-    assert asked == [0.25, ("encoder", "skip"), 7]
+    options = [called[name] for name in ("alpha", "places", "blend")]
+    assert options == [0.25, ("encoder", "skip"), 7]
 
 
 def test_gray_masks_are_labels_under_the_published_rule(published: Ask) -> None:
@@ -134,17 +131,13 @@ def test_large_photos_are_segmented_at_a_smaller_size(
     assert (called["styles"][0].labels == np.full((60, 48), VEGETATION)).all()
 
 
-def test_segmenter_may_follow_the_published_rule(published: Ask) -> None:
+def test_segmenter_may_follow_the_published_rule_or_be_left_alone(published: Ask) -> None:
     published.classes, published.labels = ("tree", "sky"), [rows(16, 24, 1, 0), rows(20, 16, 1, 1)]
+    assert published(segment=False).report["regions"] == "whole"
+    assert not published.segmented
     report = published(**GRAY, match="published").report
     assert [(p["content"], p["style"]) for p in report["pairs"]] == [("sky", "sky")]
     assert report["unstyled"] == ["vegetation"]
-
-
-def test_segment_false_leaves_the_segmenter_alone(published: Ask) -> None:
-    published.classes = ADE20K
-    assert published(segment=False).report["regions"] == "whole"
-    assert not published.segmented
 
 
 @pytest.mark.parametrize("source", ["masks", "segmenter"])
@@ -181,6 +174,7 @@ def test_region_without_a_given_partner_stays_as_it_is(published: Ask) -> None:
     assert published.called["styles"][0].pairs == [Pair(2, 1)]
 
 
+@pytest.mark.parametrize("method", ["published", "wct2"])
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [
@@ -194,10 +188,10 @@ def test_region_without_a_given_partner_stays_as_it_is(published: Ask) -> None:
         ([[n, -1] for n in range(65)], "more than 64"),
     ],
 )
-def test_pairs_that_cannot_be(pairs: list[list[int]], words: str, published: Ask) -> None:
+def test_pairs_that_cannot_be(pairs: list[list[int]], words: str, method: str, ask: Ask) -> None:
     with refused(InvalidOption, words):
-        published(**GRAY, **MASKS, pairs=pairs)
-    assert not published.transfers
+        ask(**GRAY, **MASKS, pairs=pairs, method=method)
+    assert not ask.transfers
 
 
 @pytest.mark.parametrize("method", ["published", "wct2"])

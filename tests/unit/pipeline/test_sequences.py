@@ -63,7 +63,7 @@ class TestStore:
         store.keep(name, "fits", note)
         return note
 
-    def test_a_shot_finds_its_memory_until_it_is_old(
+    def test_a_shot_finds_its_memory_with_the_same_settings_until_it_is_old(
         self, store: SequenceStore[Note], now: list[float]
     ) -> None:
         note = self._kept(store, b"a")
@@ -72,8 +72,6 @@ class TestStore:
         now[0] = 61
         assert store.get(b"a", "fits") is not note
         assert len(store) == 0
-
-    def test_other_settings_begin_again(self, store: SequenceStore[Note]) -> None:
         note = self._kept(store, b"a")
         assert store.get(b"a", "another size") is not note
 

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from photoreal.contract import PLACES
-from photoreal.errors import InvalidOption
-from photoreal.pipeline import soft_regions
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.regions.classes import GROUPS
-from tests.shared import Photo, photo, refused
+from tests.shared import Photo, photo
 
 from .conftest import CONTENT, GRAY, STYLE, Ask, rows
 
@@ -183,15 +181,6 @@ def test_photos_of_one_color_and_a_segmenter_that_knows_nothing_give_a_picture(
         assert np.abs(apart).max() < 25
 
 
-def test_large_photos_are_segmented_at_a_smaller_size(
-    sees: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(soft_regions, "SEGMENT_PIXELS", 600)
-    sees(**SCENES | {"size": 48})
-    assert [image.shape for image in sees.segmented] == [(3, 20, 30), (3, 27, 22)]
-    assert sees.called["regions"].shape[1:] == (48, 72)
-
-
 @pytest.mark.parametrize("source", ["masks", "segmenter", "whole"])
 def test_given_pairs_take_the_place_of_a_rule(source: str, sees: Ask) -> None:
     given: dict[str, Any] = {**SCENES, "segment": source == "segmenter"}
@@ -207,12 +196,6 @@ def test_given_pairs_take_the_place_of_a_rule(source: str, sees: Ask) -> None:
     for ours, partner in pairs:
         expected = shares if partner < 0 else [float(label == partner) for label in theirs]
         np.testing.assert_allclose(style.coupling[labels.index(ours)], expected, atol=1e-4)
-
-
-def test_a_pair_with_an_absent_style_region_is_refused(ask: Ask) -> None:
-    with refused(InvalidOption, "style region 5, which the style photo has not"):
-        ask(**MASKS, pairs=[[1, 5]])
-    assert not ask.transfers
 
 
 def test_regions_alone_are_those_of_a_transfer(sees: Ask) -> None:
