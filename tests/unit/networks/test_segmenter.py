@@ -10,12 +10,13 @@ from photoreal.networks.segmenter import POOL_SIZES, PyramidPool, Segmenter
 
 
 @pytest.mark.parametrize("cells", POOL_SIZES)
-def test_pyramid_pooling_equals_adaptive_pooling(cells: int) -> None:
+@pytest.mark.parametrize("training", [False, True])
+def test_pyramid_pooling_equals_adaptive_pooling(cells: int, training: bool) -> None:
+    pool = PyramidPool(cells).train(training)
     for height in (*range(1, 40), 101):
         x = torch.rand(2, 3, height, 1 + 40 // height)
-        torch.testing.assert_close(PyramidPool(cells)(x), F.adaptive_avg_pool2d(x, cells))
-        turned = x.transpose(2, 3)
-        torch.testing.assert_close(PyramidPool(cells)(turned), F.adaptive_avg_pool2d(turned, cells))
+        for one in (x, x.transpose(2, 3)):
+            torch.testing.assert_close(pool(one), F.adaptive_avg_pool2d(one, cells))
 
 
 @pytest.mark.parametrize(("width", "classes"), [(4, 3), (8, 12), (16, 150)])

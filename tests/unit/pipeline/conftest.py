@@ -93,11 +93,14 @@ class Ask:
         self.segmented: list[Array] = []
         self.transfers: list[dict[str, Any]] = []
 
-    def __call__(self, **given: Any) -> Answer:
+    def request(self, **given: Any) -> StylizeRequest:
         files = {name: _encoded(value) for name, value in (self.defaults | given).items()}
+        return StylizeRequest(**files)
+
+    def __call__(self, **given: Any) -> Answer:
         segment = self.segment if self.classes else None
         models = Models(self._transfer, segment, self.classes, self._transfer_soft)
-        request = StylizeRequest(**files)
+        request = self.request(**given)
         return Answer(stylize(request, models, self.limits, self.sequences, self.known))
 
     @property

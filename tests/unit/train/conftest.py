@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -14,41 +17,52 @@ from photoreal.train.sources import SOURCE_BY_NAME, list_photos, read_all
 from photoreal.train.tables import IGNORED
 
 HEIGHT, WIDTH = 80, 96
-SMALL = Settings(
-    width=4, stages=(Stage(3, 64, 2), Stage(3, 72, 2)), warmup=2, averaging=0.5, seed=5
-)
-"""Settings of a run that takes seconds."""
+Write = Callable[..., Path]
 
 
-def write_photo(data: Path, source: str, part: str, number: int) -> Path:
-    """Write a landscape, blue over gray, with its labels, for any source; returns its path.
+def _landscape(number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """A blue upper part over a gray lower one (H, W, 3), and where it is blue."""
+    random = np.random.default_rng(number)
+    horizon = HEIGHT // 2 + int(random.integers(-12, 13))
+    sky = np.arange(HEIGHT)[:, None] < np.full(WIDTH, horizon)
+    photo = np.where(sky[..., None], (110, 160, 230), (105, 100, 95))
+    photo = photo + random.normal(0, 6, photo.shape) + random.integers(-15, 16)
+    return np.clip(photo, 0, 255).astype(np.uint8), sky
+
+
+@pytest.fixture(scope="session")
+def write_photo() -> Write:
+    """Writes one landscape with its labels, for any source; returns the photo's path.
 
     The upper part is labeled sky where the source knows it, the lower part ground; else they have
     the source's last and first label. Two rows of camvid are unlabeled.
     """
-    random = np.random.default_rng(number)
-    sky = np.arange(HEIGHT)[:, None] < np.full(WIDTH, HEIGHT // 2 + random.integers(-12, 13))
-    photo = np.where(sky[..., None], (110, 160, 230), (105, 100, 95))
-    photo = photo + random.normal(0, 6, photo.shape) + random.integers(-15, 16)
-    path = data / source / part / f"{number:03d}.jpg"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.clip(photo, 0, 255).astype(np.uint8)).save(path, quality=95)
-    table = SOURCE_BY_NAME[source].table
-    upper = table.index("sky") if "sky" in table else len(table) - 1
-    lower = table.index("ground") if "ground" in table else 0
-    labels = np.where(sky, upper, lower).astype(np.uint8)
-    if source == "camvid":
-        labels[:2] = table.index(IGNORED)
-    Image.fromarray(labels).save(path.with_suffix(".png"))
-    return path
+
+    def write(data: Path, source: str, part: str, number: int) -> Path:
+        photo, sky = _landscape(number)
+        folder = data / source / part
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{number:03d}.jpg"
+        Image.fromarray(photo).save(path, quality=95)
+        table = SOURCE_BY_NAME[source].table
+        upper = table.index("sky") if "sky" in table else len(table) - 1
+        lower = table.index("ground") if "ground" in table else 0
+        labels = np.where(sky, upper, lower).astype(np.uint8)
+        if source == "camvid":
+            labels[:2] = table.index(IGNORED)
+        Image.fromarray(labels).save(path.with_suffix(".png"))
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory, write_photo: Write) -> Path:
     """Eight photos to train with, two for validation and two for the test; nobody changes it."""
     folder = tmp_path_factory.mktemp("data")
-    for number in range(12):
-        write_photo(folder, "camvid", ("train", "val", "test")[max(0, number - 6) // 2], number)
+    for part, numbers in (("train", range(8)), ("val", (8, 9)), ("test", (10, 11))):
+        for number in numbers:
+            write_photo(folder, "camvid", part, number)
     return folder
 
 
@@ -67,3 +81,19 @@ def train(data: Path) -> Photos:
 def validation(data: Path) -> Photos:
     """Those for validation, read."""
     return _photos(data, "val")
+
+
+@pytest.fixture
+def settings() -> Callable[..., Settings]:
+    """Settings of a run that takes seconds; any of them may be given."""
+
+    def make(**given: Any) -> Settings:
+        values: dict[str, Any] = {
+            "width": 4,
+            "stages": (Stage(4, 64, 2), Stage(2, 72, 2)),
+            "warmup": 2,
+            "averaging": 0.5,
+        }
+        return Settings(**(values | given))
+
+    return make

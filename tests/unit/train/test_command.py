@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,24 +17,16 @@ from photoreal.train.sources import LabeledPhoto, list_photos
 from photoreal.train.tables import CLASSES
 from photoreal.weights.segmenters import load_segmenter, save_segmenter
 
-from .conftest import SMALL
-
 pytestmark = pytest.mark.slow
 
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working folder, with settings and an empty data folder."""
-    monkeypatch.chdir(tmp_path)
-    Path("mine.json").write_text(replace(SMALL, stages=(Stage(2, 64, 2),)).to_json())
-    Path("unsound.json").write_text('{"width": 0}')
-    Path("empty").mkdir()
-
-
-def _main(line: str, data: Path) -> int:
-    return main([str(data) if one == "DATA" else one for one in line.split()])
+@pytest.fixture
+def settings_file(tmp_path: Path, settings: Callable[..., Settings]) -> Path:
+    path = tmp_path / "mine.json"
+    path.write_text(settings(stages=(Stage(2, 64, 2),)).to_json())
+    return path
 
 
 @pytest.mark.parametrize("command", ["train-segmenter", "evaluate-segmenter"])
@@ -44,10 +36,11 @@ def test_help_says_what_the_data_are(command: str, capsys: Capture) -> None:
 
 
 def test_a_run_ends_with_a_table_of_accuracies_and_can_be_resumed(
-    data: Path, capsys: Capture
+    data: Path, settings_file: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    call = "train-segmenter DATA -o run --workers 0 --measure-every 1"
-    assert _main(f"{call} --settings mine.json", data) == 0
+    run = tmp_path / "run"
+    common = [str(data), "-o", str(run), "--workers", "0", "--measure-every", "1"]
+    assert main(["train-segmenter", *common, "--settings", str(settings_file)]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
     for words in ("step 1: loss", "step 2: loss", "validation", "source", "all pixels", "camvid"):
@@ -55,93 +48,89 @@ def test_a_run_ends_with_a_table_of_accuracies_and_can_be_resumed(
     table = shown.out[shown.out.index("all pixels") :]
     for words in ("sky", "ground", "calibration error"):
         assert words in table
-    assert Settings.read(Path("run/settings.json")).steps == 2
-    segmenter, names = load_segmenter("run")
-    assert names == CLASSES
+    assert load_segmenter(run)[1] == CLASSES
+    assert Settings.read(run / "settings.json").steps == 2
+    weights = load_segmenter(run)[0].state_dict()
 
-    assert _main(call, data) == FAILED  # without --resume
+    assert main(["train-segmenter", *common]) == FAILED  # without --resume
     assert "holds a training already" in capsys.readouterr().err
-    assert _main(f"{call} --resume", data) == 0
+    assert main(["train-segmenter", *common, "--resume"]) == 0
     assert "all pixels" in capsys.readouterr().out
-    again = load_segmenter("run")[0].state_dict()
-    for name, value in segmenter.state_dict().items():
-        assert torch.equal(again[name], value), name
+    for name, value in load_segmenter(run)[0].state_dict().items():
+        assert torch.equal(value, weights[name]), name
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
-def test_broken_data_end_a_run_before_it_begins(part: str, data: Path, capsys: Capture) -> None:
-    shutil.copytree(data, "data")
-    broken = sorted(Path("data", "camvid", part).glob("*.png"))[-1]
+def test_broken_data_end_a_run_before_it_begins(
+    part: str, data: Path, settings_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    broken = sorted((tmp_path / "data" / "camvid" / part).glob("*.png"))[-1]
     broken.write_bytes(b"no picture")
-    assert main(["train-segmenter", "data", "-o", "run", "--settings", "mine.json"]) == FAILED
+    call = [str(tmp_path / "data"), "-o", str(tmp_path / "run"), "--settings", str(settings_file)]
+    assert main(["train-segmenter", *call]) == FAILED
     error = capsys.readouterr().err
     assert error == f"Error: camvid/{part}/{broken.name} does not open as a picture.\n"
-    assert not Path("run").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_data_folder_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "data").mkdir()
+    call = [str(tmp_path / "data"), "-o", str(tmp_path / "run")]
+    assert main(["train-segmenter", *call]) == FAILED
+    error = capsys.readouterr().err
+    assert error.startswith("Error: There are no photos to train with")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_unsound_settings_are_refused(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text('{"width": 0}')
+    call = [str(data), "-o", str(tmp_path / "run"), "--settings", str(file)]
+    assert main(["train-segmenter", *call]) == FAILED
+    assert "The settings do not fit together" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_gpu_that_is_not_there_is_refused(
+    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    call = [str(data), "-o", str(tmp_path / "run"), "--device", "cuda"]
+    assert main(["train-segmenter", *call]) == FAILED
+    assert "CUDA was asked for and is not there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("line", "status", "words"),
-    [
-        ("train-segmenter empty -o run", FAILED, "There are no photos to train with"),
-        (
-            "train-segmenter DATA -o run --settings unsound.json",
-            FAILED,
-            "The settings do not fit together",
-        ),
-        ("train-segmenter DATA -o run --device cuda", FAILED, "CUDA was asked for and is not"),
-        ("train-segmenter nowhere -o run", CALLER_ERROR, "nowhere"),
-        ("train-segmenter DATA", CALLER_ERROR, "-o"),
-        ("train-segmenter DATA -o run --settings none.json", CALLER_ERROR, "none.json"),
-        ("train-segmenter DATA -o run --resume --from default", CALLER_ERROR, "--from"),
-        (
-            "train-segmenter DATA -o run --settings mine.json --from other",
-            FAILED,
-            "has a width of 8",
-        ),
-        (
-            "evaluate-segmenter DATA --segmenter other",
-            FAILED,
-            "The segmenter's classes are sky, tree; the labels know",
-        ),
-    ],
+    "arguments",
+    [["nowhere", "-o", "run"], ["DATA"], ["DATA", "-o", "run", "--settings", "none.json"]],
+    ids=" ".join,
 )
-def test_calls_that_cannot_succeed(
-    line: str,
-    status: int,
-    words: str,
-    data: Path,
-    capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_call_that_has_to_be_changed(
+    arguments: list[str], data: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    save_segmenter(Path("other"), Segmenter(8, 2), ("sky", "tree"))
-    assert _main(line, data) == status
-    error = capsys.readouterr().err
-    assert "Error: " in error
-    assert words in error
-    assert status == CALLER_ERROR or error.count("\n") == 1
-    assert not Path("run").exists()
+    monkeypatch.chdir(data)
+    call = [str(data) if one == "DATA" else one for one in arguments]
+    assert main(["train-segmenter", *call]) == CALLER_ERROR
+    assert "Error: " in capsys.readouterr().err
 
 
-def test_a_run_can_begin_with_a_segmenter(data: Path) -> None:
-    save_segmenter(Path("mine"), Segmenter(4, 2), ("sky", "tree"))
-    call = "train-segmenter DATA -o run --settings mine.json --workers 0 --from mine"
-    assert _main(call, data) == 0
-
-
-def test_a_segmenter_is_measured_in_every_light(data: Path, capsys: Capture) -> None:
+def test_a_segmenter_is_measured_in_every_light(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
     torch.manual_seed(0)
-    save_segmenter(Path("mine"), Segmenter(4, len(CLASSES)), CLASSES)
-    assert _main("evaluate-segmenter DATA --segmenter mine", data) == 0
+    save_segmenter(tmp_path / "mine", Segmenter(4, len(CLASSES)), CLASSES)
+    assert main(["evaluate-segmenter", str(data), "--segmenter", str(tmp_path / "mine")]) == 0
     shown = capsys.readouterr().out
     for words in ("camvid", "as it is", "night", "fog", "black and white", "calibration error"):
         assert words in shown
 
 
 def test_one_light_and_the_validation_photos_can_be_asked_for(
-    data: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = save_segmenter(Path("mine"), Segmenter(4, 2), ("sky", "ground"))
+    file = save_segmenter(tmp_path / "mine", Segmenter(4, 2), ("sky", "ground"))
     asked: list[str] = []
 
     def listed(folder: Path, part: str) -> list[LabeledPhoto]:
@@ -149,9 +138,32 @@ def test_one_light_and_the_validation_photos_can_be_asked_for(
         return list_photos(folder, part)
 
     monkeypatch.setattr(console, "list_photos", listed)
-    call = f"evaluate-segmenter DATA --segmenter {file} --part val --light night"
-    assert _main(call, data) == 0
+    call = [str(data), "--segmenter", str(file), "--part", "val", "--light", "night"]
+    assert main(["evaluate-segmenter", *call]) == 0
     assert asked == ["val"]
     shown = capsys.readouterr().out
     assert "calibration error" in shown
     assert "fog" not in shown
+
+
+def test_a_run_can_begin_with_a_segmenter(
+    data: Path, settings_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    save_segmenter(tmp_path / "mine", Segmenter(8, 2), ("sky", "tree"))
+    call = [str(data), "-o", str(tmp_path / "run"), "--settings", str(settings_file)]
+    assert main(["train-segmenter", *call, "--from", str(tmp_path / "mine")]) == FAILED
+    assert "has a width of 8" in capsys.readouterr().err
+    save_segmenter(tmp_path / "mine", Segmenter(4, 2), ("sky", "tree"))
+    call += ["--workers", "0"]
+    assert main(["train-segmenter", *call, "--from", str(tmp_path / "mine")]) == 0
+    assert main(["train-segmenter", *call, "--resume", "--from", "default"]) == CALLER_ERROR
+    assert "--from" in capsys.readouterr().err
+
+
+def test_a_segmenter_with_other_classes_is_refused(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    save_segmenter(tmp_path / "mine", Segmenter(4, 2), ("sky", "tree"))
+    call = [str(data), "--segmenter", str(tmp_path / "mine")]
+    assert main(["evaluate-segmenter", *call]) == FAILED
+    assert "The segmenter's classes are sky, tree; the labels know" in capsys.readouterr().err

@@ -17,11 +17,11 @@ from photoreal.train.loop import Photos, Progress, Training
 from photoreal.train.settings import Settings, Stage
 from tests.shared import refused
 
-from .conftest import SMALL
-
 pytestmark = pytest.mark.slow
 
-SHORT = replace(SMALL, stages=(Stage(1, 64, 2), Stage(1, 72, 2)))
+SHORT = Settings(
+    width=4, stages=(Stage(1, 64, 2), Stage(1, 72, 2)), warmup=2, averaging=0.5, seed=5
+)
 
 
 @pytest.fixture(scope="module")

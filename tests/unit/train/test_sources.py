@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,7 @@ from photoreal.train.sources import (
 from photoreal.train.tables import CLASSES, IGNORED, MEASURED_ELSEWHERE, SOURCES
 from tests.shared import Array
 
-from .conftest import write_photo
-
+Write = Callable[..., Path]
 PARTS = ("train", "val", "test")
 
 
@@ -104,7 +104,7 @@ def _copy(photo: Path, copy: Path) -> None:
         shutil.copy(photo.with_suffix(suffix), copy.with_suffix(suffix))
 
 
-def test_without_them_every_twentieth_is_held_out(tmp_path: Path) -> None:
+def test_without_them_every_twentieth_is_held_out(tmp_path: Path, write_photo: Write) -> None:
     first = write_photo(tmp_path, "labelmefacade", "train", 0)
     for number in range(1, 45):
         _copy(first, first.with_name(f"{number:03d}"))
@@ -117,7 +117,7 @@ def test_without_them_every_twentieth_is_held_out(tmp_path: Path) -> None:
     assert test == ["099"]
 
 
-def test_photos_of_all_sources_come_together(tmp_path: Path) -> None:
+def test_photos_of_all_sources_come_together(tmp_path: Path, write_photo: Write) -> None:
     for source in reversed(SOURCE_BY_NAME):
         write_photo(tmp_path, source, "train", 1)
     upper = write_photo(tmp_path, "ade_sky", "train", 2)
@@ -128,7 +128,9 @@ def test_photos_of_all_sources_come_together(tmp_path: Path) -> None:
     assert [photo.name for photo in list_photos(tmp_path, "train")] == expected
 
 
-def test_test_photos_that_another_source_trains_on_are_left_out(tmp_path: Path) -> None:
+def test_test_photos_that_another_source_trains_on_are_left_out(
+    tmp_path: Path, write_photo: Write
+) -> None:
     assert len(MEASURED_ELSEWHERE) == 7
     known = write_photo(tmp_path, "ade_sky", "test", 1)
     for name in MEASURED_ELSEWHERE:
@@ -136,7 +138,9 @@ def test_test_photos_that_another_source_trains_on_are_left_out(tmp_path: Path) 
     assert [photo.name for photo in list_photos(tmp_path, "test")] == ["ade_sky/test/001.jpg"]
 
 
-def test_sources_are_described_with_their_photos_and_terms(tmp_path: Path) -> None:
+def test_sources_are_described_with_their_photos_and_terms(
+    tmp_path: Path, write_photo: Write
+) -> None:
     for source, number in (("river", 1), ("camvid", 1), ("camvid", 2)):
         write_photo(tmp_path, source, "train", number)
     streets, rivers = describe(list_photos(tmp_path, "train"))
@@ -145,7 +149,9 @@ def test_sources_are_described_with_their_photos_and_terms(tmp_path: Path) -> No
     assert (rivers["name"], rivers["photos"]) == ("river", "1")
 
 
-def test_weights_have_free_terms_only_where_all_photos_do(tmp_path: Path) -> None:
+def test_weights_have_free_terms_only_where_all_photos_do(
+    tmp_path: Path, write_photo: Write
+) -> None:
     terms = {"horizon_uav": "MIT", "coco_stuff21": "research and non-commercial use"}
     for source, expected in terms.items():
         write_photo(tmp_path, source, "train", 1)
@@ -160,7 +166,7 @@ def test_a_folder_without_photos_is_refused(folder: str, part: str, tmp_path: Pa
         list_photos(tmp_path, part)
 
 
-def test_a_photo_without_labels_is_named(tmp_path: Path) -> None:
+def test_a_photo_without_labels_is_named(tmp_path: Path, write_photo: Write) -> None:
     write_photo(tmp_path, "camvid", "train", 1)
     write_photo(tmp_path, "camvid", "train", 2).with_suffix(".png").unlink()
     with pytest.raises(TrainingError, match=r"^camvid/train/002\.jpg has no labels; .*002\.png"):
@@ -168,7 +174,7 @@ def test_a_photo_without_labels_is_named(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def item(tmp_path: Path) -> LabeledPhoto:
+def item(tmp_path: Path, write_photo: Write) -> LabeledPhoto:
     """One photo of camvid that may be damaged."""
     write_photo(tmp_path, "camvid", "train", 7)
     (found,) = list_photos(tmp_path, "train")

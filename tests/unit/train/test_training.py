@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -21,9 +20,9 @@ from photoreal.train.tables import CLASSES
 from photoreal.weights.segmenter_file import read_segmenter_file
 from photoreal.weights.segmenters import load_segmenter
 
-from .conftest import SMALL
-
 pytestmark = pytest.mark.slow
+
+MakeSettings = Callable[..., Settings]
 
 
 class Stop(Exception):
@@ -34,42 +33,41 @@ def _ignore(progress: Progress) -> None:
     """Take a report."""
 
 
-class Run(NamedTuple):
-    """A run that went through: its folder, its end and its reports."""
-
-    folder: Path
-    training: Training
-    reports: list[Progress]
+SMALL = Settings(
+    width=4, stages=(Stage(3, 64, 2), Stage(3, 72, 2)), warmup=2, averaging=0.5, seed=5
+)
 
 
 @pytest.fixture(scope="module")
-def whole(train: Photos, validation: Photos, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def whole(
+    train: Photos, validation: Photos, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Training, list[Progress]]:
+    """A run that went through: its folder, its end and its reports."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     reports: list[Progress] = []
     training = Training(SMALL, folder)
     training.start(train)
     training.run(train, validation, reports.append, every=2, measure_every=4, workers=0)
-    return Run(folder, training, reports)
+    return folder, training, reports
 
 
 def _state(folder: Path) -> dict[str, Tensor]:
-    return load_segmenter(folder)[0].state_dict()
+    segmenter, _ = load_segmenter(folder)
+    return segmenter.state_dict()
 
 
-def _assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
-    for name, value in other.items():
-        assert torch.equal(one[name], value), name
-
-
-def test_every_step_is_reported_and_some_are_measured(whole: Run) -> None:
+def test_every_step_is_reported_and_some_are_measured(
+    whole: tuple[Path, Training, list[Progress]],
+) -> None:
     folder, training, reports = whole
     assert training.step == 6
-    assert [(report.step, report.steps) for report in reports] == [(n, 6) for n in range(1, 7)]
+    assert [report.step for report in reports] == [1, 2, 3, 4, 5, 6]
+    assert {report.steps for report in reports} == {6}
     assert all(np.isfinite(report.loss) for report in reports)
     assert [report.step for report in reports if report.scores] == [4, 6]
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [2, 4, 6]
-    for line, report in zip(log, reports[1::2], strict=True):
+    for line, report in zip(log, (reports[1], reports[3], reports[5]), strict=True):
         assert line["loss"] == pytest.approx(report.loss, abs=1e-4)
         if report.scores is None:
             assert "accuracy" not in line
@@ -78,50 +76,67 @@ def test_every_step_is_reported_and_some_are_measured(whole: Run) -> None:
 
 
 def test_the_folder_is_a_segmenter_and_says_how_it_came_about(
-    whole: Run, train: Photos, validation: Photos
+    whole: tuple[Path, Training, list[Progress]], train: Photos
 ) -> None:
-    folder, average = whole.folder, whole.training.average
+    folder, training, _ = whole
     segmenter, names = load_segmenter(folder)
     assert names == CLASSES
     assert Settings.read(folder / "settings.json") == SMALL
     assert json.loads((folder / "photos.json").read_text()) == [item.name for item in train.items]
-    expected = average.state_dict()
+    average = training.average.state_dict()
     for name, value in segmenter.state_dict().items():
         if value.is_floating_point():
-            stored = expected[name].half().float() if value.ndim > 1 else expected[name]
+            stored = average[name].half().float() if value.ndim > 1 else average[name]
             assert torch.equal(value, stored), name
     assert not list(folder.glob("*.new"))
     about = read_segmenter_file(folder / "segmenter.safetensors")[1]
     assert about.terms == "research and non-commercial use"
     assert [(source["name"], source["photos"]) for source in about.sources] == [("camvid", "8")]
-    # The weights are calibrated on the validation photos.
-    assert segmenter.temperature == average.temperature != 1.0
-    assert segmenter.temperature == pytest.approx(calibrate(average, *validation))
 
 
-def test_the_average_is_not_the_last_step(whole: Run) -> None:
-    last, average = (one.state_dict() for one in (whole.training._network, whole.training.average))
+def test_the_weights_are_calibrated_on_the_validation_photos(
+    whole: tuple[Path, Training, list[Progress]], validation: Photos
+) -> None:
+    folder, training, _ = whole
+    segmenter, _ = load_segmenter(folder)
+    assert segmenter.temperature == training.average.temperature != 1.0
+    assert segmenter.temperature == pytest.approx(calibrate(training.average, *validation))
+
+
+def test_the_average_is_not_the_last_step(
+    whole: tuple[Path, Training, list[Progress]],
+) -> None:
+    last, average = (one.state_dict() for one in (whole[1]._network, whole[1].average))
     name = "encoder.conv1.weight"
     assert not torch.equal(last[name], average[name])
     torch.testing.assert_close(last[name], average[name], rtol=0, atol=0.1)
-    for state in (last, average):
-        assert state["encoder.bn1.num_batches_tracked"] == 6
+    assert torch.equal(last["encoder.bn1.num_batches_tracked"], torch.tensor(6))
+    assert torch.equal(average["encoder.bn1.num_batches_tracked"], torch.tensor(6))
 
 
 def test_the_same_settings_give_the_same_weights(
-    whole: Run, train: Photos, validation: Photos, tmp_path: Path
+    whole: tuple[Path, Training, list[Progress]],
+    train: Photos,
+    validation: Photos,
+    tmp_path: Path,
 ) -> None:
     """Saving more or less often, or asking the random numbers in between, changes nothing."""
     torch.rand(17)
     training = Training(SMALL, tmp_path)
     training.start(train)
     training.run(train, validation, _ignore, every=100, workers=0)
-    _assert_same(_state(tmp_path), _state(whole.folder))
+    expected, found = _state(whole[0]), _state(tmp_path)
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
 
 
 @pytest.mark.parametrize("stop", [3, 5])  # in both stages; a step after the last saved state
 def test_a_run_that_was_stopped_ends_with_the_same_weights(
-    stop: int, whole: Run, train: Photos, validation: Photos, tmp_path: Path
+    stop: int,
+    whole: tuple[Path, Training, list[Progress]],
+    train: Photos,
+    validation: Photos,
+    tmp_path: Path,
 ) -> None:
     def stop_there(progress: Progress) -> None:
         if progress.step == stop:
@@ -137,32 +152,50 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
     assert second.step == stop - 1
     losses: list[float] = []
     second.run(train, validation, lambda now: losses.append(now.loss), every=2, workers=0)
-    assert losses == [report.loss for report in whole.reports[stop - 1 :]]
-    _assert_same(second._network.state_dict(), whole.training._network.state_dict())
-    _assert_same(second.average.state_dict(), whole.training.average.state_dict())
+    assert losses == [report.loss for report in whole[2][stop - 1 :]]
+    for ours, theirs in (
+        (second._network, whole[1]._network),
+        (second.average, whole[1].average),
+    ):
+        for name, value in ours.state_dict().items():
+            assert torch.equal(value, theirs.state_dict()[name]), name
     assert (tmp_path / "segmenter.safetensors").exists()
 
 
 def test_a_run_that_is_resumed_at_its_end_is_measured_and_written(
-    whole: Run, train: Photos, validation: Photos
+    whole: tuple[Path, Training, list[Progress]], train: Photos, validation: Photos
 ) -> None:
-    before = _state(whole.folder)
-    training = Training(SMALL, whole.folder)
+    folder = whole[0]
+    before = _state(folder)
+    training = Training(SMALL, folder)
     training.resume(train)
-    assert set(training.run(train, validation, _ignore, workers=0)) == {"camvid"}
-    _assert_same(_state(whole.folder), before)
+    scores = training.run(train, validation, _ignore, workers=0)
+    assert set(scores) == {"camvid"}
+    for name, value in _state(folder).items():
+        assert torch.equal(value, before[name])
 
 
-def test_a_run_does_not_begin_where_another_has_and_there_must_be_something_to_resume(
-    whole: Run, train: Photos, tmp_path: Path
+def test_a_run_does_not_go_on_with_other_photos(
+    whole: tuple[Path, Training, list[Progress]], validation: Photos
+) -> None:
+    with pytest.raises(TrainingError, match=r"not those that the training began with; .*photos\."):
+        Training(SMALL, whole[0]).resume(validation)
+
+
+def test_a_run_does_not_begin_where_another_has(
+    whole: tuple[Path, Training, list[Progress]], train: Photos, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match="holds a training already; resume it or name"):
-        Training(SMALL, whole.folder).start(train)
-    with pytest.raises(TrainingError, match="holds no training to resume"):
-        Training(SMALL, tmp_path / "nowhere").resume(train)
+        Training(SMALL, whole[0]).start(train)
     Training(SMALL, tmp_path).start(train)  # stopped before its first saved state
     with pytest.raises(TrainingError, match="holds a training already"):
         Training(SMALL, tmp_path).start(train)
+
+
+def test_there_must_be_something_to_resume(train: Photos, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="holds no training to resume"):
+        Training(SMALL, tmp_path / "nowhere").resume(train)
+    Training(SMALL, tmp_path).start(train)
     with pytest.raises(TrainingError, match="holds no training to resume"):
         Training(SMALL, tmp_path).resume(train)
 
@@ -170,7 +203,9 @@ def test_a_run_does_not_begin_where_another_has_and_there_must_be_something_to_r
 def test_a_loss_that_is_no_number_ends_the_run(
     train: Photos, validation: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "segmentation_loss", lambda scores, *_: scores.sum() * float("nan"))
+    monkeypatch.setattr(
+        loop, "segmentation_loss", lambda scores, targets, smoothing: scores.sum() * float("nan")
+    )
     training = Training(SMALL, tmp_path)
     training.start(train)
     with pytest.raises(TrainingError, match=r"The loss is nan at step 1; .*lower the learning"):
@@ -179,13 +214,18 @@ def test_a_loss_that_is_no_number_ends_the_run(
     assert not (tmp_path / "segmenter.safetensors").exists()
 
 
-def test_a_training_learns(train: Photos, validation: Photos, tmp_path: Path) -> None:
-    stages = (Stage(100, 64, 4),)
-    chosen = replace(SMALL, stages=stages, learning_rate=4e-3, warmup=5, averaging=0.8, seed=2)
+def test_a_training_learns(
+    train: Photos, validation: Photos, settings: MakeSettings, tmp_path: Path
+) -> None:
     losses: list[float] = []
+    chosen = settings(
+        stages=(Stage(100, 64, 4),), learning_rate=4e-3, warmup=5, averaging=0.8, seed=2
+    )
     training = Training(chosen, tmp_path)
     training.start(train)
-    note = losses.append
-    scores = training.run(train, validation, lambda now: note(now.loss), every=1000, workers=0)
-    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:5])
+    scores = training.run(
+        train, validation, lambda now: losses.append(now.loss), every=1000, workers=0
+    )
+    first, last = np.mean(losses[:5]), np.mean(losses[-10:])
+    assert last < 0.6 * first
     assert scores["camvid"].accuracy > 0.8
