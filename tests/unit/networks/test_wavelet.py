@@ -28,7 +28,7 @@ def _bands(*shape: int) -> wavelet.Bands:
 
 
 def _unpooled(bands: wavelet.Bands) -> list[Tensor]:
-    """Each band by itself, as a transposed convolution."""
+    """Each band alone, as a transposed convolution."""
     return [
         F.conv_transpose2d(band, _filter(name, band.shape[1]), stride=2, groups=band.shape[1])
         for name, band in zip(bands._fields, bands, strict=True)

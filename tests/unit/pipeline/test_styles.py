@@ -27,7 +27,7 @@ TWO_STYLES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("method", ["published", "wct2"])
-def test_each_style_is_matched_by_itself(method: str, ask: Ask) -> None:
+def test_each_style_is_matched_independently(method: str, ask: Ask) -> None:
     answer = ask(**TWO_STYLES, method=method)
     styles = ask.called["styles"]
     assert [style.weight for style in styles] == [0.25, 0.75]

@@ -63,7 +63,7 @@ def test_one_change_reaches_every_pixel(change: Callable[[Array], Array], decibe
     assert _psnr(result, _pixels(change(FLOATS))) > decibels
 
 
-def test_regions_change_by_themselves_and_detail_stays() -> None:
+def test_regions_change_independently_and_detail_stays() -> None:
     """Sky and ground get changes of their own, whose border is in the photo alone."""
 
     def change(picture: Array) -> Array:

@@ -120,7 +120,7 @@ def network() -> Segmenter:
 
 @pytest.fixture
 def file(network: Segmenter, tmp_path: Path) -> Path:
-    """It, saved."""
+    """That segmenter, saved."""
     return save_segmenter(tmp_path / "new", network, NAMES, terms="research use", sources=SOURCES)
 
 
