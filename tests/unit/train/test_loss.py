@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from photoreal.train.loss import segmentation_loss
-from photoreal.train.sources import IGNORE, NOT, SKY
+from photoreal.train.sources import IGNORE, NOT, PARTIAL, SKY
 from photoreal.train.tables import CLASSES
 
 COUNT, WATER = len(CLASSES), CLASSES.index("water")
@@ -40,6 +40,17 @@ def test_not_a_class_costs_the_probability_of_that_class(
         found = segmentation_loss(scores, torch.full((2, 6, 5), NOT + label), smoothing)
         expected = -torch.log(1 - scores.softmax(dim=1)[:, label]).mean()
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("name", PARTIAL)
+def test_one_of_several_classes_costs_their_probability(
+    name: str, smoothing: float, scores: torch.Tensor
+) -> None:
+    labels = [CLASSES.index(one) for one in name.split("|")]
+    targets = torch.full((2, 6, 5), PARTIAL[name])
+    expected = -torch.log(scores.softmax(dim=1)[:, labels].sum(dim=1)).mean()
+    torch.testing.assert_close(segmentation_loss(scores, targets, smoothing), expected)
 
 
 def test_kinds_of_targets_mix_by_their_pixels_and_ignored_ones_do_not_count(

@@ -202,6 +202,14 @@ class TestOwnFile:
             assert value.dtype == before[name].dtype
             assert torch.equal(value, before[name])
 
+    def test_weights_with_channels_last_are_saved_alike(
+        self, network: Segmenter, file: Path, tmp_path: Path
+    ) -> None:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        plain = load_file(file)
+        for name, value in load_file(save_segmenter(tmp_path / "other", network, NAMES)).items():
+            assert torch.equal(value, plain[name])
+
     @pytest.mark.parametrize("damage", ["text", "half", "empty", "no metadata"])
     def test_a_damaged_file_is_refused(self, damage: str, file: Path) -> None:
         if damage == "no metadata":
