@@ -169,7 +169,7 @@ class TestRefused:
         with pytest.raises(InvalidOption, match=words):
             Pipeline(**given)
         monkeypatch.setenv("PHOTOREAL_DEVICE", "cuda")
-        with pytest.raises(InvalidOption, match="no GPU"):
+        with pytest.raises(InvalidOption, match="cannot use a GPU"):
             Pipeline()
 
     def test_weights_that_are_not_there(self, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ class TestImports:
         assert done.returncode == 0, done.stderr
         lines = done.stdout.splitlines()
         for line, missing in zip(lines, ("torch", "scipy", "safetensors"), strict=True):
-            assert line.startswith(f"{missing} photoreal.Pipeline needs packages")
+            assert line.startswith(f"{missing} photoreal.Pipeline needs missing packages")
             assert line.count(missing) > 1
             assert 'pip install "photoreal[local]"' in line
 

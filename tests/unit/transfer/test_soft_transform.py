@@ -205,7 +205,7 @@ class TestTransfer:
     def test_odd_sizes_are_padded_and_cropped(self) -> None:
         random = np.random.default_rng(0)
         content, style = (
-            SoftImage(image, normalize_weights(random.random((2, *image.shape[2:]), dtype=np.float32)))
+            SoftImage(image, normalize_weights(random.random((2, *image.shape[2:]), np.float32)))
             for image in (smooth_image(35, 50), smooth_image(21, 17, seed=1))
         )
         coupled = couple_measures(measure_soft(style, builtin_engine()), np.eye(2))
