@@ -35,6 +35,7 @@ TESTS = Path(__file__).parent
 DATA = TESTS / "data"
 PARTS = {
     "adapters": "unit",
+    "cluster": "slow",
     "deploy": "deploy",
     "documentation": "docs",
     "export": "slow",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from photoreal.client.batch.files import reason_of
 from photoreal.client.errors import InvalidInput
 from photoreal.contract import DEVICE_VARIABLE
 from photoreal.cores import available_cores
@@ -17,6 +19,7 @@ from photoreal.errors import PhotorealError
 
 DEFAULT_CORES = 4
 """Most cores of a worker by default."""
+_KNOCK_S = 10.0
 
 Resources = Mapping[str, float]
 """What a node offers, by Ray's names: "CPU", "GPU"."""
@@ -56,14 +59,16 @@ def ray_cluster(address: str | None, cores: int | None = None) -> Iterator[list[
         return
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        if address is not None:
-            ray.init(address, **quiet)
-        else:
-            cores = cores or available_cores()
-            ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
+        with _silent():
+            if address is not None:
+                _knock(address)
+                ray.init(address, **quiet)
+            else:
+                count = cores or available_cores()
+                ray.init("local", num_cpus=count, include_dashboard=False, **quiet)
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:
         where = f"No Ray cluster answers at {address!r}" if address else "Ray cannot start here"
-        raise ClusterFailed(f"{where}: {one_line(error)}.") from None
+        raise ClusterFailed(f"{where}: {reason_of(error)}.") from None
     try:
         yield _resources()
     finally:
@@ -111,15 +116,32 @@ def lay_out(
     return Layout(max(1, min(workers or fits, photos)), cores, device)
 
 
-def one_line(error: Exception) -> str:
-    """Return the first line of an error's message, without a period."""
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
-
-
 def _resources() -> list[Resources]:
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nothing listens at HOST:PORT; Ray would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Drop what Ray's C++ parts print on standard error; the exceptions say it as well."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _prepare(address: str | None) -> None:

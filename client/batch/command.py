@@ -154,4 +154,5 @@ def _run(
                 seconds += one.seconds
             bar.advance(task)
     if outcome.done and not quiet:
-        click.echo(f"{seconds / outcome.done:.2f} s a photo on each of {layout.workers} workers.")
+        workers = "1 worker" if layout.workers == 1 else f"{layout.workers} workers"
+        click.echo(f"{seconds / outcome.done:.2f} s a photo on each of {workers}.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from posixpath import dirname
 from typing import Any
@@ -108,11 +109,20 @@ def write(address: str, data: bytes) -> None:
         if protocol == "file":
             write_aside(_local(address), data)
         else:
-            aside = f"{dirname(path)}/.{path.rpartition('/')[2]}.part"
-            files.pipe_file(aside, data)
-            files.mv(aside, path)
+            _write_aside(files, path, data)
     except Exception as error:
-        raise DiskFailed(f"{shown(address)!r} cannot be written: {_reason(error)}.") from error
+        raise DiskFailed(f"{shown(address)!r} cannot be written: {reason_of(error)}.") from error
+
+
+def _write_aside(files: Any, path: str, data: bytes) -> None:
+    aside = f"{dirname(path)}/.{path.rpartition('/')[2]}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        files.pipe_file(aside, data)
+        files.mv(aside, path)
+    except Exception:
+        with suppress(Exception):  # the first error says what is wrong
+            files.rm_file(aside)
+        raise
 
 
 def remove(address: str) -> None:
@@ -148,10 +158,10 @@ def _in_words(address: str, done: str) -> Iterator[None]:
     except FileNotFoundError:
         raise InvalidInput(f"{shown(address)!r} does not exist.") from None
     except Exception as error:
-        raise InvalidInput(f"{shown(address)!r} cannot be {done}: {_reason(error)}.") from error
+        raise InvalidInput(f"{shown(address)!r} cannot be {done}: {reason_of(error)}.") from error
 
 
-def _reason(error: Exception) -> str:
-    """One line that says what is wrong."""
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(reason).split()).rstrip(".")
+def reason_of(error: BaseException) -> str:
+    """Return one line that says what is wrong, without a period."""
+    reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
+    return str(reason or type(error).__name__).rstrip(".")

@@ -96,7 +96,7 @@ def _listed(address: str) -> Iterable[tuple[str, str]]:
             yield content.rpartition("/")[2], content
             continue
         name = normpath(PurePath(line).as_posix())
-        if name.startswith(".."):
+        if name.split("/")[0] == "..":
             raise InvalidInput(
                 f"The list {shown(address)!r} names {line!r}; expected a path below the list's"
                 " folder, or an absolute one."

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
-from photoreal.client.batch.cluster import ClusterFailed, Layout, one_line
-from photoreal.client.batch.files import remove, write
+from photoreal.client.batch.cluster import ClusterFailed, Layout
+from photoreal.client.batch.files import reason_of, remove, write
 from photoreal.client.batch.ledger import TRIES, Outcome, RemoteLedger
 from photoreal.client.batch.plan import FAILURES, Photo
 from photoreal.client.batch.worker import Stylist, Work
@@ -31,7 +31,7 @@ def outcomes(photos: Sequence[Photo], work: Work, layout: Layout) -> Iterator[Ou
 
     _hush("ray.data")
     several = max(1, min(_LARGEST_TASK, len(photos) // (layout.workers * _TASKS_PER_WORKER)))
-    context = ray.data.DataContext.get_current().copy()
+    context = ray.data.DataContext()
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = -1
     # Not for ever, where the models do not fit into memory.
@@ -52,7 +52,7 @@ def outcomes(photos: Sequence[Photo], work: Work, layout: Layout) -> Iterator[Ou
             for row in made.iter_rows():
                 yield Outcome(**row)
         except RayError as error:
-            raise ClusterFailed(f"The run on Ray ended: {one_line(error)}.") from None
+            raise ClusterFailed(f"The run on Ray ended: {reason_of(error)}.") from None
 
 
 def write_failures(output: str, failed: Mapping[str, Exception]) -> str:
