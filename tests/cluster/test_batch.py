@@ -28,6 +28,7 @@ from photoreal.client.batch.worker import Work
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the extra dev has Ray for Linux alone"),
+    pytest.mark.filterwarnings("ignore:`use_:DeprecationWarning"),  # of Ray's own settings
 ]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -83,9 +84,10 @@ def test_a_killed_worker_costs_no_picture(folder: Path, ray_address: str) -> Non
     killer.start()
     arguments = [str(folder / "in"), str(output), "--style", str(folder / "dusk.png"), *OPTIONS]
     outcome = CliRunner().invoke(batch, arguments)
+    assert outcome.exit_code == 1, outcome.output
+    assert outcome.exception is None or isinstance(outcome.exception, SystemExit), outcome
     killer.join()
     assert 2 <= len(before) < COUNT, "no worker was killed in the middle"
-    assert outcome.exit_code == 1, outcome.output
     assert f"{COUNT + 1} photos, {COUNT} done, 1 failed." in outcome.stdout
 
     # Nothing is lost, nothing was written twice, and nothing lies about.
