@@ -35,8 +35,8 @@ def locate(address: str) -> str:
 
 
 def shown(address: str) -> str:
-    """Return the address as messages show it: local files without their protocol."""
-    return address.removeprefix(_LOCAL)
+    """Return the address as messages show it: local files as paths."""
+    return _local(address).as_posix() if address.startswith(_LOCAL) else address
 
 
 def is_folder(address: str) -> bool:

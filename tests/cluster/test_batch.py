@@ -112,8 +112,9 @@ def test_a_killed_worker_costs_no_picture(folder: Path, ray_address: str) -> Non
     lost.unlink()
     (folder / "in" / "00.jpg").rename(folder / "in" / "broken.jpg")
     (output / "00.jpg").rename(folder / "00.jpg")
+    call = [sys.executable, "-m", "photoreal.cli", "batch"]
     again = subprocess.run(
-        [sys.executable, "-m", "photoreal.cli", "batch", *arguments, "--address", ray_address],
+        [*call, *arguments, "--workers", "1", "--address", ray_address],
         capture_output=True,
         text=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,14 @@ class OtherFiles(DirFileSystem):  # type: ignore[misc]
 fsspec.register_implementation("other", OtherFiles, clobber=True)
 
 
-@pytest.fixture(params=["path", "file", "memory", "other"])
+@pytest.fixture(
+    params=[
+        "path",
+        "file",
+        "memory",
+        pytest.param("other", marks=pytest.mark.skipif(os.name == "nt", reason="drive letters")),
+    ]
+)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A folder that does not exist yet."""
     if request.param == "memory":
