@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from photoreal.cli import main
 from photoreal.client.batch import command
-from photoreal.client.batch.cluster import Layout, Resources
+from photoreal.client.batch.cluster import Layout, Resources, ray_cluster
 from photoreal.client.batch.ledger import Outcome
 from photoreal.client.batch.plan import FAILURES, Photo
 from photoreal.client.batch.worker import Work
@@ -158,3 +160,12 @@ def test_refused(
     assert words in outcome.stderr
     assert "Traceback" not in outcome.output
     assert ray.work is None
+
+
+def test_without_ray_the_extra_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "ray_cluster", ray_cluster)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["batch", "in", "out", "--style", "style.png"]) == 1
+    assert 'pip install "photoreal[batch]"' in capsys.readouterr().err
