@@ -24,7 +24,7 @@ from photoreal.client.batch.cluster import Layout
 from photoreal.client.batch.command import batch
 from photoreal.client.batch.ledger import TRIES
 from photoreal.client.batch.plan import FAILURES, Photo
-from photoreal.client.batch.worker import Work
+from photoreal.client.batch.worker import Stylist, Work
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the extra dev has Ray for Linux alone"),
@@ -135,7 +135,7 @@ def test_a_photo_that_ends_every_worker_fails_alone(
 
     begun = tmp_path / "begun"
 
-    class Fragile(run.Stylist):
+    class Fragile(Stylist):
         """Needs no models; dies before one picture each time, and once after another one."""
 
         def __init__(self, work: Work, device: Any, threads: int, record: Any) -> None:

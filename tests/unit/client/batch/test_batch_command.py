@@ -42,7 +42,7 @@ class FakeRay:
             kind, reason = self.kinds.get(photo.name, ("done", ""))
             if kind == "interrupted":
                 raise KeyboardInterrupt
-            yield Outcome(photo.name, kind, reason, 2.0)  # type: ignore[arg-type]
+            yield Outcome(photo.name, kind, reason, 2.0)
 
 
 @pytest.fixture

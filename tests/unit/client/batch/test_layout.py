@@ -59,7 +59,7 @@ def test_what_does_not_fit(
 ) -> None:
     monkeypatch.setenv(DEVICE_VARIABLE, device)
     with pytest.raises(InvalidInput, match=words):
-        lay_out([SMALL], 100, **asked)  # type: ignore[arg-type]
+        lay_out([SMALL], 100, **asked)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the extra dev has Ray for Linux alone")
