@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from photoreal.client.batch.cluster import DEFAULT_CORES, Layout, lay_out, ray_cluster
+from photoreal.client.batch.cluster import (
+    DEFAULT_CORES,
+    ClusterFailed,
+    Layout,
+    lay_out,
+    ray_cluster,
+)
 from photoreal.client.batch.files import locate, read, shown
 from photoreal.client.batch.plan import Photo, plan_batch
 from photoreal.client.batch.run import outcomes, write_failures
@@ -111,13 +117,16 @@ def batch(
                     _run(photos, work, layout, outcome, quiet=quiet)
         except KeyboardInterrupt:
             interrupted = True
-        listed = write_failures(plan.output, outcome.failed) if photos else ""
     except PhotorealError as error:
         raise failure(error) from None
     for name, reason in sorted(outcome.failed.items())[:_MOST_SHOWN]:
         click.echo(f"Failed: {name}: {reason}", err=True)
-    if outcome.failed:
-        click.echo(f"{shown(listed)} lists what failed and why.", err=True)
+    try:
+        listed = write_failures(plan.output, outcome.failed)
+        if listed is not None:
+            click.echo(f"{shown(listed)} lists what failed and why.", err=True)
+    except PhotorealError as error:
+        outcome.stopped = outcome.stopped or error
     if outcome.stopped is not None:
         failure(outcome.stopped).show()
     left = len(photos) - outcome.done - len(outcome.failed)
@@ -126,33 +135,36 @@ def batch(
         click.echo(count_sentence(shown(plan.output), outcome, before, left, plan.ignored))
     if interrupted:
         context.exit(INTERRUPTED)
-    context.exit(FAILED if left or outcome.failed else 0)
+    context.exit(FAILED if left or outcome.failed or outcome.stopped else 0)
 
 
 def _run(
     photos: Sequence[Photo], work: Work, layout: Layout, outcome: PhotoOutcome, *, quiet: bool
 ) -> None:
-    """Make the pictures and count them in `outcome`; a full disk ends the run.
+    """Make the pictures and count them in `outcome`, until a disk or the cluster fails.
 
     Raises:
         InvalidInput: the style or an option is invalid.
-        PhotorealError: the models cannot be loaded, or Ray failed.
     """
+    workers = "1 worker" if layout.workers == 1 else f"{layout.workers} workers"
     seconds = 0.0
     with photos_bar(quiet) as bar:
-        task = bar.add_task(f"{layout.workers} workers", total=len(photos))
-        for one in outcomes(photos, work, layout):
-            if one.kind == "refused":
-                raise InvalidInput(one.reason)
-            if one.kind == "stopped":
-                outcome.stopped = PhotorealError(one.reason)
-                return
-            if one.kind == "failed":
-                outcome.failed[one.name] = PhotorealError(one.reason)
-            else:
-                outcome.done += 1
-                seconds += one.seconds
-            bar.advance(task)
+        task = bar.add_task(workers, total=len(photos))
+        try:
+            for one in outcomes(photos, work, layout):
+                if one.kind == "refused":
+                    raise InvalidInput(one.reason)
+                if one.kind == "stopped":
+                    outcome.stopped = PhotorealError(one.reason)
+                    return
+                if one.kind == "failed":
+                    outcome.failed[one.name] = PhotorealError(one.reason)
+                else:
+                    outcome.done += 1
+                    seconds += one.seconds
+                bar.advance(task)
+        except ClusterFailed as error:
+            outcome.stopped = error
+            return
     if outcome.done and not quiet:
-        workers = "1 worker" if layout.workers == 1 else f"{layout.workers} workers"
         click.echo(f"{seconds / outcome.done:.2f} s a photo on each of {workers}.")

@@ -55,10 +55,10 @@ def outcomes(photos: Sequence[Photo], work: Work, layout: Layout) -> Iterator[Ou
             raise ClusterFailed(f"The run on Ray ended: {reason_of(error)}.") from None
 
 
-def write_failures(output: str, failed: Mapping[str, Exception]) -> str:
+def write_failures(output: str, failed: Mapping[str, Exception]) -> str | None:
     """Write the list of photos that failed, with reasons; without any, delete an earlier list.
 
-    Returns the address of the list.
+    Returns the address of the list, or None if there is none.
 
     Raises:
         DiskFailed: the list cannot be written.
@@ -68,10 +68,10 @@ def write_failures(output: str, failed: Mapping[str, Exception]) -> str:
     lines = [
         json.dumps({"photo": name, "reason": str(error)}) for name, error in sorted(failed.items())
     ]
-    if lines:
-        write(address, "".join(f"{line}\n" for line in lines).encode())
-    else:
+    if not lines:
         remove(address)
+        return None
+    write(address, "".join(f"{line}\n" for line in lines).encode())
     return address
 
 

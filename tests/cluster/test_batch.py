@@ -33,7 +33,7 @@ pytestmark = [
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OPTIONS = ("--size", "32", "--cores-per-worker", "1", "--workers", "2")
-COUNT = 24
+COUNT = 16
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from photoreal.cli import main
 from photoreal.client.batch import command
-from photoreal.client.batch.cluster import Layout, Resources, ray_cluster
+from photoreal.client.batch.cluster import ClusterFailed, Layout, Resources, ray_cluster
 from photoreal.client.batch.ledger import Outcome
 from photoreal.client.batch.plan import FAILURES, Photo
 from photoreal.client.batch.worker import Work
@@ -42,6 +42,8 @@ class FakeRay:
             kind, reason = self.kinds.get(photo.name, ("done", ""))
             if kind == "interrupted":
                 raise KeyboardInterrupt
+            if kind == "lost":
+                raise ClusterFailed(reason)
             yield Outcome(photo.name, kind, reason, 2.0)
 
 
@@ -114,10 +116,22 @@ def test_failures_are_listed_until_they_are_gone(run: Run, ray: FakeRay, tmp_pat
     assert not (tmp_path / "out" / FAILURES).exists()
 
 
+def test_a_list_that_cannot_be_written_is_no_success(
+    run: Run, ray: FakeRay, tmp_path: Path
+) -> None:
+    ray.kinds["b.png"] = ("failed", "It is damaged.")
+    (tmp_path / "out" / FAILURES).mkdir(parents=True)
+    outcome = run()
+    assert outcome.exit_code == 1
+    assert "exists and is not a file" in outcome.stderr
+    assert "3 photos, 2 done, 1 failed." in outcome.stdout
+
+
 @pytest.mark.parametrize(
     ("kind", "code", "words"),
     [
         ("stopped", 1, "Error: The disk is full."),
+        ("lost", 1, "Error: The disk is full."),
         ("interrupted", 130, ""),
         ("refused", 2, "Error: The disk is full."),
     ],
