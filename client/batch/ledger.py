@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 TRIES = 3
-"""Workers that may end while they work on a photo before the photo is the cause."""
+"""Workers that may end on a photo, or while they load, before a new one would end as well."""
 
 Kind = Literal["done", "failed", "refused", "stopped"]
 """What became of a photo; "refused" (a wrong call) and "stopped" (no disk) concern every photo."""
@@ -23,7 +23,13 @@ class Outcome:
 
 
 class Record(Protocol):
-    """What a worker asks before a photo, and reports after it."""
+    """What a worker asks and reports when it starts, before a photo and after it."""
+
+    def start(self) -> bool:
+        """Count a worker that loads the models; False if too many have ended before `ready`."""
+
+    def ready(self) -> None:
+        """Note that the models are loaded."""
 
     def begin(self, name: str) -> Outcome | None:
         """Count a try; return the outcome if the photo has one, or has ended several workers."""
@@ -33,11 +39,21 @@ class Record(Protocol):
 
 
 class Ledger:
-    """The record itself."""
+    """The record itself, for a number of workers at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        self._starts, self._most_starts = 0, TRIES * workers
         self._tries: dict[str, int] = {}
         self._outcomes: dict[str, Outcome] = {}
+
+    def start(self) -> bool:
+        """Count a start; see `Record`."""
+        self._starts += 1
+        return self._starts <= self._most_starts
+
+    def ready(self) -> None:
+        """Forget the starts; see `Record`."""
+        self._starts = 0
 
     def begin(self, name: str) -> Outcome | None:
         """Count a try; see `Record`."""
@@ -58,12 +74,24 @@ class Ledger:
 class RemoteLedger:
     """A ledger in a Ray actor."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int) -> None:
         import ray
 
         # A ledger that is lost with its node begins again: pictures that exist are left alone.
         actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Ledger)
-        self._actor: Any = actor.remote()
+        self._actor: Any = actor.remote(workers)
+
+    def start(self) -> bool:
+        """Count a start; see `Record`."""
+        import ray
+
+        return bool(ray.get(self._actor.start.remote()))
+
+    def ready(self) -> None:
+        """Forget the starts; see `Record`."""
+        import ray
+
+        ray.get(self._actor.ready.remote())
 
     def begin(self, name: str) -> Outcome | None:
         """Count a try; see `Record`."""

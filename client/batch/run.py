@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from photoreal.client.batch.cluster import ClusterFailed, Layout
 from photoreal.client.batch.files import reason_of, remove, write
-from photoreal.client.batch.ledger import TRIES, Outcome, RemoteLedger
+from photoreal.client.batch.ledger import Outcome, RemoteLedger
 from photoreal.client.batch.plan import FAILURES, Photo
 from photoreal.client.batch.worker import Stylist, Work
 
@@ -24,7 +24,7 @@ def outcomes(photos: Sequence[Photo], work: Work, layout: Layout) -> Iterator[Ou
     photo that ended several.
 
     Raises:
-        ClusterFailed: the cluster is gone, or workers end before they can work.
+        ClusterFailed: the cluster is gone.
     """
     import ray.data
     from ray.exceptions import RayError
@@ -34,13 +34,11 @@ def outcomes(photos: Sequence[Photo], work: Work, layout: Layout) -> Iterator[Ou
     context = ray.data.DataContext()
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = -1
-    # Not for ever, where the models do not fit into memory.
-    context.max_consecutive_actor_init_deaths = TRIES * layout.workers
     with ray.data.DataContext.current(context):
         rows = [asdict(photo) for photo in photos]
         made = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // several)).map(
             Stylist,
-            fn_constructor_args=[work, layout.device, layout.cores, RemoteLedger()],
+            fn_constructor_args=[work, layout.device, layout.cores, RemoteLedger(layout.workers)],
             # A task that waits in the queue of a worker would be lost with it.
             compute=ray.data.ActorPoolStrategy(
                 size=layout.workers, max_tasks_in_flight_per_actor=1

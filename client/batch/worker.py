@@ -55,6 +55,12 @@ class Stylist:
     def __init__(self, work: Work, device: Device, threads: int, record: Record) -> None:
         self._work, self._record = work, record
         self._problem: PhotorealError | None = None
+        if not record.start():
+            self._problem = PhotorealError(
+                "The workers end while they load the models; they may need more memory. Expected"
+                " fewer workers: --cores-per-worker, --workers."
+            )
+            return
         try:
             from photoreal.local.pipeline import Pipeline
 
@@ -64,6 +70,7 @@ class Stylist:
             self._styles = [self._pipeline.style(style, **measured) for style in work.styles]
         except PhotorealError as error:
             self._problem = error
+        record.ready()
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Make one picture; `row` has the fields of `Photo`, the result those of `Outcome`."""

@@ -125,6 +125,21 @@ def test_errors_of_the_start_come_with_the_first_photo(
     assert (outcome.kind, outcome.reason) == (kind, str(error))
 
 
+def test_workers_that_end_while_they_load_are_no_endless_row(
+    fake: type[FakePipeline], photo: Photo
+) -> None:
+    ledger = Ledger(2)
+    for _ in range(2 * TRIES - 1):
+        ledger.start()
+    assert _stylist(ledger=ledger).make(photo).kind == "done"  # and the count begins again
+    for _ in range(2 * TRIES):
+        assert ledger.start()
+    outcome = _stylist(ledger=ledger).make(photo)
+    assert outcome.kind == "stopped"
+    assert "end while they load the models" in outcome.reason
+    assert len(fake.made) == 1
+
+
 def test_a_photo_that_ends_every_worker_is_given_up() -> None:
     ledger = Ledger()
     assert [ledger.begin("a") for _ in range(TRIES)] == [None] * TRIES
