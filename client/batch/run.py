@@ -29,7 +29,7 @@ def outcomes(photos: Sequence[Photo], work: Work, layout: Layout) -> Iterator[Ou
     import ray.data
     from ray.exceptions import RayError
 
-    _hush("ray.data")
+    _keep_off_terminal("ray.data")
     several = max(1, min(_LARGEST_TASK, len(photos) // (layout.workers * _TASKS_PER_WORKER)))
     context = ray.data.DataContext()
     context.enable_progress_bars = False
@@ -73,8 +73,9 @@ def write_failures(output: str, failed: Mapping[str, Exception]) -> str | None:
     return address
 
 
-def _hush(logger: str) -> None:
-    """Keep Ray Data's messages in its log files, and off the terminal."""
+def _keep_off_terminal(logger: str) -> None:
+    """Leave the messages of a logger of Ray to its files."""
     for handler in logging.getLogger(logger).handlers:
-        if isinstance(handler, logging.StreamHandler):
+        own = type(handler).__module__.startswith("ray.")
+        if own and isinstance(handler, logging.StreamHandler):
             handler.setLevel(logging.CRITICAL)
