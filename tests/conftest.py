@@ -25,6 +25,7 @@ settings.load_profile("photoreal")
 TESTS = Path(__file__).parent
 PARTS = {
     "adapters": "unit",
+    "cluster": "slow",
     "deploy": "deploy",
     "documentation": "docs",
     "export": "slow",

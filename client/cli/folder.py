@@ -167,7 +167,7 @@ def run_folder(
     if jobs:
         with (
             server.client(lambda words: None, notes(quiet), here=True) as client,
-            _progress(quiet) as bar,
+            photos_bar(quiet) as bar,
         ):
             task = bar.add_task("", total=len(jobs))
             run = FolderRun(
@@ -195,7 +195,8 @@ def run_folder(
     if outcome.stopped is not None:
         failure(outcome.stopped, embedded=server.embedded).show()
     if not quiet:
-        click.echo(_summary(call, plan, outcome, len(plan.jobs) - len(jobs), left))
+        before = len(plan.jobs) - len(jobs)
+        click.echo(count_sentence(call.output, outcome, before, left, plan.ignored))
     if interrupted:
         return INTERRUPTED
     return FAILED if left or outcome.failed else 0
@@ -208,7 +209,10 @@ def _finished(job: Job, options: Mapping[str, Any], manifest: Manifest) -> bool:
         return False  # the run reports it
 
 
-def _summary(call: FolderCall, plan: Plan, outcome: PhotoOutcome, before: int, left: int) -> str:
+def count_sentence(
+    output: object, outcome: PhotoOutcome, before: int, left: int, ignored: int
+) -> str:
+    """Say how many photos are done, were finished before, failed and are left."""
     parts = [f"{outcome.done} done"]
     if before:
         parts.append(f"{before} already finished")
@@ -216,9 +220,10 @@ def _summary(call: FolderCall, plan: Plan, outcome: PhotoOutcome, before: int, l
         parts.append(f"{len(outcome.failed)} failed")
     if left:
         parts.append(f"{left} not started; repeat the command to continue")
-    line = f"{call.output}: {len(plan.jobs)} photos, {', '.join(parts)}."
-    if plan.ignored:
-        line += f" Ignored {plan.ignored} other {'file' if plan.ignored == 1 else 'files'}."
+    total = outcome.done + len(outcome.failed) + before + left
+    line = f"{output}: {total} photos, {', '.join(parts)}."
+    if ignored:
+        line += f" Ignored {ignored} other {'file' if ignored == 1 else 'files'}."
     return line
 
 
@@ -227,8 +232,8 @@ def _tell(bar: Progress, words: str) -> None:
     bar.console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
-def _progress(quiet: bool) -> AbstractContextManager[Progress]:
-    """A progress bar with the time left on stderr, if that is a terminal, unless quiet."""
+def photos_bar(quiet: bool) -> AbstractContextManager[Progress]:
+    """Return a progress bar with the time left on stderr, if that is a terminal, unless quiet."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),

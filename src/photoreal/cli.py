@@ -59,6 +59,12 @@ SUBCOMMANDS = {
         "Write the look of a photo as a table of colors for other programs.",
         extra="local",
     ),
+    "batch": Subcommand(
+        "photoreal.client.batch.command",
+        "batch",
+        "Give many photos the look of one, on every core and GPU of a Ray cluster.",
+        extra="batch",
+    ),
     "video": Subcommand(
         "photoreal.client.video.command",
         "video",
