@@ -1,5 +1,6 @@
-"""Photos, answers and a transport without a network."""
+"""Photos, answers, clients of both kinds, and servers and transports that misbehave."""
 
+import asyncio
 import json
 import re
 import socket
@@ -10,7 +11,13 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
+from tritonclient.utils import serialize_byte_tensor
 
+from photoreal.client import AsyncStyleTransferClient, StyleTransferClient, patience
+from photoreal.client._transport import retry
+from photoreal.contract import STYLIZE
+
+KINDS = ["sync", "async"]
 REPORT = {
     "regions": "segmenter",
     "match": "nearest",
@@ -42,6 +49,50 @@ def answer(**changes):
     return {
         name: np.array([value], dtype=object) for name, value in values.items() if value is not None
     }
+
+
+def http(status, body=b"", **headers):
+    """An answer over HTTP; a dict is sent as JSON."""
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} -", f"Content-Length: {len(body)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def http_answer(**changes):
+    """The model's answer in Triton's binary form."""
+    described, data = [], b""
+    for name, tensor in answer(**changes).items():
+        raw = serialize_byte_tensor(tensor).item()
+        size = {"binary_data_size": len(raw)}
+        shape = list(tensor.shape)
+        described += [{"name": name, "datatype": "BYTES", "shape": shape, "parameters": size}]
+        data += raw
+    header = json.dumps({"model_name": STYLIZE.name, "outputs": described}).encode()
+    return http(200, header + data, Inference_Header_Content_Length=len(header))
+
+
+def call(kind, url=None, method="stylize", *, wait=None, **options):
+    """What a method of a client, sync or async, gives; `wait` is the timeout of `ready`."""
+    arguments = {"content": b"content", "style": b"style", "request_id": "7"}
+    if method == "ready":
+        arguments = {"timeout": wait or 5.0}
+    if kind == "sync":
+        with StyleTransferClient(url, **options) as client:
+            return getattr(client, method)(**arguments)
+
+    async def run():
+        async with AsyncStyleTransferClient(url, **options) as client:
+            return await getattr(client, method)(**arguments)
+
+    return asyncio.run(run())
+
+
+def connect_over(transport):
+    """Makes the clients of a command, over a transport without a network."""
+    return lambda url, *, timeout, **_: StyleTransferClient(
+        transport=transport, timeout=timeout, retries=0
+    )
 
 
 class FakeTransport:
@@ -86,6 +137,15 @@ class AsyncFakeTransport(FakeTransport):
 @pytest.fixture
 def transport():
     return FakeTransport()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Almost no wait before the next attempt."""
+    for name in ("FIRST_WAIT_S", "JITTER_S"):
+        monkeypatch.setattr(retry, name, 0.001)
+    for name in ("_SHORTEST_S", "_LONGEST_S"):
+        monkeypatch.setattr(patience, name, 0.001)
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import time
 
 import pytest
 
-from photoreal.client import AsyncStyleTransferClient, RequestTimeout, StyleTransferClient
+from photoreal.client import AsyncStyleTransferClient, RequestTimeout
+
+from ..conftest import KINDS, call
 
 KEY_INPUT = re.compile(rb"\x20\x00\x00\x00[0-9a-f]{32}$")
 KEY = re.compile(rb'"cancel":"([0-9a-f]{32})"')
@@ -62,17 +64,10 @@ def check(server):
     assert key in cancel
 
 
-def test_timeout(unanswered):
-    with StyleTransferClient(unanswered.url) as client, pytest.raises(RequestTimeout):
-        client.stylize(b"content", b"style", timeout=0.3)
-    check(unanswered)
-    assert b'"timeout":300000' in unanswered.requests[0]
-
-
-async def test_timeout_of_an_asynchronous_call(unanswered):
-    async with AsyncStyleTransferClient(unanswered.url) as client:
-        with pytest.raises(RequestTimeout):
-            await client.stylize(b"content", b"style", timeout=0.3)
+@pytest.mark.parametrize("kind", KINDS)
+def test_timeout(kind, unanswered):
+    with pytest.raises(RequestTimeout):
+        call(kind, unanswered.url, timeout=0.3)
     check(unanswered)
     assert b'"timeout":300000' in unanswered.requests[0]
 
@@ -99,8 +94,8 @@ def test_interrupt(unanswered):
     thread = threading.Thread(target=interrupt)
     try:
         thread.start()
-        with StyleTransferClient(unanswered.url) as client, pytest.raises(KeyboardInterrupt):
-            client.stylize(b"content", b"style", timeout=10)
+        with pytest.raises(KeyboardInterrupt):
+            call("sync", unanswered.url, timeout=10)
     finally:
         signal.signal(signal.SIGINT, before)
         thread.join()
