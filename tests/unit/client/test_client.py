@@ -9,7 +9,7 @@ from photoreal.client import DEFAULT_TIMEOUT, AsyncStyleTransferClient, StyleTra
 from photoreal.client.errors import InvalidInput, RequestRejected, ServerFailed, ServerUnavailable
 from photoreal.contract import STYLIZE
 
-from .conftest import LABELS, PHOTO, AsyncFakeTransport, FakeTransport, answer, png
+from .conftest import LABELS, PHOTO, AsyncFakeTransport, answer, png
 
 REGIONS = ["CONTENT_LABELS", "STYLE_LABELS", "REPORT"]
 
