@@ -176,11 +176,11 @@ def test_old_keys_are_forgotten_and_many_do_not_pile_up(tmp_path, keys, monkeypa
     keys.add(new_key())
     assert KEY not in keys
     monkeypatch.setattr("photoreal.serve.backend.canceled._MOST_KEYS", 3)
-    given = [new_key() for _ in range(7)]
+    many, given = CanceledKeys(tmp_path / "many"), [new_key() for _ in range(7)]
     for age, key in enumerate(given):
-        keys.add(key)
-        os.utime(tmp_path / "keys" / key, (time.time() - 100 + age,) * 2)
-    assert [key in keys for key in given] == [False] * 3 + [True] * 4
+        many.add(key)
+        os.utime(tmp_path / "many" / key, (time.time() - 100 + age,) * 2)
+    assert [key in many for key in given] == [False] * 3 + [True] * 4
 
 
 def test_a_glance_looks_for_the_caller_now_and_then(keys, clock):
