@@ -4,9 +4,11 @@ import asyncio
 import json
 import re
 import socket
+import socketserver
 import threading
-from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +76,7 @@ def http_answer(**changes):
 
 def call(kind, url=None, method="stylize", *, wait=None, **options):
     """What a method of a client, sync or async, gives; `wait` is the timeout of `ready`."""
-    arguments = {"content": b"content", "style": b"style", "request_id": "7"}
+    arguments: dict[str, Any] = {"content": b"content", "style": b"style", "request_id": "7"}
     if method == "ready":
         arguments = {"timeout": wait or 5.0}
     if kind == "sync":
@@ -155,18 +157,36 @@ def photo_file(tmp_path):
     return path
 
 
-@pytest.fixture
-def closed_url() -> str:
-    """An address at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+@contextmanager
+def serving(handle):
+    """Address of a server that hands each connection to a function, in a thread of its own."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            with suppress(OSError):  # the client hangs up
+                handle(self.request)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
-def silent_url() -> Iterator[str]:
+def silent_url():
     """An address that takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed_url():
+    """An address at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -175,35 +195,20 @@ def serve_bytes():
 
     Of several answers each is given once, and the last one from then on.
     """
-    listeners, threads, requests = [], [], []
+    with ExitStack() as servers:
 
-    def serve(*replies: bytes) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        thread = threading.Thread(target=_answer_all, args=(listener, list(replies), requests))
-        thread.start()
-        listeners.append(listener)
-        threads.append(thread)
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+        def serve(*replies):
+            left = list(replies)
 
-    serve.requests = requests
-    yield serve
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-    for thread in threads:
-        thread.join(5)
+            def answer_one(connection):
+                connection.settimeout(5)
+                serve.requests.append(read_request(connection))
+                connection.sendall(left.pop(0) if len(left) > 1 else left[0])
 
+            return servers.enter_context(serving(answer_one))
 
-def _answer_all(listener, replies, requests):
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:  # shut down
-            return
-        with connection:
-            connection.settimeout(5)
-            requests.append(read_request(connection))
-            connection.sendall(replies.pop(0) if len(replies) > 1 else replies[0])
+        serve.requests = []
+        yield serve
 
 
 def read_request(connection):

@@ -57,9 +57,9 @@ class TestStyleTransferClient:
         with pytest.raises(InvalidInput):
             client.stylize("none.jpg", PHOTO)
         with pytest.raises(TypeError, match=r"stylize\(\) got an unexpected .* 'aplha'"):
-            client.stylize(PHOTO, PHOTO, aplha=1.0)  # type: ignore[call-arg]
+            client.stylize(PHOTO, PHOTO, aplha=1.0)
         with pytest.raises(TypeError, match=r"find_regions\(\) got an unexpected .* 'alpha'"):
-            client.find_regions(PHOTO, PHOTO, alpha=1.0)  # type: ignore[call-arg]
+            client.find_regions(PHOTO, PHOTO, alpha=1.0)
         assert not transport.calls
 
     def test_errors_come_through(self, client, transport):

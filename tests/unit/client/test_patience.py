@@ -11,6 +11,7 @@ from photoreal.client.errors import (
 )
 from photoreal.client.patience import MAX_FAILURES, Patience
 
+FIRST, PICTURE = object(), object()
 GONE = ServerUnavailable("No server is ready.", transient=True)
 BUSY = ServerBusy("The queue is full.", transient=True)
 
@@ -38,24 +39,25 @@ class Client:
 
 def raises(patience, error):
     """Whether a call after one that was answered raises this very error."""
-    assert patience.stylize() == "picture"
+    assert patience.stylize() is PICTURE
     with pytest.raises(type(error)) as caught:
         patience.stylize()
     return caught.value is error
 
 
 def test_a_restart_is_waited_for_until_the_server_is_ready():
-    client = Client("first", GONE, GONE, "second", ready=(False, False, True))
+    client = Client(FIRST, GONE, GONE, PICTURE, ready=(False, False, True))
     said = []
     patience = Patience(client, 60.0, said.append)
-    assert [patience.stylize(), patience.stylize()] == ["first", "second"]
+    assert patience.stylize() is FIRST
+    assert patience.stylize() is PICTURE
     assert (client.sent, client.asked) == (4, 4)
     assert said[0].startswith("No server is ready. ")
 
 
 def test_a_full_queue_is_waited_for_however_often():
-    client = Client(*[BUSY] * (3 * MAX_FAILURES), "picture")
-    assert Patience(client, 60.0).stylize() == "picture"
+    client = Client(*[BUSY] * (3 * MAX_FAILURES), PICTURE)
+    assert Patience(client, 60.0).stylize() is PICTURE
     assert client.asked == 0  # a busy server is ready
 
 
@@ -71,13 +73,13 @@ def test_a_server_that_never_answered_is_not_waited_for():
 )
 def test_other_failures_are_raised_at_once(error):
     failure = error("It stays.")
-    client = Client("picture", failure)
+    client = Client(PICTURE, failure)
     assert raises(Patience(client, 60.0), failure)
     assert client.sent == 2
 
 
 def test_a_request_that_ends_the_server_each_time_is_given_up():
-    client = Client("picture", GONE)
+    client = Client(PICTURE, GONE)
     patience = Patience(client, 60.0)
     patience.stylize()
     with pytest.raises(ServerFailed, match=f"{MAX_FAILURES} times"):
@@ -88,11 +90,11 @@ def test_a_request_that_ends_the_server_each_time_is_given_up():
 @pytest.mark.parametrize("seconds", [0.05, 0.0])
 @pytest.mark.parametrize(("error", "ready"), [(GONE, False), (BUSY, True)])
 def test_patience_ends(error, ready, seconds):
-    assert raises(Patience(Client("picture", error, ready=(ready,)), seconds), error)
+    assert raises(Patience(Client(PICTURE, error, ready=(ready,)), seconds), error)
 
 
 def test_an_interruption_ends_the_wait():
-    client = Client("picture", GONE, ready=(False,))
+    client = Client(PICTURE, GONE, ready=(False,))
     patience = Patience(client, 10.0, lambda words: patience.give_up())
     assert raises(patience, GONE)
     assert client.asked == 0

@@ -2,8 +2,6 @@
 
 import json
 import re
-import socketserver
-import threading
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from photoreal.client.web import command as web_module
 from photoreal.client.web.command import web
 from photoreal.errors import WeightsError
 
-from ..conftest import REPORT, FakeTransport, http, http_answer, png, read_request
+from ..conftest import REPORT, FakeTransport, http, http_answer, png, read_request, serving
 from ..video.video import HEIGHT, WIDTH, film
 
 COMMAND_LINE = Path(__file__).parents[4] / "docs" / "command-line.md"
@@ -52,19 +50,13 @@ def option_names(command):
 def guarded():
     """Address of a server that makes pictures for those who show the key."""
 
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
-            request = read_request(self.request)
-            shown = f"\r\napi-key: {KEY}\r\n".encode() in request
-            reply = MADE if shown else DENIED
-            self.request.sendall(reply if request.startswith(b"POST") else http(200))
+    def handle(connection):
+        request = read_request(connection)
+        reply = MADE if f"\r\napi-key: {KEY}\r\n".encode() in request else DENIED
+        connection.sendall(reply if request.startswith(b"POST") else http(200))
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(handle) as url:
+        yield url
 
 
 @pytest.fixture

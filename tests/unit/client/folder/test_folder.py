@@ -212,7 +212,12 @@ class TestFailures:
 
     def test_interruption_keeps_what_was_begun(self, run, transport, tmp_path, monkeypatch):
         waiting, finishing, wait = threading.Event(), threading.Event(), FolderRun.wait
-        monkeypatch.setattr(FolderRun, "wait", lambda self: waiting.set() or wait(self))
+
+        def note_wait(self):
+            waiting.set()
+            return wait(self)
+
+        monkeypatch.setattr(FolderRun, "wait", note_wait)
         monkeypatch.setattr(Patience, "give_up", lambda self: finishing.set())
 
         def interrupt():

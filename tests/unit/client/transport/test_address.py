@@ -38,8 +38,8 @@ def test_refuses_what_is_no_address(url, protocol):
         parse_address(url, protocol)
 
 
-HERE = [None, "localhost", "LOCALHOST:9", "127.0.0.2:8001", "[::1]:8001", "grpcs://[::1]:8001"]
-ELSEWHERE = ["photos.example:8001", "10.0.0.1", "[2001:db8::1]:8001", "localhost.example"]
+HERE = ("localhost", "LOCALHOST:9", "127.0.0.2:8001", "[::1]:8001", "grpcs://[::1]:8001", None)
+ELSEWHERE = ("photos.example:8001", "10.0.0.1", "[2001:db8::1]:8001", "localhost.example")
 
 
 @pytest.mark.parametrize("url", HERE + ELSEWHERE)

@@ -1,9 +1,6 @@
 """Keys and certificates that a client accepts or refuses, and sends to servers."""
 
-import contextlib
-import socketserver
 import ssl
-import threading
 
 import pytest
 import trustme
@@ -14,7 +11,7 @@ from photoreal.client._transport.credentials import Credentials
 from photoreal.client.cli.stylize import stylize
 from photoreal.client.errors import InvalidInput, ServerUnavailable
 
-from ..conftest import KINDS, PHOTO, FakeTransport, call, http_answer, png, read_request
+from ..conftest import KINDS, PHOTO, FakeTransport, call, http_answer, png, read_request, serving
 
 CLIENTS = [StyleTransferClient, AsyncStyleTransferClient]
 TLS_URLS = {"http": "https://there:1", "grpc": "grpcs://there:1"}
@@ -73,22 +70,13 @@ def https(files):
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(files / "localhost.pem", files / "localhost_key.pem")
 
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
-            # A client that refuses hangs up in the middle.
-            with (
-                contextlib.suppress(OSError),
-                context.wrap_socket(self.request, server_side=True) as connection,
-            ):
-                read_request(connection)
-                connection.sendall(http_answer())
+    def handle(connection):
+        with context.wrap_socket(connection, server_side=True) as secured:
+            read_request(secured)
+            secured.sendall(http_answer())
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"https://localhost:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(handle) as url:
+        yield f"https://{url.replace('127.0.0.1', 'localhost')}"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,7 +1,6 @@
 """The four transports against sockets that misbehave, and what statuses mean."""
 
 import asyncio
-import socket
 import threading
 import time
 from pathlib import Path
@@ -21,7 +20,7 @@ from photoreal.client.errors import (
     ServerUnavailable,
 )
 
-from ..conftest import KINDS, PHOTO, REPORT, call, http, http_answer, png
+from ..conftest import KINDS, PHOTO, REPORT, call, http, http_answer, png, serving
 
 WAYS = [(kind, protocol) for kind in KINDS for protocol in ("http", "grpc")]
 WHOLE = http_answer()
@@ -151,26 +150,16 @@ class TestHttpAnswers:
 
 
 def test_whole_call_is_timed_not_each_read():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    def drip(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(100):
+            connection.sendall(b"x")
+            time.sleep(0.05)
 
-        def drip():
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-                try:
-                    for _ in range(100):
-                        connection.sendall(b"x")
-                        time.sleep(0.05)
-                except OSError:  # the client has hung up
-                    pass
-
-        thread = threading.Thread(target=drip)
-        thread.start()
-        started = time.monotonic()
-        with pytest.raises(RequestTimeout):
-            call("sync", f"127.0.0.1:{listener.getsockname()[1]}", timeout=0.4)
-        assert time.monotonic() - started < 2
-        thread.join(10)
+    started = time.monotonic()
+    with serving(drip) as url, pytest.raises(RequestTimeout):
+        call("sync", url, timeout=0.4)
+    assert time.monotonic() - started < 2
 
 
 def test_threads_share_a_client_and_leave_nothing_behind(serve_bytes):

@@ -34,7 +34,6 @@ FOUND = {
     "style_regions": [{"label": 7, "name": "water", "share": 1.0}],
 }
 SMALL = GatewaySettings(max_file_bytes=1000, max_requests=1)
-NAMED = GatewaySettings(hosts=("photos.test",))
 SCOPE = {"type": "http", "method": "POST", "headers": []}
 
 
@@ -294,8 +293,8 @@ class TestBounds:
             sent.append(message)
 
         gate = UploadGate(app, SMALL)
-        uploads = [gate(SCOPE, receive, send) for _ in range(SMALL.max_uploads)]
-        uploads = [asyncio.create_task(one) for one in uploads]
+        calls = (gate(SCOPE, receive, send) for _ in range(SMALL.max_uploads))
+        uploads = [asyncio.create_task(one) for one in calls]
         await asyncio.sleep(0)
         assert not sent
         await gate(SCOPE, receive, send)
@@ -357,69 +356,57 @@ class TestBounds:
         assert ended.is_set()
 
 
+HERE = {"host": "localhost:8080"}
+HOSTS = ("localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "192.0.2.7", "photos.test")
+REBOUND = ("evil.test", "evil.test:8080", "localhost.evil.test", "", "a b", "x@localhost")
+OWN = (
+    ("localhost:8080", "http://localhost:8080"),
+    ("[::1]:8080", "http://[::1]:8080"),
+    ("photos.test", "https://photos.test"),  # TLS ends at a proxy
+    ("127.0.0.1:8080", "https://photos.test"),  # which may put its own host there
+)
+FOREIGN = (
+    *("http://evil.test", "https://evil.test", "http://localhost:8080.evil.test"),
+    *("http://localhost:3000", "http://127.0.0.1:3000"),  # another port is another site
+    *("null", "chrome-extension://abc", ""),
+)
+NULL = {"origin": "null"}  # of pages without a referrer, as the gateway's own are
+
+
 class TestOrigin:
     """Pages of other sites, which a browser lets send forms to this machine."""
 
     @pytest.mark.parametrize(
-        "host",
-        ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "192.0.2.7", "photos.test"],
-    )
-    def test_known_hosts(self, gateway, host):
-        caller = gateway(NAMED)
-        assert caller.get("/settings", headers={"host": host}).status_code == 200
-        assert caller.post(URL, files=FILES, headers={"host": host}).status_code == 200
-
-    @pytest.mark.parametrize(
-        "host", ["evil.test", "evil.test:8080", "localhost.evil.test", "", "a b", "x@localhost"]
-    )
-    def test_a_name_that_was_made_to_mean_this_machine(self, gateway, transport, host, refused):
-        caller, headers = gateway(), {"host": host}
-        for path in ("/settings", "/", "/health"):
-            refused(caller.get(path, headers=headers), 421, "--allow-host")
-        refused(caller.post(URL, files=FILES, headers=headers), 421, "--allow-host")
-        assert not transport.calls
-
-    @pytest.mark.parametrize("path", [URL, "/regions/"])
-    @pytest.mark.parametrize(
-        "origin",
+        ("headers", "status"),
         [
-            *("http://evil.test", "https://evil.test", "http://localhost:8080.evil.test"),
-            *("null", "chrome-extension://abc", ""),
-            *("http://localhost:3000", "http://127.0.0.1:8080", "http://127.0.0.1:3000"),
+            *(({"host": host}, 200) for host in HOSTS),
+            *(({"host": host}, 421) for host in REBOUND),  # a name made to mean this machine
+            *(({"host": host, "origin": origin}, 200) for host, origin in OWN),
+            *((HERE | {"origin": origin}, 403) for origin in FOREIGN),
+            *(
+                (NULL | {"sec-fetch-site": site}, 403)
+                for site in ("same-site", "cross-site", "none")
+            ),
+            (NULL | {"sec-fetch-site": "same-origin"}, 200),
+            (NULL | {"sec-fetch-site": "same-origin", "host": "evil.test"}, 421),
         ],
     )
-    def test_a_foreign_page(self, gateway, transport, path, origin, refused):
-        caller = gateway(GatewaySettings(hosts=("localhost", "127.0.0.1")))  # as of --host
-        headers = {"host": "localhost:8080", "origin": origin}
-        # Another port of this machine is another site.
-        if origin != "http://127.0.0.1:8080":
-            refused(caller.post(path, files=FILES, headers=headers), 403, "another site")
-        refused(gateway().post(path, files=FILES, headers=headers), 403, "another site")
-        assert not transport.calls
+    def test_which_requests_are_taken(self, gateway, transport, headers, status, refused):
+        caller = gateway(GatewaySettings(hosts=("photos.test", "localhost", "127.0.0.1")))
+        answers = [caller.post(path, files=FILES, headers=headers) for path in (URL, "/regions/")]
+        if status != 403:
+            answers += [caller.get(path, headers=headers) for path in ("/settings", "/", "/health")]
+        for response in answers:
+            if status == 200:
+                assert response.status_code == 200
+            else:
+                words = {403: "another site", 421: "--allow-host"}[status]
+                refused(response, status, words)
+        assert bool(transport.calls) == (status == 200)
 
-    @pytest.mark.parametrize(
-        ("host", "origin"),
-        [
-            ("localhost:8080", "http://localhost:8080"),
-            ("[::1]:8080", "http://[::1]:8080"),
-            ("photos.test", "https://photos.test"),  # TLS ends at a proxy
-            ("127.0.0.1:8080", "https://photos.test"),  # which may put its own host there
-        ],
-    )
-    def test_its_own_page(self, gateway, host, origin):
-        headers = {"host": host, "origin": origin}
-        assert gateway(NAMED).post(URL, files=FILES, headers=headers).status_code == 200
-
-    @pytest.mark.parametrize(
-        ("site", "status"),
-        [("same-origin", 200), ("same-site", 403), ("cross-site", 403), ("none", 403)],
-    )
-    def test_a_browser_s_word_on_where_a_page_is_from(self, gateway, site, status):
-        """Pages without a referrer, as the gateway's own are, may have the origin null."""
-        headers = {"origin": "null", "sec-fetch-site": site}
-        assert gateway().post(URL, files=FILES, headers=headers).status_code == status
-        headers["host"] = "evil.test"  # a name that was made to mean this machine
-        assert gateway().post(URL, files=FILES, headers=headers).status_code == 421
+    def test_a_host_is_no_origin(self, gateway, refused):
+        headers = HERE | {"origin": "http://127.0.0.1:8080"}
+        refused(gateway().post(URL, files=FILES, headers=headers), 403, "another site")
 
 
 class TestPage:

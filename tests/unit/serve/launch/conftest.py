@@ -90,7 +90,8 @@ def script(wheel):
 
 @pytest.fixture
 def settings(repository):
-    return ServeSettings(repository, "local", "127.0.0.1", *free_ports("127.0.0.1", 3))
+    http, grpc, metrics = free_ports("127.0.0.1", 3)
+    return ServeSettings(repository, "local", "127.0.0.1", http, grpc, metrics)
 
 
 @pytest.fixture

@@ -68,10 +68,10 @@ def world():
     world = World()
     assert world.look() is None
     assert len(world.sent) == 1  # the first is sent at once
-    assert not world.watch.confirmed
+    before = world.watch.confirmed
     world.answer()
     assert world.look() is None
-    assert world.watch.confirmed
+    assert (before, world.watch.confirmed) == (False, True)
     return world
 
 
