@@ -41,7 +41,7 @@ def run(photo_file, tmp_path, transport):
         *options, transport=transport, content=photo_file, output=tmp_path / "out.png", stdin=None
     ):
         def connect(url, **how):
-            invoke.connected.append((url, how["protocol"], how["timeout"], how["retries"]))
+            invoke.connected.append({"url": url, **{name: str(how[name]) for name in how}})
             chosen = transport[url] if isinstance(transport, dict) else transport
             return StyleTransferClient(transport=chosen, timeout=how["timeout"])
 
@@ -61,17 +61,20 @@ class TestDone:
         assert "1 matched, 1 left as they are" in outcome.stdout
         assert "Decode 0.01 s, segment 0.20 s, transfer 1.50 s, encode 0.03 s" in outcome.stdout
         assert outcome.stderr == "The server at localhost:8000 does the work.\n"
-        assert {one[:3] for one in run.connected} == {(None, "http", 300.0)}
+        usual = {"url": None, "protocol": "http", "timeout": "300.0", "retries": "2"}
+        assert usual in run.connected
         assert sorted(transport.inputs) == ["CONTENT", "STYLE"]
         assert (run("--quiet").exit_code, run("--quiet").output) == (0, "")
 
-    def test_options_are_sent(self, run, transport, photo_file):
+    def test_options_are_sent(self, run, transport, photo_file, monkeypatch):
+        monkeypatch.setenv("PHOTOREAL_API_KEY", "a-key")
         mask = str(photo_file)
         outcome = run(
             *("--alpha", "0.5", "--size", "256", "--match", "nearest", "--no-segment"),
             *("--blend", "5", "--transfer-at", "encoder,skip"),
             *("--content-mask", mask, "--style-mask", mask),
             *("--timeout", "7", "--retries", "5", "--url", "there:1", "--protocol", "grpc"),
+            *("--ca-cert", "a", "--client-cert", "b", "--client-key", "c"),
         )
         assert outcome.exit_code == 0, outcome.output
         photos = ("CONTENT", "STYLE", "CONTENT_MASK", "STYLE_MASK")
@@ -83,7 +86,9 @@ class TestDone:
             "SEGMENT": False,
             "TRANSFER_AT": b"encoder,skip",
         }
-        assert run.connected == [("there:1", "grpc", 7.0, 5)]
+        where = {"url": "there:1", "protocol": "grpc", "timeout": "7.0", "retries": "5"}
+        shown = {"ca_certificate": "a", "client_certificate": "b", "client_key": "c"}
+        assert run.connected == [where | shown | {"api_key": "a-key"}]
 
     @pytest.mark.parametrize(
         ("suffix", "kind", "asked"),
@@ -239,12 +244,11 @@ class TestInThisProcess:
 
     def test_never_with_a_server_that_is_named_or_ready(self, run, here, gone):
         outcome = run("--url", "there:1", transport=gone)
-        assert outcome.exit_code == 1
-        assert outcome.stderr.startswith("Error: Nobody.")
+        assert (outcome.exit_code, outcome.stderr[:14]) == (1, "Error: Nobody.")
         assert run().exit_code == 0
         assert not here
 
-    def test_models_that_cannot_be_loaded(self, run, here, gone, monkeypatch):
+    def test_where_that_cannot_be(self, run, here, gone, monkeypatch):
         def fail(timeout):
             raise WeightsError("They are not there.")
 
@@ -252,8 +256,7 @@ class TestInThisProcess:
         outcome = run(transport=gone)
         assert outcome.exit_code == 1
         assert outcome.stderr.endswith("Error: They are not there.\n")
-
-    def test_without_the_packages(self, run, gone):
+        monkeypatch.setattr(server_options, "is_installed", lambda: False)
         outcome = run(transport=gone)
         assert outcome.exit_code == 1
         assert 'pip install "photoreal[local]"' in outcome.stderr

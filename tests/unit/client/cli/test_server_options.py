@@ -119,18 +119,25 @@ class TestGateway:
         assert guarded not in response.text
         assert "PHOTOREAL_API_KEY holds it" in caplog.text
 
-    @pytest.mark.parametrize(
-        ("options", "words"),
-        [
-            (("--ca-cert", "none.pem"), "Certificates need TLS"),
-            (("--url", "https://there:1", "--ca-cert", "none.pem"), "does not exist"),
-            (("--repository", "somewhere"), "--repository needs --embedded"),
-            (("--timeout", "0"), "--timeout"),
-        ],
-    )
-    def test_refuses_options_that_make_no_sense(self, post, guarded, capsys, options, words):
-        assert main(["web", "--url", guarded, *options]) == 2
-        assert words in capsys.readouterr().err
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--ca-cert", "none.pem"), "TLS"),
+        (("--url", "https://there:1", "--ca-cert", "none.pem"), "does not exist"),
+        (("--repository", "somewhere"), "--repository needs --embedded"),
+        (("--timeout", "0"), "--timeout"),
+        (("--url", "ftp://here"), "ftp"),
+        (("--port", "0"), "--port"),
+        (("--max-upload", "0"), "--max-upload"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(closed_url, capsys, options, words):
+    port = closed_url.split(":")[1]
+    assert main(["web", "--port", port, "--url", "there:1", *options]) == 2
+    error = capsys.readouterr().err
+    assert "Error: " in error
+    assert words in error
 
 
 @pytest.mark.parametrize("command", [stylize, video, look, web, warm, health])

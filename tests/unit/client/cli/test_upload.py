@@ -83,11 +83,3 @@ def test_web_takes_its_port_before_a_server_is_started(capsys):
         port = str(taken.getsockname()[1])
         assert cli.main(["web", "--port", port]) == 1
     assert f"The port {port} on 127.0.0.1 cannot be used" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "options", [("--url", "ftp://here"), ("--port", "0"), ("--max-upload", "0")]
-)
-def test_options_of_web_that_make_no_sense(capsys, closed_url, options):
-    assert cli.main(["web", "--port", closed_url.split(":")[1], *options]) == 2
-    assert "Error: " in capsys.readouterr().err

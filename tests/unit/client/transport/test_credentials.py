@@ -4,14 +4,12 @@ import ssl
 
 import pytest
 import trustme
-from click.testing import CliRunner
 
 from photoreal.client import AsyncStyleTransferClient, StyleTransferClient
 from photoreal.client._transport.credentials import Credentials
-from photoreal.client.cli.stylize import stylize
 from photoreal.client.errors import InvalidInput, ServerUnavailable
 
-from ..conftest import KINDS, PHOTO, FakeTransport, call, http_answer, png, read_request, serving
+from ..conftest import KINDS, PHOTO, call, http_answer, png, read_request, serving
 
 CLIENTS = [StyleTransferClient, AsyncStyleTransferClient]
 TLS_URLS = {"http": "https://there:1", "grpc": "grpcs://there:1"}
@@ -106,20 +104,3 @@ class TestKey:
         assert b"\r\napi-key: a-key\r\n" in first
         assert b"a-key" not in second
         assert "a-key" not in repr(Credentials("a-key"))
-
-
-def test_the_command_hands_over_what_it_was_given(photo_file, tmp_path, monkeypatch):
-    seen = {}
-
-    def connect(url, **arguments):
-        seen.update(arguments)
-        return StyleTransferClient(transport=FakeTransport())
-
-    monkeypatch.setenv("PHOTOREAL_API_KEY", "a-key")
-    arguments = [str(photo_file)] * 2 + ["-o", str(tmp_path / "out.png")]
-    arguments += ["--ca-cert", "a", "--client-cert", "b", "--client-key", "c"]
-    assert CliRunner().invoke(stylize, arguments, obj=connect).exit_code == 0
-    expected = {"ca_certificate": "a", "client_certificate": "b", "client_key": "c"}
-    expected["api_key"] = "a-key"
-    others = ("protocol", "timeout", "retries")
-    assert {name: str(seen[name]) for name in seen if name not in others} == expected

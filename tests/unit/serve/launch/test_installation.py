@@ -1,4 +1,4 @@
-"""A Triton that is installed as a folder, and the sentences when it does not fit."""
+"""A Triton that is installed as a folder, and the backends that a server of the wheel gets."""
 
 import importlib.util
 import shutil
@@ -9,9 +9,12 @@ import pytest
 from photoreal.errors import ServeError
 from photoreal.serve.launch import environment
 from photoreal.serve.launch.environment import Installation, check_environment, server_environment
-from photoreal.serve.launch.installation import check_backends, find_installation
+from photoreal.serve.launch.installation import assemble_backends, find_installation
+from photoreal.serve.launch.launcher import Server
 
 from .test_environment import PYTHON
+
+OWN = Path(__file__).parents[4] / "serve" / "backend" / "onnxruntime" / "model.py"
 
 
 @pytest.fixture
@@ -79,8 +82,24 @@ def test_only_the_runtime_is_needed(tree, monkeypatch):
         find_installation(tree)
 
 
-def test_a_backend_that_is_not_installed_is_named(tree):
-    installation = find_installation(tree)
-    check_backends(installation, {"stylize": "python"})
-    with pytest.raises(ServeError, match="segmenter needs the backend onnxruntime"):
-        check_backends(installation, {"stylize": "python", "segmenter": "onnxruntime"})
+def test_backends_are_the_wheel_s_with_the_right_stub_and_our_own(wheel, tmp_path):
+    backends = assemble_backends(wheel, tmp_path / "made")
+    assert {path.name for path in backends.iterdir()} == {"python", "onnxruntime"}
+    files = (path for path in (backends / "python").iterdir() if path.is_file())
+    assert {path.name: path.read_text() for path in files} == {
+        "libtriton_python.so": "library",
+        "triton_python_backend_utils.py": "utils",
+        "triton_python_backend_stub": "stub",
+    }
+    assert (backends / "python" / "photoreal" / "contract.py").exists()
+    own = backends / "onnxruntime" / "model.py"
+    assert own.read_text() == OWN.read_text()
+    assert own.resolve() == OWN.resolve()
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_backend_that_the_wheel_lacks_is_named(settings):
+    config = settings.repository / "wct2" / "config.pbtxt"
+    config.write_text(config.read_text().replace('"python"', '"tensorrt"'))
+    with pytest.raises(ServeError, match="wct2 needs the backend tensorrt"):
+        Server(settings).__enter__()
