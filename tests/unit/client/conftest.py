@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import signal
 import socket
 import socketserver
 import threading
@@ -134,6 +135,15 @@ class AsyncFakeTransport(FakeTransport):
 
     async def close(self):
         super().close()
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_handled_as_before():
+    """Commands change it for good; servers that later tests start would inherit it."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for one, handler in before.items():
+        signal.signal(one, handler)
 
 
 @pytest.fixture

@@ -151,6 +151,7 @@ class TestExitCodes:
         (tmp_path / "folder.png").mkdir()
         assert run(content=tmp_path / "none.png", transport=gone).exit_code == 2
         assert run(output=tmp_path / "folder.png", transport=gone).exit_code == 2
+        assert not gone.calls
 
     def test_disk_fails(self, run, tmp_path, monkeypatch):
         def full(self, data):

@@ -75,16 +75,10 @@ def test_interrupt(unanswered):
         unanswered.wait_for_request()
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    def raise_interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, raise_interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=interrupt)
-    try:
-        thread.start()
-        with pytest.raises(KeyboardInterrupt):
-            call("sync", unanswered.url, timeout=10)
-    finally:
-        signal.signal(signal.SIGINT, before)
-        thread.join()
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        call("sync", unanswered.url, timeout=10)
+    thread.join()
     unanswered.check()
