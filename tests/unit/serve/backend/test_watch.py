@@ -113,16 +113,17 @@ def test_what_is_no_key_is_replaced(given, keys):
     assert watch.key not in (given, Watch(Request(), keys, 30).key)
 
 
-def test_a_caller_that_goes_while_another_model_works_is_passed_on(keys):
+@pytest.mark.parametrize("goes", [True, False])
+def test_a_caller_that_goes_while_another_model_works_is_passed_on(goes, keys):
     request, threads = Request(), threading.active_count()
     with Watch(request, keys, 30) as watch, watch.passed_on():
         assert request.asked.wait(10)
         assert watch.key not in keys  # while the caller waits
-        request.canceled = True
+        request.canceled = goes
         deadline = time.monotonic() + 10
-        while watch.key not in keys and time.monotonic() < deadline:
+        while goes and watch.key not in keys and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert watch.key in keys
+        assert (watch.key in keys) is goes
     assert watch.key not in keys
     assert threading.active_count() == threads
 
