@@ -38,6 +38,17 @@ SMALL = GatewaySettings(max_file_bytes=1000, max_requests=1)
 SCOPE = {"type": "http", "method": "POST", "headers": []}
 
 
+async def drive(app, receive, **scope):
+    """What an application sends in answer to the messages of a POST."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await app(SCOPE | scope, receive, send)
+    return sent
+
+
 @pytest.fixture
 def transport():
     return AsyncFakeTransport()
@@ -209,9 +220,9 @@ class TestBounds:
         refused(gateway(SMALL).post(URL, files=files), 413, "style image has 0.000955 MiB")
         assert not transport.calls
 
-    async def _send(self, messages, headers=()):
+    async def _send(self, messages, **scope):
         """What a gate answers to a body in pieces, and how many of them it read."""
-        left, sent = list(messages), []
+        left = list(messages)
 
         async def app(scope, receive, send):
             while (await receive()).get("more_body"):
@@ -220,21 +231,18 @@ class TestBounds:
         async def receive():
             return left.pop(0)
 
-        async def send(message):
-            sent.append(message)
-
-        await UploadGate(app, SMALL)(SCOPE | {"headers": list(headers)}, receive, send)
+        sent = await drive(UploadGate(app, SMALL), receive, **scope)
         return sent, len(messages) - len(left)
 
     async def test_a_declared_length_is_refused_unread(self):
-        sent, read = await self._send([], [(b"content-length", b"70000")])
+        sent, read = await self._send([], headers=[(b"content-length", b"70000")])
         assert (sent[0]["status"], read) == (413, 0)
         assert b"MiB" in sent[1]["body"]
 
     async def test_bytes_are_counted_whatever_was_declared(self):
         piece = {"type": "http.request", "body": bytes(30_000), "more_body": True}
         with pytest.raises(HTTPException) as caught:
-            await self._send([piece] * 9, [(b"content-length", b"5")])
+            await self._send([piece] * 9, headers=[(b"content-length", b"5")])
         assert caught.value.status_code == 413
         sent, read = await self._send([piece, {"type": "http.request", "body": b"end"}])
         assert (sent, read) == ([], 2)
@@ -281,7 +289,7 @@ class TestBounds:
         assert not named
 
     async def test_uploads_are_bounded_too(self):
-        stall, sent = asyncio.Event(), []
+        stall = asyncio.Event()
 
         async def app(scope, receive, send):
             await receive()
@@ -290,20 +298,13 @@ class TestBounds:
             await stall.wait()
             return {"type": "http.request", "body": b""}
 
-        async def send(message):
-            sent.append(message)
-
         gate = UploadGate(app, SMALL)
-        calls = (gate(SCOPE, receive, send) for _ in range(SMALL.max_uploads))
-        uploads = [asyncio.create_task(one) for one in calls]
+        uploads = [asyncio.create_task(drive(gate, receive)) for _ in range(SMALL.max_uploads)]
         await asyncio.sleep(0)
-        assert not sent
-        await gate(SCOPE, receive, send)
-        assert sent[0]["status"] == 503
+        assert (await drive(gate, receive))[0]["status"] == 503
         stall.set()
-        await asyncio.gather(*uploads)
-        await gate(SCOPE, receive, send)
-        assert len(sent) == 2  # the two messages of the one refusal
+        assert await asyncio.gather(*uploads) == [[]] * SMALL.max_uploads
+        assert await drive(gate, receive) == []
 
     async def test_one_request_too_many(self, aside, transport):
         """The second is refused while the first is computed, the third is not."""
@@ -347,13 +348,10 @@ class TestBounds:
             await begun.wait()
             return {"type": "http.disconnect"}
 
-        async def send(message):
-            pass
-
         headers = [(name.lower(), value) for name, value in request.headers.raw]
-        scope = SCOPE | {"path": URL, "headers": headers, "query_string": b"", "root_path": ""}
+        scope = {"path": URL, "headers": headers, "query_string": b"", "root_path": ""}
         app = make_app(AsyncStyleTransferClient(transport=transport))
-        await asyncio.wait_for(app(scope, receive, send), 10)
+        await asyncio.wait_for(drive(app, receive, **scope), 10)
         assert ended.is_set()
 
 

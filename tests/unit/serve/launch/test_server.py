@@ -24,7 +24,7 @@ BINARY = Path("/opt/tritonserver")
 
 
 def _settled(server):
-    """The server's process, once the system tells of its command and its environment."""
+    """The server's process, once the system shows its command and environment."""
     process = psutil.Process(server.pid)
     wait_until(lambda: process.cmdline() and process.environ())
     return process
