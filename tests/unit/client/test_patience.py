@@ -59,12 +59,8 @@ def test_a_full_queue_is_waited_for_however_often():
     client = Client(*[BUSY] * (3 * MAX_FAILURES), PICTURE)
     assert Patience(client, 60.0).stylize() is PICTURE
     assert client.asked == 0  # a busy server is ready
-
-
-def test_a_server_that_never_answered_is_not_waited_for():
-    client = Client(GONE)
-    with pytest.raises(ServerUnavailable):
-        Patience(client, 60.0).stylize()
+    with pytest.raises(ServerUnavailable):  # but one that never answered is not waited for
+        Patience(client := Client(GONE), 60.0).stylize()
     assert client.sent == 1
 
 

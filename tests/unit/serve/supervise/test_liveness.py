@@ -117,13 +117,10 @@ def test_no_answer_while_it_works_is_a_long_request(world):
     assert world.run(60.0).reason == "hung"
 
 
-def test_a_starved_server_works_as_long_as_it_gets_a_little(world):
-    assert world.run(60.0, work=0.03) is None
-
-
-def test_waiting_for_a_disk_is_no_hang(world):
-    world.states["wct2"] = "disk"
-    assert world.run(60.0) is None
+@pytest.mark.parametrize(("work", "state"), [(0.03, "alive"), (0.0, "disk")])
+def test_a_starved_server_or_one_that_waits_for_a_disk_works(world, work, state):
+    world.states["wct2"] = state
+    assert world.run(60.0, work) is None
 
 
 def test_work_without_any_answer_ends_at_last(world):
