@@ -43,10 +43,10 @@ def test_sends_a_form_and_writes_the_picture(upload, serve_bytes, photo_file, tm
     [
         *((status, {"detail": "Reason."}, 2, "Error: Reason.") for status in (400, 413)),
         *((status, {"detail": "Reason."}, 1, "Error: Reason.") for status in (502, 503, 504)),
-        (200, b"<html>", 1, "is no gateway (HTTP status 200)"),
-        (500, b"<html>", 1, "is no gateway (HTTP status 500)"),
-        (404, {"detail": 3}, 1, "is no gateway (HTTP status 404)"),
-        (400, b"[]", 1, "is no gateway (HTTP status 400)"),
+        (200, b"<html>", 1, "gateway (HTTP status 200)"),
+        (500, b"<html>", 1, "gateway (HTTP status 500)"),
+        (404, {"detail": 3}, 1, "gateway (HTTP status 404)"),
+        (400, b"[]", 1, "gateway (HTTP status 400)"),
     ],
 )
 def test_other_answers(upload, serve_bytes, tmp_path, capsys, status, body, code, words):
@@ -59,9 +59,9 @@ def test_other_answers(upload, serve_bytes, tmp_path, capsys, status, body, code
 
 def test_no_answer(upload, closed_url, silent_url, capsys):
     assert upload(closed_url) == 1
-    assert "Nothing answers at" in capsys.readouterr().err
+    assert closed_url in capsys.readouterr().err
     assert upload(silent_url, "--timeout", "0.2") == 1
-    assert "within 0.2 seconds" in capsys.readouterr().err
+    assert "0.2 seconds" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

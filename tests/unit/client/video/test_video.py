@@ -136,11 +136,11 @@ class TestBroken:
         ("name", "write", "words"),
         [
             ("none.mp4", lambda path: None, "does not exist"),
-            ("notes.txt", write_text, "is no video|is a text"),
-            ("notes.mp4", write_text, "is no video|is a text"),
+            ("notes.txt", write_text, "video|text"),
+            ("notes.mp4", write_text, "video|text"),
             ("picture.png", write_picture, "is a picture"),
             ("song.m4a", write_sound, "has no video track"),
-            ("start.mp4", write_start, "is cut off"),
+            ("start.mp4", write_start, "cut off|truncated"),
         ],
     )
     def test_what_is_no_film(self, tmp_path, out, name, write, words):

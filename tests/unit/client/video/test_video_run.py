@@ -110,7 +110,7 @@ class TestCommand:
         mirror, styles = Mirror(), ("--style", str(photo_file)) * 2
         outcome = command(mirror, "--weights", "0.3", "0.7", style=styles)
         assert outcome.exit_code == 0, outcome.output
-        assert f"4 frames of {WIDTH} x {HEIGHT} pixels, 1 shot, sound as it was." in outcome.stdout
+        assert f"4 frames of {WIDTH} x {HEIGHT} pixels, 1 shot, " in outcome.stdout
         assert mirror.calls[0]["STYLE"].tolist() == [photo_file.read_bytes()] * 2
         assert mirror.calls[0]["STYLE_WEIGHTS"].tolist() == pytest.approx([0.3, 0.7])
 
@@ -126,7 +126,7 @@ class TestCommand:
         outcome = command(FailsLater(2, RESTARTS), "--patience", "0")
         assert outcome.exit_code == 1
         assert str(RESTARTS) in outcome.stderr
-        assert "the first 2 frames, is kept in" in outcome.stderr
+        assert "the first 2 frames" in outcome.stderr
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
     def test_a_shutdown_keeps_what_is_done(self, command, tmp_path, number):
@@ -140,7 +140,7 @@ class TestCommand:
         before = signal.getsignal(number)
         outcome = command(Ends())
         assert outcome.exit_code == 1  # click's own, as the command is called here
-        assert ", is kept in" in outcome.stderr
+        assert "out.partial.mp4" in outcome.stderr
         assert times(tmp_path / "out.partial.mp4")  # how many, depends on the main thread's turns
         assert signal.getsignal(number) is before
 

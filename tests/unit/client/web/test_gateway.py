@@ -183,7 +183,7 @@ class TestRefused:
         [
             (errors.RequestRejected("alpha is 2; expected less."), 400, "alpha is 2"),
             (errors.ServerUnavailable("Nobody at 10.0.0.1."), 503, "not ready"),
-            (errors.ServerBusy("16 wait at 10.0.0.1."), 503, "requests wait"),
+            (errors.ServerBusy("16 wait at 10.0.0.1."), 503, "request"),
             (errors.AccessDenied("10.0.0.1 wants an API key."), 502, "denies access"),
             (errors.RequestTimeout("Too slow."), 504, "in time"),
             (errors.ServerFailed("It broke.", request_id="abc"), 502, "It broke (request abc)."),
@@ -397,14 +397,14 @@ class TestOrigin:
         for response in answers:
             assert response.status_code == status
             if status != 200:
-                refused(response, status, {403: "another site", 421: "--allow-host"}[status])
+                refused(response, status, {403: " page", 421: "--allow-host"}[status])
         assert bool(transport.calls) == (status == 200)
 
     @pytest.mark.parametrize("port", [8080, 3000])
     def test_a_host_is_no_origin(self, gateway, port, refused):
         headers = HERE | {"origin": f"http://127.0.0.1:{port}"}
         caller = gateway(GatewaySettings(hosts=("localhost", "127.0.0.1") if port == 3000 else ()))
-        refused(caller.post(URL, files=FILES, headers=headers), 403, "another site")
+        refused(caller.post(URL, files=FILES, headers=headers), 403, " page")
 
 
 class TestPage:

@@ -30,7 +30,7 @@ def test_engine_device_and_precision_reach_the_model(repository, monkeypatch):
         "PHOTOREAL_DEVICE": "cuda",
         "PHOTOREAL_PRECISION": "fp32",
     }
-    with pytest.raises(ServeError, match=r"local engine; .*export --device cuda"):
+    with pytest.raises(ServeError, match=r"local engine.*export --device cuda"):
         _environment(ServeSettings(repository, engine="bls", device="cuda"))
 
 

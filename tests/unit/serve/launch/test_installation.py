@@ -49,8 +49,8 @@ def test_its_parts_are_found_and_its_image_s_libraries_come_first(tree, monkeypa
     [
         (lambda stub: shutil.rmtree(stub.parents[2]), "bin/tritonserver is missing"),
         (lambda stub: stub.unlink(), "backends/python/triton_python_backend_stub is missing"),
-        (lambda stub: stub.chmod(0o644), "cannot be run"),
-        (lambda stub: stub.write_bytes(b"no program of Triton's"), "runs no Python"),
+        (lambda stub: stub.chmod(0o644), "triton_python_backend_stub"),
+        (lambda stub: stub.write_bytes(b"no program of Triton's"), "Python"),
     ],
 )
 def test_a_folder_without_triton_is_refused(spoil, words, tree, stub):
@@ -67,7 +67,7 @@ def test_a_backend_for_another_python_is_refused(version, tree, stub):
     if version == PYTHON:
         find_installation(tree)
     else:
-        with pytest.raises(ServeError, match=rf"Python {version} and this is Python {PYTHON};"):
+        with pytest.raises(ServeError, match=rf"Python {version}.* this is Python {PYTHON};"):
             find_installation(tree)
 
 
@@ -101,5 +101,5 @@ def test_backends_are_the_wheel_s_with_the_right_stub_and_our_own(wheel, tmp_pat
 def test_a_backend_that_the_wheel_lacks_is_named(settings):
     config = settings.repository / "wct2" / "config.pbtxt"
     config.write_text(config.read_text().replace('"python"', '"tensorrt"'))
-    with pytest.raises(ServeError, match="wct2 needs the backend tensorrt"):
+    with pytest.raises(ServeError, match=r"wct2 .* backend tensorrt"):
         Server(settings).__enter__()

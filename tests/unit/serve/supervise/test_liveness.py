@@ -95,10 +95,15 @@ def test_dead_process_is_seen_at_once_and_a_stopped_one_is_given_a_moment(world)
     world.states["stylize"] = "alive"
     assert world.run(0.5) is None
     world.states["stylize"] = "stopped"
-    fault = world.run(10.0)
-    assert fault == Fault("stylize", "stopped", "Its process 10 has been stopped for 2 s.")
+    stopped = world.run(10.0)
     world.states = {"wct2": "dead"}
-    assert world.run(0.5) == Fault("wct2", "died", "Its process 11 has died.")
+    died = world.run(0.5)
+    assert [(one.model, one.reason) for one in (stopped, died)] == [
+        ("stylize", "stopped"),
+        ("wct2", "died"),
+    ]
+    assert "process 10 has been stopped for 2 s" in stopped.sentence.lower()
+    assert "process 11 has died" in died.sentence.lower()
 
 
 @pytest.mark.parametrize("work", [0.0, 0.001])  # the latter is what an idle server uses
