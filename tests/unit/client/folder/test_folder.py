@@ -220,6 +220,7 @@ class TestFailures:
 
         monkeypatch.setattr(FolderRun, "wait", note_wait)
         monkeypatch.setattr(Patience, "give_up", lambda self: finishing.set())
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 
         def interrupt():
             assert waiting.wait(10)
