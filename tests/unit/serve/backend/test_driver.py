@@ -64,7 +64,7 @@ def test_what_is_good(driver, models, image, install, monkeypatch):
 @pytest.mark.parametrize(
     ("driver", "words"),
     [
-        (None, r"GPU \(wct2 and 2 more\) .*no NVIDIA driver.*--device cpu"),
+        (None, r"GPU \(wct2 and 2 more\).*no NVIDIA driver.*--device cpu"),
         (Driver(devices=0), "can be used.*--device cpu"),
         (Driver(starts=NO_DEVICE), "can be used"),
         (Driver(12080), r"too old.*CUDA 12\.8.*CUDA 13;"),
