@@ -120,7 +120,7 @@ def test_a_killed_worker_costs_no_picture(folder: Path, ray_address: str) -> Non
     )
     assert again.returncode == 0, again.stderr
     assert again.stderr == ""
-    assert f"{COUNT} photos, 2 done, {COUNT - 2} finished before." in again.stdout
+    assert f"{COUNT} photos, 2 done, {COUNT - 2} already finished." in again.stdout
     assert lost.read_bytes() == lost_bytes
     assert (output / "broken.jpg").read_bytes() == (folder / "00.jpg").read_bytes()
     kept = pictures.keys() - {"03.jpg", "00.jpg"}

@@ -91,7 +91,7 @@ def test_every_photo_with_the_options_given(run: Run, ray: FakeRay, tmp_path: Pa
 def test_what_exists_is_left_out(run: Run, ray: FakeRay, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "b.png").write_bytes(b"")
-    assert "3 photos, 2 done, 1 finished before." in run().stdout
+    assert "3 photos, 2 done, 1 already finished." in run().stdout
     assert ray.names == ["a.png", "c.png"]
     assert "3 photos, 3 done." in run("--overwrite").stdout
     assert ray.work is not None
@@ -99,7 +99,7 @@ def test_what_exists_is_left_out(run: Run, ray: FakeRay, tmp_path: Path) -> None
     for name in ("a.png", "c.png"):
         (tmp_path / "out" / name).write_bytes(b"")
     ray.addresses.clear()
-    assert "0 done, 3 finished before." in run().stdout
+    assert "0 done, 3 already finished." in run().stdout
     assert ray.addresses == []  # nothing to do, and no Ray
 
 
@@ -142,7 +142,7 @@ def test_ends_early(run: Run, ray: FakeRay, kind: str, code: int, words: str) ->
     assert outcome.exit_code == code, outcome.output
     assert words in outcome.stderr
     if kind != "refused":
-        assert "3 photos, 1 done, 2 not begun; the same call goes on." in outcome.stdout
+        assert "3 photos, 1 done, 2 not started; repeat the command to continue." in outcome.stdout
 
 
 def test_the_cluster_is_the_one_named(
