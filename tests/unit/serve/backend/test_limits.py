@@ -12,7 +12,13 @@ from photoreal.errors import InvalidImage, InvalidMask, ServeError
 from photoreal.pipeline import memory
 from photoreal.preprocess import Limits, decode_mask, decode_photo, photo_size
 from photoreal.serve.backend import limits
-from photoreal.serve.backend.limits import MEMORY, SETTINGS, max_seconds, request_limits, resolve_limits
+from photoreal.serve.backend.limits import (
+    MEMORY,
+    SETTINGS,
+    max_seconds,
+    request_limits,
+    resolve_limits,
+)
 from photoreal.serve.cli.limit_options import limit_options
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "limits.md"
