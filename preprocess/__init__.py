@@ -1,14 +1,17 @@
 """Decode images within limits, resize them to the working size and encode results."""
 
-from photoreal.preprocess.decode import Mask, decode_mask, decode_photo, photo_size
+from photoreal.preprocess.decode import Mask, decode_mask, decode_photo, photo_size, read_photo
 from photoreal.preprocess.encode import encode_labels, encode_photo, encode_pixels, to_pixels
 from photoreal.preprocess.formats import has_heif, readable_formats
 from photoreal.preprocess.limits import MORE_FORMATS, PHOTO_FORMATS, Limits
+from photoreal.preprocess.metadata import Metadata
+from photoreal.preprocess.photo import Photo
 from photoreal.preprocess.resize import (
     check_sides,
     check_size,
     check_working_size,
     resize_photo,
+    resize_pixels,
     working_size,
 )
 
@@ -17,6 +20,8 @@ __all__ = [
     "PHOTO_FORMATS",
     "Limits",
     "Mask",
+    "Metadata",
+    "Photo",
     "check_sides",
     "check_size",
     "check_working_size",
@@ -27,8 +32,10 @@ __all__ = [
     "encode_pixels",
     "has_heif",
     "photo_size",
+    "read_photo",
     "readable_formats",
     "resize_photo",
+    "resize_pixels",
     "to_pixels",
     "working_size",
 ]

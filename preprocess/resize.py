@@ -11,6 +11,7 @@ from PIL import Image
 
 from photoreal.errors import InvalidOption
 from photoreal.preprocess.limits import Limits
+from photoreal.render.pixels import Pixels, highest
 
 
 def working_size(height: int, width: int, size: int) -> tuple[int, int]:
@@ -70,9 +71,33 @@ def check_sides(photos: Iterable[npt.NDArray[np.float32]], limits: Limits) -> No
             )
 
 
-def resize_photo(photo: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
-    """Resize a photo (H, W, 3) uint8 to float32 (3, height, width) in 0..1."""
-    if photo.shape[:2] != (height, width):
-        image = Image.fromarray(photo)
-        photo = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+def resize_photo(photo: Pixels, height: int, width: int) -> npt.NDArray[np.float32]:
+    """Resize a photo (H, W, 3) uint8 or uint16 to float32 (3, height, width) in 0..1."""
+    if photo.dtype != np.uint8:
+        planes = np.stack([_resized(photo[..., channel], height, width) for channel in range(3)])
+        return np.clip(planes / np.float32(highest(photo)), 0.0, 1.0)
+    photo = resize_pixels(photo, height, width)
     return np.ascontiguousarray(photo.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
+
+
+def resize_pixels(photo: Pixels, height: int, width: int) -> Pixels:
+    """Resize a photo (H, W, 3) uint8 or uint16 to (height, width, 3) of the same type."""
+    if photo.shape[:2] == (height, width):
+        return photo
+    if photo.dtype == np.uint8:
+        image = Image.fromarray(photo)
+        return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    result = np.empty((height, width, 3), dtype=photo.dtype)
+    for channel in range(3):
+        plane = _resized(photo[..., channel], height, width)
+        result[..., channel] = np.rint(np.clip(plane, 0.0, highest(photo)))
+    return result
+
+
+def _resized(plane: Pixels, height: int, width: int) -> npt.NDArray[np.float32]:
+    """Resize a plane (H, W) with floating-point values: Pillow resizes no 16-bit colors."""
+    values = plane.astype(np.float32)
+    if plane.shape == (height, width):
+        return values
+    image = Image.fromarray(values)
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

@@ -9,12 +9,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
 from photoreal import regions
-from photoreal.cores import available_cores
 from photoreal.errors import InvalidMask, InvalidOption, ServeError
 from photoreal.options import (
     DEFAULT_BLEND,
@@ -30,6 +25,7 @@ from photoreal.pipeline import looks, soft_regions
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
 from photoreal.pipeline.memory import check_memory
+from photoreal.pipeline.rendering import check_bit_depth, render, result_type, scaled
 from photoreal.pipeline.request import (
     FloatImage,
     Models,
@@ -44,18 +40,19 @@ from photoreal.pipeline.soft_regions import find_soft
 from photoreal.preprocess import (
     Limits,
     Mask,
+    Metadata,
+    Photo,
     check_size,
     check_working_size,
-    decode_photo,
     encode_labels,
     encode_pixels,
     photo_size,
-    resize_photo,
+    read_photo,
     to_pixels,
     working_size,
 )
 from photoreal.regions import Pair
-from photoreal.render.upsample import apply_colors, fit_colors
+from photoreal.render.pixels import Pixels
 
 
 class _Stopwatch:
@@ -103,12 +100,12 @@ def stylize(
         done = _soft(work, sequences, known)
     image, size = b"", {}
     if done.pixels is not None:
-        pixels = _scaled(done.pixels, request.output_size)
-        image = encode_pixels(pixels, request.format)
-        size = {"height": pixels.shape[0], "width": pixels.shape[1]}
+        metadata = done.metadata if request.metadata else done.metadata.without_exif()
+        image = encode_pixels(done.pixels, request.format, metadata)
+        size = {"height": done.pixels.shape[0], "width": done.pixels.shape[1]}
     # At the photos' original size, label maps can be sent back as masks of these photos.
     labels = [
-        encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
+        encode_labels(regions.resize_labels(used, *originals[role].shape))
         for role, used in zip(originals, done.labels, strict=True)
     ]
     watch.lap("encode")
@@ -122,7 +119,7 @@ class _Work(NamedTuple):
 
     request: StylizeRequest
     asked: _Options
-    originals: dict[str, npt.NDArray[np.uint8]]
+    originals: dict[str, Photo]
     photos: dict[str, FloatImage]
     masks: dict[str, Mask] | None
     models: Models
@@ -136,9 +133,10 @@ class _Work(NamedTuple):
 class _Done(NamedTuple):
     """The result (H, W, 3), or None with `regions_only`, and the regions that were used."""
 
-    pixels: npt.NDArray[np.uint8] | None
+    pixels: Pixels | None
     labels: list[regions.LabelMap]
     report: dict[str, Any]
+    metadata: Metadata = Metadata()
 
 
 def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
@@ -185,11 +183,12 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     if memory is not None and sequences is not None and asked.shot is not None:
         memory.plan, memory.couplings = found.plan, found.couplings
         sequences.remember(asked.shot, memory)
-    original = _scaled(work.originals["content"], request.output_size)
-    pixels = apply_colors(fit_colors(content, image), original, threads=available_cores())
+    original = work.originals["content"]
+    pixels = render(original, content, image, result_type(request, original), request.output_size)
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
-    return _Done(pixels, labels, soft_regions.describe(found, {}) | report)
+    described = soft_regions.describe(found, {}) | report
+    return _Done(pixels, labels, described, original.metadata)
 
 
 def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
@@ -220,17 +219,9 @@ def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions
     )
     work.watch.lap("transfer")
     cached = {"style": "cached" if result.style_cached else "measured"}
-    return _Done(to_pixels(result.image), labels, describe(found, {}) | cached)
-
-
-def _scaled(photo: npt.NDArray[np.uint8], size: int | None) -> npt.NDArray[np.uint8]:
-    """Downscale a photo (H, W, 3) so that its shorter side is at most `size`."""
-    height, width = photo.shape[:2]
-    if size is None or size >= min(height, width):
-        return photo
-    tall, wide = working_size(height, width, size)
-    scaled = Image.fromarray(photo).resize((wide, tall), Image.Resampling.LANCZOS)
-    return np.asarray(scaled)
+    original = work.originals["content"]
+    pixels = scaled(to_pixels(result.image, result_type(request, original)), request.output_size)
+    return _Done(pixels, labels, describe(found, {}) | cached, original.metadata.in_srgb())
 
 
 class _Options(NamedTuple):
@@ -245,6 +236,7 @@ class _Options(NamedTuple):
 
 def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
     check_options(request)
+    check_bit_depth(request)
     size = request.size
     if size is None:
         size = PUBLISHED_SIZE if request.method == "published" else DEFAULT_SIZE
@@ -269,7 +261,7 @@ def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
 
 def _read_photos(
     request: StylizeRequest, asked: _Options, limits: Limits, check: Callable[[], None]
-) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, FloatImage]]:
+) -> tuple[dict[str, Photo], dict[str, FloatImage]]:
     """Decode the photos by role ("content", then the styles), at original and working size."""
     several = len(request.styles) > 1
     names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
@@ -282,10 +274,9 @@ def _read_photos(
         check_working_size(height, width, size, f"{role} photo", limits)
     check_memory(sizes, size, limits)
     originals = {
-        role: decode_photo(file, f"{role} photo", limits, check) for role, file in files.items()
+        role: read_photo(file, f"{role} photo", limits, check) for role, file in files.items()
     }
-    photos = {}
-    for role, photo in originals.items():
-        height, width = photo.shape[:2]
-        photos[role] = resize_photo(photo, *working_size(height, width, size))
+    photos = {
+        role: photo.resized(*working_size(*photo.shape, size)) for role, photo in originals.items()
+    }
     return originals, photos
