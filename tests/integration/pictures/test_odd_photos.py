@@ -99,7 +99,7 @@ def test_other_modes_count_as_the_picture_that_they_show(
     cases = _other_modes(picture, encoded)
     assert list(cases) == MODES
     data, same = cases[mode]
-    options: dict[str, Any] = {"style": style, "size": HEIGHT, "segment": False}
+    options: dict[str, Any] = {"style": style, "size": HEIGHT, "segment": False, "bit_depth": 8}
     result = stylize(local, content=data, **options)
     wanted = stylize(local, content=np.asarray(same.convert("RGB")), **options)
     assert result.image.size == (WIDTH, HEIGHT)

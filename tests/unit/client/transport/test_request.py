@@ -31,6 +31,8 @@ ALL = {
     "size": 256,
     "output_size": 512,
     "format": "jpeg",
+    "bit_depth": 8,
+    "metadata": True,
     "transfer_at": "encoder,skip",
     "segment": False,
     "match": "nearest",
