@@ -88,7 +88,9 @@ class TestStylize:
         plain.image.save(stream, "JPEG", quality=95)
         assert result.data == stream.getvalue()
         assert (plain.format, result.format) == ("png", "jpeg")
-        with pytest.raises(InvalidOption, match="format is 'gif'; expected png, jpeg, webp or tiff"):
+        with pytest.raises(
+            InvalidOption, match="format is 'gif'; expected png, jpeg, webp or tiff"
+        ):
             pipeline.stylize(content, style, format="gif")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
