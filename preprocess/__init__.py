@@ -1,6 +1,13 @@
 """Decode images within limits, resize them to the working size and encode results."""
 
-from photoreal.preprocess.decode import Mask, decode_mask, decode_photo, photo_size, read_photo
+from photoreal.preprocess.decode import (
+    Mask,
+    decode_mask,
+    decode_photo,
+    photo_header,
+    photo_size,
+    read_photo,
+)
 from photoreal.preprocess.encode import encode_labels, encode_photo, encode_pixels, to_pixels
 from photoreal.preprocess.formats import has_heif, readable_formats
 from photoreal.preprocess.limits import MORE_FORMATS, PHOTO_FORMATS, Limits
@@ -31,6 +38,7 @@ __all__ = [
     "encode_photo",
     "encode_pixels",
     "has_heif",
+    "photo_header",
     "photo_size",
     "read_photo",
     "readable_formats",

@@ -94,8 +94,10 @@ def read_photo(data: bytes, name: str, limits: Limits, check: Callable[[], None]
             layers.append(np.asarray(_upright(image)))
             clear = image.info.get("transparency")
             profile, exif = image.info.get("icc_profile"), _exif(image)
-    pixels = on_white(join_bytes(layers), deep, clear)
-    return photo_in_space(pixels, profile, exif)
+        del image  # Pillow's copy of the pixels
+    values = join_bytes(layers)
+    layers.clear()
+    return photo_in_space(on_white(values, deep, clear), profile, exif)
 
 
 def decode_photo(
@@ -105,12 +107,28 @@ def decode_photo(
     return read_photo(data, name, limits, check).srgb()
 
 
+class PhotoHeader(NamedTuple):
+    """Height and width of a photo as stored, and bits of a channel, 8 or 16."""
+
+    height: int
+    width: int
+    depth: int
+
+
+def photo_header(
+    data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on
+) -> PhotoHeader:
+    """Read the header of a photo; raises like `read_photo`, except for damaged pixels."""
+    with _opened(data, name, limits.formats, limits, InvalidImage, check, decode=False) as image:
+        deep = image.mode in _SIXTEEN_BIT or deep_mode(image) is not None
+        return PhotoHeader(image.height, image.width, 16 if deep else 8)
+
+
 def photo_size(
     data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on
 ) -> tuple[int, int]:
-    """Height and width of a photo as stored, read from its header; raises like `decode_photo`."""
-    with _opened(data, name, limits.formats, limits, InvalidImage, check, decode=False) as image:
-        return image.height, image.width
+    """Height and width of a photo as stored, read from its header."""
+    return photo_header(data, name, limits, check)[:2]
 
 
 def decode_mask(data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on) -> Mask:

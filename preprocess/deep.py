@@ -87,6 +87,8 @@ def on_white(values: Colors, mode: str, clear: object = None) -> Colors:
     `clear` is the color, or for gray the value, that a PNG without alpha declares transparent.
     """
     channels = values.shape[2]
+    if channels == 3 and clear is None:
+        return values
     count = 1 if channels < 3 else 3
     result = np.empty((*values.shape[:2], 3), dtype=np.uint16)
     for rows in strips(*values.shape[:2]):

@@ -46,7 +46,7 @@ from photoreal.preprocess import (
     check_working_size,
     encode_labels,
     encode_pixels,
-    photo_size,
+    photo_header,
     read_photo,
     to_pixels,
     working_size,
@@ -266,13 +266,16 @@ def _read_photos(
     several = len(request.styles) > 1
     names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
     files = dict(zip(("content", *names), (request.content, *request.styles), strict=True))
-    sizes = {role: photo_size(file, f"{role} photo", limits, check) for role, file in files.items()}
+    headers = {
+        role: photo_header(file, f"{role} photo", limits, check) for role, file in files.items()
+    }
+    sizes = {role: (one.height, one.width) for role, one in headers.items()}
     size = asked.size
     if request.method != "published":  # upscaling a photo adds no detail
         size = max(limits.min_size, min(size, *sizes["content"]))
     for role, (height, width) in sizes.items():
         check_working_size(height, width, size, f"{role} photo", limits)
-    check_memory(sizes, size, limits)
+    check_memory(sizes, size, limits, [role for role, one in headers.items() if one.depth == 16])
     originals = {
         role: read_photo(file, f"{role} photo", limits, check) for role, file in files.items()
     }
