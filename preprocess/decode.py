@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from photoreal.errors import InvalidImage, InvalidMask, InvalidRequest
 from photoreal.preprocess.deep import (
@@ -52,6 +52,18 @@ _DAMAGED = (
     MemoryError,
     RuntimeError,
 )
+# The same of EXIF data, whose values may have any type.
+_ODD = (*_DAMAGED, ArithmeticError, AssertionError, AttributeError)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image of an EXIF orientation upright."""
 
 
 def _go_on() -> None:
@@ -230,16 +242,21 @@ def _check_header(
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """The image by the orientation of its EXIF data; as it is if that cannot be read.
+
+    Not `ImageOps.exif_transpose`, which copies the image and fails on any odd tag.
+    """
     try:
-        return ImageOps.exif_transpose(image)
-    except _DAMAGED:
-        return image  # unreadable EXIF data: assume that the image is upright
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except _ODD:
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _exif(image: Image.Image) -> Exif | None:
     try:
         return read_exif(image)
-    except _DAMAGED:
+    except _ODD:
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from PIL import ExifTags, Image, ImageCms
 
 from photoreal.color.icc import decode_srgb
 from photoreal.errors import InvalidOption
+from photoreal.pipeline.memory import estimate_bytes
 from photoreal.pipeline.request import Models, StylizeRequest, Transferred
 from photoreal.pipeline.stylize import stylize
-from photoreal.preprocess import Metadata, Photo, encode_pixels, read_photo
+from photoreal.preprocess import Limits, Metadata, Photo, encode_pixels, read_photo
 from photoreal.preprocess.metadata import srgb_profile
 
 from ..preprocess.profiles import ADOBE_RGB, DISPLAY_P3, PROPHOTO, SRGB, parametric, rgb_profile
@@ -115,6 +117,17 @@ def test_bit_depth_of_the_result(
     assert photo.depth == expected
     if expected == 16:
         assert (photo.pixels % 257 != 0).mean() > 0.9  # not 8 bits stretched
+
+
+@pytest.mark.parametrize(("dtype", "fits"), [(np.uint8, True), (np.uint16, False)])
+def test_more_bits_count_as_more_memory(dtype: Any, fits: bool, request_for: Requests) -> None:
+    content = _file(np.full((600, 800, 3), 200, dtype))
+    sizes = {"content": (600, 800), "style": (20, 16)}
+    assert estimate_bytes(sizes, 16) < estimate_bytes(sizes, 16, ["content"]) - 4_000_000
+    limits = Limits(max_memory=estimate_bytes(sizes, 16))
+    request = request_for(content=content, method="color")
+    with nullcontext() if fits else pytest.raises(InvalidOption, match="MB of memory"):
+        stylize(request, MODELS, limits)
 
 
 @pytest.mark.parametrize(

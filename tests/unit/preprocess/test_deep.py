@@ -14,7 +14,7 @@ import pytest
 
 from photoreal.errors import Canceled, InvalidImage
 from photoreal.options import Format
-from photoreal.preprocess import Limits, decode_photo, encode_pixels, read_photo
+from photoreal.preprocess import Limits, decode_photo, encode_pixels, photo_header, read_photo
 
 from .files import png_of, raw_png, tiff_of
 from .profiles import gray_profile, rgb_profile
@@ -70,6 +70,22 @@ def test_a_transparent_color_becomes_white(color: int, channels: int) -> None:
     found = _read(data)
     assert (found[3, 4] == 65535).all()
     assert (found == values).all(axis=2).sum() == HEIGHT * WIDTH - 1
+
+
+@pytest.mark.parametrize(
+    ("data", "depth"),
+    [
+        (png_of(RGB, 16, 2), 16),
+        (png_of(VALUES[..., :2], 16, 4), 16),
+        (png_of(VALUES[..., :1], 16, 0), 16),
+        (tiff_of(RGB), 16),
+        (png_of(RGB, 8, 2), 8),
+        (encode_pixels(RGB.astype(np.uint8), "jpeg"), 8),
+    ],
+)
+def test_the_header_says_how_deep_they_are(data: bytes, depth: int) -> None:
+    assert photo_header(data, "photo", LIMITS) == (HEIGHT, WIDTH, depth)
+    assert read_photo(data, "photo", LIMITS).depth == depth
 
 
 def test_they_are_turned_upright() -> None:

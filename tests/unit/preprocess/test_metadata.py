@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,16 @@ def test_a_thumbnail_is_dropped() -> None:
 )
 def test_unreadable_data_gives_none(exif: bytes) -> None:
     assert _metadata(_file(exif=exif)).exif is None
+
+
+def test_an_odd_tag_keeps_no_photo_from_being_turned() -> None:
+    """A maker that is a number, which Pillow reads but cannot write."""
+    entries = struct.pack("<HHIf", Base.Make, 11, 1, 1.5)
+    entries += struct.pack("<HHIHH", Base.Orientation, 3, 1, 6, 0)
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+    photo = read_photo(_file(exif=block), "photo", Limits())
+    assert photo.shape == (40, 30)
+    assert photo.metadata == Metadata()
 
 
 def test_too_large_a_note_is_dropped_before_the_rest() -> None:
