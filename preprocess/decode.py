@@ -247,7 +247,7 @@ def _upright(image: Image.Image) -> Image.Image:
     Not `ImageOps.exif_transpose`, which copies the image and fails on any odd tag.
     """
     try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except _ODD:
         return image
     return image if turn is None else image.transpose(turn)

@@ -50,7 +50,7 @@ def _check(data: bytes, kind: str, *, metadata: bool = True) -> npt.NDArray[Any]
         exif = image.getexif()
         assert exif.get(ExifTags.Base.Make) == ("Camera" if metadata else None)
         assert dict(exif.get_ifd(ExifTags.IFD.GPSInfo)) == ({1: "N"} if metadata else {})
-    with av.open(io.BytesIO(data), format=f"{kind.lower()}_pipe") as container:
+    with av.open(io.BytesIO(data), "r", format=f"{kind.lower()}_pipe") as container:
         pixels = next(container.decode(video=0)).to_ndarray()
     assert pixels.dtype == np.uint16
     assert min(len(np.unique(pixels[..., channel])) for channel in range(3)) > 1000

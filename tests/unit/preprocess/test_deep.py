@@ -178,7 +178,7 @@ def test_written_files_are_read_by_ffmpeg(kind: Format, shape: tuple[int, int]) 
     np.testing.assert_array_equal(_read(data) if height > 8 else pixels, pixels)
     demuxer = {"png": "png_pipe", "tiff": "tiff_pipe"}[kind]
     if width < 100_000:  # FFmpeg's limit
-        with av.open(io.BytesIO(data), format=demuxer) as container:
+        with av.open(io.BytesIO(data), "r", format=demuxer) as container:
             frame = next(container.decode(video=0))
             assert frame.format.name.startswith("rgb48")
             np.testing.assert_array_equal(frame.to_ndarray(), pixels)

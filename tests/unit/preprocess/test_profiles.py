@@ -101,7 +101,7 @@ def _with_table() -> bytes:
         rgb_profile(SRGB, b"para" + bytes(4) + b"\0\x09\0\0"),
         rgb_profile(SRGB, b"text" + bytes(8)),
         *(
-            ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()  # type: ignore[arg-type]
+            ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
             for name in ("LAB", "XYZ")
         ),
     ],
