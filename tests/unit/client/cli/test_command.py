@@ -93,11 +93,11 @@ class TestDone:
 
     @pytest.mark.parametrize(
         ("suffix", "kind", "asked"),
-        [(".jpg", "JPEG", b"jpeg"), (".webp", "WEBP", b"webp"), (".tif", "TIFF", b"png")],
+        [(".jpg", "JPEG", b"jpeg"), (".webp", "WEBP", b"webp"), (".tif", "TIFF", b"tiff")],
     )
     def test_other_format(self, run, tmp_path, transport, suffix, kind, asked):
         assert run(output=tmp_path / f"out{suffix}").exit_code == 0
-        assert transport.inputs.get("FORMAT", b"png") == asked
+        assert transport.inputs["FORMAT"] == asked
         with Image.open(tmp_path / f"out{suffix}") as image:
             assert image.format == kind
 
