@@ -14,6 +14,7 @@ from photoreal.preprocess.limits import MORE_FORMATS, PHOTO_FORMATS, Limits
 from photoreal.preprocess.metadata import Metadata
 from photoreal.preprocess.photo import Photo
 from photoreal.preprocess.resize import (
+    as_photo,
     check_sides,
     check_size,
     check_working_size,
@@ -29,6 +30,7 @@ __all__ = [
     "Mask",
     "Metadata",
     "Photo",
+    "as_photo",
     "check_sides",
     "check_size",
     "check_working_size",

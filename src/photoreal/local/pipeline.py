@@ -122,7 +122,11 @@ class Pipeline:
         if finder is not None:
             finder.to(chosen)
         engine = network_engine(*load_wct2(weights), chosen, half=half)
-        models = in_process_models(engine, finder, classes, cache_bytes=cache_bytes)
+        models = in_process_models(
+            *(engine, finder, classes),
+            cache_bytes=cache_bytes,
+            device=None if chosen == "cpu" else chosen,
+        )
         self.transport = LocalTransport(models, limits or Limits(formats=readable_formats()))
         """Transport to these models for a :class:`photoreal.client.StyleTransferClient`."""
 

@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from photoreal.arrays import Floats, is_tensor, like, to_host
 from photoreal.cores import available_cores
 from photoreal.errors import InvalidOption
 from photoreal.options import DEEP_FORMATS, StylizeOptions
 from photoreal.options.checks import either
-from photoreal.pipeline.request import FloatImage
 from photoreal.preprocess import Photo, resize_photo, resize_pixels, working_size
+from photoreal.render.on_device import apply_on_device
 from photoreal.render.pixels import Pixels
 from photoreal.render.upsample import apply_colors, fit_colors
 
 
 def render(
     photo: Photo,
-    content: FloatImage,
-    result: FloatImage,
+    content: Floats,
+    result: Floats,
     dtype: npt.DTypeLike,
     output_size: int | None = None,
 ) -> Pixels:
@@ -33,11 +34,14 @@ def render(
     sRGB, which neither of them has, are kept by a change of zero and moved with their neighbors.
     """
     if photo.space is not None:
-        change = photo.space.from_srgb(result) - photo.space.from_srgb(content)
-        content = resize_photo(photo.pixels, *content.shape[1:])
-        result = content + change
+        before, after = (photo.space.from_srgb(to_host(image)) for image in (content, result))
+        own = resize_photo(photo.pixels, *content.shape[1:])
+        content, result = like(own, content), like(own + (after - before), content)
     pixels = scaled(photo.pixels, output_size)
-    return apply_colors(fit_colors(content, result), pixels, dtype=dtype, threads=available_cores())
+    model = fit_colors(content, result)
+    if is_tensor(content):
+        return apply_on_device(model, pixels, dtype=dtype)
+    return apply_colors(model, pixels, dtype=dtype, threads=available_cores())
 
 
 def scaled(pixels: Pixels, size: int | None) -> Pixels:

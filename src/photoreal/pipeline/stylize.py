@@ -6,10 +6,13 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
 from photoreal import regions
+from photoreal.arrays import Floats
+from photoreal.cores import available_cores
 from photoreal.errors import InvalidMask, InvalidOption, ServeError
 from photoreal.options import (
     DEFAULT_BLEND,
@@ -22,12 +25,11 @@ from photoreal.options import (
     parse_places,
 )
 from photoreal.pipeline import looks, soft_regions
-from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.known_regions import KnownRegions, photo_key
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
-from photoreal.pipeline.memory import check_memory
+from photoreal.pipeline.photos import read_photos
 from photoreal.pipeline.rendering import check_bit_depth, render, result_type, scaled
 from photoreal.pipeline.request import (
-    FloatImage,
     Models,
     Shot,
     StyleInput,
@@ -43,13 +45,9 @@ from photoreal.preprocess import (
     Metadata,
     Photo,
     check_size,
-    check_working_size,
     encode_labels,
     encode_pixels,
-    photo_header,
-    read_photo,
     to_pixels,
-    working_size,
 )
 from photoreal.regions import Pair
 from photoreal.render.pixels import Pixels
@@ -90,7 +88,8 @@ def stylize(
     """
     watch = _Stopwatch(check)
     asked = _read_options(request, limits)
-    originals, photos = _read_photos(request, asked, limits, check)
+    device = None if request.method == "published" else models.device
+    originals, photos = read_photos(request, asked.size, limits, check, device)
     masks = decode_masks(request, originals, limits, check)
     watch.lap("decode")
     work = _Work(request, asked, originals, photos, masks, models, watch)
@@ -98,16 +97,19 @@ def stylize(
         done = _published(work, sequences, known)
     else:
         done = _soft(work, sequences, known)
+
+    def encode_map(photo: Photo, used: regions.LabelMap) -> bytes:
+        # At the photo's original size, a label map can be sent back as its mask.
+        return encode_labels(regions.resize_labels(used, *photo.shape))
+
     image, size = b"", {}
-    if done.pixels is not None:
-        metadata = done.metadata if request.metadata else done.metadata.without_exif()
-        image = encode_pixels(done.pixels, request.format, metadata)
-        size = {"height": done.pixels.shape[0], "width": done.pixels.shape[1]}
-    # At the photos' original size, label maps can be sent back as masks of these photos.
-    labels = [
-        encode_labels(regions.resize_labels(used, *originals[role].shape))
-        for role, used in zip(originals, done.labels, strict=True)
-    ]
+    with ThreadPoolExecutor(available_cores()) as pool:  # Pillow releases the GIL
+        maps = pool.map(encode_map, originals.values(), done.labels)
+        if done.pixels is not None:
+            metadata = done.metadata if request.metadata else done.metadata.without_exif()
+            image = encode_pixels(done.pixels, request.format, metadata)
+            size = {"height": done.pixels.shape[0], "width": done.pixels.shape[1]}
+        labels = list(maps)
     watch.lap("encode")
     seconds = watch.total()
     report = done.report | size | {"method": request.method, "seconds": seconds}
@@ -120,10 +122,21 @@ class _Work(NamedTuple):
     request: StylizeRequest
     asked: _Options
     originals: dict[str, Photo]
-    photos: dict[str, FloatImage]
+    photos: dict[str, Floats]
     masks: dict[str, Mask] | None
     models: Models
     watch: _Stopwatch
+
+    def keys(self) -> dict[str, bytes]:
+        """Cache keys of the photos with their regions, by role."""
+        files = [self.request.content, *self.request.styles]
+        masks = [self.request.content_mask, *(self.request.style_masks or [])]
+        masks += [None] * (len(files) - len(masks))
+        how = self.request.segment, self.request.mask_edges, self.request.match
+        return {
+            role: photo_key(file + b"|" + (mask or b""), tuple(photo.shape), how)
+            for (role, photo), file, mask in zip(self.photos.items(), files, masks, strict=True)
+        }
 
     @property
     def segmenting(self) -> Models | None:
@@ -157,6 +170,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         mask_edges=rule != "published" if request.mask_edges is None else request.mask_edges,
         plan=None if memory is None else memory.plan,
         known=known,
+        keys=work.keys(),
     )
     if asked.pairs is not None:
         found.take(asked.pairs)
@@ -177,7 +191,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
             raise ServeError("There is no model for soft regions; expected one, or method color.")
         image, cached = looks.transfer_features(
             *(image, styles, found, asked.weights, work.models.transfer_soft, further),
-            *(asked.places, asked.shot),
+            *(asked.places, asked.shot, list(work.keys().values())[1:]),
         )
         work.watch.lap("transfer")
     if memory is not None and sequences is not None and asked.shot is not None:
@@ -257,29 +271,3 @@ def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
         shot=shot_of(request),
         pairs=None if request.pairs is None else regions.given_pairs(request.pairs),
     )
-
-
-def _read_photos(
-    request: StylizeRequest, asked: _Options, limits: Limits, check: Callable[[], None]
-) -> tuple[dict[str, Photo], dict[str, FloatImage]]:
-    """Decode the photos by role ("content", then the styles), at original and working size."""
-    several = len(request.styles) > 1
-    names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
-    files = dict(zip(("content", *names), (request.content, *request.styles), strict=True))
-    headers = {
-        role: photo_header(file, f"{role} photo", limits, check) for role, file in files.items()
-    }
-    sizes = {role: (one.height, one.width) for role, one in headers.items()}
-    size = asked.size
-    if request.method != "published":  # upscaling a photo adds no detail
-        size = max(limits.min_size, min(size, *sizes["content"]))
-    for role, (height, width) in sizes.items():
-        check_working_size(height, width, size, f"{role} photo", limits)
-    check_memory(sizes, size, limits, [role for role, one in headers.items() if one.depth == 16])
-    originals = {
-        role: read_photo(file, f"{role} photo", limits, check) for role, file in files.items()
-    }
-    photos = {
-        role: photo.resized(*working_size(*photo.shape, size)) for role, photo in originals.items()
-    }
-    return originals, photos

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from PIL import ExifTags, Image, ImageCms
 
 from photoreal.color.icc import decode_srgb
 from photoreal.errors import InvalidOption
 from photoreal.pipeline.memory import estimate_bytes
+from photoreal.pipeline.rendering import render
 from photoreal.pipeline.request import Models, StylizeRequest, Transferred
 from photoreal.pipeline.stylize import stylize
 from photoreal.preprocess import Limits, Metadata, Photo, encode_pixels, read_photo
@@ -232,3 +234,18 @@ def test_exif_goes_with_the_result_unless_it_should_not(
         assert found.get(ExifTags.Base.Artist) == ("Somebody" if metadata else None)
         assert dict(found.get_ifd(ExifTags.IFD.GPSInfo)) == ({1: "N"} if metadata else {})
         assert found.get(ExifTags.Base.Orientation, 1) == 1
+
+
+@pytest.mark.parametrize("profile", [None, P3])
+@pytest.mark.parametrize(("given", "wanted"), [(8, 8), (8, 16), (16, 8), (16, 16)])
+def test_tensors_are_rendered_like_arrays(profile: bytes | None, given: int, wanted: int) -> None:
+    pixels = _gradient() if given == 16 else (_gradient() >> 8).astype(np.uint8)
+    photo = read_photo(_file(pixels, profile), "photo", LIMITS)
+    content = photo.resized(48, 320)
+    result = _warmer(content).image
+    dtype = np.uint16 if wanted == 16 else np.uint8
+    one = render(photo, content, result, dtype)
+    other = render(photo, torch.from_numpy(content), torch.from_numpy(result), dtype)
+    assert one.dtype == other.dtype == dtype
+    white = np.iinfo(dtype).max
+    assert np.abs(one.astype(int) - other).max() <= max(1, 3e-4 * white)
