@@ -58,7 +58,7 @@ class TritonPythonModel:
         asked = read_request(values, wanted)
         with self._guard.watch(request) as watch:
             models = self._models(request, watch)
-            response = stylize(asked, models, self._guard.limits, *self._memories, watch.glance)
+            response = stylize(asked, models, self._guard.limits, *self._memories, watch.poll)
         self._stages.observe(response.seconds)
         return response_tensors(response, wanted)
 

@@ -15,7 +15,7 @@ from photoreal.color.transport import ColorMap, ColorMoments, barycenter, color_
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
 from photoreal.pipeline.request import Shot, SoftStyle, SoftTransfer
 from photoreal.pipeline.soft_regions import SoftMatch
-from photoreal.regions.soft import settle
+from photoreal.regions.soft import normalize_weights
 
 _SOLID = 0.75
 """Weight above which a pixel uses one region's map only: after alignment the maps are similar."""
@@ -114,4 +114,4 @@ def transfer_features(
 def _bytes(weights: Floats) -> Any:
     """Quantize weights from 0..1 to uint8 0..255, the input format of `wct2`."""
     xp = namespace(weights)
-    return xp.astype(xp.round(settle(weights, _SOLID) * 255.0), xp.uint8)
+    return xp.astype(xp.round(normalize_weights(weights, _SOLID) * 255.0), xp.uint8)

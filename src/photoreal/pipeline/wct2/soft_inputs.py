@@ -35,14 +35,14 @@ class Apply(Protocol):
 class Prepared(NamedTuple):
     """A transfer with its styles measured.
 
-    `cached` is true for each style that was a cache hit, `takes` maps a content region to a key
-    of its style partners, `fits` is everything that the frames of a shot have in common.
+    `cached` is true for each style that was a cache hit, `partner_key` maps a content region
+    to a key of its style partners, `shot_key` is what the frames of a shot have in common.
     """
 
     apply: Apply
     cached: list[bool]
-    takes: Callable[[int], Hashable]
-    fits: Hashable
+    partner_key: Callable[[int], Hashable]
+    shot_key: Hashable
 
 
 def read_soft(
