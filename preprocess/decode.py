@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from photoreal.preprocess.profiles import (
     photo_in_space,
     photo_of_image,
 )
+from photoreal.preprocess.quiet import without_warnings
 from photoreal.regions import check_label_count, labels_from_colors
 
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -193,8 +193,7 @@ def _opened(
         raise error(f"The {name} is empty; expected an image file.")
     if len(data) > limits.max_bytes:
         raise error(f"The {name} has {len(data)} bytes; expected at most {limits.max_bytes}.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # malformed metadata is no reason to reject a photo
+    with without_warnings():  # malformed metadata is no reason to reject a photo
         try:
             image = Image.open(_Checked(data, check), formats=usable(formats))
         except UnidentifiedImageError:

@@ -37,6 +37,11 @@ class Photo:
         """Bits of a channel, 8 or 16."""
         return 8 * self.pixels.itemsize
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the pixels are sRGB with 8 bits."""
+        return self.space is None and self.depth == 8
+
     def resized(self, height: int, width: int) -> npt.NDArray[np.float32]:
         """The photo in sRGB at another size, float32 (3, height, width) in 0..1."""
         image = resize_photo(self.pixels, height, width)

@@ -81,15 +81,8 @@ def resize_photo(photo: Pixels, height: int, width: int) -> npt.NDArray[np.float
     return resized
 
 
-def as_photo(pixels: Any) -> Any:
-    """Convert a photo (H, W, 3) uint8, an array or a tensor, to float32 (3, H, W) in 0..1."""
-    if isinstance(pixels, np.ndarray):
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
-    return pixels.permute(2, 0, 1).float() / 255.0
-
-
 def resize_pixels(photo: Pixels, height: int, width: int) -> Pixels:
-    """Resize a photo (H, W, 3) uint8 or uint16 to (height, width, 3) of the same type."""
+    """Resize a photo (H, W, 3) uint8 or uint16 by the Lanczos filter."""
     if photo.shape[:2] == (height, width):
         return photo
     if photo.dtype == np.uint8:
@@ -100,6 +93,13 @@ def resize_pixels(photo: Pixels, height: int, width: int) -> Pixels:
         plane = _resized(photo[..., channel], height, width)
         result[..., channel] = np.rint(np.clip(plane, 0.0, highest(photo)))
     return result
+
+
+def as_photo(pixels: Any) -> Any:
+    """Convert a photo (H, W, 3) uint8, an array or a tensor, to float32 (3, H, W) in 0..1."""
+    if isinstance(pixels, np.ndarray):
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
+    return pixels.permute(2, 0, 1).float() / 255.0
 
 
 def _resized(plane: Pixels, height: int, width: int) -> npt.NDArray[np.float32]:

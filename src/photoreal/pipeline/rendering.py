@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from photoreal.arrays import Floats, is_tensor, to_host
+from photoreal.arrays import Floats, is_tensor, like, to_host
 from photoreal.cores import available_cores
 from photoreal.errors import InvalidOption
 from photoreal.options import DEEP_FORMATS, StylizeOptions
@@ -34,10 +34,9 @@ def render(
     sRGB, which neither of them has, are kept by a change of zero and moved with their neighbors.
     """
     if photo.space is not None:
-        content, result = to_host(content), to_host(result)
-        change = photo.space.from_srgb(result) - photo.space.from_srgb(content)
-        content = resize_photo(photo.pixels, *content.shape[1:])
-        result = content + change
+        before, after = (photo.space.from_srgb(to_host(image)) for image in (content, result))
+        own = resize_photo(photo.pixels, *content.shape[1:])
+        content, result = like(own, content), like(own + (after - before), content)
     pixels = scaled(photo.pixels, output_size)
     model = fit_colors(content, result)
     if is_tensor(content):

@@ -27,7 +27,7 @@ from photoreal.options import (
 from photoreal.pipeline import looks, soft_regions
 from photoreal.pipeline.known_regions import KnownRegions, photo_key
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
-from photoreal.pipeline.reading import read_photos
+from photoreal.pipeline.photos import read_photos
 from photoreal.pipeline.rendering import check_bit_depth, render, result_type, scaled
 from photoreal.pipeline.request import (
     Models,

@@ -16,28 +16,30 @@ STRIP_PIXELS = 1 << 23
 def apply_on_device(
     model: ColorModel,
     photo: Pixels,
-    *,
-    dtype: npt.DTypeLike | None = None,
     strip_pixels: int = STRIP_PIXELS,
+    *,
+    dtype: npt.DTypeLike = None,
 ) -> Pixels:
-    """Apply a model of tensors to a photo (H, W, 3) of any size.
+    """Apply a model of tensors to a photo (H, W, 3) uint8 or uint16 of any size.
 
-    `dtype` is the type of the result, uint8 or uint16, by default that of the photo. The photo is
-    processed in strips of about `strip_pixels` pixels.
+    The result has the type `dtype`, by default the photo's. The photo is processed in strips of
+    about `strip_pixels` pixels.
     """
     height, width = photo.shape[:2]
     coefficients = _planes(model)  # rows of all planes, (12, h, w)
     if coefficients.shape[1] > height:  # a smaller photo: the filter averages
         coefficients = resize(coefficients, height, width)
     rows = max(1, strip_pixels // width)
-    result = np.empty(photo.shape, dtype=dtype or photo.dtype)
+    result = np.empty(photo.shape, dtype=photo.dtype if dtype is None else dtype)
     largest = float(highest(result))
-    scale = largest / highest(photo)
+    step = largest / highest(photo)  # of the photo's values in those of the result
     for first in range(0, height, rows):
         strip = photo[first : first + rows]
         planes = _rows(coefficients, first, len(strip), height, width)
         colors = like(strip.astype(np.float32) if strip.dtype != np.uint8 else strip, planes)
-        colors = colors.permute(2, 0, 1).float() * scale
+        colors = colors.permute(2, 0, 1).float()
+        if step != 1:
+            colors = colors * step
         value = planes[9:] * largest
         for channel in range(3):
             value += planes[channel:9:3] * colors[channel]

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from PIL import ExifTags, Image, ImageCms
 
 from photoreal.color.icc import decode_srgb
 from photoreal.errors import InvalidOption
 from photoreal.pipeline.memory import estimate_bytes
+from photoreal.pipeline.rendering import render
 from photoreal.pipeline.request import Models, StylizeRequest, Transferred
 from photoreal.pipeline.stylize import stylize
 from photoreal.preprocess import Limits, Metadata, Photo, encode_pixels, read_photo
 from photoreal.preprocess.metadata import srgb_profile
+from tests.shared import check_sentence, encoded
 
 from ..preprocess.profiles import ADOBE_RGB, DISPLAY_P3, PROPHOTO, SRGB, parametric, rgb_profile
-from .conftest import Ask
+from .conftest import CONTENT, STYLE
 
 Array = npt.NDArray[Any]
-Requests = Callable[..., StylizeRequest]
-CheckSentence = Callable[[object], None]
-Encode = Callable[..., bytes]
 LIMITS = Limits()
 
 SRGB_CURVE = parametric(3, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
@@ -66,6 +65,11 @@ def _file(pixels: Array, profile: bytes | None = None, kind: Any = "png") -> byt
     return encode_pixels(pixels, kind, Metadata(icc_profile=profile))
 
 
+def request_for(**given: Any) -> StylizeRequest:
+    photos = {"content": encoded(CONTENT), "style": encoded(STYLE)}
+    return StylizeRequest(**{**photos, "size": 16, **given})
+
+
 def _result(request: StylizeRequest) -> Photo:
     return read_photo(stylize(request, MODELS, LIMITS).image, "result", LIMITS)
 
@@ -74,7 +78,7 @@ def _result(request: StylizeRequest) -> Photo:
 @pytest.mark.parametrize("profile", [None, *WIDE.values()])
 @pytest.mark.parametrize("output_size", [None, 80])
 def test_a_smooth_gradient_keeps_its_levels(
-    kind: str, profile: bytes | None, output_size: int | None, request_for: Requests
+    kind: str, profile: bytes | None, output_size: int | None
 ) -> None:
     content = _file(_gradient(), profile, kind)
     options: dict[str, Any] = {"content": content, "size": 64, "color_strength": 0.0}
@@ -90,7 +94,7 @@ def test_a_smooth_gradient_keeps_its_levels(
         assert (np.diff(row) > -10).mean() > 0.99  # as smooth as it was: no steps of 257
 
 
-def test_a_gradient_is_changed_as_the_transfer_says(request_for: Requests) -> None:
+def test_a_gradient_is_changed_as_the_transfer_says() -> None:
     options: dict[str, Any] = {"size": 64, "color_strength": 0.0, "wct2_strength": 1.0}
     photo = _gradient()
     found = _result(request_for(content=_file(photo), **options)).pixels
@@ -118,9 +122,7 @@ def test_a_gradient_is_changed_as_the_transfer_says(request_for: Requests) -> No
         (8, {"method": "published", "bit_depth": 16}, 16),
     ],
 )
-def test_bit_depth_of_the_result(
-    depth: int, options: dict[str, Any], expected: int, request_for: Requests
-) -> None:
+def test_bit_depth_of_the_result(depth: int, options: dict[str, Any], expected: int) -> None:
     pixels = _gradient(40, 60) if depth == 16 else (_gradient(40, 60) >> 8).astype(np.uint8)
     photo = _result(request_for(content=_file(pixels), **options))
     assert photo.depth == expected
@@ -129,7 +131,7 @@ def test_bit_depth_of_the_result(
 
 
 @pytest.mark.parametrize(("dtype", "fits"), [(np.uint8, True), (np.uint16, False)])
-def test_more_bits_count_as_more_memory(dtype: Any, fits: bool, request_for: Requests) -> None:
+def test_more_bits_count_as_more_memory(dtype: Any, fits: bool) -> None:
     content = _file(np.full((600, 800, 3), 200, dtype))
     sizes = {"content": (600, 800), "style": (20, 16)}
     assert estimate_bytes(sizes, 16) < estimate_bytes(sizes, 16, ["content"]) - 4_000_000
@@ -146,9 +148,7 @@ def test_more_bits_count_as_more_memory(dtype: Any, fits: bool, request_for: Req
         ({"bit_depth": 12}, "bit_depth is 12; expected 8 or 16"),
     ],
 )
-def test_depths_that_there_are_not(
-    options: dict[str, Any], words: str, request_for: Requests, check_sentence: CheckSentence
-) -> None:
+def test_depths_that_there_are_not(options: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidOption, match=words) as no:
         stylize(request_for(**options), MODELS, LIMITS)
     check_sentence(no.value)
@@ -157,9 +157,7 @@ def test_depths_that_there_are_not(
 @pytest.mark.parametrize("name", WIDE)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("same", ["strength 0", "style"])
-def test_colors_outside_srgb_come_back(
-    name: str, dtype: Any, same: str, request_for: Requests
-) -> None:
+def test_colors_outside_srgb_come_back(name: str, dtype: Any, same: str) -> None:
     content = _file(_bright(dtype), WIDE[name])
     options = {"alpha": 0.0} if same == "strength 0" else {"style": content, "method": "color"}
     found = _result(request_for(content=content, segment=False, size=60, **options))
@@ -169,7 +167,7 @@ def test_colors_outside_srgb_come_back(
     assert np.abs(found.pixels / level - _bright(dtype) / level).max() <= 1
 
 
-def test_a_wide_result_looks_like_that_of_srgb(request_for: Requests) -> None:
+def test_a_wide_result_looks_like_that_of_srgb() -> None:
     """Where colors are within sRGB, whatever the space that the photo is stored in."""
     smooth = (_gradient(96, 144) // 257).astype(np.uint8)
     options: dict[str, Any] = {"size": 64, "color_strength": 0.0, "wct2_strength": 1.0}
@@ -180,7 +178,7 @@ def test_a_wide_result_looks_like_that_of_srgb(request_for: Requests) -> None:
     assert np.abs(one.astype(int) - other).mean() < 1
 
 
-def test_colors_outside_srgb_change_and_stay_outside(request_for: Requests) -> None:
+def test_colors_outside_srgb_change_and_stay_outside() -> None:
     def darker(content: npt.NDArray[np.float32], *_: object, **__: object) -> Transferred:
         return Transferred(content * np.float32(0.8))
 
@@ -199,7 +197,7 @@ def test_colors_outside_srgb_change_and_stay_outside(request_for: Requests) -> N
         assert 0.5 < after.max() / before.max() < 0.8
 
 
-def test_srgb_with_and_without_a_profile_are_the_same(request_for: Requests) -> None:
+def test_srgb_with_and_without_a_profile_are_the_same() -> None:
     profiles = [None, srgb_profile(), rgb_profile(SRGB, SRGB_CURVE)]
     found = [_result(request_for(content=_file(_bright(), one), size=60)) for one in profiles]
     for photo, profile in zip(found, profiles, strict=True):
@@ -207,13 +205,13 @@ def test_srgb_with_and_without_a_profile_are_the_same(request_for: Requests) -> 
         assert photo.metadata == Metadata(icc_profile=profile)
 
 
-def test_published_results_are_in_srgb(request_for: Requests) -> None:
+def test_published_results_are_in_srgb() -> None:
     found = _result(request_for(content=_file(_bright(), P3), method="published"))
     assert found.space is None
     assert found.metadata.icc_profile == srgb_profile()
 
 
-def test_a_cmyk_photo_with_a_profile_of_another_kind(request_for: Requests) -> None:
+def test_a_cmyk_photo_with_a_profile_of_another_kind() -> None:
     stream = io.BytesIO()
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     Image.fromarray(_bright()).convert("CMYK").save(stream, "JPEG", icc_profile=lab, quality=95)
@@ -224,9 +222,7 @@ def test_a_cmyk_photo_with_a_profile_of_another_kind(request_for: Requests) -> N
 
 @pytest.mark.parametrize("form", ["png", "jpeg", "webp", "tiff"])
 @pytest.mark.parametrize("metadata", [True, False])
-def test_exif_goes_with_the_result_unless_it_should_not(
-    form: str, metadata: bool, request_for: Requests, encoded: Encode
-) -> None:
+def test_exif_goes_with_the_result_unless_it_should_not(form: str, metadata: bool) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Artist] = "Somebody"
     exif[ExifTags.Base.Orientation] = 6
@@ -240,3 +236,18 @@ def test_exif_goes_with_the_result_unless_it_should_not(
         assert found.get(ExifTags.Base.Artist) == ("Somebody" if metadata else None)
         assert dict(found.get_ifd(ExifTags.IFD.GPSInfo)) == ({1: "N"} if metadata else {})
         assert found.get(ExifTags.Base.Orientation, 1) == 1
+
+
+@pytest.mark.parametrize("profile", [None, P3])
+@pytest.mark.parametrize(("given", "wanted"), [(8, 8), (8, 16), (16, 8), (16, 16)])
+def test_tensors_are_rendered_like_arrays(profile: bytes | None, given: int, wanted: int) -> None:
+    pixels = _gradient() if given == 16 else (_gradient() >> 8).astype(np.uint8)
+    photo = read_photo(_file(pixels, profile), "photo", LIMITS)
+    content = photo.resized(48, 320)
+    result = _warmer(content).image
+    dtype = np.uint16 if wanted == 16 else np.uint8
+    one = render(photo, content, result, dtype)
+    other = render(photo, torch.from_numpy(content), torch.from_numpy(result), dtype)
+    assert one.dtype == other.dtype == dtype
+    white = np.iinfo(dtype).max
+    assert np.abs(one.astype(int) - other).max() <= max(1, 3e-4 * white)

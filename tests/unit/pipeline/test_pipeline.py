@@ -73,7 +73,9 @@ class TestStylize:
         result = pipeline.stylize(CONTENT, STYLE, size=SIZE, method="color", format="jpeg")
         assert result.data == encoded(plain.image, "JPEG", quality=95)
         assert (plain.format, result.format) == ("png", "jpeg")
-        with pytest.raises(InvalidOption, match="'gif'; expected png, jpeg, webp or tiff"):
+        with pytest.raises(
+            InvalidOption, match="format is 'gif'; expected png, jpeg, webp or tiff"
+        ):
             pipeline.stylize(CONTENT, STYLE, format="gif")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])

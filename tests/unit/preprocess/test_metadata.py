@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from photoreal.errors import InvalidImage
 from photoreal.options import DEEP_FORMATS, FORMATS, Format
 from photoreal.preprocess import Limits, encode_pixels, read_photo
 from photoreal.preprocess.metadata import Metadata, srgb_profile
+from photoreal.preprocess.quiet import without_warnings
 
 Base, IFD = ExifTags.Base, ExifTags.IFD
 GPS = {1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)}
@@ -151,3 +153,17 @@ def test_odd_values_are_kept_as_they_can_be_written_or_not_at_all() -> None:
             assert encode_pixels(PIXELS, kind, metadata)
         kept += metadata.exif is not None
     assert kept > 100
+
+
+def test_threads_leave_the_warning_filters_as_they_were() -> None:
+    """The first of two contexts that overlap is the first to end."""
+    before = list(warnings.filters)
+    first, second = without_warnings(), without_warnings()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    warnings.warn("ignored: the second is still there", stacklevel=1)
+    second.__exit__(None, None, None)
+    assert warnings.filters == before
+    with pytest.raises(UserWarning):  # as this suite is configured
+        warnings.warn("seen", stacklevel=1)
