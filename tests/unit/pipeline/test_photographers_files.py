@@ -41,11 +41,6 @@ def _warmer(content: npt.NDArray[np.float32], *_: object, **__: object) -> Trans
 MODELS = Models(_warmer, transfer_soft=_warmer)
 
 
-@pytest.fixture
-def request_for() -> Requests:
-    return Ask().request
-
-
 def _gradient(height: int = 96, width: int = 640) -> npt.NDArray[np.uint16]:
     """A smooth sky with far more than 256 levels."""
     ramp = np.linspace(12_000, 52_000, width)[None, :] + np.linspace(0, 2000, height)[:, None]
