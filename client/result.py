@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from collections.abc import Mapping
@@ -18,8 +17,8 @@ from PIL import Image
 
 from photoreal.client._images import encode_image
 from photoreal.client._metadata import Metadata, insert_metadata, read_metadata
+from photoreal.client._outputs import output_files, parse_report
 from photoreal.client.errors import InvalidInput, ServerFailed
-from photoreal.contract import STYLIZE
 from photoreal.options import DEFAULT_QUALITY, FORMATS
 
 _PNG = b"\x89PNG"
@@ -33,7 +32,8 @@ class FoundRegions:
 
     Attributes:
         content_labels_png: the content's label map, as the bytes of a PNG file.
-        style_labels_png: the (first) style's label map, as the bytes of a PNG file.
+        style_labels_png: the (first) style's label map, as the bytes of a PNG file; empty for a
+            preset, which has none.
         report: the server's report. ``regions`` is "masks", "segmenter" or "whole"; ``match`` is
             the matching rule, or "given"; ``pairs`` is a list of {"content", "style", "share",
             "sure"}, where "style" is a list with one name per style if there are several;
@@ -67,6 +67,8 @@ class FoundRegions:
     def style_labels(self) -> NDArray[np.uint8]:
         """Labels of the style's regions, uint8 (H, W); usable as ``style_mask``.
 
+        The array is (0, 0) for a preset.
+
         Raises:
             ServerFailed: the server's label map cannot be read.
         """
@@ -94,6 +96,8 @@ class FoundRegions:
         return image
 
     def _labels(self, data: bytes) -> NDArray[np.uint8]:
+        if not data:
+            return np.zeros((0, 0), dtype=np.uint8)
         labels = np.asarray(self._opened(data, whole=True))
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise ServerFailed(
@@ -200,17 +204,13 @@ class StylizeResult(FoundRegions):
         return buffer.getvalue()
 
 
-REGION_OUTPUTS = tuple(name for name in STYLIZE.output_names() if name != "IMAGE")
-"""Outputs to request when only the regions are wanted."""
-
-
 def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> StylizeResult:
     """Parse the output tensors of ``stylize``.
 
     Raises:
         ServerFailed: an output is missing or violates the contract.
     """
-    (data,) = _files(outputs, "IMAGE", request_id)
+    (data,) = output_files(outputs, "IMAGE", request_id)
     return StylizeResult(data=data, **_regions(outputs, request_id))
 
 
@@ -224,34 +224,15 @@ def parse_regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -
 
 
 def _regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> dict[str, Any]:
-    (content_labels,) = _files(outputs, "CONTENT_LABELS", request_id)
-    style_labels, *more = _files(outputs, "STYLE_LABELS", request_id)
-    try:
-        report = json.loads(_files(outputs, "REPORT", request_id)[0])
-    except ValueError:
-        report = None
-    if not isinstance(report, dict):
-        raise ServerFailed("The server's report is not a JSON object.", request_id=request_id)
+    (content_labels,) = output_files(outputs, "CONTENT_LABELS", request_id)
+    style_labels, *more = output_files(outputs, "STYLE_LABELS", request_id)
     return {
         "content_labels_png": content_labels,
         "style_labels_png": style_labels,
         "more_style_labels_png": tuple(more),
-        "report": report,
+        "report": parse_report(outputs, request_id),
         "request_id": request_id,
     }
-
-
-def _files(outputs: Mapping[str, NDArray[Any]], name: str, request_id: str | None) -> list[bytes]:
-    """The files in an output: one, or at least one if the contract allows several."""
-    (spec,) = (spec for spec in STYLIZE.outputs if spec.name == name)
-    tensor = outputs.get(name)
-    values = [] if tensor is None else tensor.ravel().tolist()
-    fits = len(values) == 1 or (values and spec.dims == (-1,))
-    if not fits or not all(isinstance(value, bytes) for value in values):
-        raise ServerFailed(
-            f"The server's answer lacks {name} or has it in another form.", request_id=request_id
-        )
-    return values
 
 
 def output_format(path: Path) -> str:

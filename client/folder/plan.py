@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from photoreal.client.errors import InvalidInput
 from photoreal.client.folder.manifest import NAME as MANIFEST
+from photoreal.client.style import PRESET_SUFFIX
 
 _HEIC = (".heic", ".heif")
 """Photos from phones; their pictures are written as .jpg."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", *_HEIC)
+STYLE_SUFFIXES = (*PHOTO_SUFFIXES, PRESET_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ def plan_folder(
 
     Args:
         contents: the folder; its subfolders, hidden files and files of other types are ignored.
-        style: one style photo for all, or a folder with a style for each photo, of the same name
-            except for the suffix.
+        style: one style photo or preset for all, or a folder with a style for each photo, of the
+            same name except for the suffix.
         output: folder of the pictures, which need not exist.
         output_suffix: suffix of the pictures, such as ".png"; by default that of each photo, and
             .jpg for HEIC.
@@ -63,7 +65,7 @@ def plan_folder(
             f"The output folder {str(output)!r} is one of the photos' own; expected another."
         )
     if style.is_dir():
-        by_stem = _by_stem(_photos(style, "style")[0])
+        by_stem = _by_stem(_photos(style, "style", STYLE_SUFFIXES)[0])
         styles = {photo: by_stem.get(photo.stem) for photo in photos}
     elif style.is_file():
         styles = dict.fromkeys(photos, style)
@@ -84,7 +86,9 @@ def _own_suffix(photo: Path) -> str:
     return ".jpg" if photo.suffix.lower() in _HEIC else photo.suffix
 
 
-def _photos(folder: Path, role: str) -> tuple[list[Path], int]:
+def _photos(
+    folder: Path, role: str, suffixes: Sequence[str] = PHOTO_SUFFIXES
+) -> tuple[list[Path], int]:
     """The photos, selected by suffix and sorted by name, and the number of other entries."""
     try:
         entries = sorted(folder.iterdir())
@@ -96,13 +100,13 @@ def _photos(folder: Path, role: str) -> tuple[list[Path], int]:
         raise InvalidInput(
             f"The {role} folder {str(folder)!r} cannot be read: {error.strerror}."
         ) from None
-    photos = [path for path in entries if _is_photo(path)]
+    photos = [path for path in entries if _is_photo(path, suffixes)]
     return photos, sum(path.name != MANIFEST for path in entries) - len(photos)
 
 
-def _is_photo(path: Path) -> bool:
+def _is_photo(path: Path, suffixes: Sequence[str]) -> bool:
     hidden = path.name.startswith(".")
-    return not hidden and path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
+    return not hidden and path.suffix.lower() in suffixes and path.is_file()
 
 
 def _by_stem(photos: Iterable[Path]) -> dict[str, Path]:

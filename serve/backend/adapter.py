@@ -28,6 +28,7 @@ from photoreal.contract import (
 from photoreal.errors import (
     NO_ROOM_ON_GPU,
     NOT_COMPUTED,
+    PRESET_REFUSED,
     Canceled,
     DeadlineExceeded,
     InvalidOption,
@@ -237,8 +238,9 @@ def call_with_tensors(
             raise ModelUnavailable(_AWAY)
         if any(mark in message for mark in _GONE_MARKS):
             raise ModelUnavailable(f"The model {model.name} {_BACK}")
-        if NO_ROOM_ON_GPU in message:
-            raise InvalidOption(message[message.index(NO_ROOM_ON_GPU) :])
+        for beginning in (NO_ROOM_ON_GPU, PRESET_REFUSED):
+            if beginning in message:
+                raise InvalidOption(message[message.index(beginning) :])
         if NOT_COMPUTED in message:
             raise NumericalError(message[message.index(NOT_COMPUTED) + len(NOT_COMPUTED) + 1 :])
         raise ModelFailed(f"{model.name}: {message}")

@@ -59,6 +59,11 @@ SUBCOMMANDS = {
         "Write the look of a photo as a table of colors for other programs.",
         extra="local",
     ),
+    "preset": Subcommand(
+        "photoreal.client.cli.warm",
+        "preset",
+        "Measure a style photo, and write a file that takes its place.",
+    ),
     "video": Subcommand(
         "photoreal.client.video.command",
         "video",

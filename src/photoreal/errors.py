@@ -71,6 +71,10 @@ NO_ROOM_ON_GPU = "The GPU has too little memory for"
 """Prefix of the error for insufficient memory; only the message is passed between models."""
 
 
+PRESET_REFUSED = "The preset"
+"""Prefix of the errors about a preset's features; only the message is passed between models."""
+
+
 class WeightsError(PhotorealError):
     """A set of weights is missing, incompatible or fails verification."""
 

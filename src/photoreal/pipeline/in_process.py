@@ -14,6 +14,7 @@ from photoreal.networks.segmenter import Segmenter
 from photoreal.options import Place
 from photoreal.pipeline.request import (
     FloatImage,
+    MeasuredStyle,
     Models,
     Shot,
     SoftStyle,
@@ -22,10 +23,10 @@ from photoreal.pipeline.request import (
     Transferred,
 )
 from photoreal.pipeline.sequences import SequenceStore
-from photoreal.pipeline.tensors import Array
+from photoreal.pipeline.tensors import Array, blob
 from photoreal.pipeline.wct2.model import serve_wct2
 from photoreal.pipeline.wct2.style_cache import StyleCache
-from photoreal.pipeline.wct2.style_strip import soft_inputs, wct2_inputs
+from photoreal.pipeline.wct2.style_strip import measuring_inputs, soft_inputs, wct2_inputs
 from photoreal.regions import LabelMap
 from photoreal.transfer.progressive import Engine
 from photoreal.transfer.steady import SteadyMoments
@@ -37,9 +38,13 @@ def in_process_models(
     classes: tuple[str, ...] = (),
     *,
     cache_bytes: int = DEFAULT_STYLE_CACHE_BYTES,
+    weights: Callable[[], str] = lambda: "unnamed",
 ) -> Models:
-    """The `wct2` and `segmenter` models as functions over one engine and segmenter."""
-    cache = StyleCache(cache_bytes)
+    """The `wct2` and `segmenter` models as functions over one engine and segmenter.
+
+    `weights` returns what identifies the engine's weights in presets.
+    """
+    cache = StyleCache(cache_bytes, weights)
     sequences = SequenceStore(SteadyMoments)
 
     def run(inputs: dict[str, Array]) -> Transferred:
@@ -57,16 +62,20 @@ def in_process_models(
     def transfer_soft(
         content: FloatImage,
         regions: npt.NDArray[np.uint8],
-        styles: Sequence[SoftStyle],
+        styles: Sequence[SoftStyle | MeasuredStyle],
         *,
         places: Collection[Place],
         shot: Shot | None = None,
     ) -> Transferred:
         return run(soft_inputs(content, regions, styles, places=places, shot=shot))
 
-    if segmenter is None:
-        return Models(transfer, transfer_soft=transfer_soft)
-    return Models(transfer, prober(segmenter), classes, transfer_soft)
+    def measure(image: FloatImage, regions: npt.NDArray[np.uint8]) -> bytes:
+        inputs = measuring_inputs(image, regions)
+        outputs = serve_wct2(inputs, engine, cache, wanted=["STYLE_MEASURES"])
+        return blob(outputs["STYLE_MEASURES"])
+
+    segment = None if segmenter is None else prober(segmenter)
+    return Models(transfer, segment, classes, transfer_soft, measure)
 
 
 def prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:

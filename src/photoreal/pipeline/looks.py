@@ -11,10 +11,19 @@ import numpy.typing as npt
 from photoreal.color.align import align_colors, region_colors
 from photoreal.color.gamut import compress_range
 from photoreal.color.transport import ColorMap, ColorMoments, barycenter, color_map, mixture
+from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
-from photoreal.pipeline.request import FloatImage, Shot, SoftStyle, SoftTransfer
+from photoreal.pipeline.presets.preset import Preset
+from photoreal.pipeline.request import (
+    FloatImage,
+    MeasuredStyle,
+    Shot,
+    SoftStyle,
+    SoftTransfer,
+)
 from photoreal.pipeline.soft_regions import SoftMatch
-from photoreal.regions.soft import settle
+from photoreal.regions.coupling import Matrix
+from photoreal.regions.soft import SoftRegions, settle
 
 _SOLID = 0.75
 """Weight above which a pixel uses one region's map only: after alignment the maps are similar."""
@@ -32,32 +41,49 @@ class Look(NamedTuple):
 
 def align(
     content: FloatImage,
-    styles: Sequence[FloatImage],
+    styles: Sequence[FloatImage | Preset],
     found: SoftMatch,
     weights: Sequence[float],
     strength: float,
     steady: SteadyColors | None = None,
 ) -> FloatImage:
     """Align the colors of each content region with those of its style regions; (3, H, W)."""
-    theirs = [
-        region_colors(style, regions.weights)
-        for style, regions in zip(styles, found.styles, strict=True)
-    ]
+    theirs = [_colors(*style) for style in zip(styles, found.styles, strict=True)]
+    ours = region_colors(content, found.content.weights)
+    if steady is not None:
+        ours = [
+            own if own is None else steady(info.label, own)
+            for info, own in zip(found.content.infos, ours, strict=True)
+        ]
+    maps = region_maps(ours, theirs, found.couplings, weights, strength)
+    return align_colors(content, found.content.weights, maps)
+
+
+def region_maps(
+    content: Sequence[ColorMoments | None],
+    styles: Sequence[Sequence[ColorMoments | None]],
+    couplings: Sequence[Matrix],
+    weights: Sequence[float],
+    strength: float,
+) -> list[ColorMap | None]:
+    """The color map of each content region, None for one without a partner.
+
+    `styles` are the colors of each style's regions, coupled by `couplings` (K, J) and mixed by
+    `weights`.
+    """
     maps: list[ColorMap | None] = []
-    for region, own in enumerate(region_colors(content, found.content.weights)):
+    for region, own in enumerate(content):
         goals = [
             (weight, goal)
-            for weight, coupling, colors in zip(weights, found.couplings, theirs, strict=True)
+            for weight, coupling, colors in zip(weights, couplings, styles, strict=True)
             if weight > 0.0 and (goal := _goal(coupling[region], colors)) is not None
         ]
         if own is None or not goals:
             maps.append(None)
             continue
-        if steady is not None:
-            own = steady(found.content.infos[region].label, own)
         goal = barycenter([moments for _, moments in goals], [weight for weight, _ in goals])
         maps.append(color_map(own, goal, strength=strength))
-    return align_colors(content, found.content.weights, maps)
+    return maps
 
 
 def _goal(
@@ -86,7 +112,7 @@ def wct2_strength(options: StylizeOptions, found: SoftMatch) -> float:
 
 def transfer_features(
     aligned: FloatImage,
-    styles: Sequence[FloatImage],
+    styles: Sequence[FloatImage | Preset],
     found: SoftMatch,
     weights: Sequence[float],
     transfer: SoftTransfer,
@@ -95,17 +121,36 @@ def transfer_features(
     shot: Shot | None,
 ) -> Look:
     """Run WCT2 on the aligned content and apply a `strength` share, in (0, 1], of its change."""
-    given = [
-        SoftStyle(image, _bytes(regions.weights), coupling, weight)
-        for image, regions, coupling, weight in zip(
-            styles, found.styles, found.couplings, weights, strict=True
-        )
-    ]
-    result = transfer(aligned, _bytes(found.content.weights), given, places=places, shot=shot)
+    parts = zip(styles, found.styles, found.couplings, weights, strict=True)
+    given = [_style(*part) for part in parts]
+    result = transfer(aligned, as_bytes(found.content.weights), given, places=places, shot=shot)
     mixed = aligned + np.float32(strength) * (result.image - aligned)
     return Look(compress_range(mixed), result.style_cached)
 
 
-def _bytes(weights: FloatImage) -> npt.NDArray[np.uint8]:
+def _style(
+    style: FloatImage | Preset, regions: SoftRegions | Preset, coupling: Matrix, weight: float
+) -> SoftStyle | MeasuredStyle:
+    if isinstance(style, Preset) or isinstance(regions, Preset):
+        assert isinstance(style, Preset)  # noqa: S101 (it has its own regions)
+        if not style.weights:
+            raise InvalidOption(
+                "The preset holds colors alone; expected the method color, or a preset that was"
+                " measured for the method wct2."
+            )
+        return MeasuredStyle(style.file, coupling, weight)
+    return SoftStyle(style, as_bytes(regions.weights), coupling, weight)
+
+
+def _colors(
+    style: FloatImage | Preset, regions: SoftRegions | Preset
+) -> Sequence[ColorMoments | None]:
+    if isinstance(style, Preset) or isinstance(regions, Preset):
+        assert isinstance(style, Preset)  # noqa: S101 (it has its own regions)
+        return style.colors
+    return region_colors(style, regions.weights)
+
+
+def as_bytes(weights: FloatImage) -> npt.NDArray[np.uint8]:
     """Quantize weights from 0..1 to uint8 0..255, the input format of `wct2`."""
     return np.asarray(np.rint(settle(weights, _SOLID) * 255.0), dtype=np.uint8)

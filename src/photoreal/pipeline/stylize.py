@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,65 +14,32 @@ from PIL import Image
 
 from photoreal import regions
 from photoreal.cores import available_cores
-from photoreal.errors import InvalidMask, InvalidOption, ServeError
-from photoreal.options import (
-    DEFAULT_BLEND,
-    DEFAULT_SIZE,
-    PUBLISHED_SIZE,
-    Place,
-    check_options,
-    check_style_count,
-    check_weights,
-    parse_places,
-)
+from photoreal.errors import ServeError
+from photoreal.options import DEFAULT_BLEND
 from photoreal.pipeline import looks, soft_regions
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
-from photoreal.pipeline.memory import check_memory
+from photoreal.pipeline.presets.measure import measure_styles
+from photoreal.pipeline.presets.preset import Preset
+from photoreal.pipeline.reading import Options, Photos, read_options, read_photos, style_files
 from photoreal.pipeline.request import (
-    FloatImage,
     Models,
-    Shot,
     StyleInput,
     StylizeRequest,
     StylizeResponse,
-    shot_of,
 )
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.pipeline.soft_regions import find_soft
+from photoreal.pipeline.stopwatch import Stopwatch
 from photoreal.preprocess import (
     Limits,
     Mask,
-    check_size,
-    check_working_size,
-    decode_photo,
     encode_labels,
     encode_pixels,
-    photo_size,
-    resize_photo,
     to_pixels,
     working_size,
 )
-from photoreal.regions import Pair
 from photoreal.render.upsample import apply_colors, fit_colors
-
-
-class _Stopwatch:
-    """Stage times of one request in seconds; `check` is called between stages."""
-
-    def __init__(self, check: Callable[[], None]) -> None:
-        self._check = check
-        self._start = self._last = time.perf_counter()
-        self.seconds: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = round(now - self._last, 4)
-        self._last = now
-        self._check()
-
-    def total(self) -> dict[str, float]:
-        return {**self.seconds, "total": round(time.perf_counter() - self._start, 4)}
 
 
 def stylize(
@@ -91,12 +57,15 @@ def stylize(
 
     Raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption) when the request is invalid.
     """
-    watch = _Stopwatch(check)
-    asked = _read_options(request, limits)
-    originals, photos = _read_photos(request, asked, limits, check)
-    masks = decode_masks(request, originals, limits, check)
+    if request.measures_style:
+        return measure_styles(request, models, limits, known, check)
+    watch = Stopwatch(check)
+    asked = read_options(request, limits)
+    files = {"content": request.content, **style_files(request)}
+    photos = read_photos(files, request, asked.size, limits, check)
+    masks = decode_masks(request, photos.originals, limits, check)
     watch.lap("decode")
-    work = _Work(request, asked, originals, photos, masks, models, watch)
+    work = _Work(request, asked, photos, masks, models, watch)
     if request.method == "published":
         done = _published(work, sequences, known)
     else:
@@ -108,25 +77,27 @@ def stylize(
         size = {"height": pixels.shape[0], "width": pixels.shape[1]}
     # At the photos' original size, label maps can be sent back as masks of these photos.
     labels = [
-        encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
-        for role, used in zip(originals, done.labels, strict=True)
+        b""
+        if used is None
+        else encode_labels(regions.resize_labels(used, *photos.originals[role].shape[:2]))
+        for role, used in zip(files, done.labels, strict=True)
     ]
     watch.lap("encode")
     seconds = watch.total()
     report = done.report | size | {"method": request.method, "seconds": seconds}
-    return StylizeResponse(image, labels[0], labels[1:], json.dumps(report), seconds)
+    presets = [b""] * len(request.styles)
+    return StylizeResponse(image, labels[0], labels[1:], json.dumps(report), seconds, presets)
 
 
 class _Work(NamedTuple):
     """A request with its photos decoded."""
 
     request: StylizeRequest
-    asked: _Options
-    originals: dict[str, npt.NDArray[np.uint8]]
-    photos: dict[str, FloatImage]
+    asked: Options
+    photos: Photos
     masks: dict[str, Mask] | None
     models: Models
-    watch: _Stopwatch
+    watch: Stopwatch
 
     @property
     def segmenting(self) -> Models | None:
@@ -134,17 +105,20 @@ class _Work(NamedTuple):
 
 
 class _Done(NamedTuple):
-    """The result (H, W, 3), or None with `regions_only`, and the regions that were used."""
+    """The result (H, W, 3), or None with `regions_only`, and the regions that were used.
+
+    A preset has no label map.
+    """
 
     pixels: npt.NDArray[np.uint8] | None
-    labels: list[regions.LabelMap]
+    labels: Sequence[regions.LabelMap | None]
     report: dict[str, Any]
 
 
 def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
     """Method by soft regions: color alignment, WCT2, then the change applied to the photo."""
     request, asked = work.request, work.asked
-    content, *styles = work.photos.values()
+    content, styles = work.photos.content, work.photos.styles
     memory = None
     if sequences is not None and asked.shot is not None:
         styles_seen = hashlib.blake2b(b"".join(request.styles)).digest()
@@ -155,7 +129,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         )
     rule = request.match or "nearest"
     found = find_soft(
-        *(work.originals, work.photos, work.masks, work.segmenting, rule),
+        *(work.photos.originals, work.photos.working, work.masks, work.segmenting, rule),
         mask_edges=rule != "published" if request.mask_edges is None else request.mask_edges,
         plan=None if memory is None else memory.plan,
         known=known,
@@ -165,7 +139,10 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     elif memory is not None and memory.plan is not None and memory.couplings is not None:
         found.couplings = memory.couplings  # the plan guarantees the same regions
     work.watch.lap("segment")
-    labels = [found.content.labels, *(style.labels for style in found.styles)]
+    labels = [
+        found.content.labels,
+        *(None if isinstance(style, Preset) else style.labels for style in found.styles),
+    ]
     if request.regions_only:
         return _Done(None, labels, soft_regions.describe(found, {}))
     strength = request.alpha * request.color_strength
@@ -185,7 +162,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     if memory is not None and sequences is not None and asked.shot is not None:
         memory.plan, memory.couplings = found.plan, found.couplings
         sequences.remember(asked.shot, memory)
-    original = _scaled(work.originals["content"], request.output_size)
+    original = _scaled(work.photos.originals["content"], request.output_size)
     pixels = apply_colors(fit_colors(content, image), original, threads=available_cores())
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
@@ -198,8 +175,9 @@ def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions
     smooth = None
     if sequences is not None and asked.shot is not None:
         smooth = partial(sequences.smooth, asked.shot)
+    originals, photos = work.photos.originals, work.photos.decoded
     found = find_regions(
-        *(work.originals, work.photos, work.masks, work.segmenting, request.match, smooth, known)
+        *(originals, photos, work.masks, work.segmenting, request.match, smooth, known)
     )
     if asked.pairs is not None:
         found.take(asked.pairs)
@@ -207,7 +185,7 @@ def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions
     labels = [found.content, *found.styles]
     if request.regions_only:
         return _Done(None, labels, describe(found, {}))
-    content, *styles = work.photos.values()
+    content, *styles = photos.values()
     inputs = zip(styles, found.styles, found.pairs, asked.weights, strict=True)
     result = work.models.transfer(
         content,
@@ -231,61 +209,3 @@ def _scaled(photo: npt.NDArray[np.uint8], size: int | None) -> npt.NDArray[np.ui
     tall, wide = working_size(height, width, size)
     scaled = Image.fromarray(photo).resize((wide, tall), Image.Resampling.LANCZOS)
     return np.asarray(scaled)
-
-
-class _Options(NamedTuple):
-    """Settings derived from the options of a request."""
-
-    size: int
-    places: Collection[Place]
-    weights: list[float]
-    shot: Shot | None
-    pairs: list[Pair] | None
-
-
-def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
-    check_options(request)
-    size = request.size
-    if size is None:
-        size = PUBLISHED_SIZE if request.method == "published" else DEFAULT_SIZE
-        size = min(size, limits.max_size)
-    check_size(size, limits)
-    count = check_style_count(len(request.styles))
-    if request.pairs is not None and count > 1:
-        raise InvalidOption("The pairs are given for several styles; expected a single style.")
-    if (request.content_mask is None) != (request.style_mask is None):
-        given, lacking = (
-            ("content", "style") if request.style_mask is None else ("style", "content")
-        )
-        raise InvalidMask(f"There is a {given} mask but no {lacking} mask; give both or none.")
-    return _Options(
-        size=size,
-        places=parse_places(request.transfer_at),
-        weights=check_weights(request.weights, count),
-        shot=shot_of(request),
-        pairs=None if request.pairs is None else regions.given_pairs(request.pairs),
-    )
-
-
-def _read_photos(
-    request: StylizeRequest, asked: _Options, limits: Limits, check: Callable[[], None]
-) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, FloatImage]]:
-    """Decode the photos by role ("content", then the styles), at original and working size."""
-    several = len(request.styles) > 1
-    names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
-    files = dict(zip(("content", *names), (request.content, *request.styles), strict=True))
-    sizes = {role: photo_size(file, f"{role} photo", limits, check) for role, file in files.items()}
-    size = asked.size
-    if request.method != "published":  # upscaling a photo adds no detail
-        size = max(limits.min_size, min(size, *sizes["content"]))
-    for role, (height, width) in sizes.items():
-        check_working_size(height, width, size, f"{role} photo", limits)
-    check_memory(sizes, size, limits)
-    originals = {
-        role: decode_photo(file, f"{role} photo", limits, check) for role, file in files.items()
-    }
-    photos = {}
-    for role, photo in originals.items():
-        height, width = photo.shape[:2]
-        photos[role] = resize_photo(photo, *working_size(height, width, size))
-    return originals, photos

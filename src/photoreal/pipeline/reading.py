@@ -1,0 +1,153 @@
+"""Reading of a request: its options checked, its photos decoded, its presets parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from photoreal import regions
+from photoreal.errors import InvalidMask, InvalidOption
+from photoreal.options import (
+    DEFAULT_SIZE,
+    PUBLISHED_SIZE,
+    Place,
+    check_options,
+    check_style_count,
+    check_weights,
+    parse_places,
+)
+from photoreal.pipeline.memory import check_memory
+from photoreal.pipeline.presets.preset import Preset, read_preset
+from photoreal.pipeline.presets.tensor_file import is_tensor_file
+from photoreal.pipeline.request import FloatImage, Shot, StylizeRequest, shot_of
+from photoreal.preprocess import (
+    Limits,
+    check_size,
+    check_working_size,
+    decode_photo,
+    photo_size,
+    resize_photo,
+    working_size,
+)
+from photoreal.regions import Pair
+
+
+class Options(NamedTuple):
+    """Settings derived from the options of a request."""
+
+    size: int
+    places: Collection[Place]
+    weights: list[float]
+    shot: Shot | None
+    pairs: list[Pair] | None
+
+
+class Photos(NamedTuple):
+    """The photos of a request by role: "content" first, then the styles in order.
+
+    `originals` (H, W, 3) are as sent, without the presets; `working` (3, h, w) are at working
+    size, with the presets in their places.
+    """
+
+    originals: dict[str, npt.NDArray[np.uint8]]
+    working: dict[str, FloatImage | Preset]
+
+    @property
+    def decoded(self) -> dict[str, FloatImage]:
+        """The photos at working size, without the presets."""
+        return {
+            role: photo for role, photo in self.working.items() if not isinstance(photo, Preset)
+        }
+
+    @property
+    def content(self) -> FloatImage:
+        """The content at working size."""
+        return self.decoded["content"]
+
+    @property
+    def styles(self) -> list[FloatImage | Preset]:
+        """The styles in order."""
+        return [style for role, style in self.working.items() if role != "content"]
+
+
+def read_options(request: StylizeRequest, limits: Limits) -> Options:
+    """Check the options of a request; raises InvalidOption and InvalidMask."""
+    check_options(request)
+    size = request.size
+    if size is None:
+        size = PUBLISHED_SIZE if request.method == "published" else DEFAULT_SIZE
+        size = min(size, limits.max_size)
+    check_size(size, limits)
+    count = check_style_count(len(request.styles))
+    if request.pairs is not None and count > 1:
+        raise InvalidOption("The pairs are given for several styles; expected a single style.")
+    # A preset brings the regions of its own mask.
+    all_presets = all(is_tensor_file(style) for style in request.styles)
+    masked = request.content_mask is not None, request.style_mask is not None
+    if masked[0] != masked[1] and not (masked[0] and all_presets) and not request.measures_style:
+        given, lacking = ("content", "style") if masked[0] else ("style", "content")
+        raise InvalidMask(f"There is a {given} mask but no {lacking} mask; give both or none.")
+    return Options(
+        size=size,
+        places=parse_places(request.transfer_at),
+        weights=check_weights(request.weights, count),
+        shot=shot_of(request),
+        pairs=None if request.pairs is None else regions.given_pairs(request.pairs),
+    )
+
+
+def style_files(request: StylizeRequest) -> dict[str, bytes]:
+    """The styles by role: "style", or "style 1" and so on."""
+    several = len(request.styles) > 1
+    names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
+    return dict(zip(names, request.styles, strict=True))
+
+
+def read_photos(
+    files: Mapping[str, bytes],
+    request: StylizeRequest,
+    size: int,
+    limits: Limits,
+    check: Callable[[], None],
+) -> Photos:
+    """Decode photos by role and parse presets; `size` is that of the options.
+
+    Raises InvalidImage for a file that cannot be read or exceeds a limit, InvalidOption when the
+    photos exceed a limit at working size, and for a preset with the method `published`.
+    """
+    presets = {
+        role: read_preset(file, role, limits)
+        for role, file in files.items()
+        if role != "content" and is_tensor_file(file)
+    }
+    if presets and request.method == "published":
+        raise InvalidOption(
+            f"The {next(iter(presets))} is a preset, but the method published needs the style photo"
+            " itself; expected a photo, or the method wct2 or color."
+        )
+    photos = {role: file for role, file in files.items() if role not in presets}
+    sizes = {
+        role: photo_size(file, f"{role} photo", limits, check) for role, file in photos.items()
+    }
+    if request.method != "published":  # upscaling a photo adds no detail
+        whole = [*sizes.values(), *(preset.photo for preset in presets.values())]
+        size = max(limits.min_size, min(size, *map(min, whole)))
+    for role, (height, width) in sizes.items():
+        check_working_size(height, width, size, f"{role} photo", limits)
+    check_memory(sizes, size, limits)
+    originals = {
+        role: decode_photo(file, f"{role} photo", limits, check) for role, file in photos.items()
+    }
+    working = {
+        role: presets[role] if role in presets else _at_size(originals[role], size)
+        for role in files
+    }
+    return Photos(originals, working)
+
+
+def _at_size(photo: npt.NDArray[np.uint8], size: int) -> FloatImage:
+    height, width = photo.shape[:2]
+    return resize_photo(photo, *working_size(height, width, size))
