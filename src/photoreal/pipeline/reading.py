@@ -132,9 +132,8 @@ def read_photos(
     sizes = {
         role: photo_size(file, f"{role} photo", limits, check) for role, file in photos.items()
     }
-    if request.method != "published":  # upscaling a photo adds no detail
-        whole = [*sizes.values(), *(preset.photo for preset in presets.values())]
-        size = max(limits.min_size, min(size, *map(min, whole)))
+    if request.method != "published" and "content" in sizes:  # upscaling it adds no detail
+        size = max(limits.min_size, min(size, *sizes["content"]))
     for role, (height, width) in sizes.items():
         check_working_size(height, width, size, f"{role} photo", limits)
     check_memory(sizes, size, limits)

@@ -73,7 +73,7 @@ def measure_styles(
             about, features = read_tensors(models.measure(photo, as_bytes(found.weights)))
             weights = about["weights"]
         kind = "" if masks is None else masks[role].kind
-        preset = _preset(photo, original.shape[:2], found, source, kind, weights)
+        preset = _preset(photo, found, source, kind, weights)
         files.append(write_preset(preset, features))
         labels.append(encode_labels(regions.resize_labels(found.labels, *original.shape[:2])))
         listings.append(listing(found))
@@ -90,16 +90,13 @@ def measure_styles(
 
 def _preset(
     photo: FloatImage,
-    size: tuple[int, ...],
     found: SoftRegions,
     source: str,
     kind: str,
     weights: str,
 ) -> Preset:
-    height, width = size
     counts = np.bincount(found.labels.ravel(), minlength=regions.LABELS)
     return Preset(
-        photo=(height, width),
         size=(photo.shape[1], photo.shape[2]),
         source=source,
         kind=kind,

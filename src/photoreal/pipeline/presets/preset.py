@@ -8,7 +8,7 @@ holds these, and neither the photo nor a map of its regions:
 - unless measured for colors alone, the features' moments
   (`photoreal.pipeline.wct2.measures_file`)
 
-The metadata is a JSON object: `version`, `photo` (its height and width), `size` (at which it was
+The metadata is a JSON object: `version`, `size` (the height and width at which the photo was
 measured), `source` and `kind` of the regions, and `regions`; `weights` identifies the networks.
 """
 
@@ -48,13 +48,12 @@ _TOLERANCE = 1e-6  # of color covariances, whose diagonals are below 1
 class Preset:
     """A style as measured; stands in for `SoftRegions` where no pixels are needed.
 
-    `file` is the whole file, `photo` the (H, W) of the style photo, `size` that of its working
-    copy. `source` is "masks", "segmenter" or "whole", `kind` the kind of the mask. `pixels` are
-    the regions' counts in the label map. `colors` has None for a region without pixels. `weights`
-    is empty if only colors were measured.
+    `file` is the whole file, `size` the (H, W) at which the photo was measured. `source` is
+    "masks", "segmenter" or "whole", `kind` the kind of the mask. `pixels` are the regions' counts
+    in the label map. `colors` has None for a region without pixels. `weights` is empty if only
+    colors were measured.
     """
 
-    photo: tuple[int, int]
     size: tuple[int, int]
     source: str
     kind: str
@@ -79,7 +78,6 @@ def write_preset(preset: Preset, features: Mapping[str, Array]) -> bytes:
     colors = [moments for moments in preset.colors if moments is not None]
     about = {
         "version": VERSION,
-        "photo": preset.photo,
         "size": preset.size,
         "source": preset.source,
         "kind": preset.kind,
@@ -160,7 +158,6 @@ def _read(about: dict[str, Any], tensors: dict[str, Array], data: bytes, limits:
     if not isinstance(weights, str) or len(weights) > _MAX_NAME:
         raise ValueError("the name of its weights is damaged")
     return Preset(
-        photo=_size(about["photo"]),
         size=_size(about["size"]),
         source=about["source"],
         kind=about["kind"],
