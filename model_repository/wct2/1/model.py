@@ -58,9 +58,9 @@ class TritonPythonModel:
             self._levels.begun()
 
         engine = StoppableEngine(engine_for(self._engine, request), before_level)
-        if request.request_id() == CANARY_ID:
-            return serve_wct2(inputs, engine, self._no_cache)
         wanted = request.requested_output_names() or WCT2.output_names()
+        if request.request_id() == CANARY_ID:
+            return serve_wct2(inputs, engine, self._no_cache, wanted=wanted)
         outputs = serve_wct2(inputs, engine, self._cache, self._sequences, wanted)
         for cached in outputs["STYLE_CACHED"].tolist():
             self._lookups.looked_up(cached, self._cache.bytes)
