@@ -132,8 +132,8 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
 @click.option(
     "--presets",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of style photos to measure at the start, so that their first use is fast. A"
-    " NAME_mask.png beside NAME.jpg is its mask.",
+    help="Folder of style photos to measure at the start, so that their first use is fast, and of"
+    " files of `photoreal preset`. A NAME_mask.png beside NAME.jpg is its mask.",
 )
 @limit_options
 @click.option(

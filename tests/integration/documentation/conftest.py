@@ -35,10 +35,10 @@ PAGES = {
         *sorted((ROOT / "docs").glob("*.md")),
     )
 }
-RUNNING = re.compile(r"(curl|photoreal (health|look|stylize|upload|video|warm)) ")
+RUNNING = re.compile(r"(curl|photoreal (health|look|preset|stylize|upload|video|warm)) ")
 """Calls that end by themselves; those of `export`, `serve` and `web` have tests of their own."""
 ELSEWHERE = "photos.example"
-NAMED_ALONE = {"look", "stylize", "video", "upload", "warm"}
+NAMED_ALONE = {"look", "preset", "stylize", "video", "upload", "warm"}
 """Commands that need arguments, which a sentence may name without them."""
 
 
