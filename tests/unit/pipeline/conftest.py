@@ -17,6 +17,7 @@ from photoreal.contract import Place, Unpool
 from photoreal.networks.vgg import Encoded, Skips
 from photoreal.pipeline.request import (
     FloatImage,
+    MeasuredStyle,
     Models,
     Shot,
     SoftStyle,
@@ -97,7 +98,7 @@ class FakeModels:
         self,
         content: FloatImage,
         regions: npt.NDArray[np.uint8],
-        styles: Sequence[SoftStyle],
+        styles: Sequence[SoftStyle | MeasuredStyle],
         *,
         places: Collection[Place],
         shot: Shot | None = None,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from PIL import Image
 
 from photoreal import Pipeline
@@ -305,7 +306,7 @@ class TestRefusals:
             pipeline.stylize(CONTENT, colors, content_mask=halves(CONTENT), **options)
         with pytest.raises(InvalidMask, match=r"regions are those of a mask"):
             pipeline.stylize(CONTENT, masked, **options)
-        both = {"content_mask": halves(CONTENT), "style_mask": halves(DUSK)}
+        both: dict[str, Any] = {"content_mask": halves(CONTENT), "style_mask": halves(DUSK)}
         with pytest.raises(InvalidMask, match=r"1 style masks for 0 style photos"):
             pipeline.stylize(CONTENT, masked, **both, **options)
 
@@ -325,3 +326,12 @@ def test_the_ridge_keeps_covariances_definite(dusk: bytes) -> None:
     rows, columns = np.tril_indices(64)
     diagonal = lower[rows == columns]
     assert diagonal.min() >= RIDGE
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU here.")
+def test_a_preset_of_a_cpu_is_used_on_a_gpu(dusk: bytes) -> None:
+    gpu = Pipeline(device="cuda")
+    ours, theirs = (
+        np.asarray(gpu.stylize(CONTENT, one, size=SIZE).image, float) for one in (dusk, DUSK)
+    )
+    assert np.abs(ours - theirs).mean() < 1  # fp16 features against those of the CPU
