@@ -24,7 +24,7 @@ from photoreal.pipeline.presets.tensor_file import is_tensor_file
 from photoreal.pipeline.soft_regions import coupled
 from photoreal.preprocess import Limits
 
-REGION_LOOK_OPTIONS = ("alpha", "color_strength")
+REGION_LOOK_OPTIONS = ("alpha", "color_strength", "weights")
 """Options of ``stylize`` that apply to the looks of regions."""
 
 
@@ -56,12 +56,12 @@ def make_region_looks(
 
     Args:
         measurer: a client or a Pipeline.
-        style: a style photo or preset; with a content photo also several to mix, equally.
+        style: a style photo or preset; with a content photo also several to mix.
         content: the photo that the looks are for.
         points: as for :func:`photoreal.client.look.make_look`.
         title: beginning of the titles; the region and its share of its photo are added.
         size: size at which the photos are measured, as for ``stylize``.
-        **options: ``alpha`` and ``color_strength`` of ``stylize``.
+        **options: ``alpha``, ``color_strength`` and ``weights`` of ``stylize``.
 
     Raises:
         PhotorealError: as from ``stylize``.
@@ -81,7 +81,7 @@ def make_region_looks(
             for one in styles
         ]
         colors = [one.colors for one in styles]
-        weights = check_weights(None, len(styles))
+        weights = check_weights(settings.weights, len(styles))
         maps = region_maps(ours.colors, colors, couplings, weights, strength)
         return _looks(ours, maps, points, title)
     if len(styles) > 1:
