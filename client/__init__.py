@@ -22,6 +22,7 @@ from photoreal.client.errors import (
     ServiceError,
 )
 from photoreal.client.result import FoundRegions, StylizeResult
+from photoreal.client.style import Style
 from photoreal.options import RegionArguments, StylizeArguments
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "ServerFailed",
     "ServerUnavailable",
     "ServiceError",
+    "Style",
     "StyleTransferClient",
     "StylizeArguments",
     "StylizeResult",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, Unpack
 
 from photoreal.client._images import ImageInput
 from photoreal.client._keywords import check_names, spell_out
+from photoreal.client._outputs import PRESET_OUTPUTS, REGION_OUTPUTS, STYLIZE_OUTPUTS
 from photoreal.client._transport.base import AsyncTransport
 from photoreal.client._transport.call import (
     DEFAULT_TIMEOUT,
@@ -18,21 +19,20 @@ from photoreal.client._transport.call import (
     check_seconds,
 )
 from photoreal.client._transport.credentials import Credentials, FilePath
-from photoreal.client._transport.inputs import Tensors, build_inputs
+from photoreal.client._transport.inputs import NOTHING, StyleInput, Tensors, build_inputs
 from photoreal.client._transport.retry import DEFAULT_RETRIES, RetryPolicy
 from photoreal.client.address import Protocol, parse_address
 from photoreal.client.errors import ServiceError
 from photoreal.client.result import (
-    REGION_OUTPUTS,
     FoundRegions,
     StylizeResult,
     parse_outputs,
     parse_regions,
 )
-from photoreal.contract import STYLIZE
+from photoreal.client.style import Style, parse_style
 from photoreal.options import STYLIZE_OPTIONS, RegionArguments, StylizeArguments, offered
 
-Answer = TypeVar("Answer", bound=FoundRegions)
+Answer = TypeVar("Answer", bound=FoundRegions | Style)
 
 
 class AsyncStyleTransferClient:
@@ -69,7 +69,7 @@ class AsyncStyleTransferClient:
     async def stylize(
         self,
         content: ImageInput,
-        style: ImageInput | Sequence[ImageInput],
+        style: StyleInput | Sequence[StyleInput],
         *,
         content_mask: ImageInput | None = None,
         style_mask: ImageInput | Sequence[ImageInput] | None = None,
@@ -80,7 +80,7 @@ class AsyncStyleTransferClient:
         """See :meth:`StyleTransferClient.stylize`."""
         check_names("stylize", options, STYLIZE_OPTIONS)
         return await self._call(
-            STYLIZE.output_names(),
+            STYLIZE_OUTPUTS,
             parse_outputs,
             timeout,
             request_id,
@@ -95,7 +95,7 @@ class AsyncStyleTransferClient:
     async def find_regions(
         self,
         content: ImageInput,
-        style: ImageInput,
+        style: StyleInput,
         *,
         content_mask: ImageInput | None = None,
         style_mask: ImageInput | None = None,
@@ -114,6 +114,29 @@ class AsyncStyleTransferClient:
             style=style,
             content_mask=content_mask,
             style_mask=style_mask,
+            **options,
+        )
+
+    @spell_out(offered("regions"))
+    async def style(
+        self,
+        photo: ImageInput,
+        mask: ImageInput | None = None,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[RegionArguments],
+    ) -> Style:
+        """See :meth:`StyleTransferClient.style`."""
+        check_names("style", options, offered("regions"))
+        return await self._call(
+            PRESET_OUTPUTS,
+            parse_style,
+            timeout,
+            request_id,
+            content=NOTHING,
+            style=photo,
+            style_mask=mask,
             **options,
         )
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, Unpack
 
 from photoreal.client._images import ImageInput
 from photoreal.client._keywords import check_names, spell_out
+from photoreal.client._outputs import PRESET_OUTPUTS, REGION_OUTPUTS, STYLIZE_OUTPUTS
 from photoreal.client._transport.base import Transport
 from photoreal.client._transport.call import (
     DEFAULT_TIMEOUT,
@@ -17,21 +18,20 @@ from photoreal.client._transport.call import (
     check_seconds,
 )
 from photoreal.client._transport.credentials import Credentials, FilePath
-from photoreal.client._transport.inputs import Tensors, build_inputs
+from photoreal.client._transport.inputs import NOTHING, StyleInput, Tensors, build_inputs
 from photoreal.client._transport.retry import DEFAULT_RETRIES, RetryPolicy
 from photoreal.client.address import Protocol, parse_address
 from photoreal.client.errors import ServiceError
 from photoreal.client.result import (
-    REGION_OUTPUTS,
     FoundRegions,
     StylizeResult,
     parse_outputs,
     parse_regions,
 )
-from photoreal.contract import STYLIZE
+from photoreal.client.style import Style, parse_style
 from photoreal.options import STYLIZE_OPTIONS, RegionArguments, StylizeArguments, offered
 
-Answer = TypeVar("Answer", bound=FoundRegions)
+Answer = TypeVar("Answer", bound=FoundRegions | Style)
 
 
 class StyleTransferClient:
@@ -86,7 +86,7 @@ class StyleTransferClient:
     def stylize(
         self,
         content: ImageInput,
-        style: ImageInput | Sequence[ImageInput],
+        style: StyleInput | Sequence[StyleInput],
         *,
         content_mask: ImageInput | None = None,
         style_mask: ImageInput | Sequence[ImageInput] | None = None,
@@ -102,8 +102,8 @@ class StyleTransferClient:
 
         Args:
             content: the photo to stylize.
-            style: the photo that provides the look; its size may differ. A list of up to four
-                styles is mixed.
+            style: the photo that provides the look, whose size may differ, or a preset. A list of
+                up to four styles is mixed.
             content_mask: regions of the content photo, at its size: a label map, or a picture
                 with one color per region. Requires ``style_mask``, and replaces segmentation.
             style_mask: regions of the style photo, with the same labels or colors; for several
@@ -125,7 +125,7 @@ class StyleTransferClient:
         """
         check_names("stylize", options, STYLIZE_OPTIONS)
         return self._call(
-            STYLIZE.output_names(),
+            STYLIZE_OUTPUTS,
             parse_outputs,
             timeout,
             request_id,
@@ -140,7 +140,7 @@ class StyleTransferClient:
     def find_regions(
         self,
         content: ImageInput,
-        style: ImageInput,
+        style: StyleInput,
         *,
         content_mask: ImageInput | None = None,
         style_mask: ImageInput | None = None,
@@ -164,6 +164,40 @@ class StyleTransferClient:
             style=style,
             content_mask=content_mask,
             style_mask=style_mask,
+            **options,
+        )
+
+    @spell_out(offered("regions"))
+    def style(
+        self,
+        photo: ImageInput,
+        mask: ImageInput | None = None,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[RegionArguments],
+    ) -> Style:
+        """Measure a style, to use it with many photos or to save it as a preset file.
+
+        Args:
+            photo: the style photo.
+            mask: its regions, for use with content masks.
+            timeout: as in :meth:`stylize`.
+            request_id: as in :meth:`stylize`.
+            **options: options of the later calls: a preset holds the measures at one ``size``.
+
+        Raises:
+            ClientError: as from :meth:`stylize`.
+        """
+        check_names("style", options, offered("regions"))
+        return self._call(
+            PRESET_OUTPUTS,
+            parse_style,
+            timeout,
+            request_id,
+            content=NOTHING,
+            style=photo,
+            style_mask=mask,
             **options,
         )
 

@@ -15,7 +15,14 @@ from PIL import Image
 from photoreal.client._images import encode_image
 from photoreal.client.errors import InvalidInput
 from photoreal.client.result import StylizeResult, write_aside
-from photoreal.color.cube import POINTS, Table, apply_table, cube_text, fit_table, hald_picture
+from photoreal.color.cube import (
+    POINTS,
+    Table,
+    apply_table,
+    cube_text,
+    fit_table,
+    hald_picture,
+)
 from photoreal.preprocess import Limits, decode_photo, encode_pixels, readable_formats
 
 LOOK_OPTIONS = ("method", "alpha", "color_strength", "wct2_strength")
@@ -24,7 +31,8 @@ LOOK_OPTIONS = ("method", "alpha", "color_strength", "wct2_strength")
 _SIDE = 512
 _COLORS = 100_000
 _CUBE, _HALD = ".cube", ".png"
-_MOST_PSNR = 99.0
+EXACT = 99.0
+"""The agreement in dB of a table that is no fit."""
 
 
 class Stylizer(Protocol):
@@ -45,11 +53,15 @@ class Look:
         psnr: agreement with the stylized photo that the table was fitted to, in dB. A table maps
             a color to the same result everywhere in a photo; above 45 dB the difference is
             invisible.
+        region: name of the region that the table is for; empty for whole photos.
+        share: the region's share of the area of its photo, 0..1.
     """
 
     table: Table = field(repr=False)
     title: str
     psnr: float
+    region: str = ""
+    share: float = 1.0
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the table atomically: .cube, or a Hald picture as .png.
@@ -104,16 +116,27 @@ def make_look(
         InvalidOption: ``points`` is out of range.
     """
     before = _small(content)
-    photo = encode_pixels(before)
-    result: StylizeResult = stylizer.stylize(photo, style, segment=False, **options)
+    result: StylizeResult = stylizer.stylize(encode_pixels(before), style, segment=False, **options)
+    return _fitted(*_pictures(before, result), points, title)
+
+
+def _pictures(
+    before: NDArray[np.uint8], result: StylizeResult
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The picture (H, W, 3) before and after, at the size of the result."""
     after = result.image.convert("RGB")
     if after.size != before.shape[1::-1]:  # the method "published" returns the working size
         resized = Image.fromarray(before).resize(after.size, Image.Resampling.LANCZOS)
         before = np.asarray(resized)
-    ours, theirs = (_colors(pixels) for pixels in (before, np.asarray(after)))
+    return before, np.asarray(after)
+
+
+def _fitted(before: NDArray[np.uint8], after: NDArray[np.uint8], points: int, title: str) -> Look:
+    """Fit a look to a picture (H, W, 3) before and after."""
+    ours, theirs = _colors(before), _colors(after)
     table = fit_table(ours, theirs, points)
     error = float(np.mean((apply_table(table, ours) - theirs) ** 2, dtype=np.float64))
-    psnr = -10 * math.log10(max(error, 10 ** (-_MOST_PSNR / 10)))
+    psnr = -10 * math.log10(max(error, 10 ** (-EXACT / 10)))
     return Look(table, title, psnr)
 
 
@@ -146,7 +169,7 @@ def _small(content: Any) -> NDArray[np.uint8]:
 
 
 def _colors(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Colors (N, 3) in 0..1 of a picture (H, W, 3), evenly subsampled if there are many."""
+    """Colors (N, 3) in 0..1 of pixels (..., 3), evenly subsampled if there are many."""
     flat = pixels.reshape(-1, 3)
     step = max(1, len(flat) // _COLORS) | 1  # odd, so that no column of the picture is skipped
     return flat[::step].astype(np.float32) / np.float32(255)

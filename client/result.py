@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from collections.abc import Mapping
@@ -16,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from photoreal.client._outputs import output_files, parse_report
 from photoreal.client.errors import InvalidInput, ServerFailed
-from photoreal.contract import STYLIZE
 from photoreal.errors import InvalidImage
 from photoreal.options import DEFAULT_QUALITY, FORMATS
 from photoreal.preprocess import Limits, Photo, encode_pixels, read_photo
@@ -35,7 +34,8 @@ class FoundRegions:
 
     Attributes:
         content_labels_png: the content's label map, as the bytes of a PNG file.
-        style_labels_png: the (first) style's label map, as the bytes of a PNG file.
+        style_labels_png: the (first) style's label map, as the bytes of a PNG file; empty for a
+            preset, which has none.
         report: the server's report. ``regions`` is "masks", "segmenter" or "whole"; ``match`` is
             the matching rule, or "given"; ``pairs`` is a list of {"content", "style", "share",
             "sure"}, where "style" is a list with one name per style if there are several;
@@ -69,6 +69,8 @@ class FoundRegions:
     def style_labels(self) -> NDArray[np.uint8]:
         """Labels of the style's regions, uint8 (H, W); usable as ``style_mask``.
 
+        The array is (0, 0) for a preset.
+
         Raises:
             ServerFailed: the server's label map cannot be read.
         """
@@ -93,6 +95,8 @@ class FoundRegions:
         return image
 
     def _labels(self, data: bytes) -> NDArray[np.uint8]:
+        if not data:
+            return np.zeros((0, 0), dtype=np.uint8)
         labels = np.asarray(self._opened(data, whole=True))
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise ServerFailed(
@@ -204,17 +208,13 @@ class StylizeResult(FoundRegions):
         return buffer.getvalue()
 
 
-REGION_OUTPUTS = tuple(name for name in STYLIZE.output_names() if name != "IMAGE")
-"""Outputs to request when only the regions are wanted."""
-
-
 def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> StylizeResult:
     """Parse the output tensors of ``stylize``.
 
     Raises:
         ServerFailed: an output is missing or violates the contract.
     """
-    (data,) = _files(outputs, "IMAGE", request_id)
+    (data,) = output_files(outputs, "IMAGE", request_id)
     return StylizeResult(data=data, **_regions(outputs, request_id))
 
 
@@ -228,34 +228,15 @@ def parse_regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -
 
 
 def _regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> dict[str, Any]:
-    (content_labels,) = _files(outputs, "CONTENT_LABELS", request_id)
-    style_labels, *more = _files(outputs, "STYLE_LABELS", request_id)
-    try:
-        report = json.loads(_files(outputs, "REPORT", request_id)[0])
-    except ValueError:
-        report = None
-    if not isinstance(report, dict):
-        raise ServerFailed("The server's report is not a JSON object.", request_id=request_id)
+    (content_labels,) = output_files(outputs, "CONTENT_LABELS", request_id)
+    style_labels, *more = output_files(outputs, "STYLE_LABELS", request_id)
     return {
         "content_labels_png": content_labels,
         "style_labels_png": style_labels,
         "more_style_labels_png": tuple(more),
-        "report": report,
+        "report": parse_report(outputs, request_id),
         "request_id": request_id,
     }
-
-
-def _files(outputs: Mapping[str, NDArray[Any]], name: str, request_id: str | None) -> list[bytes]:
-    """The files in an output: one, or at least one if the contract allows several."""
-    (spec,) = (spec for spec in STYLIZE.outputs if spec.name == name)
-    tensor = outputs.get(name)
-    values = [] if tensor is None else tensor.ravel().tolist()
-    fits = len(values) == 1 or (values and spec.dims == (-1,))
-    if not fits or not all(isinstance(value, bytes) for value in values):
-        raise ServerFailed(
-            f"The server's answer lacks {name} or has it in another form.", request_id=request_id
-        )
-    return values
 
 
 def output_format(path: Path) -> str:

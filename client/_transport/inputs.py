@@ -10,13 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.utils import triton_to_np_dtype
 
-from photoreal.client._images import encode_image
+from photoreal.client._images import ImageInput, encode_image
 from photoreal.client.errors import InvalidInput
+from photoreal.client.style import Style
 from photoreal.contract import STYLIZE, TensorSpec
 from photoreal.options import STYLIZE_OPTIONS, Option
 
 Tensors: TypeAlias = dict[str, NDArray[Any]]
 """Tensors by name, with the types and shapes of the contract."""
+
+StyleInput: TypeAlias = ImageInput | Style
+"""A style photo as an image, or a measured style; a path or bytes may also be a preset file."""
+
+NOTHING = b""
+"""The content of a request that only measures a style."""
 
 IMAGES = STYLIZE.inputs[: -len(STYLIZE_OPTIONS)]
 """The image inputs; all other inputs are options."""
@@ -78,6 +85,8 @@ def _several(name: str, value: object) -> list[Any]:
 
 
 def _image(name: str, value: Any, number: str) -> bytes:
+    if name == "style" and isinstance(value, Style):
+        return value.file
     role = name.replace("_", " ")
     return encode_image(value, f"{role}{number}", mask=name.endswith("mask"))
 

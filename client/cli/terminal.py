@@ -119,6 +119,8 @@ def write_labels(result: StylizeResult, folder: Path) -> None:
         ("style", result.style_labels_png, result.style_labels),
         *((f"style_{number}", *other) for number, other in enumerate(others, start=2)),
     ):
+        if not data:  # of a preset
+            continue
         write_aside(folder / f"{name}_labels.png", data)
         buffer = BytesIO()
         color_regions(labels).save(buffer, format="PNG")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from photoreal.client.errors import InvalidInput
 from photoreal.client.folder.manifest import NAME as MANIFEST
+from photoreal.client.style import PRESET_SUFFIX
 
 _HEIC = (".heic", ".heif")
 """Photos from phones; their pictures are written as .jpg."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", *_HEIC)
+STYLE_SUFFIXES = (*PHOTO_SUFFIXES, PRESET_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ def plan_folder(
 
     Args:
         contents: the folder; its subfolders, hidden files and files of other types are ignored.
-        style: one style photo for all, or a folder with a style for each photo, of the same name
-            except for the suffix.
+        style: one style photo or preset for all, or a folder with a style for each photo, of the
+            same name except for the suffix.
         output: folder of the pictures, which need not exist.
         output_suffix: suffix of the pictures, such as ".png"; by default that of each photo, and
             .jpg for HEIC.
@@ -63,7 +65,7 @@ def plan_folder(
             f"The output folder {str(output)!r} is one of the photos' own; expected another."
         )
     if style.is_dir():
-        by_stem = _by_stem(_photos(style, "style")[0])
+        by_stem = _by_stem(_photos(style, "style", STYLE_SUFFIXES)[0])
         styles = {photo: by_stem.get(photo.stem) for photo in photos}
     elif style.is_file():
         styles = dict.fromkeys(photos, style)
@@ -86,14 +88,16 @@ def picture_name(photo: PurePath, suffix: str | None = None) -> str:
     return photo.stem + (suffix or own)
 
 
-def is_photo_name(name: str) -> bool:
-    """Whether a file's name, or path relative to a folder, is that of a photo and not hidden."""
+def is_photo_name(name: str, suffixes: Sequence[str] = PHOTO_SUFFIXES) -> bool:
+    """Whether a name, or path relative to a folder, ends as a photo's and is not hidden."""
     path = PurePath(name)
     hidden = any(part.startswith(".") for part in path.parts)
-    return not hidden and path.suffix.lower() in PHOTO_SUFFIXES
+    return not hidden and path.suffix.lower() in suffixes
 
 
-def _photos(folder: Path, role: str) -> tuple[list[Path], int]:
+def _photos(
+    folder: Path, role: str, suffixes: Sequence[str] = PHOTO_SUFFIXES
+) -> tuple[list[Path], int]:
     """The photos, selected by suffix and sorted by name, and the number of other entries."""
     try:
         entries = sorted(folder.iterdir())
@@ -105,7 +109,7 @@ def _photos(folder: Path, role: str) -> tuple[list[Path], int]:
         raise InvalidInput(
             f"The {role} folder {str(folder)!r} cannot be read: {error.strerror}."
         ) from None
-    photos = [path for path in entries if is_photo_name(path.name) and path.is_file()]
+    photos = [path for path in entries if is_photo_name(path.name, suffixes) and path.is_file()]
     return photos, sum(path.name != MANIFEST for path in entries) - len(photos)
 
 

@@ -65,6 +65,11 @@ SUBCOMMANDS = {
         "Give many photos the look of one, on every core and GPU of a Ray cluster.",
         extra="batch",
     ),
+    "preset": Subcommand(
+        "photoreal.client.cli.warm",
+        "preset",
+        "Measure a style photo, and write a file that takes its place.",
+    ),
     "video": Subcommand(
         "photoreal.client.video.command",
         "video",

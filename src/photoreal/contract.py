@@ -153,6 +153,8 @@ STYLIZE = ModelSpec(
         TensorSpec("CONTENT_LABELS", "BYTES", (1,)),
         TensorSpec("STYLE_LABELS", "BYTES", (-1,)),  # one for each style
         TensorSpec("REPORT", "BYTES", (1,)),
+        # One for each style if requested without IMAGE, otherwise empty.
+        TensorSpec("PRESET", "BYTES", (-1,)),
     ),
 )
 
@@ -162,7 +164,7 @@ WCT2 = ModelSpec(
     inputs=(
         TensorSpec("CONTENT", "FP32", (3, -1, -1)),
         # Several styles are laid side by side, each at the top left of its part.
-        TensorSpec("STYLE", "FP32", (3, -1, -1)),
+        TensorSpec("STYLE", "FP32", (3, -1, -1), optional=True),
         TensorSpec("STYLE_SIZES", "INT32", (-1, 2), optional=True),  # height, width
         TensorSpec("CONTENT_LABELS", "UINT8", (-1, -1), optional=True),
         TensorSpec("STYLE_LABELS", "UINT8", (-1, -1), optional=True),
@@ -172,11 +174,15 @@ WCT2 = ModelSpec(
         TensorSpec("CONTENT_REGIONS", "UINT8", (-1, -1, -1), optional=True),
         TensorSpec("STYLE_REGIONS", "UINT8", (-1, -1, -1), optional=True),
         TensorSpec("COUPLING", "FP32", (-1, -1), optional=True),
+        # With soft regions: for each style its preset, or nothing for the next one of STYLE.
+        TensorSpec("STYLE_MEASURES", "BYTES", (-1,), optional=True),
         *_option_inputs(TRANSFER_OPTIONS),
     ),
     outputs=(
         TensorSpec("IMAGE", "FP32", (3, -1, -1)),
         TensorSpec("STYLE_CACHED", "BOOL", (-1,)),  # one for each style
+        # With soft regions, one for each style if requested without IMAGE, otherwise empty.
+        TensorSpec("STYLE_MEASURES", "BYTES", (-1,)),
     ),
 )
 

@@ -12,10 +12,11 @@ from photoreal.pipeline.request import Models, Transferred
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.pipeline.stylize import stylize
 from photoreal.pipeline.tensors import (
+    blob,
     read_request,
     response_tensors,
 )
-from photoreal.pipeline.wct2.style_strip import soft_inputs, wct2_inputs
+from photoreal.pipeline.wct2.style_strip import measuring_inputs, soft_inputs, wct2_inputs
 from photoreal.serve.backend.adapter import (
     call_model,
     is_on_gpu,
@@ -25,6 +26,8 @@ from photoreal.serve.backend.adapter import (
 from photoreal.serve.backend.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.backend.request_queue import stylize_queue
 from photoreal.serve.backend.watch import Guard, Watch
+
+_TRANSFERRED = ("IMAGE", "STYLE_CACHED")
 
 
 class TritonPythonModel:
@@ -70,15 +73,20 @@ class TritonPythonModel:
 
         def transfer(content: Any, content_labels: Any, styles: Any, **how: Any) -> Any:
             inputs = wct2_inputs(content, content_labels, styles, **how)
-            outputs = call_model(triton, WCT2, inputs, request, watch=watch)
+            outputs = call_model(triton, WCT2, inputs, request, _TRANSFERRED, watch)
             return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
 
         def transfer_soft(content: Any, regions: Any, styles: Any, **how: Any) -> Any:
             inputs = soft_inputs(content, regions, styles, **how)
-            outputs = call_model(triton, WCT2, inputs, request, watch=watch)
+            outputs = call_model(triton, WCT2, inputs, request, _TRANSFERRED, watch)
             return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
+
+        def measure(image: Any, regions: Any) -> bytes:
+            inputs = measuring_inputs(image, regions)
+            outputs = call_model(triton, WCT2, inputs, request, ["STYLE_MEASURES"], watch)
+            return blob(outputs["STYLE_MEASURES"])
 
         found = segment if self._classes else None
         if self._on_gpu is not None:
             return replace(self._on_gpu, segment=self._on_gpu.segment or found)
-        return Models(transfer, found, self._classes, transfer_soft)
+        return Models(transfer, found, self._classes, transfer_soft, measure)

@@ -44,10 +44,7 @@ def fit_table(before: Colors, after: Colors, points: int = POINTS) -> Table:
     Raises InvalidOption for an unsupported number of points, NumericalError when the fit does not
     converge.
     """
-    if not FEWEST <= points <= MOST:
-        raise InvalidOption(
-            f"A table of {points} points a side was asked for; expected {FEWEST} to {MOST}."
-        )
+    check_points(points)
     weights = _interpolation(before, points)
     straight = _affine(before.astype(np.float64), after.astype(np.float64))
     grid = identity_table(points).reshape(-1, 3).astype(np.float64)
@@ -74,6 +71,14 @@ def fit_table(before: Colors, after: Colors, points: int = POINTS) -> Table:
     table = _with_one(grid) @ straight + np.stack(columns, axis=1)
     inside = np.clip(table, 0.0, 1.0).astype(np.float32)
     return np.asarray(inside.reshape(points, points, points, 3))
+
+
+def check_points(points: int) -> None:
+    """Raise InvalidOption for an unsupported number of points."""
+    if not FEWEST <= points <= MOST:
+        raise InvalidOption(
+            f"A table of {points} points a side was asked for; expected {FEWEST} to {MOST}."
+        )
 
 
 def identity_table(points: int = POINTS) -> Table:

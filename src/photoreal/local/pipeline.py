@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -12,15 +13,17 @@ import torch
 
 from photoreal.client._images import ImageInput, encode_image
 from photoreal.client._keywords import check_names, spell_out
-from photoreal.client._transport.inputs import build_inputs
+from photoreal.client._outputs import PRESET_OUTPUTS, REGION_OUTPUTS, STYLIZE_OUTPUTS
+from photoreal.client._transport.inputs import NOTHING, StyleInput, build_inputs
 from photoreal.client.look import Look, make_look
+from photoreal.client.region_looks import make_region_looks
 from photoreal.client.result import (
-    REGION_OUTPUTS,
     FoundRegions,
     StylizeResult,
     parse_outputs,
     parse_regions,
 )
+from photoreal.client.style import Style, parse_style
 from photoreal.color.cube import POINTS
 from photoreal.contract import (
     DEFAULT_STYLE_CACHE_BYTES,
@@ -28,7 +31,6 @@ from photoreal.contract import (
     DEVICES,
     PRECISION_VARIABLE,
     PRECISIONS,
-    STYLIZE,
 )
 from photoreal.errors import InvalidOption
 from photoreal.local.transport import LocalTransport
@@ -42,29 +44,13 @@ from photoreal.options.checks import one_of, whole_between
 from photoreal.pipeline.engine import network_engine
 from photoreal.pipeline.in_process import in_process_models
 from photoreal.preprocess import Limits, readable_formats
-from photoreal.weights.networks import BUILTIN, load_wct2
+from photoreal.weights.networks import BUILTIN, fingerprint, load_wct2
 from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
 
 _MOST_THREADS = 1024
 
 Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "fp16"]
-
-
-@dataclass(frozen=True)
-class Style:
-    """A style measured by a :class:`Pipeline`; pass it to ``stylize`` in place of the photo.
-
-    Attributes:
-        photo: the bytes of the style photo's file.
-        mask: the bytes of its mask's file, used where a content mask is given.
-    """
-
-    photo: bytes = field(repr=False)
-    mask: bytes | None = field(default=None, repr=False)
-
-
-StyleInput = ImageInput | Style
 
 
 class Pipeline:
@@ -121,10 +107,13 @@ class Pipeline:
         finder, classes = (None, ()) if segmenter is None else load_segmenter(segmenter)
         if finder is not None:
             finder.to(chosen)
-        engine = network_engine(*load_wct2(weights), chosen, half=half)
+        networks = load_wct2(weights)
         models = in_process_models(
-            *(engine, finder, classes),
+            network_engine(*networks, chosen, half=half),
+            finder,
+            classes,
             cache_bytes=cache_bytes,
+            weights=cache(lambda: fingerprint(*networks)),
             device=None if chosen == "cpu" else chosen,
         )
         self.transport = LocalTransport(models, limits or Limits(formats=readable_formats()))
@@ -147,8 +136,8 @@ class Pipeline:
 
         Args:
             content: the photo to change.
-            style: the photo to take the look from, or a result of :meth:`style`; its size may
-                differ from the content's. A list of up to four styles is mixed.
+            style: the photo to take the look from, whose size may differ from the content's, a
+                result of :meth:`style`, or a preset file. A list of up to four styles is mixed.
             content_mask: regions of the content photo, of the same size: a label map or an image
                 with one color per region. Needs ``style_mask``, or styles with a mask, and
                 replaces segmentation.
@@ -163,12 +152,11 @@ class Pipeline:
             NumericalError: the result is not finite.
         """
         check_names("stylize", options, STYLIZE_OPTIONS)
-        wanted = STYLIZE.output_names()
-        photos, masks = _styles(style, style_mask, masked=content_mask is not None)
+        masks = _masks(style, style_mask, masked=content_mask is not None)
         inputs = build_inputs(
-            content=content, style=photos, content_mask=content_mask, style_mask=masks, **options
+            content=content, style=style, content_mask=content_mask, style_mask=masks, **options
         )
-        return parse_outputs(self.transport.infer(inputs, wanted), None)
+        return parse_outputs(self.transport.infer(inputs, STYLIZE_OUTPUTS), None)
 
     @spell_out(offered("regions"))
     def find_regions(
@@ -187,9 +175,9 @@ class Pipeline:
         :class:`photoreal.client.RegionArguments`.
         """
         check_names("find_regions", options, offered("regions"))
-        photos, masks = _styles(style, style_mask, masked=content_mask is not None)
+        masks = _masks(style, style_mask, masked=content_mask is not None)
         inputs = build_inputs(
-            content=content, style=photos, content_mask=content_mask, style_mask=masks, **options
+            content=content, style=style, content_mask=content_mask, style_mask=masks, **options
         )
         return parse_regions(self.transport.infer(inputs, REGION_OUTPUTS), None)
 
@@ -200,10 +188,10 @@ class Pipeline:
         mask: ImageInput | None = None,
         **options: Unpack[RegionArguments],
     ) -> Style:
-        """Measure a style once, to use it with many photos.
+        """Measure a style once, to use it with many photos or to save it as a preset file.
 
-        The measures are kept in this pipeline's style cache, keyed by the photo's pixels and the
-        options, so they apply to calls with the same ``size``, ``method``, ``segment`` and
+        The measures are also kept in this pipeline's style cache, keyed by the photo's pixels and
+        the options, so they apply to calls with the same ``size``, ``method``, ``segment`` and
         ``match``, and to photos of at least that size. An evicted style is measured again on use.
 
         Args:
@@ -215,13 +203,17 @@ class Pipeline:
             InvalidRequest: as from :meth:`stylize`.
         """
         check_names("style", options, offered("regions"))
-        measured = Style(
+        given = Style(
             encode_image(photo, "style"),
             None if mask is None else encode_image(mask, "style mask", mask=True),
         )
-        # With the style itself as content, every region of the style is measured.
-        self.stylize(measured.photo, measured, content_mask=measured.mask, **options)
-        return measured
+        if options.get("method") == "published":
+            # With the style itself as content, every region of the style is measured.
+            self.stylize(given.file, given, content_mask=given.mask, **options)
+            return given
+        inputs = build_inputs(content=NOTHING, style=given.file, style_mask=given.mask, **options)
+        found = parse_style(self.transport.infer(inputs, PRESET_OUTPUTS), None)
+        return replace(found, photo=given.photo, mask=given.mask)
 
     def look(
         self,
@@ -237,16 +229,30 @@ class Pipeline:
         """
         return make_look(self, style, content, points=points, **options)
 
+    def region_looks(
+        self,
+        style: StyleInput | Sequence[StyleInput],
+        content: ImageInput | None = None,
+        *,
+        points: int = POINTS,
+        **options: Any,
+    ) -> list[Look]:
+        """Make one color lookup table for each region of the style, or of the content if given.
 
-def _styles(style: Any, style_mask: Any, *, masked: bool) -> tuple[Any, Any]:
-    """Split styles, some of which may be `Style`, into photos and masks."""
+        Arguments and errors are as in
+        :func:`photoreal.client.region_looks.make_region_looks`.
+        """
+        return make_region_looks(self, style, content, points=points, **options)
+
+
+def _masks(style: Any, style_mask: Any, *, masked: bool) -> Any:
+    """The style masks: those given, or else those of the styles that were measured here."""
+    if not masked or style_mask is not None:
+        return style_mask
     several = list(style) if isinstance(style, list | tuple) else [style]
-    photos = [one.photo if isinstance(one, Style) else one for one in several]
-    if masked and style_mask is None:
-        masks = [one.mask for one in several if isinstance(one, Style) and one.mask is not None]
-        if len(masks) == len(several):
-            style_mask = masks
-    return photos, style_mask
+    photos = [one for one in several if not isinstance(one, Style) or one.photo is not None]
+    masks = [one.mask for one in photos if isinstance(one, Style) and one.mask is not None]
+    return masks if masks and len(masks) == len(photos) else None
 
 
 def _device(given: str | None) -> str:

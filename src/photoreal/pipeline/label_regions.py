@@ -76,19 +76,21 @@ def decode_masks(
 ) -> dict[str, Mask] | None:
     """Decode the masks of a request by role; returns None for a request without masks.
 
-    `photos` are the decoded photos by role: "content", then the styles in order.
+    `photos` are the decoded photos by role: "content", then the styles in order, without presets,
+    which have regions already. Without a content, they are the styles to measure.
     `check` is called during decoding. Raises InvalidMask when a mask cannot be read, differs in
     size from its photo, or is of a different kind than the content's mask.
     """
-    if request.content_mask is None or request.style_masks is None:
+    style_masks = request.style_masks or []
+    files = [*style_masks] if request.content_mask is None else [request.content_mask, *style_masks]
+    if not files:
         return None
-    _, *styles = photos
-    if len(request.style_masks) != len(styles):
+    styles = len(photos) - (request.content_mask is not None)
+    if len(style_masks) != styles:
         raise InvalidMask(
-            f"There are {len(request.style_masks)} style masks for {len(styles)} style photos;"
+            f"There are {len(style_masks)} style masks for {styles} style photos;"
             " expected one for each."
         )
-    files = (request.content_mask, *request.style_masks)
     masks = {
         role: decode_mask(file, f"{role} mask", limits, check)
         for role, file in zip(photos, files, strict=True)

@@ -12,10 +12,13 @@ from photoreal.arrays import Floats, namespace
 from photoreal.color.align import align_colors, region_colors
 from photoreal.color.gamut import compress_range
 from photoreal.color.transport import ColorMap, ColorMoments, barycenter, color_map, mixture
+from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
-from photoreal.pipeline.request import Shot, SoftStyle, SoftTransfer
+from photoreal.pipeline.presets.preset import Preset
+from photoreal.pipeline.request import MeasuredStyle, Shot, SoftStyle, SoftTransfer
 from photoreal.pipeline.soft_regions import SoftMatch
-from photoreal.regions.soft import normalize_weights
+from photoreal.regions.coupling import Matrix
+from photoreal.regions.soft import SoftRegions, normalize_weights
 
 _SOLID = 0.75
 """Weight above which a pixel uses one region's map only: after alignment the maps are similar."""
@@ -33,32 +36,49 @@ class Look(NamedTuple):
 
 def align(
     content: Floats,
-    styles: Sequence[Floats],
+    styles: Sequence[Floats | Preset],
     found: SoftMatch,
     weights: Sequence[float],
     strength: float,
     steady: SteadyColors | None = None,
 ) -> Floats:
     """Align the colors of each content region with those of its style regions; (3, H, W)."""
-    theirs = [
-        region_colors(style, regions.weights)
-        for style, regions in zip(styles, found.styles, strict=True)
-    ]
+    theirs = [_colors(*style) for style in zip(styles, found.styles, strict=True)]
+    ours = region_colors(content, found.content.weights)
+    if steady is not None:
+        ours = [
+            own if own is None else steady(info.label, own)
+            for info, own in zip(found.content.infos, ours, strict=True)
+        ]
+    maps = region_maps(ours, theirs, found.couplings, weights, strength)
+    return align_colors(content, found.content.weights, maps)
+
+
+def region_maps(
+    content: Sequence[ColorMoments | None],
+    styles: Sequence[Sequence[ColorMoments | None]],
+    couplings: Sequence[Matrix],
+    weights: Sequence[float],
+    strength: float,
+) -> list[ColorMap | None]:
+    """The color map of each content region, None for one without a partner.
+
+    `styles` are the colors of each style's regions, coupled by `couplings` (K, J) and mixed by
+    `weights`.
+    """
     maps: list[ColorMap | None] = []
-    for region, own in enumerate(region_colors(content, found.content.weights)):
+    for region, own in enumerate(content):
         goals = [
             (weight, goal)
-            for weight, coupling, colors in zip(weights, found.couplings, theirs, strict=True)
+            for weight, coupling, colors in zip(weights, couplings, styles, strict=True)
             if weight > 0.0 and (goal := _goal(coupling[region], colors)) is not None
         ]
         if own is None or not goals:
             maps.append(None)
             continue
-        if steady is not None:
-            own = steady(found.content.infos[region].label, own)
         goal = barycenter([moments for _, moments in goals], [weight for weight, _ in goals])
         maps.append(color_map(own, goal, strength=strength))
-    return align_colors(content, found.content.weights, maps)
+    return maps
 
 
 def _goal(
@@ -87,7 +107,7 @@ def wct2_strength(options: StylizeOptions, found: SoftMatch) -> float:
 
 def transfer_features(
     aligned: Floats,
-    styles: Sequence[Floats],
+    styles: Sequence[Floats | Preset],
     found: SoftMatch,
     weights: Sequence[float],
     transfer: SoftTransfer,
@@ -100,18 +120,39 @@ def transfer_features(
 
     `keys` identify the styles with their regions.
     """
-    given = [
-        SoftStyle(image, _bytes(regions.weights), coupling, weight, key)
-        for image, regions, coupling, weight, key in zip(
-            styles, found.styles, found.couplings, weights, keys, strict=True
-        )
-    ]
-    result = transfer(aligned, _bytes(found.content.weights), given, places=places, shot=shot)
+    parts = zip(styles, found.styles, found.couplings, weights, keys, strict=True)
+    given = [_style(*part) for part in parts]
+    result = transfer(aligned, as_bytes(found.content.weights), given, places=places, shot=shot)
     mixed = aligned + strength * (result.image - aligned)
     return Look(compress_range(mixed), result.style_cached)
 
 
-def _bytes(weights: Floats) -> Any:
+def _style(
+    style: Floats | Preset,
+    regions: SoftRegions | Preset,
+    coupling: Matrix,
+    weight: float,
+    key: bytes,
+) -> SoftStyle | MeasuredStyle:
+    if isinstance(style, Preset) or isinstance(regions, Preset):
+        assert isinstance(style, Preset)  # noqa: S101 (it has its own regions)
+        if not style.weights:
+            raise InvalidOption(
+                "The preset holds colors alone; expected the method color, or a preset that was"
+                " measured for the method wct2."
+            )
+        return MeasuredStyle(style.file, coupling, weight)
+    return SoftStyle(style, as_bytes(regions.weights), coupling, weight, key)
+
+
+def _colors(style: Floats | Preset, regions: SoftRegions | Preset) -> Sequence[ColorMoments | None]:
+    if isinstance(style, Preset) or isinstance(regions, Preset):
+        assert isinstance(style, Preset)  # noqa: S101 (it has its own regions)
+        return style.colors
+    return region_colors(style, regions.weights)
+
+
+def as_bytes(weights: Floats) -> Any:
     """Quantize weights from 0..1 to uint8 0..255, the input format of `wct2`."""
     xp = namespace(weights)
     return xp.astype(xp.round(normalize_weights(weights, _SOLID) * 255.0), xp.uint8)

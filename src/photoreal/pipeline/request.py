@@ -26,7 +26,9 @@ FloatImage = npt.NDArray[np.float32]  # (3, H, W) in 0..1
 class StylizeRequest(StylizeOptions):
     """A request as received, with its options; images are encoded files.
 
-    `style` and `style_mask` hold one file or several. `regions_only` skips the transfer.
+    `style` and `style_mask` hold one file or several; a style is a photo or a preset. With
+    `regions_only` the transfer is skipped, with `measures_style` everything but the measuring of
+    the styles, and the content is not read.
     """
 
     content: bytes
@@ -34,6 +36,7 @@ class StylizeRequest(StylizeOptions):
     content_mask: bytes | None = None
     style_mask: bytes | Sequence[bytes] | None = None
     regions_only: bool = False
+    measures_style: bool = False
 
     @property
     def styles(self) -> list[bytes]:
@@ -54,8 +57,9 @@ def _several(data: bytes | Sequence[bytes]) -> list[bytes]:
 class StylizeResponse:
     """The stylized photo as an encoded file, the label maps used, and a JSON report.
 
-    Label maps are gray PNGs at the size of their photos, one for each style. With `regions_only`
-    the photo is empty. `seconds` holds the stage times of the report by stage name.
+    Label maps are gray PNGs at the size of their photos, one for each style, empty for a preset.
+    With `regions_only` the photo is empty; `preset` holds a file for each style with
+    `measures_style`. `seconds` holds the stage times of the report by stage name.
     """
 
     image: bytes
@@ -63,6 +67,7 @@ class StylizeResponse:
     style_labels: Sequence[bytes]
     report: str
     seconds: dict[str, float]
+    preset: Sequence[bytes] = (b"",)
 
 
 class StyleInput(NamedTuple):
@@ -86,6 +91,14 @@ class SoftStyle(NamedTuple):
     coupling: Matrix
     weight: float = 1.0
     key: bytes = b""
+
+
+class MeasuredStyle(NamedTuple):
+    """A style in a preset's `file`, with `coupling` and `weight` as in `SoftStyle`."""
+
+    file: bytes
+    coupling: Matrix
+    weight: float = 1.0
 
 
 class Shot(NamedTuple):
@@ -149,7 +162,7 @@ class SoftTransfer(Protocol):
         self,
         content: Floats,
         regions: Any,
-        styles: Sequence[SoftStyle],
+        styles: Sequence[SoftStyle | MeasuredStyle],
         *,
         places: Collection[Place],
         shot: Shot | None = None,
@@ -157,17 +170,26 @@ class SoftTransfer(Protocol):
         """Stylize the content; `regions` are its region weights (K, H, W) in 0..255."""
 
 
+class MeasureStyle(Protocol):
+    """The `wct2` model, which measures a style without a transfer."""
+
+    def __call__(self, image: FloatImage, regions: npt.NDArray[np.uint8]) -> bytes:
+        """Return the moments of the soft regions (J, H, W) of a style as a file."""
+
+
 @dataclass(frozen=True)
 class Models:
     """The models that a request needs; without a segmenter, each photo is a single region.
 
     `transfer` takes label maps, `transfer_soft` takes soft regions; `segment` returns the
-    probabilities (classes, h, w) of an image at a lower resolution. `device` moves an array to the
-    GPU on which the pixels of a request with soft regions are computed; None is this CPU.
+    probabilities (classes, h, w) of an image at a lower resolution; `measure` is for presets.
+    `device` moves an array to the GPU on which the pixels of a request with soft regions are
+    computed; None is this CPU.
     """
 
     transfer: Transfer
     segment: Callable[[FloatImage], FloatImage] | None = None
     segmenter_classes: tuple[str, ...] = ()
     transfer_soft: SoftTransfer | None = None
+    measure: MeasureStyle | None = None
     device: Callable[[npt.NDArray[Any]], Floats] | None = None

@@ -15,6 +15,7 @@ from photoreal.arrays import Floats, to_host
 from photoreal.errors import InvalidOption, NumericalError
 from photoreal.options import MatchRule
 from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.presets.preset import Preset, taken_preset
 from photoreal.pipeline.request import FloatImage, Models
 from photoreal.preprocess import Mask, Photo
 from photoreal.regions import Pair, classes, soft
@@ -36,7 +37,7 @@ class SoftMatch:
     """
 
     content: SoftRegions
-    styles: list[SoftRegions]
+    styles: list[SoftRegions | Preset]
     source: str
     match: str
     couplings: list[Matrix]
@@ -50,7 +51,7 @@ class SoftMatch:
 
 def find_soft(
     originals: Mapping[str, Photo],
-    photos: Mapping[str, Floats],
+    photos: Mapping[str, Floats | Preset],
     masks: Mapping[str, Mask] | None,
     models: Models | None,
     rule: MatchRule,
@@ -62,39 +63,103 @@ def find_soft(
 ) -> SoftMatch:
     """Find the regions of photos (3, H, W) in 0..1 at working size and couple them.
 
-    Photos are keyed by role: "content", then the styles. Masks take precedence over the segmenter
-    of `models`; without either, each photo is a single region. `plan` comes from the previous
-    frame of the shot; `known` caches the regions of styles under their `keys`.
+    Photos are keyed by role: "content", then the styles, some of which may be presets. Masks take
+    precedence over the segmenter of `models`; without either, each photo is a single region.
+    `plan` comes from the previous frame of the shot; `known` caches the regions of styles under
+    their `keys`.
+
+    Raises InvalidMask for a preset whose regions do not go with those of the content.
     """
     content, *styles = photos
+    photo = photos[content]
+    assert not isinstance(photo, Preset)  # noqa: S101 (for the type checker)
+    source = source_of(masks, models)
     if masks is not None:
-        names = tuple(regions.MASK_COLORS) if masks["content"].kind == "colors" else ()
-        ours, *theirs = (
-            soft.mask_regions(masks[role].labels, names, photos[role], edges=mask_edges)
-            for role in photos
-        )
+        ours = mask_regions(masks[content], photo, edges=mask_edges)
+        theirs = [
+            taken_preset(one, role, source, masks[content].kind)
+            if isinstance(one := photos[role], Preset)
+            else mask_regions(masks[role], one, edges=mask_edges)
+            for role in styles
+        ]
         couplings = [_by_label(ours, style, rule) for style in theirs]
-        return SoftMatch(ours, theirs, "masks", rule, couplings)
+        return SoftMatch(ours, theirs, source, rule, couplings)
     if models is None or models.segment is None:
-        ours, *theirs = (soft.whole_photo(photo) for photo in photos.values())
-        return SoftMatch(ours, theirs, "whole", rule, [np.ones((1, 1)) for _ in theirs])
+        ours = soft.whole_photo(photo)
+        theirs = [
+            one if isinstance(one := photos[role], Preset) else soft.whole_photo(one)
+            for role in styles
+        ]
+        return SoftMatch(ours, theirs, source, rule, [_whole(ours, style) for style in theirs])
 
-    def find(role: str, before: RegionPlan | None = None) -> tuple[SoftRegions, RegionPlan]:
-        probabilities = segment_groups(models, originals[role], photos[role])
-        return soft.find_regions(photos[role], probabilities, before)
+    ours, plan = found_regions(models, originals[content], photo, plan)
+    theirs = [
+        taken_preset(one, role, source)
+        if isinstance(one := photos[role], Preset)
+        else style_regions(models, originals[role], one, known, (keys or {}).get(role))
+        for role in styles
+    ]
+    couplings = [coupled(ours, style, rule) for style in theirs]
+    return SoftMatch(ours, theirs, source, rule, couplings, plan)
 
-    def of_style(role: str) -> SoftRegions:
-        if known is None or keys is None:
-            return find(role)[0]
-        return known.get_by_key(keys[role], lambda: find(role)[0])
 
-    ours, plan = find(content, plan)
-    theirs = [of_style(role) for role in styles]
+def source_of(masks: object, models: Models | None) -> str:
+    """Source of the regions: "masks", "segmenter" or "whole"."""
+    if masks is not None:
+        return "masks"
+    return "whole" if models is None or models.segment is None else "segmenter"
+
+
+def mask_regions(mask: Mask, photo: Floats, *, edges: bool) -> SoftRegions:
+    """The regions of a mask for a photo (3, H, W)."""
+    names = tuple(regions.MASK_COLORS) if mask.kind == "colors" else ()
+    return soft.mask_regions(mask.labels, names, photo, edges=edges)
+
+
+def found_regions(
+    models: Models,
+    original: Photo,
+    photo: Floats,
+    plan: RegionPlan | None = None,
+) -> tuple[SoftRegions, RegionPlan]:
+    """The regions that the segmenter finds in a photo (3, H, W), and the plan of later frames."""
+    return soft.find_regions(photo, segment_groups(models, original, photo), plan)
+
+
+def style_regions(
+    models: Models,
+    original: Photo,
+    photo: Floats,
+    known: KnownRegions | None = None,
+    key: bytes | None = None,
+) -> SoftRegions:
+    """The regions that the segmenter finds in a style photo (3, H, W), cached in `known`."""
+
+    def find() -> SoftRegions:
+        return found_regions(models, original, photo)[0]
+
+    return find() if known is None or key is None else known.get_by_key(key, find)
+
+
+def _whole(content: SoftRegions | Preset, style: SoftRegions | Preset) -> Matrix:
+    """Coupling (K, J) in which every content region takes the whole style."""
+    if len(style.infos) == 1:
+        return np.ones((len(content.infos), 1))
+    return np.tile(style.shares.astype(np.float64), (len(content.infos), 1))
+
+
+def coupled(content: SoftRegions | Preset, style: SoftRegions | Preset, rule: MatchRule) -> Matrix:
+    """Couple regions that the segmenter found, or any with those of a whole photo in a preset."""
+    if any(isinstance(one, Preset) and one.source == "whole" for one in (content, style)):
+        return _whole(content, style)
     if rule == "published":
-        couplings = [_by_label(ours, style, rule) for style in theirs]
-    else:
-        couplings = [couple(ours.traits, s.traits, ours.shares, s.shares) for s in theirs]
-    return SoftMatch(ours, theirs, "segmenter", rule, couplings, plan)
+        return _by_label(content, style, rule)
+    if content.traits.shape[1] != style.traits.shape[1]:
+        raise InvalidOption(
+            "The preset describes its regions in another way than this version does; measure the"
+            " style again with photoreal preset."
+        )
+    return couple(content.traits, style.traits, content.shares, style.shares)
 
 
 def segment_groups(models: Models, original: Photo, photo: Floats) -> FloatImage:
@@ -115,7 +180,9 @@ def segment_groups(models: Models, original: Photo, photo: Floats) -> FloatImage
     return classes.group_probabilities(probabilities, models.segmenter_classes)
 
 
-def _by_label(content: SoftRegions, style: SoftRegions, rule: MatchRule) -> Matrix:
+def _by_label(
+    content: SoftRegions | Preset, style: SoftRegions | Preset, rule: MatchRule
+) -> Matrix:
     """Couple equal labels; with the rule "nearest" all other regions take the whole style."""
     if rule == "published":
         return _given(regions.match_published(content.labels, style.labels), content, style)
@@ -130,7 +197,9 @@ def _by_label(content: SoftRegions, style: SoftRegions, rule: MatchRule) -> Matr
     return _given(pairs, content, style)
 
 
-def _given(pairs: Sequence[Pair], content: SoftRegions, style: SoftRegions) -> Matrix:
+def _given(
+    pairs: Sequence[Pair], content: SoftRegions | Preset, style: SoftRegions | Preset
+) -> Matrix:
     """Coupling (K, J) from pairs of labels; the whole style is all its regions by area share."""
     ours = {info.label: index for index, info in enumerate(content.infos)}
     theirs = {info.label: index for index, info in enumerate(style.infos)}
@@ -157,13 +226,13 @@ def describe(found: SoftMatch, seconds: Mapping[str, float]) -> dict[str, Any]:
     style has no match for the region.
     """
     styled = [any(coupling[k].any() for coupling in found.couplings) for k in range(_count(found))]
-    infos, listing = found.content.infos, _listing(found.content)
+    infos, ours = found.content.infos, listing(found.content)
     partners = [
         [_partner(coupling[k], style) for coupling, style in _by_style(found)]
         for k in range(_count(found))
     ]
     height, width = found.content.weights.shape[1:]
-    theirs = [_listing(style) for style in found.styles]
+    theirs = [listing(style) for style in found.styles]
     return {
         "regions": found.source,
         "match": found.match,
@@ -174,11 +243,11 @@ def describe(found: SoftMatch, seconds: Mapping[str, float]) -> dict[str, Any]:
                 "share": one["share"],
                 "sure": one["sure"],
             }
-            for info, one, names, has in zip(infos, listing, partners, styled, strict=True)
+            for info, one, names, has in zip(infos, ours, partners, styled, strict=True)
             if has
         ],
         "unstyled": [info.name for info, has in zip(infos, styled, strict=True) if not has],
-        "content_regions": listing,
+        "content_regions": ours,
         "style_regions": theirs[0] if len(theirs) == 1 else theirs,
         "height": height,
         "width": width,
@@ -192,11 +261,11 @@ def _count(found: SoftMatch) -> int:
     return len(found.content.infos)
 
 
-def _by_style(found: SoftMatch) -> list[tuple[Matrix, SoftRegions]]:
+def _by_style(found: SoftMatch) -> list[tuple[Matrix, SoftRegions | Preset]]:
     return list(zip(found.couplings, found.styles, strict=True))
 
 
-def _partner(row: npt.NDArray[np.float64], style: SoftRegions) -> str | int | None:
+def _partner(row: npt.NDArray[np.float64], style: SoftRegions | Preset) -> str | int | None:
     """Name of the style region with the largest share in a content region's mix."""
     if not row.any():
         return None
@@ -205,7 +274,8 @@ def _partner(row: npt.NDArray[np.float64], style: SoftRegions) -> str | int | No
     return style.infos[int(row.argmax())].name
 
 
-def _listing(found: SoftRegions) -> list[dict[str, Any]]:
+def listing(found: SoftRegions | Preset) -> list[dict[str, Any]]:
+    """The regions of a photo or preset, as in reports."""
     return [
         _region(info, float(share)) for info, share in zip(found.infos, found.shares, strict=True)
     ]

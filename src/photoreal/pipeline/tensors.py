@@ -73,8 +73,15 @@ def read_request(tensors: Mapping[str, Array], wanted: Collection[str]) -> Styli
     images: dict[str, Any] = {
         name.lower(): read(tensors[name]) for name, read in _IMAGES.items() if name in tensors
     }
-    # The transfer is needed only for the image output.
-    return StylizeRequest(**images, **read_options(tensors), regions_only="IMAGE" not in wanted)
+    # The transfer is needed only for the image output. A client that asks for every output wants
+    # no preset.
+    regions_only = "IMAGE" not in wanted
+    return StylizeRequest(
+        **images,
+        **read_options(tensors),
+        regions_only=regions_only,
+        measures_style=regions_only and "PRESET" in wanted,
+    )
 
 
 def response_tensors(response: StylizeResponse, wanted: Collection[str]) -> dict[str, Array]:

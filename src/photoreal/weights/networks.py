@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def load_bundle(path: Path) -> tuple[Encoder, Decoder]:
         for prefix in ("encoder.", "decoder.")
     )
     return _assemble(encoder, decoder, unpool, (path.name, path.name))
+
+
+def fingerprint(encoder: Encoder, decoder: Decoder) -> str:
+    """Identify the weights of both networks by 16 hexadecimal digits of their SHA-256."""
+    digest = hashlib.sha256()
+    for network in (encoder, decoder):
+        for name, value in sorted(network.state_dict().items()):
+            digest.update(f"{name} {tuple(value.shape)}".encode())
+            digest.update(value.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _assemble(

@@ -22,7 +22,7 @@ from photoreal.client import StyleTransferClient, StylizeResult
 pytestmark = pytest.mark.server
 
 SIZE = "32"
-SIZED = {"stylize", "video", "warm", "upload"}
+SIZED = {"preset", "stylize", "video", "warm", "upload"}
 
 
 class SmallClient(StyleTransferClient):
@@ -71,7 +71,9 @@ def test_commands_run(
     else:
         assert main(arguments) == 0
     if "-o" in arguments:
-        assert Path(arguments[arguments.index("-o") + 1]).exists()
+        out = Path(arguments[arguments.index("-o") + 1])
+        # With --regions, the names of the files begin with that of OUT.
+        assert out.exists() or any(folder.glob(f"{out.stem}-*{out.suffix}"))
 
 
 def test_programs_run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import partial
 
 import numpy as np
@@ -22,12 +22,13 @@ from photoreal.options import (
 )
 from photoreal.pipeline.request import Shot, shot_of
 from photoreal.pipeline.sequences import SequenceStore
-from photoreal.pipeline.tensors import Array, read_options
+from photoreal.pipeline.tensors import Array, blobs, bytes_tensor, read_options
 from photoreal.pipeline.wct2.gpu_memory import within_gpu_memory
+from photoreal.pipeline.wct2.measures_file import MEASURED, write_measures
 from photoreal.pipeline.wct2.soft_inputs import NAMES as SOFT_INPUTS
 from photoreal.pipeline.wct2.soft_inputs import Prepared, prepare_soft, read_soft
 from photoreal.pipeline.wct2.style_cache import StyleCache
-from photoreal.pipeline.wct2.style_strip import cut_out, read_pairs
+from photoreal.pipeline.wct2.style_strip import cut_out, given, read_pairs
 from photoreal.regions import Pair
 from photoreal.transfer.mixing import Ingredient, mix_styles
 from photoreal.transfer.progressive import (
@@ -48,23 +49,39 @@ def serve_wct2(
     engine: Engine,
     cache: StyleCache,
     sequences: SequenceStore[SteadyMoments] | None = None,
+    wanted: Collection[str] = ("IMAGE", "STYLE_CACHED"),
 ) -> dict[str, Array]:
     """Transfer the light and colors of the styles to one content.
 
-    `sequences` keeps the moments of videos between frames. Raises InvalidOption for inconsistent
-    inputs, NumericalError when the result is not finite.
+    `sequences` keeps the moments of videos between frames, `wanted` are the names of the outputs.
+    Raises InvalidOption for inconsistent inputs, NumericalError when the result is not finite.
     """
     options = StylizeOptions(**read_options(inputs, TRANSFER_OPTIONS))
     check_options(options)
     soft = any(name in inputs for name in SOFT_INPUTS)
     prepared = (read_soft if soft else _labelled)(inputs, options, engine, cache)
+    outputs = {"STYLE_CACHED": np.array(prepared.cached)}
+    if "IMAGE" in wanted:
+        outputs["IMAGE"] = _stylized(inputs, options, prepared, sequences)
+    if "STYLE_MEASURES" in wanted:
+        files = [b""] * len(prepared.cached)
+        if "IMAGE" not in wanted:
+            files = _measures(prepared, cache.weights())
+        outputs["STYLE_MEASURES"] = bytes_tensor(files)
+    return outputs
+
+
+def _stylized(
+    inputs: dict[str, Array],
+    options: StylizeOptions,
+    prepared: Prepared,
+    sequences: SequenceStore[SteadyMoments] | None,
+) -> Array:
+    """The stylized content, steadied by the earlier frames of its shot."""
     shot = None if options.sequence is None else shot_of(options)
-    style_key = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data) if shot is not None else 0
+    style_key = 0 if shot is None else _checksum(inputs)
     image = _applied(prepared, shot, style_key, sequences)
-    return {
-        "IMAGE": np.ascontiguousarray(image.cpu().numpy()),
-        "STYLE_CACHED": np.array(prepared.cached),
-    }
+    return np.ascontiguousarray(image.cpu().numpy())
 
 
 @within_gpu_memory
@@ -105,6 +122,27 @@ def _applied(
         raise
     sequences.keep(shot.sequence, (prepared.shot_key, style_key), memory)
     return image
+
+
+def _checksum(inputs: dict[str, Array]) -> int:
+    """Checksum of the styles: their pictures and presets."""
+    checksum = 0
+    if "STYLE" in inputs:
+        checksum = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data)
+    if "STYLE_MEASURES" in inputs:
+        checksum = zlib.crc32(b"".join(blobs(inputs["STYLE_MEASURES"])), checksum)
+    return checksum
+
+
+def _measures(prepared: Prepared, weights: str) -> list[bytes]:
+    """The moments of each style as a file; empty for label maps."""
+    if not prepared.measures:
+        return [b""] * len(prepared.cached)
+    if any(set(MEASURED) - set(found) for found in prepared.measures):
+        raise InvalidOption(
+            "STYLE_MEASURES holds the moments at all places; expected TRANSFER_AT with all of them."
+        )
+    return [write_measures(found, weights) for found in prepared.measures]
 
 
 def _labelled(
@@ -171,7 +209,7 @@ def _styles(inputs: dict[str, Array]) -> list[LabelledImage]:
     if sizes is None:
         return [_picture(inputs, "STYLE")]
     strip = _picture(inputs, "STYLE")
-    images = cut_out(inputs["STYLE"], sizes)
+    images = cut_out(strip.image[0].numpy(), sizes)
     labels = cut_out(strip.labels, sizes)
     return [
         LabelledImage(torch.from_numpy(np.array(image[None])), np.ascontiguousarray(own))
@@ -180,7 +218,7 @@ def _styles(inputs: dict[str, Array]) -> list[LabelledImage]:
 
 
 def _picture(inputs: dict[str, Array], role: str) -> LabelledImage:
-    image = inputs[role]
+    image = given(inputs, role)
     if not np.isfinite(image).all():
         raise InvalidOption(f"{role} holds values that are not finite; expected 0 to 1.")
     labels = inputs.get(f"{role}_LABELS")

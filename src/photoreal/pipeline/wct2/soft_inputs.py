@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -11,17 +11,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from photoreal.errors import InvalidOption
-from photoreal.options import StylizeOptions, check_style_count, check_weights, parse_places
-from photoreal.pipeline.tensors import Array
+from photoreal.errors import PRESET_REFUSED, InvalidOption
+from photoreal.options import Place, StylizeOptions, check_style_count, check_weights, parse_places
+from photoreal.pipeline.tensors import Array, blobs
 from photoreal.pipeline.wct2.style_cache import StyleCache
-from photoreal.pipeline.wct2.style_strip import cut_out
+from photoreal.pipeline.wct2.style_strip import cut_out, given
 from photoreal.regions import MAX_REGIONS, Pair
 from photoreal.transfer.mixing import Ingredient, mix_styles
 from photoreal.transfer.progressive import Engine, Steady, check_side
-from photoreal.transfer.soft_transfer import SoftImage, apply_soft, couple_measures
+from photoreal.transfer.soft_transfer import (
+    SoftImage,
+    SoftMeasures,
+    apply_soft,
+    couple_measures,
+)
 
-NAMES = ("CONTENT_REGIONS", "STYLE_REGIONS", "COUPLING")
+NAMES = ("CONTENT_REGIONS", "STYLE_REGIONS", "COUPLING", "STYLE_MEASURES")
 """Names of the soft-region inputs."""
 
 
@@ -37,12 +42,14 @@ class Prepared(NamedTuple):
 
     `cached` is true for each style that was a cache hit, `partner_key` maps a content region
     to a key of its style partners, `shot_key` is what the frames of a shot have in common.
+    `measures` are the moments of each style's soft regions.
     """
 
     apply: Apply
     cached: list[bool]
     partner_key: Callable[[int], Hashable]
     shot_key: Hashable
+    measures: Sequence[SoftMeasures] = ()
 
 
 def read_soft(
@@ -58,21 +65,27 @@ def read_soft(
 
 def prepare_soft(
     content: SoftImage,
-    styles: Sequence[SoftImage],
+    styles: Sequence[SoftImage | bytes],
     couplings: Sequence[npt.NDArray[np.float64]],
     options: StylizeOptions,
     engine: Engine,
     cache: StyleCache,
 ) -> Prepared:
-    """Prepare a transfer by soft regions: measure the styles.
+    """Prepare a transfer by soft regions: measure the styles, or read their moments from files.
 
     Each style's coupling (K, J) is the share of its regions in each content region's mix.
     """
     weights = check_weights(options.weights, check_style_count(len(styles)))
     places = parse_places(options.transfer_at)
     for picture in (content, *styles):
-        check_side(picture.image)
-    known = [cache.measure_soft(style, engine, places) for style in styles]
+        if isinstance(picture, SoftImage):
+            check_side(picture.image)
+    known = [
+        cache.measure_soft(style, engine, places)
+        if isinstance(style, SoftImage)
+        else (_preset(style, coupling, engine, cache, places), True)
+        for style, coupling in zip(styles, couplings, strict=True)
+    ]
     coupled = [
         couple_measures(found, coupling)
         for (found, _), coupling in zip(known, couplings, strict=True)
@@ -91,27 +104,58 @@ def prepare_soft(
         [cached for _, cached in known],
         lambda region: tuple(coupling[region].tobytes() for coupling in couplings),
         (content.image.shape, len(content.weights), tuple(weights), options.alpha, places),
+        [found for found, _ in known],
     )
+
+
+def _preset(
+    file: bytes,
+    coupling: npt.NDArray[np.float64],
+    engine: Engine,
+    cache: StyleCache,
+    places: Collection[Place],
+) -> SoftMeasures:
+    """The moments in a preset; raises InvalidOption if it has more regions than the coupling."""
+    found = cache.read(file, engine, places)
+    if any(region >= coupling.shape[1] for regions in found.values() for region in regions):
+        raise InvalidOption(
+            f"{PRESET_REFUSED} has moments of more regions than COUPLING has columns for it,"
+            f" {coupling.shape[1]}; expected a column for each."
+        )
+    return found
 
 
 def _read(
     inputs: dict[str, Array],
-) -> tuple[SoftImage, list[SoftImage], Sequence[npt.NDArray[np.float64]]]:
-    lacking = [name for name in NAMES if name not in inputs]
+) -> tuple[SoftImage, list[SoftImage | bytes], Sequence[npt.NDArray[np.float64]]]:
+    presets = blobs(inputs["STYLE_MEASURES"]) if "STYLE_MEASURES" in inputs else [b""]
+    needed = ["CONTENT_REGIONS", "STYLE_REGIONS", "COUPLING"]
+    if all(presets):
+        needed.remove("STYLE_REGIONS")
+    lacking = [name for name in needed if name not in inputs]
     if lacking:
-        raise InvalidOption(f"Soft regions need {', '.join(NAMES)}; missing: {', '.join(lacking)}.")
+        raise InvalidOption(
+            f"Soft regions need {', '.join(needed)}; missing: {', '.join(lacking)}."
+        )
     labels = [name for name in ("CONTENT_LABELS", "STYLE_LABELS", "PAIRS") if name in inputs]
     if labels:
         raise InvalidOption(
             f"Soft regions came with {', '.join(labels)}; give label maps or soft regions."
         )
-    sizes = inputs.get("STYLE_SIZES")
     content = _soft_image(inputs["CONTENT"], inputs["CONTENT_REGIONS"], "CONTENT")
-    _check_planes(inputs["STYLE"], inputs["STYLE_REGIONS"], "STYLE")
-    images, planes = (cut_out(inputs[name], sizes) for name in ("STYLE", "STYLE_REGIONS"))
-    styles = [_soft_image(*one, "STYLE") for one in zip(images, planes, strict=True)]
+    styles: list[SoftImage | bytes] = [*_photos(inputs)] if "STYLE_REGIONS" in needed else []
+    if "STYLE_MEASURES" in inputs:
+        photos = iter(styles)
+        if len(styles) != sum(not file for file in presets):
+            raise InvalidOption(
+                f"STYLE_MEASURES leaves {sum(not file for file in presets)} of its elements empty"
+                f" for {len(styles)} photos in STYLE; expected one for each."
+            )
+        styles = [file or next(photos) for file in presets]
     coupling = inputs["COUPLING"].astype(np.float64)
-    shape = (len(content.weights), len(inputs["STYLE_REGIONS"]) * len(styles))
+    planes = len(inputs["STYLE_REGIONS"]) if "STYLE_REGIONS" in needed else 0
+    columns = planes or max(coupling.shape[1] // len(styles), 1)
+    shape = (len(content.weights), columns * len(styles))
     if coupling.shape != shape or not np.isfinite(coupling).all() or coupling.min() < 0.0:
         raise InvalidOption(
             f"COUPLING is {coupling.shape[0]}x{coupling.shape[1]}; expected shares from 0 up,"
@@ -119,6 +163,14 @@ def _read(
             " region of each style."
         )
     return content, styles, np.split(coupling, len(styles), axis=1)
+
+
+def _photos(inputs: dict[str, Array]) -> list[SoftImage]:
+    """The style photos with their regions."""
+    strip, sizes = given(inputs, "STYLE"), inputs.get("STYLE_SIZES")
+    _check_planes(strip, inputs["STYLE_REGIONS"], "STYLE")
+    images, planes = (cut_out(one, sizes) for one in (strip, inputs["STYLE_REGIONS"]))
+    return [_soft_image(*one, "STYLE") for one in zip(images, planes, strict=True)]
 
 
 def _soft_image(image: Array, planes: Array, role: str) -> SoftImage:

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import cast
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from photoreal.contract import Place
-from photoreal.transfer.progressive import Engine, LabelledImage, StyleMeasures, measure_style
+from photoreal.pipeline.wct2.measures_file import measures_at, read_measures
+from photoreal.transfer.progressive import (
+    MIN_SIDE,
+    Engine,
+    LabelledImage,
+    StyleMeasures,
+    measure_style,
+)
 from photoreal.transfer.soft_transfer import SoftImage, SoftMeasures, measure_soft
 from photoreal.transfer.whitening import Moments, StyleStatistics
 
@@ -24,11 +32,13 @@ from photoreal.transfer.whitening import Moments, StyleStatistics
 class StyleCache:
     """Measures of the most recently used styles, up to `limit` bytes; 0 disables the cache.
 
-    A cache belongs to one engine: the networks' weights are not part of the cache key.
+    A cache belongs to one engine: the networks' weights are not part of the cache key. `weights`
+    returns what identifies them in presets (`photoreal.weights.networks.fingerprint`).
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, weights: Callable[[], str] = lambda: "unnamed") -> None:
         self._limit = limit
+        self.weights = weights
         self._entries: OrderedDict[bytes, StyleMeasures | SoftMeasures] = OrderedDict()
         self.bytes = 0
         """Total size of the cached measures in bytes."""
@@ -76,6 +86,20 @@ class StyleCache:
         self._keep(key, measures)
         return measures, False
 
+    def read(self, file: bytes, engine: Engine, places: Collection[Place]) -> SoftMeasures:
+        """Return the moments in a preset, which is read once.
+
+        Raises InvalidOption for a damaged preset and one of other weights.
+        """
+        key = hashlib.blake2b(file, digest_size=32).digest()
+        known = cast("SoftMeasures | None", self._entries.get(key))
+        if known is None:
+            known = read_measures(file, self.weights(), _device(engine))
+            self._keep(key, known)
+        else:
+            self._entries.move_to_end(key)
+        return measures_at(known, places)
+
     def _keep(self, key: bytes, measures: StyleMeasures | SoftMeasures) -> None:
         if key in self._entries:
             self.bytes -= _size(self._entries.pop(key))
@@ -84,6 +108,12 @@ class StyleCache:
         while self.bytes > self._limit:
             _, oldest = self._entries.popitem(last=False)
             self.bytes -= _size(oldest)
+
+
+@torch.inference_mode()
+def _device(engine: Engine) -> torch.device:
+    """Device of the engine's features."""
+    return engine.encode(1, torch.zeros(1, 3, MIN_SIDE, MIN_SIDE)).features.device
 
 
 def _key(style: LabelledImage | SoftImage, places: Collection[Place]) -> bytes:

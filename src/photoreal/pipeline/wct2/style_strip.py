@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from photoreal.contract import NO_PARTNER, WHOLE_PHOTO
-from photoreal.errors import InvalidOption
-from photoreal.options import Place
-from photoreal.pipeline.request import FloatImage, Shot, SoftStyle, StyleInput, TransferOptions
+from photoreal.errors import InvalidOption, InvalidRequest
+from photoreal.options import PLACES, Place
+from photoreal.pipeline.request import (
+    FloatImage,
+    MeasuredStyle,
+    Shot,
+    SoftStyle,
+    StyleInput,
+    TransferOptions,
+)
 from photoreal.pipeline.tensors import Array, bytes_tensor
 from photoreal.regions import LabelMap, Pair, given_pairs
 
@@ -41,26 +48,51 @@ def wct2_inputs(
 def soft_inputs(
     content: FloatImage,
     regions: npt.NDArray[np.uint8],
-    styles: Sequence[SoftStyle],
+    styles: Sequence[SoftStyle | MeasuredStyle],
     *,
     places: Collection[Place],
     shot: Shot | None = None,
 ) -> dict[str, Array]:
     """Build the inputs of `wct2` for a transfer by soft regions."""
-    strip, sizes = lay_out([style.image for style in styles])
     # Pad to the same number of planes per style; the coupling never refers to padding planes.
-    count = max(len(style.regions) for style in styles)
-    planes = [_with_planes(style.regions, count) for style in styles]
+    count = max(style.coupling.shape[1] for style in styles)
     couplings = [_with_planes(style.coupling.T, count).T for style in styles]
     inputs: dict[str, Array] = {
         "CONTENT": content,
-        "STYLE": strip,
         "CONTENT_REGIONS": regions,
-        "STYLE_REGIONS": lay_out(planes)[0],
         "COUPLING": np.concatenate(couplings, axis=1).astype(np.float32),
         "TRANSFER_AT": bytes_tensor(",".join(places)),
     }
+    sizes = np.zeros((0, 2), dtype=np.int32)
+    photos = [style for style in styles if isinstance(style, SoftStyle)]
+    if photos:
+        inputs["STYLE"], sizes = lay_out([style.image for style in photos])
+        planes = [_with_planes(style.regions, count) for style in photos]
+        inputs["STYLE_REGIONS"] = lay_out(planes)[0]
+    if len(photos) < len(styles):
+        files = [b"" if isinstance(style, SoftStyle) else style.file for style in styles]
+        inputs["STYLE_MEASURES"] = bytes_tensor(files)
     return inputs | _several(sizes, [style.weight for style in styles]) | _of_shot(shot)
+
+
+def measuring_inputs(image: FloatImage, regions: npt.NDArray[np.uint8]) -> dict[str, Array]:
+    """Build the inputs of `wct2` for measuring the soft regions (J, H, W) of a style."""
+    style = SoftStyle(image, regions, np.eye(len(regions)))
+    return soft_inputs(image, regions, [style], places=PLACES)
+
+
+def given(inputs: Mapping[str, Array], name: str) -> Array:
+    """A picture among the inputs; raises InvalidRequest if it is missing."""
+    if name not in inputs:
+        raise InvalidRequest(f"The input {name} is missing; wct2 needs it.")
+    return inputs[name]
+
+
+def style_photos(inputs: Mapping[str, Array]) -> list[Array]:
+    """The photos (3, H, W) in STYLE, none if all styles are presets."""
+    if "STYLE" not in inputs and "STYLE_MEASURES" in inputs:
+        return []
+    return cut_out(given(inputs, "STYLE"), inputs.get("STYLE_SIZES"))
 
 
 def _with_planes(planes: Array, count: int) -> Array:
@@ -71,7 +103,8 @@ def _with_planes(planes: Array, count: int) -> Array:
 def _several(sizes: Array, weights: Sequence[float]) -> dict[str, Array]:
     if len(weights) == 1:
         return {}
-    return {"STYLE_SIZES": sizes, "STYLE_WEIGHTS": np.array(weights, dtype=np.float32)}
+    shares = {"STYLE_WEIGHTS": np.array(weights, dtype=np.float32)}
+    return {"STYLE_SIZES": sizes, **shares} if len(sizes) else shares
 
 
 def _of_shot(shot: Shot | None) -> dict[str, Array]:
