@@ -13,7 +13,7 @@ from PIL import Image
 
 from photoreal.contract import DEVICE_VARIABLE
 from photoreal.pipeline.in_process import in_process_models
-from photoreal.serve.backend import on_gpu
+from photoreal.serve.backend import device, stylize_models
 from photoreal.transfer.progressive import NetworkEngine
 from photoreal.weights.networks import load_wct2
 from photoreal.weights.segmenters import load_segmenter
@@ -45,13 +45,13 @@ def test_networks_run_in_its_process(
         return {"PROBABILITIES": shares}
 
     monkeypatch.setenv(DEVICE_VARIABLE, "cuda")
-    monkeypatch.setattr(on_gpu, "models_on_gpu", models)
     triton.models["segmenter"] = called
     given = arguments("stylize")
     folder = Path(given["model_repository"]).parent / "segmenter"
     (folder / "1").mkdir(parents=True)
     (folder / "1" / "model.onnx").touch()
     (folder / "labels.txt").write_text("\n".join(classes) + "\n")
+    monkeypatch.setattr(stylize_models, "models_on_gpu", models)
     model = load_adapter("model_repository/stylize/1/model.py")
     model.initialize(given)
     inputs = {
@@ -67,16 +67,16 @@ def test_networks_run_in_its_process(
 
 
 def test_a_segmenter_with_other_classes_is_not_the_default_one(tmp_path: Path) -> None:
-    assert on_gpu._segmenter(tmp_path, ("sky", "tree")) is None
+    assert stylize_models.load_exported(tmp_path, ("sky", "tree")) is None
 
 
 def test_the_default_networks_are_loaded(
     arguments: Callable[..., dict[str, str]], triton: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_gpu, "require_cuda", lambda: None)
+    monkeypatch.setattr(device, "require_cuda", lambda: None)
     given = arguments("stylize")
     repository = Path(given["model_repository"]).parent
-    models = on_gpu.models_on_gpu(triton, given["model_config"], repository, ())
+    models = stylize_models.models_on_gpu(triton, given["model_config"], repository, ())
     assert models.segment is None
     assert models.transfer_soft is not None
     assert models.device is not None

@@ -6,28 +6,17 @@ from typing import Any
 
 import triton_python_backend_utils as triton
 
-from photoreal.contract import SEGMENTER, STYLIZE, WCT2
+from photoreal.contract import STYLIZE
 from photoreal.pipeline.known_regions import KnownRegions
-from photoreal.pipeline.request import Models, Transferred
+from photoreal.pipeline.request import Models
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.pipeline.stylize import stylize
-from photoreal.pipeline.tensors import (
-    blob,
-    read_request,
-    response_tensors,
-)
-from photoreal.pipeline.wct2.style_strip import measuring_inputs, soft_inputs, wct2_inputs
-from photoreal.serve.backend.adapter import (
-    call_model,
-    is_on_gpu,
-    read_inputs,
-    segmenter_classes,
-)
+from photoreal.pipeline.tensors import read_request, response_tensors
+from photoreal.serve.backend.adapter import is_on_gpu, read_inputs, segmenter_classes
 from photoreal.serve.backend.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.backend.request_queue import stylize_queue
-from photoreal.serve.backend.watch import Guard, Watch
-
-_TRANSFERRED = ("IMAGE", "STYLE_CACHED")
+from photoreal.serve.backend.stylize_models import GPU_WORKERS, models_on_gpu, server_models
+from photoreal.serve.backend.watch import Guard
 
 
 class TritonPythonModel:
@@ -35,18 +24,13 @@ class TritonPythonModel:
         repository = Path(args["model_repository"]).parent
         self._classes = segmenter_classes(repository)
         self._on_gpu: Models | None = None
-        workers = 1
         if is_on_gpu(args["model_config"]):
-            from photoreal.serve.backend import on_gpu
-
-            workers = on_gpu.WORKERS
-            self._on_gpu = on_gpu.models_on_gpu(
-                triton, args["model_config"], repository, self._classes
-            )
+            self._on_gpu = models_on_gpu(triton, args["model_config"], repository, self._classes)
         self._guard = Guard()
         self._memories = SteadyRegions(), KnownRegions()
         self._metrics = RequestMetrics(triton, STYLIZE.name)
         self._stages = StageMetrics(triton)
+        workers = 1 if self._on_gpu is None else GPU_WORKERS
         self._queue = stylize_queue(triton, self._serve, self._metrics, self._guard, workers)
 
     def execute(self, requests: list[Any]) -> None:
@@ -60,33 +44,9 @@ class TritonPythonModel:
         wanted = request.requested_output_names() or STYLIZE.output_names()
         asked = read_request(values, wanted)
         with self._guard.watch(request) as watch:
-            models = self._models(request, watch)
+            models = server_models(triton, request, watch, self._classes)
+            if self._on_gpu is not None:
+                models = replace(self._on_gpu, segment=self._on_gpu.segment or models.segment)
             response = stylize(asked, models, self._guard.limits, *self._memories, watch.poll)
         self._stages.observe(response.seconds)
         return response_tensors(response, wanted)
-
-    def _models(self, request: Any, watch: Watch) -> Models:
-        def segment(image: Any) -> Any:
-            inputs = {"IMAGE": image[None]}
-            outputs = call_model(triton, SEGMENTER, inputs, request, ["PROBABILITIES"], watch)
-            return outputs["PROBABILITIES"][0]
-
-        def transfer(content: Any, content_labels: Any, styles: Any, **how: Any) -> Any:
-            inputs = wct2_inputs(content, content_labels, styles, **how)
-            outputs = call_model(triton, WCT2, inputs, request, _TRANSFERRED, watch)
-            return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
-
-        def transfer_soft(content: Any, regions: Any, styles: Any, **how: Any) -> Any:
-            inputs = soft_inputs(content, regions, styles, **how)
-            outputs = call_model(triton, WCT2, inputs, request, _TRANSFERRED, watch)
-            return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
-
-        def measure(image: Any, regions: Any) -> bytes:
-            inputs = measuring_inputs(image, regions)
-            outputs = call_model(triton, WCT2, inputs, request, ["STYLE_MEASURES"], watch)
-            return blob(outputs["STYLE_MEASURES"])
-
-        found = segment if self._classes else None
-        if self._on_gpu is not None:
-            return replace(self._on_gpu, segment=self._on_gpu.segment or found)
-        return Models(transfer, found, self._classes, transfer_soft, measure)

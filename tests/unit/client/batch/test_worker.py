@@ -40,8 +40,8 @@ class FakePipeline:
         if content in self.errors:
             raise self.errors[content]
 
-        def encoded(image_format: str, like: bytes) -> bytes:
-            return b" ".join([image_format.encode(), content, like])
+        def encoded(image_format: str) -> bytes:
+            return b" ".join([image_format.encode(), content])
 
         return SimpleNamespace(encoded=encoded)
 
@@ -76,7 +76,7 @@ def test_styles_are_measured_once_for_all_photos(fake: type[FakePipeline], photo
     assert made.styles == [(b"dusk", {"size": 64}), (b"noon", {"size": 64})]
     measured = [("measured", b"dusk"), ("measured", b"noon")]
     assert made.calls == [(b"one", measured, {**WORK.options, "format": "jpeg"})]
-    assert read(photo.output, "picture") == b"JPEG one one"
+    assert read(photo.output, "picture") == b"JPEG one"
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
