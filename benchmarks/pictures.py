@@ -29,10 +29,16 @@ class Inputs(NamedTuple):
 
 def square_inputs(size: int) -> Inputs:
     """The example pair, each photo scaled to size x size pixels, with three slanted regions."""
-    files = {one["name"]: one for one in json.loads((EXAMPLES / "pairs.json").read_text())}[PAIR]
+    files = pair_files(PAIR)
     content, style = (_square(EXAMPLES / files[role], size) for role in ("content", "style"))
     pairs = [Pair(label, label) for label in range(3)]
     return Inputs(content, style, _regions(size, 0.3), _regions(size, -0.2), pairs)
+
+
+def pair_files(name: str) -> dict[str, str]:
+    """File names of an example pair by role."""
+    listed: list[dict[str, str]] = json.loads((EXAMPLES / "pairs.json").read_text())
+    return next(one for one in listed if one["name"] == name)
 
 
 def _square(file: Path, size: int) -> FloatImage:

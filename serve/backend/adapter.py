@@ -17,6 +17,7 @@ from typing import Any
 
 from photoreal.contract import (
     CANCEL_PARAMETER,
+    DEVICE_VARIABLE,
     ENGINE_PARAMETER,
     ENGINE_VARIABLE,
     ENGINES,
@@ -162,6 +163,11 @@ def engine_name(model_config: str) -> str:
     if chosen not in ENGINES:
         raise ServeError(f"The engine {chosen!r} is not known; expected {' or '.join(ENGINES)}.")
     return chosen
+
+
+def is_on_gpu(model_config: str) -> bool:
+    """Whether `photoreal serve` runs the networks in the models' own processes on a GPU."""
+    return engine_name(model_config) == "local" and os.environ.get(DEVICE_VARIABLE) == "cuda"
 
 
 def is_exported(repository: Path, name: str) -> bool:

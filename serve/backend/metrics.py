@@ -99,11 +99,11 @@ class QueueMetrics:
         self._families = [
             triton.MetricFamily(name=WAITING, description="Requests that wait.", kind=gauge),
             triton.MetricFamily(
-                name=WORKING, description="Requests that are worked on, 0 or 1.", kind=gauge
+                name=WORKING, description="Requests that are worked on.", kind=gauge
             ),
         ]
         self._waiting, self._working = (family.Metric(labels={}) for family in self._families)
-        self.note(0, working=False)
+        self.note(0, working=0)
         self._seconds = None
         if hasattr(triton.MetricFamily, "HISTOGRAM"):  # since Triton 24.10
             self._families.append(
@@ -120,10 +120,10 @@ class QueueMetrics:
         """Current time for `waited`, in seconds on a monotonic clock."""
         return time.monotonic()
 
-    def note(self, waiting: int, working: bool) -> None:
-        """Set the number of waiting requests, and whether one is being computed."""
+    def note(self, waiting: int, working: int) -> None:
+        """Set the numbers of requests that wait and that are being computed."""
         self._waiting.set(waiting)
-        self._working.set(int(working))
+        self._working.set(working)
 
     def waited(self, since: float) -> None:
         """Record the time in the queue of a request that came at `since` and starts now."""

@@ -71,7 +71,7 @@ SUBCOMMANDS = {
         extra="video",
     ),
     "evaluate-segmenter": Subcommand(
-        "photoreal.train.evaluate_command",
+        "photoreal.train.command",
         "evaluate_segmenter",
         "Measure a segmenter on labeled photos.",
         extra="train",

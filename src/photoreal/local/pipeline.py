@@ -109,10 +109,9 @@ class Pipeline:
             finder.to(chosen)
         networks = load_wct2(weights)
         models = in_process_models(
-            network_engine(*networks, chosen, half=half),
-            finder,
-            classes,
+            *(network_engine(*networks, chosen, half=half), finder, classes),
             cache_bytes=cache_bytes,
+            device=None if chosen == "cpu" else chosen,
             weights=cache(lambda: fingerprint(*networks)),
         )
         self.transport = LocalTransport(models, limits or Limits(formats=readable_formats()))

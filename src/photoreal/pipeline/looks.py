@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from photoreal.arrays import Floats, namespace
 from photoreal.color.align import align_colors, region_colors
 from photoreal.color.gamut import compress_range
 from photoreal.color.transport import ColorMap, ColorMoments, barycenter, color_map, mixture
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
 from photoreal.pipeline.presets.preset import Preset
-from photoreal.pipeline.request import (
-    FloatImage,
-    MeasuredStyle,
-    Shot,
-    SoftStyle,
-    SoftTransfer,
-)
+from photoreal.pipeline.request import MeasuredStyle, Shot, SoftStyle, SoftTransfer
 from photoreal.pipeline.soft_regions import SoftMatch
 from photoreal.regions.coupling import Matrix
 from photoreal.regions.soft import SoftRegions, settle
@@ -35,18 +30,18 @@ SteadyColors = Callable[[int, ColorMoments], ColorMoments]
 class Look(NamedTuple):
     """The stylized content (3, H, W) at working size, and whether every style was cached."""
 
-    image: FloatImage
+    image: Floats
     style_cached: bool
 
 
 def align(
-    content: FloatImage,
-    styles: Sequence[FloatImage | Preset],
+    content: Floats,
+    styles: Sequence[Floats | Preset],
     found: SoftMatch,
     weights: Sequence[float],
     strength: float,
     steady: SteadyColors | None = None,
-) -> FloatImage:
+) -> Floats:
     """Align the colors of each content region with those of its style regions; (3, H, W)."""
     theirs = [_colors(*style) for style in zip(styles, found.styles, strict=True)]
     ours = region_colors(content, found.content.weights)
@@ -111,25 +106,33 @@ def wct2_strength(options: StylizeOptions, found: SoftMatch) -> float:
 
 
 def transfer_features(
-    aligned: FloatImage,
-    styles: Sequence[FloatImage | Preset],
+    aligned: Floats,
+    styles: Sequence[Floats | Preset],
     found: SoftMatch,
     weights: Sequence[float],
     transfer: SoftTransfer,
     strength: float,
     places: Collection[Place],
     shot: Shot | None,
+    keys: Sequence[bytes],
 ) -> Look:
-    """Run WCT2 on the aligned content and apply a `strength` share, in (0, 1], of its change."""
-    parts = zip(styles, found.styles, found.couplings, weights, strict=True)
+    """Run WCT2 on the aligned content and apply a `strength` share, in (0, 1], of its change.
+
+    `keys` identify the styles with their regions.
+    """
+    parts = zip(styles, found.styles, found.couplings, weights, keys, strict=True)
     given = [_style(*part) for part in parts]
     result = transfer(aligned, as_bytes(found.content.weights), given, places=places, shot=shot)
-    mixed = aligned + np.float32(strength) * (result.image - aligned)
+    mixed = aligned + strength * (result.image - aligned)
     return Look(compress_range(mixed), result.style_cached)
 
 
 def _style(
-    style: FloatImage | Preset, regions: SoftRegions | Preset, coupling: Matrix, weight: float
+    style: Floats | Preset,
+    regions: SoftRegions | Preset,
+    coupling: Matrix,
+    weight: float,
+    key: bytes,
 ) -> SoftStyle | MeasuredStyle:
     if isinstance(style, Preset) or isinstance(regions, Preset):
         assert isinstance(style, Preset)  # noqa: S101 (it has its own regions)
@@ -139,18 +142,17 @@ def _style(
                 " measured for the method wct2."
             )
         return MeasuredStyle(style.file, coupling, weight)
-    return SoftStyle(style, as_bytes(regions.weights), coupling, weight)
+    return SoftStyle(style, as_bytes(regions.weights), coupling, weight, key)
 
 
-def _colors(
-    style: FloatImage | Preset, regions: SoftRegions | Preset
-) -> Sequence[ColorMoments | None]:
+def _colors(style: Floats | Preset, regions: SoftRegions | Preset) -> Sequence[ColorMoments | None]:
     if isinstance(style, Preset) or isinstance(regions, Preset):
         assert isinstance(style, Preset)  # noqa: S101 (it has its own regions)
         return style.colors
     return region_colors(style, regions.weights)
 
 
-def as_bytes(weights: FloatImage) -> npt.NDArray[np.uint8]:
+def as_bytes(weights: Floats) -> Any:
     """Quantize weights from 0..1 to uint8 0..255, the input format of `wct2`."""
-    return np.asarray(np.rint(settle(weights, _SOLID) * 255.0), dtype=np.uint8)
+    xp = namespace(weights)
+    return xp.astype(xp.round(settle(weights, _SOLID) * 255.0), xp.uint8)

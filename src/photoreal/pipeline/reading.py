@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from photoreal import regions
+from photoreal.arrays import Floats
+from photoreal.cores import available_cores
 from photoreal.errors import InvalidMask, InvalidOption
 from photoreal.options import (
     DEFAULT_SIZE,
@@ -19,17 +22,20 @@ from photoreal.options import (
     check_weights,
     parse_places,
 )
+from photoreal.pipeline.known_regions import photo_key
 from photoreal.pipeline.memory import check_memory
 from photoreal.pipeline.presets.preset import Preset, read_preset
 from photoreal.pipeline.presets.tensor_file import is_tensor_file
-from photoreal.pipeline.request import FloatImage, Shot, StylizeRequest, shot_of
+from photoreal.pipeline.request import Shot, StylizeRequest, shot_of
 from photoreal.preprocess import (
     Limits,
+    as_photo,
     check_size,
     check_working_size,
     decode_photo,
     photo_size,
     resize_photo,
+    resize_pixels,
     working_size,
 )
 from photoreal.regions import Pair
@@ -53,22 +59,22 @@ class Photos(NamedTuple):
     """
 
     originals: dict[str, npt.NDArray[np.uint8]]
-    working: dict[str, FloatImage | Preset]
+    working: dict[str, Floats | Preset]
 
     @property
-    def decoded(self) -> dict[str, FloatImage]:
+    def decoded(self) -> dict[str, Floats]:
         """The photos at working size, without the presets."""
         return {
             role: photo for role, photo in self.working.items() if not isinstance(photo, Preset)
         }
 
     @property
-    def content(self) -> FloatImage:
+    def content(self) -> Floats:
         """The content at working size."""
         return self.decoded["content"]
 
     @property
-    def styles(self) -> list[FloatImage | Preset]:
+    def styles(self) -> list[Floats | Preset]:
         """The styles in order."""
         return [style for role, style in self.working.items() if role != "content"]
 
@@ -112,8 +118,11 @@ def read_photos(
     size: int,
     limits: Limits,
     check: Callable[[], None],
+    device: Callable[[npt.NDArray[Any]], Floats] | None = None,
 ) -> Photos:
     """Decode photos by role and parse presets; `size` is that of the options.
+
+    The photos at working size are on the `device`, if there is one.
 
     Raises InvalidImage for a file that cannot be read or exceeds a limit, InvalidOption when the
     photos exceed a limit at working size, and for a preset with the method `published`.
@@ -137,16 +146,39 @@ def read_photos(
     for role, (height, width) in sizes.items():
         check_working_size(height, width, size, f"{role} photo", limits)
     check_memory(sizes, size, limits)
-    originals = {
-        role: decode_photo(file, f"{role} photo", limits, check) for role, file in photos.items()
-    }
+
+    def decode(role: str) -> npt.NDArray[np.uint8]:
+        return decode_photo(photos[role], f"{role} photo", limits, check)
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        originals = dict(zip(photos, pool.map(decode, photos), strict=True))
     working = {
-        role: presets[role] if role in presets else _at_size(originals[role], size)
+        role: presets[role] if role in presets else _at_size(originals[role], size, device)
         for role in files
     }
     return Photos(originals, working)
 
 
-def _at_size(photo: npt.NDArray[np.uint8], size: int) -> FloatImage:
+def _at_size(
+    photo: npt.NDArray[np.uint8], size: int, device: Callable[[npt.NDArray[Any]], Floats] | None
+) -> Floats:
     height, width = photo.shape[:2]
-    return resize_photo(photo, *working_size(height, width, size))
+    tall, wide = working_size(height, width, size)
+    if device is None:
+        return resize_photo(photo, tall, wide)
+    return as_photo(device(resize_pixels(photo, tall, wide)))  # a quarter of the bytes to copy
+
+
+def photo_keys(request: StylizeRequest, photos: Photos) -> dict[str, bytes]:
+    """Cache keys of the photos and presets with their regions, by role."""
+    files = {"content": request.content, **style_files(request)}
+    masks = iter(request.style_masks or [])
+    how = request.segment, request.mask_edges, request.match
+    keys = {}
+    for role, photo in photos.working.items():
+        if isinstance(photo, Preset):
+            keys[role] = photo_key(files[role])
+        else:
+            mask = request.content_mask if role == "content" else next(masks, None)
+            keys[role] = photo_key(files[role] + b"|" + (mask or b""), tuple(photo.shape), how)
+    return keys

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, NotRequired, Protocol, TypedDict, Unpack
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from photoreal.arrays import Floats
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_STEADY, Place, StylizeOptions
 from photoreal.regions import LabelMap, Pair
@@ -81,13 +82,15 @@ class StyleInput(NamedTuple):
 class SoftStyle(NamedTuple):
     """A style (3, H, W), the weights (J, H, W) in 0..255 of its regions, and its weight in the mix.
 
-    `coupling` (K, J) is the share of each style region in each content region's mix.
+    `coupling` (K, J) is the share of each style region in each content region's mix. `key`
+    identifies image and regions in a cache.
     """
 
-    image: FloatImage
-    regions: npt.NDArray[np.uint8]
+    image: Floats
+    regions: Any
     coupling: Matrix
     weight: float = 1.0
+    key: bytes = b""
 
 
 class MeasuredStyle(NamedTuple):
@@ -121,7 +124,7 @@ def shot_of(options: StylizeOptions) -> Shot | None:
 class Transferred(NamedTuple):
     """The stylized content (3, H, W), and whether every style was a cache hit."""
 
-    image: FloatImage
+    image: Floats
     style_cached: bool = False
 
 
@@ -157,8 +160,8 @@ class SoftTransfer(Protocol):
 
     def __call__(
         self,
-        content: FloatImage,
-        regions: npt.NDArray[np.uint8],
+        content: Floats,
+        regions: Any,
         styles: Sequence[SoftStyle | MeasuredStyle],
         *,
         places: Collection[Place],
@@ -170,8 +173,11 @@ class SoftTransfer(Protocol):
 class MeasureStyle(Protocol):
     """The `wct2` model, which measures a style without a transfer."""
 
-    def __call__(self, image: FloatImage, regions: npt.NDArray[np.uint8]) -> bytes:
-        """Return the moments of the soft regions (J, H, W) of a style as a file."""
+    def __call__(self, image: Floats, regions: Any, key: bytes) -> bytes:
+        """Return the moments of a style's soft regions (J, H, W) as a file.
+
+        `key` identifies image and regions in a cache.
+        """
 
 
 @dataclass(frozen=True)
@@ -179,11 +185,14 @@ class Models:
     """The models that a request needs; without a segmenter, each photo is a single region.
 
     `transfer` takes label maps, `transfer_soft` takes soft regions; `segment` returns the
-    probabilities (classes, h, w) of an image at a lower resolution; `measure` is for presets.
+    probabilities (classes, h, w) of an image at a lower resolution. `device` moves an array to the
+    GPU on which the pixels of a request with soft regions are computed; None is this CPU.
+    `measure` is for presets.
     """
 
     transfer: Transfer
     segment: Callable[[FloatImage], FloatImage] | None = None
     segmenter_classes: tuple[str, ...] = ()
     transfer_soft: SoftTransfer | None = None
+    device: Callable[[npt.NDArray[Any]], Floats] | None = None
     measure: MeasureStyle | None = None

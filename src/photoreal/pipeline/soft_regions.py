@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photoreal import regions
+from photoreal.arrays import Floats, to_host
 from photoreal.errors import InvalidOption, NumericalError
 from photoreal.options import MatchRule
 from photoreal.pipeline.known_regions import KnownRegions
@@ -50,7 +51,7 @@ class SoftMatch:
 
 def find_soft(
     originals: Mapping[str, npt.NDArray[np.uint8]],
-    photos: Mapping[str, FloatImage | Preset],
+    photos: Mapping[str, Floats | Preset],
     masks: Mapping[str, Mask] | None,
     models: Models | None,
     rule: MatchRule,
@@ -58,12 +59,14 @@ def find_soft(
     mask_edges: bool,
     plan: RegionPlan | None = None,
     known: KnownRegions | None = None,
+    keys: Mapping[str, bytes] | None = None,
 ) -> SoftMatch:
     """Find the regions of photos (3, H, W) in 0..1 at working size and couple them.
 
     Photos are keyed by role: "content", then the styles, some of which may be presets. Masks take
     precedence over the segmenter of `models`; without either, each photo is a single region.
-    `plan` comes from the previous frame of the shot; `known` caches the regions of styles.
+    `plan` comes from the previous frame of the shot; `known` caches the regions of styles under
+    their `keys`.
 
     Raises InvalidMask for a preset whose regions do not go with those of the content.
     """
@@ -93,7 +96,9 @@ def find_soft(
     theirs = [
         taken_preset(one, role, source)
         if isinstance(one := photos[role], Preset)
-        else style_regions(models, originals[role], one, known)
+        else style_regions(
+            models, originals[role], one, known, None if keys is None else keys[role]
+        )
         for role in styles
     ]
     couplings = [coupled(ours, style, rule) for style in theirs]
@@ -107,7 +112,7 @@ def source_of(masks: object, models: Models | None) -> str:
     return "whole" if models is None or models.segment is None else "segmenter"
 
 
-def mask_regions(mask: Mask, photo: FloatImage, *, edges: bool) -> SoftRegions:
+def mask_regions(mask: Mask, photo: Floats, *, edges: bool) -> SoftRegions:
     """The regions of a mask for a photo (3, H, W)."""
     names = tuple(regions.MASK_COLORS) if mask.kind == "colors" else ()
     return soft.mask_regions(mask.labels, names, photo, edges=edges)
@@ -116,7 +121,7 @@ def mask_regions(mask: Mask, photo: FloatImage, *, edges: bool) -> SoftRegions:
 def found_regions(
     models: Models,
     original: npt.NDArray[np.uint8],
-    photo: FloatImage,
+    photo: Floats,
     plan: RegionPlan | None = None,
 ) -> tuple[SoftRegions, RegionPlan]:
     """The regions that the segmenter finds in a photo (3, H, W), and the plan of later frames."""
@@ -126,15 +131,16 @@ def found_regions(
 def style_regions(
     models: Models,
     original: npt.NDArray[np.uint8],
-    photo: FloatImage,
+    photo: Floats,
     known: KnownRegions | None,
+    key: bytes | None,
 ) -> SoftRegions:
-    """The regions that the segmenter finds in a style photo (3, H, W), cached in `known`."""
+    """The regions that the segmenter finds in a style photo (3, H, W), cached under the `key`."""
 
     def find() -> SoftRegions:
         return found_regions(models, original, photo)[0]
 
-    return find() if known is None else known.get(photo, find)
+    return find() if known is None or key is None else known.get_by_key(key, find)
 
 
 def _whole(content: SoftRegions | Preset, style: SoftRegions | Preset) -> Matrix:
@@ -158,9 +164,7 @@ def coupled(content: SoftRegions | Preset, style: SoftRegions | Preset, rule: Ma
     return couple(content.traits, style.traits, content.shares, style.shares)
 
 
-def segment_groups(
-    models: Models, original: npt.NDArray[np.uint8], photo: FloatImage
-) -> FloatImage:
+def segment_groups(models: Models, original: npt.NDArray[np.uint8], photo: Floats) -> FloatImage:
     """Group probabilities (groups, h, w), computed at the working size or smaller.
 
     Raises NumericalError when the segmenter returns non-finite values.
@@ -168,9 +172,10 @@ def segment_groups(
     assert models.segment is not None  # noqa: S101 (for the type checker)
     _, height, width = photo.shape
     scale = math.sqrt(SEGMENT_PIXELS / (height * width))
-    small = photo
     if scale < 1.0:
         small = resize_photo(original, round(height * scale), round(width * scale))
+    else:
+        small = to_host(photo)
     probabilities = models.segment(small)
     if not np.isfinite(probabilities).all():
         raise NumericalError("the segmenter's probabilities are not finite; give masks instead.")

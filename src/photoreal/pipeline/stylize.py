@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from photoreal import regions
+from photoreal.arrays import is_tensor
 from photoreal.cores import available_cores
 from photoreal.errors import ServeError
 from photoreal.options import DEFAULT_BLEND
@@ -21,7 +23,14 @@ from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
 from photoreal.pipeline.presets.measure import measure_styles
 from photoreal.pipeline.presets.preset import Preset
-from photoreal.pipeline.reading import Options, Photos, read_options, read_photos, style_files
+from photoreal.pipeline.reading import (
+    Options,
+    Photos,
+    photo_keys,
+    read_options,
+    read_photos,
+    style_files,
+)
 from photoreal.pipeline.request import (
     Models,
     StyleInput,
@@ -39,6 +48,7 @@ from photoreal.preprocess import (
     to_pixels,
     working_size,
 )
+from photoreal.render.on_device import apply_on_device
 from photoreal.render.upsample import apply_colors, fit_colors
 
 
@@ -62,7 +72,8 @@ def stylize(
     watch = Stopwatch(check)
     asked = read_options(request, limits)
     files = {"content": request.content, **style_files(request)}
-    photos = read_photos(files, request, asked.size, limits, check)
+    device = None if request.method == "published" else models.device
+    photos = read_photos(files, request, asked.size, limits, check, device)
     masks = decode_masks(request, photos.originals, limits, check)
     watch.lap("decode")
     work = _Work(request, asked, photos, masks, models, watch)
@@ -70,18 +81,21 @@ def stylize(
         done = _published(work, sequences, known)
     else:
         done = _soft(work, sequences, known)
+
+    def encode_map(role: str, used: regions.LabelMap | None) -> bytes:
+        if used is None:
+            return b""
+        # At the photo's original size, a label map can be sent back as its mask.
+        return encode_labels(regions.resize_labels(used, *photos.originals[role].shape[:2]))
+
     image, size = b"", {}
-    if done.pixels is not None:
-        pixels = _scaled(done.pixels, request.output_size)
-        image = encode_pixels(pixels, request.format)
-        size = {"height": pixels.shape[0], "width": pixels.shape[1]}
-    # At the photos' original size, label maps can be sent back as masks of these photos.
-    labels = [
-        b""
-        if used is None
-        else encode_labels(regions.resize_labels(used, *photos.originals[role].shape[:2]))
-        for role, used in zip(files, done.labels, strict=True)
-    ]
+    with ThreadPoolExecutor(available_cores()) as pool:  # Pillow releases the GIL
+        maps = pool.map(encode_map, files, done.labels)
+        if done.pixels is not None:
+            pixels = _scaled(done.pixels, request.output_size)
+            image = encode_pixels(pixels, request.format)
+            size = {"height": pixels.shape[0], "width": pixels.shape[1]}
+        labels = list(maps)
     watch.lap("encode")
     seconds = watch.total()
     report = done.report | size | {"method": request.method, "seconds": seconds}
@@ -128,11 +142,13 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
             asked.shot, [content.shape, source, request.match, pairs, styles_seen]
         )
     rule = request.match or "nearest"
+    keys = photo_keys(request, work.photos)
     found = find_soft(
         *(work.photos.originals, work.photos.working, work.masks, work.segmenting, rule),
         mask_edges=rule != "published" if request.mask_edges is None else request.mask_edges,
         plan=None if memory is None else memory.plan,
         known=known,
+        keys=keys,
     )
     if asked.pairs is not None:
         found.take(asked.pairs)
@@ -156,14 +172,18 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
             raise ServeError("There is no model for soft regions; expected one, or method color.")
         image, cached = looks.transfer_features(
             *(image, styles, found, asked.weights, work.models.transfer_soft, further),
-            *(asked.places, asked.shot),
+            *(asked.places, asked.shot, list(keys.values())[1:]),
         )
         work.watch.lap("transfer")
     if memory is not None and sequences is not None and asked.shot is not None:
         memory.plan, memory.couplings = found.plan, found.couplings
         sequences.remember(asked.shot, memory)
     original = _scaled(work.photos.originals["content"], request.output_size)
-    pixels = apply_colors(fit_colors(content, image), original, threads=available_cores())
+    model = fit_colors(content, image)
+    if is_tensor(content):
+        pixels = apply_on_device(model, original)
+    else:
+        pixels = apply_colors(model, original, threads=available_cores())
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
     return _Done(pixels, labels, soft_regions.describe(found, {}) | report)

@@ -18,6 +18,8 @@ from photoreal.client.cli.look import look
 from photoreal.client.look import neutral_photo
 from photoreal.client.region_looks import region_file
 from photoreal.color.cube import apply_table
+from photoreal.pipeline.presets.preset import read_preset
+from photoreal.preprocess import Limits
 
 Photo = npt.NDArray[np.uint8]
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -47,15 +49,16 @@ def test_the_tables_of_a_content_give_what_the_method_color_gives(
     looks = {one.region: one for one in pipeline.region_looks(style, content)}
     assert len(looks) > 1
     assert list(looks) == [str(region["name"]) for region in wanted.report["content_regions"]]
-    sky = wanted.report["content_regions"][0]
-    assert sky["name"] == "sky"
-    # At its border, the maps of several regions are mixed.
-    inside = binary_erosion(wanted.content_labels == sky["label"], iterations=12)
-    given = 255 * apply_table(looks["sky"].table, content[inside] / np.float32(255))
-    difference = np.abs(given - np.asarray(wanted.image)[inside])
-    assert inside.sum() > 1000
-    assert np.median(difference) < 0.5
-    assert np.quantile(difference, 0.95) < 1.5  # both are rounded
+    for region in wanted.report["content_regions"]:
+        # At its border, the maps of several regions are mixed.
+        inside = binary_erosion(wanted.content_labels == region["label"], iterations=10)
+        if inside.sum() < 100:
+            continue
+        table = looks[str(region["name"])].table
+        given = 255 * apply_table(table, content[inside] / np.float32(255))
+        difference = np.abs(given - np.asarray(wanted.image)[inside])
+        assert np.median(difference) < 0.6
+        assert np.quantile(difference, 0.95) < 2.5  # rounding, and bright colors are compressed
 
 
 def test_the_tables_of_a_style_give_the_colors_of_its_regions(
@@ -65,11 +68,14 @@ def test_the_tables_of_a_style_give_the_colors_of_its_regions(
     looks = pipeline.region_looks(found)
     assert len(looks) == len(found.regions) > 1
     before = neutral_photo().reshape(-1, 3) / np.float32(255)
-    labels = pipeline.find_regions(style, style).style_labels
-    for one, region in zip(looks, found.regions, strict=True):
+    assert found.preset is not None
+    colors = read_preset(found.preset, "style", Limits()).colors
+    for one, region, goal in zip(looks, found.regions, colors, strict=True):
         assert one.title == f"photoreal: {region['name']}, {100 * region['share']:.0f} %"
-        goal = style[labels == region["label"]].mean(axis=0)
-        assert np.abs(255 * apply_table(one.table, before).mean(axis=0) - goal).max() < 10
+        assert goal is not None
+        given = apply_table(one.table, before)
+        np.testing.assert_allclose(given.mean(axis=0), goal.mean, atol=0.01)
+        np.testing.assert_allclose(np.cov(given.T), goal.covariance, atol=0.01)
 
 
 def test_the_regions_of_several_styles_need_a_content(pipeline: Pipeline, style: Photo) -> None:

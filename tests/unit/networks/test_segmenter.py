@@ -23,7 +23,9 @@ def test_pooling_matrix_averages_as_adaptive_pooling_does(cells: int) -> None:
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 7), (13, 17), (12, 8), (31, 3)])
 def test_pyramid_pooling_equals_adaptive_pooling(cells: int, height: int, width: int) -> None:
     x = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(height))
-    torch.testing.assert_close(PyramidPool(cells)(x), F.adaptive_avg_pool2d(x, cells))
+    expected = F.adaptive_avg_pool2d(x, cells)
+    for training in (False, True):
+        torch.testing.assert_close(PyramidPool(cells).train(training)(x), expected)
 
 
 @pytest.mark.parametrize(("width", "classes"), [(4, 3), (8, 12), (16, 150)])

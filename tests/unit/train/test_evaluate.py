@@ -24,6 +24,7 @@ from photoreal.train.lights import LIGHTS
 from photoreal.train.sources import (
     IGNORE,
     NOT,
+    PARTIAL,
     SKY,
     SOURCE_BY_NAME,
     LabeledPhoto,
@@ -204,13 +205,14 @@ def test_what_is_not_one_class_is_sure_as_far_as_that_class_is_not() -> None:
     assert score.uncalibrated.error == pytest.approx(sky, abs=1e-4)
 
 
-@pytest.mark.parametrize("source", ["human_seg", "ccp"])
-def test_labels_of_a_single_class_say_nothing_of_calibration(source: str) -> None:
-    person = CLASSES.index("person")
-    photo = _photo(source, [[person] * 4] * 4, MIXED, 64)
-    (score,) = evaluate(ByColor(), [_item(source)], [photo]).values()
-    assert score.by_class() == {"person": 0.0}
-    assert not score.calibrated.counts.any()
+def test_one_of_several_classes_is_not_measured() -> None:
+    thing = PARTIAL["other|vehicle|person|animal"]
+    photo = _photo(
+        "stanford_background", [[SKY] * 4, [thing] * 4, [IGNORE] * 4, [SKY] * 4], MIXED, 64
+    )
+    (score,) = evaluate(ByColor(), [_item("stanford_background")], [photo]).values()
+    assert score.confusion.sum() == 2 * 4 * 16**2
+    assert score.by_class() == {"sky": 0.5}
 
 
 def test_nothing_labeled_gives_no_accuracy() -> None:

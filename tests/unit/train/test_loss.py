@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from photoreal.train.loss import segmentation_loss
-from photoreal.train.sources import IGNORE, NOT, SKY
+from photoreal.train.sources import IGNORE, NOT, PARTIAL, SKY
 from photoreal.train.tables import CLASSES
 
 COUNT = len(CLASSES)
@@ -35,6 +35,16 @@ def test_not_a_class_costs_the_probability_of_that_class(label: int, smoothing: 
     scores = _scores()
     targets = torch.full((2, 6, 5), NOT + label)
     expected = -torch.log(1 - scores.softmax(dim=1)[:, label]).mean()
+    torch.testing.assert_close(segmentation_loss(scores, targets, smoothing), expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("name", PARTIAL)
+def test_one_of_several_classes_costs_their_probability(name: str, smoothing: float) -> None:
+    scores = _scores()
+    labels = [CLASSES.index(one) for one in name.split("|")]
+    targets = torch.full((2, 6, 5), PARTIAL[name])
+    expected = -torch.log(scores.softmax(dim=1)[:, labels].sum(dim=1)).mean()
     torch.testing.assert_close(segmentation_loss(scores, targets, smoothing), expected)
 
 

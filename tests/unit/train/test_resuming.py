@@ -31,7 +31,7 @@ def done(train: Photos, validation: Photos, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("done") / "run"
     training = Training(SMALL, folder)
     training.start(train)
-    training.run(train, validation, lambda _: None, every=1, workers=0)
+    training.run(train, validation, lambda _: None, every=1)
     return folder
 
 
@@ -74,7 +74,7 @@ def test_a_run_may_be_made_longer(run: Path, train: Photos, validation: Photos) 
     training = Training(longer, run)
     training.resume(train)
     reports: list[Progress] = []
-    training.run(train, validation, reports.append, workers=0)
+    training.run(train, validation, reports.append)
     assert [(report.step, report.steps) for report in reports] == [(3, 4), (4, 4)]
     assert Settings.read(run / "settings.json") == longer
 

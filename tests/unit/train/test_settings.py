@@ -106,6 +106,21 @@ def test_rate_rises_stays_and_falls_to_zero() -> None:
     assert settings.rate(100) == 0
 
 
+def test_rate_follows_a_position_but_for_its_rise() -> None:
+    settings = Settings(stages=(Stage(100, 64, 2),), learning_rate=0.5, warmup=10, decay=0.4)
+    assert settings.rate(0, 50) == settings.rate(0)
+    assert settings.rate(500, 80) == settings.rate(80)
+    assert settings.rate(4, 80) == pytest.approx(0.5 * settings.rate(80))
+
+
+def test_a_course_keeps_its_shape_in_other_steps() -> None:
+    settings = Settings(stages=(Stage(60, 64, 2), Stage(40, 128, 4)), warmup=7, clouds_from=50)
+    found = settings.with_steps([5, 6])
+    assert found.stages == (Stage(5, 64, 2), Stage(6, 128, 4))
+    assert (found.warmup, found.clouds_from) == (7, round(5.5))
+    assert settings.with_steps([0, 3]).stages == (Stage(3, 128, 4),)
+
+
 @pytest.mark.parametrize(("warmup", "decay"), [(0, 0.0), (0, 1.0), (50, 1.0)])
 def test_rate_is_never_negative_nor_above_the_setting(warmup: int, decay: float) -> None:
     settings = Settings(stages=(Stage(20, 64, 2),), warmup=warmup, decay=decay)

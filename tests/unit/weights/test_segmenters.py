@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,13 @@ def test_the_temperature_divides_the_scores_before_the_softmax(network: Segmente
     torch.testing.assert_close(probabilities, (3.0 * scores).softmax(dim=1))
     torch.testing.assert_close(plain, scores.softmax(dim=1))
     assert torch.equal(labels, same)
+
+
+def test_weights_with_channels_last_are_saved_alike(network: Segmenter, tmp_path: Path) -> None:
+    plain = load_file(save_segmenter(tmp_path / "plain", network, NAMES))
+    network = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for name, value in load_file(save_segmenter(tmp_path / "other", network, NAMES)).items():
+        assert torch.equal(value, plain[name])
 
 
 def test_a_large_running_variance_does_not_overflow(network: Segmenter, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from photoreal import regions
+from photoreal.arrays import Floats
 from photoreal.color.align import region_colors
 from photoreal.errors import InvalidOption, ServeError
 from photoreal.pipeline.known_regions import KnownRegions
@@ -15,8 +16,8 @@ from photoreal.pipeline.label_regions import decode_masks
 from photoreal.pipeline.looks import as_bytes
 from photoreal.pipeline.presets.preset import Preset, write_preset
 from photoreal.pipeline.presets.tensor_file import Array, read_tensors
-from photoreal.pipeline.reading import read_options, read_photos, style_files
-from photoreal.pipeline.request import FloatImage, Models, StylizeRequest, StylizeResponse
+from photoreal.pipeline.reading import photo_keys, read_options, read_photos, style_files
+from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse
 from photoreal.pipeline.soft_regions import (
     listing,
     mask_regions,
@@ -47,7 +48,7 @@ def measure_styles(
             "The method is published, which works on label maps; expected wct2 or color for a"
             " preset."
         )
-    photos = read_photos(style_files(request), request, asked.size, limits, check)
+    photos = read_photos(style_files(request), request, asked.size, limits, check, models.device)
     if len(photos.decoded) < len(photos.working):
         raise InvalidOption("The style is a preset already; expected a photo to measure.")
     masks = decode_masks(request, photos.originals, limits, check)
@@ -55,6 +56,7 @@ def measure_styles(
     segmenting = models if request.segment else None
     edges = request.match != "published" if request.mask_edges is None else request.mask_edges
     source = source_of(masks, segmenting)
+    keys = photo_keys(request, photos)
     files, labels, listings = [], [], []
     for role, photo in photos.decoded.items():
         original = photos.originals[role]
@@ -63,14 +65,16 @@ def measure_styles(
         elif segmenting is None or segmenting.segment is None:
             found = soft.whole_photo(photo)
         else:
-            found = style_regions(segmenting, original, photo, known)
+            found = style_regions(segmenting, original, photo, known, keys[role])
         check()
         features: dict[str, Array] = {}
         weights = ""
         if request.method == "wct2":
             if models.measure is None:
                 raise ServeError("There is no model that measures; expected one, or method color.")
-            about, features = read_tensors(models.measure(photo, as_bytes(found.weights)))
+            about, features = read_tensors(
+                models.measure(photo, as_bytes(found.weights), keys[role])
+            )
             weights = about["weights"]
         kind = "" if masks is None else masks[role].kind
         preset = _preset(photo, found, source, kind, weights)
@@ -89,7 +93,7 @@ def measure_styles(
 
 
 def _preset(
-    photo: FloatImage,
+    photo: Floats,
     found: SoftRegions,
     source: str,
     kind: str,

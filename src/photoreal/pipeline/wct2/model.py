@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from photoreal import regions
@@ -19,13 +20,13 @@ from photoreal.options import (
     check_weights,
     parse_places,
 )
-from photoreal.pipeline.request import shot_of
+from photoreal.pipeline.request import Shot, shot_of
 from photoreal.pipeline.sequences import SequenceStore
 from photoreal.pipeline.tensors import Array, blobs, bytes_tensor, read_options
 from photoreal.pipeline.wct2.gpu_memory import within_gpu_memory
 from photoreal.pipeline.wct2.measures_file import MEASURED, write_measures
 from photoreal.pipeline.wct2.soft_inputs import NAMES as SOFT_INPUTS
-from photoreal.pipeline.wct2.soft_inputs import Prepared, read_soft
+from photoreal.pipeline.wct2.soft_inputs import Prepared, prepare_soft, read_soft
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.pipeline.wct2.style_strip import cut_out, given, read_pairs
 from photoreal.regions import Pair
@@ -37,6 +38,7 @@ from photoreal.transfer.progressive import (
     apply_style,
     check_side,
 )
+from photoreal.transfer.soft_transfer import SoftImage
 from photoreal.transfer.steady import SteadyMoments
 from photoreal.transfer.whitening import Moments
 
@@ -60,7 +62,10 @@ def serve_wct2(
     prepared = (read_soft if soft else _labelled)(inputs, options, engine, cache)
     outputs = {"STYLE_CACHED": np.array(prepared.cached)}
     if "IMAGE" in wanted:
-        outputs["IMAGE"] = _stylized(inputs, options, prepared, sequences)
+        shot = None if options.sequence is None else shot_of(options)
+        looks = _checksum(inputs) if shot is not None else 0
+        image = _applied(prepared, shot, looks, sequences)
+        outputs["IMAGE"] = np.ascontiguousarray(image.cpu().numpy())
     if "STYLE_MEASURES" in wanted:
         files = [b""] * len(prepared.cached)
         if "IMAGE" not in wanted:
@@ -69,21 +74,39 @@ def serve_wct2(
     return outputs
 
 
-def _stylized(
-    inputs: dict[str, Array],
+@within_gpu_memory
+def transfer_tensors(
+    content: SoftImage,
+    styles: Sequence[SoftImage | bytes],
+    couplings: Sequence[npt.NDArray[np.float64]],
     options: StylizeOptions,
+    engine: Engine,
+    cache: StyleCache,
+    sequences: SequenceStore[SteadyMoments] | None = None,
+) -> tuple[torch.Tensor, bool]:
+    """Transfer by soft regions between tensors of one device.
+
+    A style is an image with a key, or a preset. Returns the image (3, H, W), and whether every
+    style was cached. Raises NumericalError when the result is not finite.
+    """
+    prepared = prepare_soft(content, styles, couplings, options, engine, cache)
+    looks = hash(tuple(one.key if isinstance(one, SoftImage) else one for one in styles))
+    return _applied(prepared, shot_of(options), looks, sequences), all(prepared.cached)
+
+
+def _applied(
     prepared: Prepared,
+    shot: Shot | None,
+    looks: int,
     sequences: SequenceStore[SteadyMoments] | None,
-) -> Array:
-    """The stylized content, steadied by the earlier frames of its shot."""
-    shot = None if options.sequence is None else shot_of(options)
+) -> torch.Tensor:
+    """Result (3, H, W) of a transfer, steadied over the frames of a shot with the same looks."""
     if sequences is None or shot is None:
-        return _array(prepared.apply(steady=None))
-    looks = _checksum(inputs)
+        return _checked(prepared.apply(steady=None))
     memory = sequences.get(shot.sequence, (prepared.fits, looks))
     memory.next_frame()
     try:
-        image = _array(prepared.apply(steady=_steady(memory, prepared.takes, shot.steady)))
+        image = _checked(prepared.apply(steady=_steady(memory, prepared.takes, shot.steady)))
     except NumericalError:
         sequences.forget(shot.sequence)  # otherwise later frames fail too
         raise
@@ -146,13 +169,13 @@ def _labelled(
     )
 
 
-def _array(result: torch.Tensor) -> Array:
-    """Convert an image (1, 3, H, W) to a float32 array (3, H, W).
+def _checked(result: torch.Tensor) -> torch.Tensor:
+    """Convert an image (1, 3, H, W) to float32 (3, H, W).
 
     Raises NumericalError for non-finite values.
     """
-    image = np.ascontiguousarray(result[0].float().cpu().numpy())
-    if not np.isfinite(image).all():
+    image = result[0].float()
+    if not image.isfinite().all():
         raise NumericalError(
             "the features left the range of half precision; serve with fp32."
             if result.dtype == torch.float16

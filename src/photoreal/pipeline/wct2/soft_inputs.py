@@ -60,7 +60,21 @@ def read_soft(
     Raises InvalidOption for a missing input, for planes that differ in size from their photo, and
     for a coupling whose shape does not match the planes.
     """
-    content, styles, couplings = _read(inputs)
+    return prepare_soft(*_read(inputs), options, engine, cache)
+
+
+def prepare_soft(
+    content: SoftImage,
+    styles: Sequence[SoftImage | bytes],
+    couplings: Sequence[npt.NDArray[np.float64]],
+    options: StylizeOptions,
+    engine: Engine,
+    cache: StyleCache,
+) -> Prepared:
+    """Prepare a transfer by soft regions: measure the styles, some of which may be presets.
+
+    Each style's coupling (K, J) is the share of its regions in each content region's mix.
+    """
     weights = check_weights(options.weights, check_style_count(len(styles)))
     places = parse_places(options.transfer_at)
     for picture in (content, *styles):
