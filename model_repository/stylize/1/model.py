@@ -27,8 +27,6 @@ from photoreal.serve.backend.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.backend.request_queue import stylize_queue
 from photoreal.serve.backend.watch import Guard, Watch
 
-_TRANSFERRED = ("IMAGE", "STYLE_CACHED")
-
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
@@ -71,15 +69,15 @@ class TritonPythonModel:
             outputs = call_model(triton, SEGMENTER, inputs, request, ["PROBABILITIES"], watch)
             return outputs["PROBABILITIES"][0]
 
-        def transfer(content: Any, content_labels: Any, styles: Any, **how: Any) -> Any:
-            inputs = wct2_inputs(content, content_labels, styles, **how)
-            outputs = call_model(triton, WCT2, inputs, request, _TRANSFERRED, watch)
+        def call_wct2(inputs: dict[str, Any]) -> Transferred:
+            outputs = call_model(triton, WCT2, inputs, request, ["IMAGE", "STYLE_CACHED"], watch)
             return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
 
+        def transfer(content: Any, labels: Any, styles: Any, **how: Any) -> Any:
+            return call_wct2(wct2_inputs(content, labels, styles, **how))
+
         def transfer_soft(content: Any, regions: Any, styles: Any, **how: Any) -> Any:
-            inputs = soft_inputs(content, regions, styles, **how)
-            outputs = call_model(triton, WCT2, inputs, request, _TRANSFERRED, watch)
-            return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
+            return call_wct2(soft_inputs(content, regions, styles, **how))
 
         def measure(image: Any, regions: Any, key: bytes) -> bytes:
             inputs = measuring_inputs(image, regions)
