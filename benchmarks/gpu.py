@@ -65,8 +65,8 @@ def gpu(device: str, sizes: str, repeats: int, output: Path) -> None:
         raise click.BadParameter("expected multiples of 8 from 16 up", param_hint="sizes")
     if device == "cuda" and not torch.cuda.is_available():
         raise PhotorealError(
-            "There is no CUDA device that PyTorch can use here; run this where there is one, or"
-            " try the command itself with: --device cpu --sizes 64"
+            "PyTorch cannot use a CUDA device here; run this on a machine with a GPU, or try the"
+            " command with: --device cpu --sizes 64"
         )
     clock = Clock(torch.device(device), repeats)
     networks = load_wct2()
@@ -79,7 +79,7 @@ def gpu(device: str, sizes: str, repeats: int, output: Path) -> None:
         _write(output, clock.device, [*parts, _times(rows, rates)])  # a run may be interrupted
     click.echo("\n".join(output.with_suffix(".md").read_text().splitlines()))
     if any(row["passed"] == "NO" for row in parts[0].rows):
-        raise PhotorealError("A check failed; the times mean nothing.")
+        raise PhotorealError("A check failed; the times are not valid.")
 
 
 def _times(rows: list[dict[str, Cell]], rates: dict[str, float]) -> Part:

@@ -147,7 +147,7 @@ def write(report: Soak, seed: int, minutes: float, folder: Path) -> str:
     show_default=True,
     help="About how long; the faults alone take one.",
 )
-@click.option("--seed", type=int, help="Seed of the inputs; another one every time unless given.")
+@click.option("--seed", type=int, help="Seed of the inputs.  [default: random]")
 @output_option("soak.json and soak.md")
 @repository_option
 def command(minutes: float, seed: int | None, output: Path, repository: Path) -> None:
@@ -161,7 +161,7 @@ def command(minutes: float, seed: int | None, output: Path, repository: Path) ->
     report = soak(repository, minutes, seed, tell)
     click.echo(write(report, seed, minutes, output))
     if report.complaints:
-        raise PhotorealError(f"{len(report.complaints)} things went wrong; the table tells what.")
+        raise PhotorealError(f"{len(report.complaints)} things went wrong; see the table.")
 
 
 main = make_main(command, __file__)

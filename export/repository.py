@@ -103,8 +103,8 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
     for name in sorted(left):
         if (settings.repository / name).exists():
             raise ExportError(
-                f"{settings.repository} holds {name}, which a stock Triton would load as well;"
-                " expected a folder that is empty or holds such an export."
+                f"{settings.repository} contains {name}, which a stock Triton would load as well;"
+                " expected an empty folder or one of an earlier export with --stock."
             )
     if settings.tensorrt:
         require_tensorrt()

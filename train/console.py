@@ -105,7 +105,7 @@ def run_evaluation(
 
 def _check_device(device: str) -> None:
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise TrainingError("CUDA was asked for and is not there; expected --device cpu.")
+        raise TrainingError("CUDA is not available; expected --device cpu.")
 
 
 def accuracy_table(scores: dict[str, Score]) -> Table:

@@ -136,7 +136,7 @@ class Settings:
             settings = cls(**values)
             settings._check()
         except (ValueError, TypeError, AttributeError) as error:
-            raise TrainingError(f"The settings are no JSON object that fits: {error}.") from error
+            raise TrainingError(f"The settings are not a valid JSON object: {error}.") from error
         return settings
 
     @classmethod

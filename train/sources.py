@@ -162,7 +162,7 @@ def read(item: LabeledPhoto) -> Read:
     label_name = str(Path(item.name).with_suffix(".png"))
     labels = _open(item.labels, label_name)
     if labels.mode not in ("L", "P"):
-        raise TrainingError(f"{label_name} is no label picture; expected one 8-bit value a pixel.")
+        raise TrainingError(f"{label_name} is not a label map; expected one 8-bit value per pixel.")
     if labels.size != photo.size:
         raise TrainingError(
             f"{label_name} is {labels.width}x{labels.height} pixels but its photo is"
@@ -196,5 +196,5 @@ def _open(path: Path, name: str) -> Image.Image:
         with Image.open(path) as image:
             image.load()
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise TrainingError(f"{name} does not open as a picture.") from error
+        raise TrainingError(f"{name} cannot be read as an image.") from error
     return image

@@ -50,7 +50,7 @@ class Baseline:
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         if encoder.unpool != "cat5" or decoder.unpool != "cat5":
-            raise ValueError('The baseline knows the way of unpooling "cat5" alone.')
+            raise ValueError('The baseline supports only the unpooling "cat5".')
         self._encoder = _parameters(encoder)
         self._decoder = _parameters(decoder)
         self._device = next(encoder.parameters()).device

@@ -1,4 +1,4 @@
-"""Correctness checks on a device, without which its times mean nothing."""
+"""Correctness checks on a device, without which its times are not valid."""
 
 from __future__ import annotations
 

@@ -127,12 +127,12 @@ class Timing:
         def apply() -> Tensor:
             return apply_style(content, known, self._inputs.pairs, engine)[0].float().cpu()
 
-        def anew() -> Tensor:
+        def uncached() -> Tensor:
             measures = measure_style(style, labels, engine)
             return apply_style(content, measures, self._inputs.pairs, engine)[0].float().cpu()
 
         return [
-            self._row(way.name, "new", 2, anew),
+            self._row(way.name, "new", 2, uncached),
             self._row(way.name, "known", 1, apply),
         ]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIME_IS_UP
+from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIMED_OUT_IN_QUEUE
 from photoreal.errors import DeadlineExceeded, QueueFull, Stopped
 from photoreal.pipeline.tensors import Array
 from photoreal.serve.backend.adapter import answer_one, is_traced
@@ -22,7 +22,7 @@ from photoreal.serve.backend.limits import max_queue
 from photoreal.serve.backend.metrics import QueueMetrics, RequestMetrics
 from photoreal.serve.backend.watch import Guard, Watch
 
-LOOK_S = 0.25
+CHECK_INTERVAL_S = 0.25
 """Seconds between two checks of the waiting requests for timeouts and cancellation."""
 
 INTERACTIVE, BACKGROUND = 0, 1
@@ -86,7 +86,7 @@ class RequestQueue:
         self._working: list[_Waiting] = []
         self._workers = workers
         self._closed = threading.Event()
-        loops = (*[self._serve_next] * workers, self._look_after)
+        loops = (*[self._serve_next] * workers, self._check_waiting)
         self._threads = [
             threading.Thread(target=self._repeat, args=(one,), name=one.__name__, daemon=True)
             for one in loops
@@ -119,7 +119,7 @@ class RequestQueue:
                 self._note()  # before Triton considers it accepted: see `QueueMetrics`
                 self._changed.notify_all()
                 return entry
-        error = QueueFull(f"{QUEUE_IS_FULL}: {self._length} requests wait; try again later.")
+        error = QueueFull(f"{QUEUE_IS_FULL}: {self._length} requests are waiting; retry later.")
         self._send(request, self._refuse(request, error))
         return None
 
@@ -159,15 +159,15 @@ class RequestQueue:
             return [entry for entry in self._waiting if not entry.is_frame]
         return self._waiting
 
-    def _look_after(self) -> None:
+    def _check_waiting(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed.is_set())
             entries = list(self._waiting)
         for entry in entries:
-            self._look_at(entry)
-        self._closed.wait(LOOK_S)
+            self._check(entry)
+        self._closed.wait(CHECK_INTERVAL_S)
 
-    def _look_at(self, entry: _Waiting) -> None:
+    def _check(self, entry: _Waiting) -> None:
         # Triton crashes if it is asked about a request that has been answered, so the worker may
         # not start this one meanwhile.
         with self._changed:
@@ -183,7 +183,7 @@ class RequestQueue:
         entry.watch.close()
         if isinstance(stopped, DeadlineExceeded):
             stopped = DeadlineExceeded(
-                f"{TIME_IS_UP[1]}: it waited for {entry.watch.seconds:g} s and was not begun."
+                f"{TIMED_OUT_IN_QUEUE}: the request was in the queue for {entry.watch.seconds:g} s."
             )
         self._send(entry.request, self._refuse(entry.request, stopped))
         with self._changed:

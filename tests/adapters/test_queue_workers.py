@@ -23,7 +23,7 @@ class Model:
         self.go_on: dict[str, threading.Event] = {}
 
     def answer(self, request: Any) -> str:
-        name = request.request_id()
+        name = str(request.request_id())
         self.begun.put(name)
         assert self.go_on[name].wait(60)
         return name

@@ -158,7 +158,7 @@ def test_an_engine_is_built_with_the_profile_of_every_input(
     ("fake", "words"),
     [
         (FakeTensorRT(parses=False), "cannot read wct2_decoder_3: reason 0; reason 1"),
-        (FakeTensorRT(builds=False), "built no engine for wct2_decoder_3"),
+        (FakeTensorRT(builds=False), "could not build an engine for wct2_decoder_3"),
     ],
     ids=["parser", "builder"],
 )
@@ -174,12 +174,12 @@ def test_a_failing_build_writes_nothing(
 def test_without_the_package_or_a_gpu_the_sentence_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, check_sentence: Any
 ) -> None:
-    with pytest.raises(ExportError, match=r"not installed; .*without --tensorrt") as no:
+    with pytest.raises(ExportError, match=r"tensorrt is missing; .*without --tensorrt") as no:
         require_tensorrt()
     check_sentence(no.value)
     monkeypatch.setitem(sys.modules, "tensorrt", FakeTensorRT())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ExportError, match=r"built on the GPU .*none here; .*without") as no:
+    with pytest.raises(ExportError, match=r"built on the GPU .*no GPU here; .*without") as no:
         require_tensorrt()
     check_sentence(no.value)
 

@@ -90,7 +90,10 @@ def _adapter(name: str) -> str:
             {"tritonclient", "onnx", "onnxruntime", "click"},
         ),
         ("import photoreal.preprocess", {"torch", "tritonclient", "onnx", "onnxruntime", "click"}),
-        ("import photoreal.contract, photoreal.errors", {"torch", "numpy", "PIL", "click"}),
+        (
+            "import photoreal.contract, photoreal.error_codes, photoreal.triton_messages",
+            {"torch", "numpy", "PIL", "click"},
+        ),
         (
             "from photoreal import Pipeline",
             {"onnx", "onnxruntime", "click", "pytriton", "prometheus_client", "psutil", "fastapi"},

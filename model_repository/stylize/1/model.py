@@ -11,18 +11,9 @@ from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.request import Models, Transferred
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.pipeline.stylize import stylize
-from photoreal.pipeline.tensors import (
-    blob,
-    read_request,
-    response_tensors,
-)
+from photoreal.pipeline.tensors import blob, read_request, response_tensors
 from photoreal.pipeline.wct2.style_strip import measuring_inputs, soft_inputs, wct2_inputs
-from photoreal.serve.backend.adapter import (
-    call_model,
-    is_on_gpu,
-    read_inputs,
-    segmenter_classes,
-)
+from photoreal.serve.backend.adapter import call_model, is_on_gpu, read_inputs, segmenter_classes
 from photoreal.serve.backend.metrics import RequestMetrics, StageMetrics
 from photoreal.serve.backend.request_queue import stylize_queue
 from photoreal.serve.backend.watch import Guard, Watch
@@ -38,11 +29,9 @@ class TritonPythonModel:
             from photoreal.serve.backend import on_gpu
 
             workers = on_gpu.WORKERS
-            self._on_gpu = on_gpu.models_on_gpu(
-                triton, args["model_config"], repository, self._classes
-            )
-        self._guard = Guard()
-        self._memories = SteadyRegions(), KnownRegions()
+            config = args["model_config"]
+            self._on_gpu = on_gpu.models_on_gpu(triton, config, repository, self._classes)
+        self._guard, self._memories = Guard(), (SteadyRegions(), KnownRegions())
         self._metrics = RequestMetrics(triton, STYLIZE.name)
         self._stages = StageMetrics(triton)
         self._queue = stylize_queue(triton, self._serve, self._metrics, self._guard, workers)
@@ -59,7 +48,7 @@ class TritonPythonModel:
         asked = read_request(values, wanted)
         with self._guard.watch(request) as watch:
             models = self._models(request, watch)
-            response = stylize(asked, models, self._guard.limits, *self._memories, watch.glance)
+            response = stylize(asked, models, self._guard.limits, *self._memories, watch.poll)
         self._stages.observe(response.seconds)
         return response_tensors(response, wanted)
 
@@ -73,8 +62,8 @@ class TritonPythonModel:
             outputs = call_model(triton, WCT2, inputs, request, ["IMAGE", "STYLE_CACHED"], watch)
             return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
 
-        def transfer(content: Any, labels: Any, styles: Any, **how: Any) -> Any:
-            return call_wct2(wct2_inputs(content, labels, styles, **how))
+        def transfer(content: Any, content_labels: Any, styles: Any, **how: Any) -> Any:
+            return call_wct2(wct2_inputs(content, content_labels, styles, **how))
 
         def transfer_soft(content: Any, regions: Any, styles: Any, **how: Any) -> Any:
             return call_wct2(soft_inputs(content, regions, styles, **how))

@@ -259,7 +259,7 @@ def _device(given: str | None) -> str:
     one_of(DEVICES)("device", chosen)
     if chosen == "cuda" and not usable:
         raise InvalidOption(
-            "device is 'cuda', but PyTorch can use no GPU here; expected 'cpu', or a build of"
+            "device is 'cuda', but PyTorch cannot use a GPU here; expected 'cpu', or a build of"
             " PyTorch with CUDA and a driver for it."
         )
     return chosen

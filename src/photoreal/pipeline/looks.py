@@ -18,7 +18,7 @@ from photoreal.pipeline.presets.preset import Preset
 from photoreal.pipeline.request import MeasuredStyle, Shot, SoftStyle, SoftTransfer
 from photoreal.pipeline.soft_regions import SoftMatch
 from photoreal.regions.coupling import Matrix
-from photoreal.regions.soft import SoftRegions, settle
+from photoreal.regions.soft import SoftRegions, normalize_weights
 
 _SOLID = 0.75
 """Weight above which a pixel uses one region's map only: after alignment the maps are similar."""
@@ -155,4 +155,4 @@ def _colors(style: Floats | Preset, regions: SoftRegions | Preset) -> Sequence[C
 def as_bytes(weights: Floats) -> Any:
     """Quantize weights from 0..1 to uint8 0..255, the input format of `wct2`."""
     xp = namespace(weights)
-    return xp.astype(xp.round(settle(weights, _SOLID) * 255.0), xp.uint8)
+    return xp.astype(xp.round(normalize_weights(weights, _SOLID) * 255.0), xp.uint8)

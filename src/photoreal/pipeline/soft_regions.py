@@ -209,7 +209,7 @@ def _given(
     for label, partner in pairs:
         if partner is not None and partner not in theirs:
             raise InvalidOption(
-                f"The pairs name the style region {partner}, which the style photo has not at"
+                f"The pairs name the style region {partner}, which the style photo lacks at"
                 " this size."
             )
         if label not in ours:

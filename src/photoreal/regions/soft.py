@@ -106,7 +106,7 @@ def find_regions(
     weights = clusters.joined(shares, plan.groups).reshape(-1, *features.rank.shape)
     planes = clusters.follow_colors(like(weights, photo), color)
     slopes, offsets = fit_local_linear(planes, guide, _SIDE, _RIDGE)
-    fine = settle(apply_local_linear(slopes, offsets, photo))
+    fine = normalize_weights(apply_local_linear(slopes, offsets, photo))
     traits = _means(to_host(planes), features.for_matching())
     return SoftRegions(fine, traits, plan.infos), plan
 
@@ -168,14 +168,14 @@ def mask_regions(
     if edges and len(present) > 1:
         planes = clusters.follow_colors(planes, lab(photo), 1, _MASK_SPREAD)
         slopes, offsets = fit_local_linear(planes, photo, _MASK_SIDE, _MASK_RIDGE)
-        planes = settle(apply_local_linear(slopes, offsets, photo))
+        planes = normalize_weights(apply_local_linear(slopes, offsets, photo))
     infos = [
         RegionInfo(label, names[label] if label < len(names) else label, 1.0) for label in present
     ]
     return SoftRegions(planes, np.zeros((len(planes), 0), np.float32), infos)
 
 
-def settle(weights: Floats, solid: float = _SOLID) -> Floats:
+def normalize_weights(weights: Floats, solid: float = _SOLID) -> Floats:
     """Normalize weights (K, H, W) of about 0..1 to sum to 1 at every pixel.
 
     Weights above `solid` become 1 and those below 1 - `solid` become 0. A pixel with only small

@@ -82,7 +82,7 @@ def test_folder_from_end_to_end(local: Server, folder: Path) -> None:
     (folder / "damaged.jpg").unlink()
     again = _run(folder, local)
     assert (again.returncode, again.stderr) == (0, "")
-    assert "3 photos, 0 done, 3 finished before" in again.stdout
+    assert "3 photos, 0 done, 3 already finished" in again.stdout
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
 
@@ -114,7 +114,7 @@ def test_interruption_and_going_on(local: Server, folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert "not begun; the same call goes on" in stdout
+    assert "not started; repeat the command to continue" in stdout
     assert "Traceback" not in stderr
     finished = {path.name for path in out.iterdir()} - {MANIFEST}
     assert 0 < len(finished) < 33
@@ -123,7 +123,7 @@ def test_interruption_and_going_on(local: Server, folder: Path) -> None:
             picture.load()
     done = _run(folder, local)
     assert done.returncode == 0, done.stderr
-    assert f"{33 - len(finished)} done, {len(finished)} finished before" in done.stdout
+    assert f"{33 - len(finished)} done, {len(finished)} already finished" in done.stdout
 
 
 def test_no_server_and_embedded_server(folder: Path, repository: Path) -> None:
@@ -134,7 +134,7 @@ def test_no_server_and_embedded_server(folder: Path, repository: Path) -> None:
     assert done.returncode == 1
     assert f"No server is ready at {url}" in done.stderr
     assert "Start one with `photoreal serve`, or add --embedded." in done.stderr
-    assert "3 not begun; the same call goes on" in done.stdout
+    assert "3 not started; repeat the command to continue" in done.stdout
     done = _run(folder, url, "--embedded", "--repository", repository)
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 photos, 3 done." in done.stdout

@@ -138,7 +138,7 @@ def test_server_that_dies_ends_the_command_that_may_not_restart_it(
     subprocess.run(["kill", "-KILL", str(server)], check=True)
     assert process.wait(30) == 1
     # As a child that has ended or as a process that is dead, whichever is seen first.
-    told = rf"It stopped by itself \(exit code -9\)\.|Its process {server} has died\."
+    told = rf"It exited unexpectedly \(exit code -9\)\.|Process {server} has died\."
     assert re.search(told, (tmp_path / "log").read_text())
     assert session_processes(server) == set()
     assert list(SHARED_MEMORY.glob(f"{prefix}*")) == []
@@ -165,7 +165,7 @@ def test_repository_that_is_missing(start: Start, tmp_path: Path) -> None:
     process = start("--repository", "nowhere")
     assert process.wait(60) == 1
     log = (tmp_path / "log").read_text()
-    assert "There is no model repository in nowhere; make one with: photoreal export" in log
+    assert "There is no model repository in nowhere; create one with: photoreal export" in log
     assert "Traceback" not in log
 
 
@@ -186,5 +186,5 @@ def test_bls_engine_without_its_models(
     assert process.wait(60) == 1
     log = (tmp_path / "log").read_text()
     assert "wct2_encoder_1" in log
-    assert "make them with: photoreal export" in log
+    assert "export them with: photoreal export" in log
     assert "Traceback" not in log

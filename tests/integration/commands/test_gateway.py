@@ -217,7 +217,7 @@ def test_a_server_that_is_not_there_yet(tmp_path: Path) -> None:
         assert process.stdout.readline() == b"Ready.\n"
         answer = httpx2.get(f"http://127.0.0.1:{port}/health")
         assert answer.status_code == 503
-        assert answer.json()["detail"] == "The server that makes the pictures is not ready."
+        assert answer.json()["detail"] == "The stylization server is not ready."
     finally:
         process.terminate()
         process.communicate(timeout=30)

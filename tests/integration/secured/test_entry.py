@@ -64,7 +64,7 @@ def test_the_key_and_the_certificates_let_in(server: Secured, way: Way, picture:
 def test_without_the_key_nothing_is_stylized(
     server: Secured, way: Way, picture: bytes, key: str | None
 ) -> None:
-    with pytest.raises(AccessDenied, match="wants an API key") as caught:
+    with pytest.raises(AccessDenied, match="requires an API key") as caught:
         server.stylize(way, picture, api_key=key)
     assert API_KEY not in str(caught.value)
 
@@ -119,7 +119,7 @@ def test_grpc_wants_certificates_of_both_sides(
     with pytest.raises(ServerUnavailable) as caught:
         server.stylize((kind, "grpc"), picture, **changes)
     if case == "unknown server":
-        assert "signed by nobody who is trusted here" in str(caught.value)
+        assert "wrong host name or untrusted issuer" in str(caught.value)
 
 
 def test_tls_alone_lets_every_client_in(
@@ -214,7 +214,7 @@ def test_the_command_line_takes_the_key_from_the_environment(
     arguments += _entry(server)
     monkeypatch.delenv("PHOTOREAL_API_KEY", raising=False)
     assert main(arguments) == 2
-    assert "The environment variable PHOTOREAL_API_KEY holds it." in capsys.readouterr().err
+    assert "Set it in the environment variable PHOTOREAL_API_KEY." in capsys.readouterr().err
     assert not out.exists()
     monkeypatch.setenv("PHOTOREAL_API_KEY", API_KEY)
     assert main(arguments) == 0

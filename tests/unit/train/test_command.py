@@ -70,7 +70,7 @@ def test_broken_data_end_a_run_before_it_begins(
     call = [str(tmp_path / "data"), "-o", str(tmp_path / "run"), "--settings", str(settings_file)]
     assert main(["train-segmenter", *call]) == FAILED
     error = capsys.readouterr().err
-    assert error == f"Error: camvid/{part}/{broken.name} does not open as a picture.\n"
+    assert error == f"Error: camvid/{part}/{broken.name} cannot be read as an image.\n"
     assert not (tmp_path / "run").exists()
 
 
@@ -100,7 +100,7 @@ def test_a_gpu_that_is_not_there_is_refused(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     output = ["-o", str(tmp_path / "run")] if command == "train-segmenter" else []
     assert main([command, str(data), *output, "--device", "cuda"]) == FAILED
-    assert "CUDA was asked for and is not there" in capsys.readouterr().err
+    assert "CUDA is not available" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

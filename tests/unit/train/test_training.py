@@ -219,10 +219,10 @@ def test_a_run_does_not_begin_where_another_has(
 
 
 def test_there_must_be_something_to_resume(train: Photos, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="holds no training to resume"):
+    with pytest.raises(TrainingError, match="contains no training to resume"):
         Training(SMALL, tmp_path / "nowhere").resume(train)
     Training(SMALL, tmp_path).start(train)
-    with pytest.raises(TrainingError, match="holds no training to resume"):
+    with pytest.raises(TrainingError, match="contains no training to resume"):
         Training(SMALL, tmp_path).resume(train)
 
 

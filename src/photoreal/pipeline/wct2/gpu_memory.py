@@ -9,12 +9,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 
-from photoreal.errors import NO_ROOM_ON_GPU, InvalidOption, ModelFailed
+from photoreal.errors import InvalidOption, ModelFailed
 from photoreal.pipeline.tensors import Array
 from photoreal.transfer.soft_transfer import SoftImage
-
-# Error messages of the models behind the bls engine; ONNX Runtime uses its own wording.
-_NO_ROOM_MARKS = ("out of memory", "Failed to allocate memory")
+from photoreal.triton_messages import Condition, reports
 
 _Content = TypeVar("_Content", dict[str, Array], SoftImage)
 _Given = ParamSpec("_Given")
@@ -37,7 +35,7 @@ def within_gpu_memory(
         except torch.OutOfMemoryError:
             pass
         except ModelFailed as error:
-            if not any(mark in str(error) for mark in _NO_ROOM_MARKS):
+            if not reports(str(error), Condition.OUT_OF_MEMORY):
                 raise
         # Outside the handler: the traceback keeps the tensors alive until the handler ends.
         torch.cuda.empty_cache()
@@ -45,8 +43,8 @@ def within_gpu_memory(
         height, width = picture.shape[-2:]
         smaller = math.floor(min(height, width) * math.sqrt(0.5))
         raise InvalidOption(
-            f"{NO_ROOM_ON_GPU} a content of {width}x{height} pixels; a size of {smaller} takes"
-            " about half of that."
+            f"The GPU has too little memory for a content of {width}x{height} pixels; a size of"
+            f" {smaller} needs about half as much."
         )
 
     return run

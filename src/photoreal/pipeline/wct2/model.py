@@ -63,8 +63,8 @@ def serve_wct2(
     outputs = {"STYLE_CACHED": np.array(prepared.cached)}
     if "IMAGE" in wanted:
         shot = None if options.sequence is None else shot_of(options)
-        looks = _checksum(inputs) if shot is not None else 0
-        image = _applied(prepared, shot, looks, sequences)
+        style_key = _checksum(inputs) if shot is not None else 0
+        image = _applied(prepared, shot, style_key, sequences)
         outputs["IMAGE"] = np.ascontiguousarray(image.cpu().numpy())
     if "STYLE_MEASURES" in wanted:
         files = [b""] * len(prepared.cached)
@@ -90,27 +90,27 @@ def transfer_tensors(
     style was cached. Raises NumericalError when the result is not finite.
     """
     prepared = prepare_soft(content, styles, couplings, options, engine, cache)
-    looks = hash(tuple(one.key if isinstance(one, SoftImage) else one for one in styles))
-    return _applied(prepared, shot_of(options), looks, sequences), all(prepared.cached)
+    style_key = hash(tuple(one.key if isinstance(one, SoftImage) else one for one in styles))
+    return _applied(prepared, shot_of(options), style_key, sequences), all(prepared.cached)
 
 
 def _applied(
     prepared: Prepared,
     shot: Shot | None,
-    looks: int,
+    style_key: int,
     sequences: SequenceStore[SteadyMoments] | None,
 ) -> torch.Tensor:
-    """Result (3, H, W) of a transfer, steadied over the frames of a shot with the same looks."""
+    """Result (3, H, W) of a transfer, steadied over the frames of a shot."""
     if sequences is None or shot is None:
         return _checked(prepared.apply(steady=None))
-    memory = sequences.get(shot.sequence, (prepared.fits, looks))
+    memory = sequences.get(shot.sequence, (prepared.shot_key, style_key))
     memory.next_frame()
     try:
-        image = _checked(prepared.apply(steady=_steady(memory, prepared.takes, shot.steady)))
+        image = _checked(prepared.apply(steady=_steady(memory, prepared.partner_key, shot.steady)))
     except NumericalError:
         sequences.forget(shot.sequence)  # otherwise later frames fail too
         raise
-    sequences.keep(shot.sequence, (prepared.fits, looks), memory)
+    sequences.keep(shot.sequence, (prepared.shot_key, style_key), memory)
     return image
 
 
@@ -185,11 +185,11 @@ def _checked(result: torch.Tensor) -> torch.Tensor:
     return image
 
 
-def _steady(memory: SteadyMoments, takes: Callable[[int], Hashable], share: float) -> Steady:
+def _steady(memory: SteadyMoments, partner_key: Callable[[int], Hashable], share: float) -> Steady:
     """Return a function that smooths the moments of a region while its style partners are equal."""
 
     def smooth(place: Hashable, region: int, found: Moments) -> Moments:
-        return memory((place, region, takes(region)), found, share)
+        return memory((place, region, partner_key(region)), found, share)
 
     return smooth
 
