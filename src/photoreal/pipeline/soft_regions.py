@@ -17,7 +17,7 @@ from photoreal.options import MatchRule
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.presets.preset import Preset, taken_preset
 from photoreal.pipeline.request import FloatImage, Models
-from photoreal.preprocess import Mask, resize_photo
+from photoreal.preprocess import Mask, Photo
 from photoreal.regions import Pair, classes, soft
 from photoreal.regions.coupling import Matrix, couple
 from photoreal.regions.soft import RegionInfo, RegionPlan, SoftRegions
@@ -50,7 +50,7 @@ class SoftMatch:
 
 
 def find_soft(
-    originals: Mapping[str, npt.NDArray[np.uint8]],
+    originals: Mapping[str, Photo],
     photos: Mapping[str, Floats | Preset],
     masks: Mapping[str, Mask] | None,
     models: Models | None,
@@ -120,7 +120,7 @@ def mask_regions(mask: Mask, photo: Floats, *, edges: bool) -> SoftRegions:
 
 def found_regions(
     models: Models,
-    original: npt.NDArray[np.uint8],
+    original: Photo,
     photo: Floats,
     plan: RegionPlan | None = None,
 ) -> tuple[SoftRegions, RegionPlan]:
@@ -130,7 +130,7 @@ def found_regions(
 
 def style_regions(
     models: Models,
-    original: npt.NDArray[np.uint8],
+    original: Photo,
     photo: Floats,
     known: KnownRegions | None,
     key: bytes | None,
@@ -164,7 +164,7 @@ def coupled(content: SoftRegions | Preset, style: SoftRegions | Preset, rule: Ma
     return couple(content.traits, style.traits, content.shares, style.shares)
 
 
-def segment_groups(models: Models, original: npt.NDArray[np.uint8], photo: Floats) -> FloatImage:
+def segment_groups(models: Models, original: Photo, photo: Floats) -> FloatImage:
     """Group probabilities (groups, h, w), computed at the working size or smaller.
 
     Raises NumericalError when the segmenter returns non-finite values.
@@ -173,7 +173,7 @@ def segment_groups(models: Models, original: npt.NDArray[np.uint8], photo: Float
     _, height, width = photo.shape
     scale = math.sqrt(SEGMENT_PIXELS / (height * width))
     if scale < 1.0:
-        small = resize_photo(original, round(height * scale), round(width * scale))
+        small = original.resized(round(height * scale), round(width * scale))
     else:
         small = to_host(photo)
     probabilities = models.segment(small)

@@ -9,28 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
 from photoreal import regions
-from photoreal.arrays import is_tensor
 from photoreal.cores import available_cores
 from photoreal.errors import ServeError
 from photoreal.options import DEFAULT_BLEND
 from photoreal.pipeline import looks, soft_regions
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
+from photoreal.pipeline.photos import Photos, photo_keys, read_photos, style_files
 from photoreal.pipeline.presets.measure import measure_styles
 from photoreal.pipeline.presets.preset import Preset
-from photoreal.pipeline.reading import (
-    Options,
-    Photos,
-    photo_keys,
-    read_options,
-    read_photos,
-    style_files,
-)
+from photoreal.pipeline.reading import Options, read_options
+from photoreal.pipeline.rendering import render, result_type, scaled
 from photoreal.pipeline.request import (
     Models,
     StyleInput,
@@ -43,13 +33,12 @@ from photoreal.pipeline.stopwatch import Stopwatch
 from photoreal.preprocess import (
     Limits,
     Mask,
+    Metadata,
     encode_labels,
     encode_pixels,
     to_pixels,
-    working_size,
 )
-from photoreal.render.on_device import apply_on_device
-from photoreal.render.upsample import apply_colors, fit_colors
+from photoreal.render.pixels import Pixels
 
 
 def stylize(
@@ -86,15 +75,15 @@ def stylize(
         if used is None:
             return b""
         # At the photo's original size, a label map can be sent back as its mask.
-        return encode_labels(regions.resize_labels(used, *photos.originals[role].shape[:2]))
+        return encode_labels(regions.resize_labels(used, *photos.originals[role].shape))
 
     image, size = b"", {}
     with ThreadPoolExecutor(available_cores()) as pool:  # Pillow releases the GIL
         maps = pool.map(encode_map, files, done.labels)
         if done.pixels is not None:
-            pixels = _scaled(done.pixels, request.output_size)
-            image = encode_pixels(pixels, request.format)
-            size = {"height": pixels.shape[0], "width": pixels.shape[1]}
+            metadata = done.metadata if request.metadata else done.metadata.without_exif()
+            image = encode_pixels(done.pixels, request.format, metadata)
+            size = {"height": done.pixels.shape[0], "width": done.pixels.shape[1]}
         labels = list(maps)
     watch.lap("encode")
     seconds = watch.total()
@@ -124,9 +113,10 @@ class _Done(NamedTuple):
     A preset has no label map.
     """
 
-    pixels: npt.NDArray[np.uint8] | None
+    pixels: Pixels | None
     labels: Sequence[regions.LabelMap | None]
     report: dict[str, Any]
+    metadata: Metadata = Metadata()
 
 
 def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
@@ -178,15 +168,12 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     if memory is not None and sequences is not None and asked.shot is not None:
         memory.plan, memory.couplings = found.plan, found.couplings
         sequences.remember(asked.shot, memory)
-    original = _scaled(work.photos.originals["content"], request.output_size)
-    model = fit_colors(content, image)
-    if is_tensor(content):
-        pixels = apply_on_device(model, original)
-    else:
-        pixels = apply_colors(model, original, threads=available_cores())
+    original = work.photos.originals["content"]
+    pixels = render(original, content, image, result_type(request, original), request.output_size)
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
-    return _Done(pixels, labels, soft_regions.describe(found, {}) | report)
+    described = soft_regions.describe(found, {}) | report
+    return _Done(pixels, labels, described, original.metadata)
 
 
 def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
@@ -218,14 +205,6 @@ def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions
     )
     work.watch.lap("transfer")
     cached = {"style": "cached" if result.style_cached else "measured"}
-    return _Done(to_pixels(result.image), labels, describe(found, {}) | cached)
-
-
-def _scaled(photo: npt.NDArray[np.uint8], size: int | None) -> npt.NDArray[np.uint8]:
-    """Downscale a photo (H, W, 3) so that its shorter side is at most `size`."""
-    height, width = photo.shape[:2]
-    if size is None or size >= min(height, width):
-        return photo
-    tall, wide = working_size(height, width, size)
-    scaled = Image.fromarray(photo).resize((wide, tall), Image.Resampling.LANCZOS)
-    return np.asarray(scaled)
+    original = work.photos.originals["content"]
+    pixels = scaled(to_pixels(result.image, result_type(request, original)), request.output_size)
+    return _Done(pixels, labels, describe(found, {}) | cached, original.metadata.in_srgb())

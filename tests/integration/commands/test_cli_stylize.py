@@ -72,7 +72,7 @@ def test_both_protocols_write_the_picture_and_the_labels(
         assert (done.returncode, done.stderr) == (0, "")
         assert "72 x 48 pixels, regions from the masks (5 matched" in done.stdout
     wanted = stylize(local, **files, size=48, output_size=48)
-    file = wanted.save(tmp_path / "wanted.png", like=files["content"])
+    file = wanted.save(tmp_path / "wanted.png")
     for protocol in ("http", "grpc"):
         assert (tmp_path / f"{protocol}.png").read_bytes() == file.read_bytes()
         labels = tmp_path / protocol / "labels"

@@ -81,6 +81,8 @@ def test_metadata_names_the_tensors(local: Server, protocol: str) -> None:
         "SIZE": "INT32",
         "OUTPUT_SIZE": "INT32",
         "FORMAT": "BYTES",
+        "BIT_DEPTH": "INT32",
+        "METADATA": "BOOL",
         "TRANSFER_AT": "BYTES",
         "SEGMENT": "BOOL",
         "MATCH": "BYTES",

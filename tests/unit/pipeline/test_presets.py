@@ -296,6 +296,13 @@ class TestHostileFiles:
                 continue
 
 
+class NoEngine:
+    """An engine that is not asked."""
+
+    encode: Any
+    decode: Any
+
+
 class TestRefusals:
     def test_the_method_published(self, pipeline: Pipeline, dusk: bytes) -> None:
         with pytest.raises(InvalidOption, match=r"preset.*published needs the style photo"):
@@ -326,6 +333,9 @@ class TestRefusals:
     def test_a_preset_is_measured_already(self, pipeline: Pipeline, colors: bytes) -> None:
         with pytest.raises(InvalidOption, match="preset already"):
             pipeline.style(colors)
+        request = StylizeRequest(b"", colors, regions_only=True, measures_style=True)
+        with pytest.raises(InvalidOption, match="preset already"):
+            stylize(request, in_process_models(NoEngine()), Limits(max_memory=1 << 30))
 
 
 def test_the_ridge_keeps_covariances_definite(dusk: bytes) -> None:

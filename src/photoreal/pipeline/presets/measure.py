@@ -14,9 +14,10 @@ from photoreal.errors import InvalidOption, ServeError
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.label_regions import decode_masks
 from photoreal.pipeline.looks import as_bytes
+from photoreal.pipeline.photos import photo_keys, read_photos, style_files
 from photoreal.pipeline.presets.preset import Preset, write_preset
 from photoreal.pipeline.presets.tensor_file import Array, read_tensors
-from photoreal.pipeline.reading import photo_keys, read_options, read_photos, style_files
+from photoreal.pipeline.reading import read_options
 from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse
 from photoreal.pipeline.soft_regions import (
     listing,
@@ -79,7 +80,7 @@ def measure_styles(
         kind = "" if masks is None else masks[role].kind
         preset = _preset(photo, found, source, kind, weights)
         files.append(write_preset(preset, features))
-        labels.append(encode_labels(regions.resize_labels(found.labels, *original.shape[:2])))
+        labels.append(encode_labels(regions.resize_labels(found.labels, *original.shape)))
         listings.append(listing(found))
     watch.lap("measure")
     seconds = watch.total()
