@@ -246,7 +246,7 @@ def test_segment_false_calls_no_segmenter(
         ({"MATCH": _text("x")}, "match is 'x'"),
         ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65"),
         ({"CONTENT": _text(b"nonsense")}, "content photo is no image"),
-        ({"STYLE": None}, "The input STYLE is missing; stylize needs it"),
+        ({"STYLE": None}, "The input STYLE is missing; stylize requires it"),
         ({"STYLE_MASK": _text(b"nonsense")}, "no content mask"),
     ],
 )
