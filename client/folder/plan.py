@@ -89,7 +89,7 @@ def picture_name(photo: PurePath, suffix: str | None = None) -> str:
 
 
 def is_photo_name(name: str, suffixes: Sequence[str] = PHOTO_SUFFIXES) -> bool:
-    """Whether a file's name, or path relative to a folder, is that of a photo and not hidden."""
+    """Whether a name, or path relative to a folder, ends as a photo's and is not hidden."""
     path = PurePath(name)
     hidden = any(part.startswith(".") for part in path.parts)
     return not hidden and path.suffix.lower() in suffixes

@@ -59,16 +59,16 @@ SUBCOMMANDS = {
         "Write the look of a photo as a table of colors for other programs.",
         extra="local",
     ),
-    "preset": Subcommand(
-        "photoreal.client.cli.warm",
-        "preset",
-        "Measure a style photo, and write a file that takes its place.",
-    ),
     "batch": Subcommand(
         "photoreal.client.batch.command",
         "batch",
         "Give many photos the look of one, on every core and GPU of a Ray cluster.",
         extra="batch",
+    ),
+    "preset": Subcommand(
+        "photoreal.client.cli.warm",
+        "preset",
+        "Measure a style photo, and write a file that takes its place.",
     ),
     "video": Subcommand(
         "photoreal.client.video.command",
