@@ -17,12 +17,12 @@ from photoreal.color.align import apply_map
 from photoreal.color.cube import POINTS, Table, check_points, identity_table
 from photoreal.color.gamut import compress_range
 from photoreal.color.transport import ColorMap, color_moments
-from photoreal.options import StylizeOptions, check_options, check_weights
+from photoreal.options import DEFAULT_SIZE, StylizeOptions, check_options, check_weights
 from photoreal.pipeline.looks import region_maps
 from photoreal.pipeline.presets.preset import Preset, read_preset, taken_preset
 from photoreal.pipeline.presets.tensor_file import is_tensor_file
 from photoreal.pipeline.soft_regions import coupled
-from photoreal.preprocess import Limits
+from photoreal.preprocess import Limits, photo_size, readable_formats
 
 REGION_LOOK_OPTIONS = ("alpha", "color_strength", "weights")
 """Options of ``stylize`` that apply to the looks of regions."""
@@ -72,6 +72,9 @@ def make_region_looks(
     settings = StylizeOptions(**{name: one for name, one in options.items() if one is not None})
     check_options(settings)
     strength = settings.alpha * settings.color_strength
+    if content is not None:
+        content = encode_image(content, "content")
+        size = _working_size(content, size)
     several = list(style) if isinstance(style, list | tuple) else [style]
     styles = [_measured(measurer, one, "style", size) for one in several]
     if content is not None:
@@ -101,6 +104,15 @@ def region_file(path: Path, region: str) -> Path:
     """File of one region's look: ``sunset.cube`` becomes ``sunset-sky.cube``."""
     word = re.sub(r"[^a-z0-9]+", "-", region.lower()).strip("-")
     return path.with_name(f"{path.stem}-{word}{path.suffix}")
+
+
+def _working_size(content: bytes, size: int | None) -> int:
+    """Size at which `stylize` works on a content, which is not enlarged."""
+    wanted = DEFAULT_SIZE if size is None else size
+    if is_tensor_file(content):
+        return wanted
+    limits = Limits(formats=readable_formats())
+    return max(limits.min_size, min(wanted, *photo_size(content, "content photo", limits)))
 
 
 def _measured(measurer: Measurer, given: Any, name: str, size: int | None) -> Preset:

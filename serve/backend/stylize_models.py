@@ -7,6 +7,7 @@ times as long as the networks. So there `stylize` runs the networks in its own p
 
 from __future__ import annotations
 
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,12 @@ def server_models(triton: Any, request: Any, watch: Watch, classes: tuple[str, .
     def transfer_soft(content: Any, regions: Any, styles: Any, **how: Any) -> Transferred:
         return transferred(soft_inputs(content, regions, styles, **how))
 
-    def measure(image: Any, regions: Any) -> bytes:
+    def measure(image: Any, regions: Any, key: bytes) -> bytes:
         inputs = measuring_inputs(image, regions)
         outputs = call_model(triton, WCT2, inputs, request, ["STYLE_MEASURES"], watch)
         return blob(outputs["STYLE_MEASURES"])
 
-    return Models(transfer, segment if classes else None, classes, transfer_soft, measure)
+    return Models(transfer, segment if classes else None, classes, transfer_soft, measure=measure)
 
 
 def models_on_gpu(
@@ -59,15 +60,21 @@ def models_on_gpu(
     # Imported here: on a CPU, the process of `stylize` needs no PyTorch.
     from photoreal.pipeline.in_process import in_process_models
     from photoreal.serve.backend.device import require_cuda
-    from photoreal.serve.backend.engines import make_engine
+    from photoreal.serve.backend.engines import make_engine, weights_of
     from photoreal.serve.backend.variables import cache_limit
 
     require_cuda()
-    engine = make_engine(triton, model_config, repository / WCT2.name / "1")
+    folder = repository / WCT2.name / "1"
+    engine = make_engine(triton, model_config, folder)
     segmenter = load_exported(repository, classes) if classes else None
     if segmenter is not None:
         segmenter.to("cuda")
-    return in_process_models(engine, segmenter, classes, cache_bytes=cache_limit(), device="cuda")
+    return in_process_models(
+        *(engine, segmenter, classes),
+        cache_bytes=cache_limit(),
+        device="cuda",
+        weights=cache(partial(weights_of, model_config, folder)),
+    )
 
 
 def load_exported(repository: Path, classes: tuple[str, ...]) -> Any:

@@ -65,10 +65,6 @@ class NumericalError(PhotorealError):
         return f"The picture cannot be computed: {self.args[0]}"
 
 
-PRESET_REFUSED = "The preset"
-"""Prefix of the errors about a preset's features; only the message is passed between models."""
-
-
 class WeightsError(PhotorealError):
     """A set of weights is missing, incompatible or fails verification."""
 

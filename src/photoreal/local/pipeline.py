@@ -109,12 +109,10 @@ class Pipeline:
             finder.to(chosen)
         networks = load_wct2(weights)
         models = in_process_models(
-            network_engine(*networks, chosen, half=half),
-            finder,
-            classes,
+            *(network_engine(*networks, chosen, half=half), finder, classes),
             cache_bytes=cache_bytes,
-            weights=cache(lambda: fingerprint(*networks)),
             device=None if chosen == "cpu" else chosen,
+            weights=cache(lambda: fingerprint(*networks)),
         )
         self.transport = LocalTransport(models, limits or Limits(formats=readable_formats()))
         """Transport to these models for a :class:`photoreal.client.StyleTransferClient`."""

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from photoreal.arrays import Floats, is_tensor, to_host
+from photoreal.arrays import Floats, is_tensor
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES
 from photoreal.networks.segmenter import Segmenter
-from photoreal.options import Place, StylizeOptions
+from photoreal.options import PLACES, Place, StylizeOptions
 from photoreal.pipeline.request import (
     FloatImage,
     MeasuredStyle,
@@ -27,6 +27,7 @@ from photoreal.pipeline.request import (
 )
 from photoreal.pipeline.sequences import SequenceStore
 from photoreal.pipeline.tensors import Array, blob
+from photoreal.pipeline.wct2.measures_file import write_measures
 from photoreal.pipeline.wct2.model import serve_wct2, transfer_tensors
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.pipeline.wct2.style_strip import measuring_inputs, soft_inputs, wct2_inputs
@@ -42,14 +43,14 @@ def in_process_models(
     classes: tuple[str, ...] = (),
     *,
     cache_bytes: int = DEFAULT_STYLE_CACHE_BYTES,
-    weights: Callable[[], str] = lambda: "unnamed",
     device: str | None = None,
+    weights: Callable[[], str] = lambda: "unnamed",
 ) -> Models:
     """The `wct2` and `segmenter` models as functions over one engine and segmenter.
 
-    `weights` returns what identifies the engine's weights in presets. With a `device`, that of the
-    engine, the pixels of requests are computed there as well. The functions are thread-safe; one
-    transfer runs at a time.
+    With a `device`, that of the engine, the pixels of requests are computed there as well.
+    `weights` returns what identifies the engine's weights in presets. The functions are
+    thread-safe; one transfer runs at a time.
     """
     one_at_a_time = Lock()
     cache = StyleCache(cache_bytes, weights)
@@ -78,27 +79,30 @@ def in_process_models(
     ) -> Transferred:
         if not is_tensor(content):
             return run(soft_inputs(content, regions, styles, places=places, shot=shot))
-        photos = [style for style in styles if isinstance(style, SoftStyle)]
-        if len(photos) < len(styles):  # presets are read from their files
-            host = to_host(content), to_host(regions), [_on_host(style) for style in styles]
-            found = run(soft_inputs(*host, places=places, shot=shot))
-            return found._replace(image=torch.from_numpy(found.image).to(content.device))
         options = StylizeOptions(
             transfer_at=",".join(places),
-            weights=[style.weight for style in photos],
+            weights=[style.weight for style in styles],
             sequence=None if shot is None else shot.sequence,
             steady=None if shot is None else shot.steady,
         )
-        pictures = [_soft_image(style.image, style.regions, style.key) for style in photos]
-        couplings = [style.coupling for style in photos]
+        pictures = [
+            _soft_image(style.image, style.regions, style.key)
+            if isinstance(style, SoftStyle)
+            else style.file
+            for style in styles
+        ]
+        couplings = [style.coupling for style in styles]
         own = _soft_image(content, regions)
         with one_at_a_time:
             result = transfer_tensors(own, pictures, couplings, options, engine, cache, sequences)
         return Transferred(*result)
 
-    def measure(image: Floats, regions: Any) -> bytes:
-        inputs = measuring_inputs(to_host(image), to_host(regions))
+    def measure(image: Floats, regions: Any, key: bytes) -> bytes:
         with one_at_a_time:
+            if is_tensor(image):
+                found, _ = cache.measure_soft(_soft_image(image, regions, key), engine, PLACES)
+                return write_measures(found, cache.weights())
+            inputs = measuring_inputs(image, regions)
             outputs = serve_wct2(inputs, engine, cache, wanted=["STYLE_MEASURES"])
         return blob(outputs["STYLE_MEASURES"])
 
@@ -107,8 +111,8 @@ def in_process_models(
         None if segmenter is None else prober(segmenter),
         classes,
         transfer_soft,
-        measure,
         None if device is None else partial(to_device, torch.device(device)),
+        measure,
     )
 
 
@@ -120,12 +124,6 @@ def to_device(device: torch.device, array: npt.NDArray[Any]) -> torch.Tensor:
 def _soft_image(image: torch.Tensor, regions: torch.Tensor, key: bytes = b"") -> SoftImage:
     weights = regions.float()
     return SoftImage(image[None], weights / weights.sum(dim=0), key)
-
-
-def _on_host(style: SoftStyle | MeasuredStyle) -> SoftStyle | MeasuredStyle:
-    if isinstance(style, MeasuredStyle):
-        return style
-    return style._replace(image=to_host(style.image), regions=to_host(style.regions))
 
 
 def prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:

@@ -1,4 +1,4 @@
-"""The photos of a request, decoded and at working size, and its presets."""
+"""Photos of a request, decoded at their own size and at working size, and its presets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from photoreal.arrays import Floats
 from photoreal.cores import available_cores
 from photoreal.errors import InvalidOption
+from photoreal.pipeline.known_regions import photo_key
 from photoreal.pipeline.memory import check_memory
 from photoreal.pipeline.presets.preset import Preset, read_preset
 from photoreal.pipeline.presets.tensor_file import is_tensor_file
@@ -26,15 +27,12 @@ from photoreal.preprocess import (
     working_size,
 )
 
-Device = Callable[[npt.NDArray[Any]], Floats]
-"""Moves an array to a GPU."""
-
 
 class Photos(NamedTuple):
     """The photos of a request by role: "content" first, then the styles in order.
 
-    `originals` are as sent, without the presets; `working` (3, h, w) are at working size, with the
-    presets in their places.
+    `originals` are as sent, without the presets; `working` (3, h, w) are at working
+    size, with the presets in their places.
     """
 
     originals: dict[str, Photo]
@@ -71,14 +69,12 @@ def read_photos(
     size: int,
     limits: Limits,
     check: Callable[[], None],
-    device: Device | None = None,
+    device: Callable[[npt.NDArray[Any]], Floats] | None,
 ) -> Photos:
-    """Decode photos by role and parse presets.
+    """Decode photos by role ("content", then the styles), and parse presets.
 
     `size` is the shorter side at working size in pixels; copies at that size are on the `device`,
-    if there is one. Raises InvalidImage for a file that cannot be read or exceeds a limit,
-    InvalidOption when the photos exceed a limit at working size, and for a preset with the method
-    `published`.
+    if there is one. Raises InvalidImage and InvalidOption.
     """
     presets = {
         role: read_preset(file, role, limits)
@@ -90,17 +86,21 @@ def read_photos(
             f"The {next(iter(presets))} is a preset, but the method published needs the style photo"
             " itself; expected a photo, or the method wct2 or color."
         )
-    photos = [role for role in files if role not in presets]
-    headers = {role: photo_header(files[role], f"{role} photo", limits, check) for role in photos}
+    photos = {role: file for role, file in files.items() if role not in presets}
+    headers = {
+        role: photo_header(file, f"{role} photo", limits, check) for role, file in photos.items()
+    }
     sizes = {role: (one.height, one.width) for role, one in headers.items()}
     if request.method != "published" and "content" in sizes:  # upscaling it adds no detail
         size = max(limits.min_size, min(size, *sizes["content"]))
     for role, (height, width) in sizes.items():
         check_working_size(height, width, size, f"{role} photo", limits)
-    check_memory(sizes, size, limits, [role for role, one in headers.items() if one.depth == 16])
+    if sizes:
+        deep = [role for role, one in headers.items() if one.depth == 16]
+        check_memory(sizes, size, limits, deep)
 
     def decode(role: str) -> Photo:
-        return read_photo(files[role], f"{role} photo", limits, check)
+        return read_photo(photos[role], f"{role} photo", limits, check)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         originals = dict(zip(photos, pool.map(decode, photos), strict=True))
@@ -111,10 +111,27 @@ def read_photos(
     return Photos(originals, working)
 
 
-def _at_size(photo: Photo, size: int, device: Device | None) -> Floats:
-    height, width = working_size(*photo.shape, size)
+def _at_size(
+    photo: Photo, size: int, device: Callable[[npt.NDArray[Any]], Floats] | None
+) -> Floats:
+    tall, wide = working_size(*photo.shape, size)
     if device is None:
-        return photo.resized(height, width)
+        return photo.resized(tall, wide)
     if photo.is_plain:  # a quarter of the bytes to copy
-        return as_photo(device(resize_pixels(photo.pixels, height, width)))
-    return device(photo.resized(height, width))
+        return as_photo(device(resize_pixels(photo.pixels, tall, wide)))
+    return device(photo.resized(tall, wide))
+
+
+def photo_keys(request: StylizeRequest, photos: Photos) -> dict[str, bytes]:
+    """Cache keys of the photos and presets with their regions, by role."""
+    files = {"content": request.content, **style_files(request)}
+    masks = iter(request.style_masks or [])
+    how = request.segment, request.mask_edges, request.match
+    keys = {}
+    for role, photo in photos.working.items():
+        if isinstance(photo, Preset):
+            keys[role] = photo_key(files[role])
+        else:
+            mask = request.content_mask if role == "content" else next(masks, None)
+            keys[role] = photo_key(files[role] + b"|" + (mask or b""), tuple(photo.shape), how)
+    return keys

@@ -173,8 +173,11 @@ class SoftTransfer(Protocol):
 class MeasureStyle(Protocol):
     """The `wct2` model, which measures a style without a transfer."""
 
-    def __call__(self, image: FloatImage, regions: npt.NDArray[np.uint8]) -> bytes:
-        """Return the moments of the soft regions (J, H, W) of a style as a file."""
+    def __call__(self, image: Floats, regions: Any, key: bytes) -> bytes:
+        """Return the moments of a style's soft regions (J, H, W) as a file.
+
+        `key` identifies image and regions in a cache.
+        """
 
 
 @dataclass(frozen=True)
@@ -182,14 +185,14 @@ class Models:
     """The models that a request needs; without a segmenter, each photo is a single region.
 
     `transfer` takes label maps, `transfer_soft` takes soft regions; `segment` returns the
-    probabilities (classes, h, w) of an image at a lower resolution; `measure` is for presets.
-    `device` moves an array to the GPU on which the pixels of a request with soft regions are
-    computed; None is this CPU.
+    probabilities (classes, h, w) of an image at a lower resolution. `device` moves an array to the
+    GPU on which the pixels of a request with soft regions are computed; None is this CPU.
+    `measure` is for presets.
     """
 
     transfer: Transfer
     segment: Callable[[FloatImage], FloatImage] | None = None
     segmenter_classes: tuple[str, ...] = ()
     transfer_soft: SoftTransfer | None = None
-    measure: MeasureStyle | None = None
     device: Callable[[npt.NDArray[Any]], Floats] | None = None
+    measure: MeasureStyle | None = None

@@ -96,7 +96,9 @@ def find_soft(
     theirs = [
         taken_preset(one, role, source)
         if isinstance(one := photos[role], Preset)
-        else style_regions(models, originals[role], one, known, (keys or {}).get(role))
+        else style_regions(
+            models, originals[role], one, known, None if keys is None else keys[role]
+        )
         for role in styles
     ]
     couplings = [coupled(ours, style, rule) for style in theirs]
@@ -130,10 +132,10 @@ def style_regions(
     models: Models,
     original: Photo,
     photo: Floats,
-    known: KnownRegions | None = None,
-    key: bytes | None = None,
+    known: KnownRegions | None,
+    key: bytes | None,
 ) -> SoftRegions:
-    """The regions that the segmenter finds in a style photo (3, H, W), cached in `known`."""
+    """The regions that the segmenter finds in a style photo (3, H, W), cached under the `key`."""
 
     def find() -> SoftRegions:
         return found_regions(models, original, photo)[0]

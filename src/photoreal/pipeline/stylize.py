@@ -14,9 +14,9 @@ from photoreal.cores import available_cores
 from photoreal.errors import ServeError
 from photoreal.options import DEFAULT_BLEND
 from photoreal.pipeline import looks, soft_regions
-from photoreal.pipeline.known_regions import KnownRegions, photo_key
+from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
-from photoreal.pipeline.photos import Photos, read_photos, style_files
+from photoreal.pipeline.photos import Photos, photo_keys, read_photos, style_files
 from photoreal.pipeline.presets.measure import measure_styles
 from photoreal.pipeline.presets.preset import Preset
 from photoreal.pipeline.reading import Options, read_options
@@ -57,7 +57,7 @@ def stylize(
     Raises InvalidRequest (InvalidImage, InvalidMask, InvalidOption) when the request is invalid.
     """
     if request.measures_style:
-        return measure_styles(request, models, limits, check)
+        return measure_styles(request, models, limits, known, check)
     watch = Stopwatch(check)
     asked = read_options(request, limits)
     files = {"content": request.content, **style_files(request)}
@@ -102,18 +102,6 @@ class _Work(NamedTuple):
     models: Models
     watch: Stopwatch
 
-    def keys(self) -> dict[str, bytes]:
-        """Cache keys of the photos and presets with their regions, by role."""
-        request = self.request
-        masks = [request.content_mask or b"", *(request.style_masks or [])]
-        how = request.segment, request.mask_edges, request.match
-        files = {"content": request.content, **style_files(request)}
-        shapes = {role: tuple(photo.shape) for role, photo in self.photos.decoded.items()}
-        return {
-            role: photo_key(b"|".join([file, *masks]), shapes.get(role), how)
-            for role, file in files.items()
-        }
-
     @property
     def segmenting(self) -> Models | None:
         return self.models if self.request.segment else None
@@ -144,12 +132,13 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
             asked.shot, [content.shape, source, request.match, pairs, styles_seen]
         )
     rule = request.match or "nearest"
+    keys = photo_keys(request, work.photos)
     found = find_soft(
         *(work.photos.originals, work.photos.working, work.masks, work.segmenting, rule),
         mask_edges=rule != "published" if request.mask_edges is None else request.mask_edges,
         plan=None if memory is None else memory.plan,
         known=known,
-        keys=work.keys(),
+        keys=keys,
     )
     if asked.pairs is not None:
         found.take(asked.pairs)
@@ -173,7 +162,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
             raise ServeError("There is no model for soft regions; expected one, or method color.")
         image, cached = looks.transfer_features(
             *(image, styles, found, asked.weights, work.models.transfer_soft, further),
-            *(asked.places, asked.shot, list(work.keys().values())[1:]),
+            *(asked.places, asked.shot, list(keys.values())[1:]),
         )
         work.watch.lap("transfer")
     if memory is not None and sequences is not None and asked.shot is not None:

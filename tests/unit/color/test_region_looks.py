@@ -49,14 +49,16 @@ def test_the_tables_of_a_content_give_what_the_method_color_gives(
     looks = {one.region: one for one in pipeline.region_looks(style, content)}
     assert len(looks) > 1
     assert list(looks) == [str(region["name"]) for region in wanted.report["content_regions"]]
-    sky = next(one for one in wanted.report["content_regions"] if one["name"] == "sky")
-    # At its border, the maps of several regions are mixed.
-    inside = binary_erosion(wanted.content_labels == sky["label"], iterations=12)
-    given = 255 * apply_table(looks["sky"].table, content[inside] / np.float32(255))
-    difference = np.abs(given - np.asarray(wanted.image)[inside])
-    assert inside.sum() > 1000
-    assert np.median(difference) < 0.5
-    assert np.quantile(difference, 0.95) < 1.5  # both are rounded
+    for region in wanted.report["content_regions"]:
+        # At its border, the maps of several regions are mixed.
+        inside = binary_erosion(wanted.content_labels == region["label"], iterations=10)
+        if inside.sum() < 100:
+            continue
+        table = looks[str(region["name"])].table
+        given = 255 * apply_table(table, content[inside] / np.float32(255))
+        difference = np.abs(given - np.asarray(wanted.image)[inside])
+        assert np.median(difference) < 0.6
+        assert np.quantile(difference, 0.95) < 2.5  # rounding, and bright colors are compressed
 
 
 def test_the_tables_of_a_style_give_the_colors_of_its_regions(
@@ -66,11 +68,14 @@ def test_the_tables_of_a_style_give_the_colors_of_its_regions(
     looks = pipeline.region_looks(found)
     assert len(looks) == len(found.regions) > 1
     before = neutral_photo().reshape(-1, 3) / np.float32(255)
-    goals = read_preset(found.preset or b"", "style", Limits()).colors
-    for one, region, goal in zip(looks, found.regions, goals, strict=True):
+    assert found.preset is not None
+    colors = read_preset(found.preset, "style", Limits()).colors
+    for one, region, goal in zip(looks, found.regions, colors, strict=True):
         assert one.title == f"photoreal: {region['name']}, {100 * region['share']:.0f} %"
         assert goal is not None
-        assert np.abs(apply_table(one.table, before).mean(axis=0) - goal.mean).max() < 0.02
+        given = apply_table(one.table, before)
+        np.testing.assert_allclose(given.mean(axis=0), goal.mean, atol=0.01)
+        np.testing.assert_allclose(np.cov(given.T), goal.covariance, atol=0.01)
 
 
 def test_the_regions_of_several_styles_need_a_content(pipeline: Pipeline, style: Photo) -> None:

@@ -16,10 +16,18 @@ from photoreal import Pipeline
 from photoreal.client import InvalidInput
 from photoreal.client.style import Style
 from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest
+from photoreal.pipeline.engine import network_engine
+from photoreal.pipeline.in_process import in_process_models
 from photoreal.pipeline.presets.tensor_file import MAX_HEADER, read_tensors, write_tensors
+from photoreal.pipeline.request import StylizeRequest
+from photoreal.pipeline.stylize import stylize
+from photoreal.preprocess import Limits
 from photoreal.transfer.soft_transform import RIDGE
+from photoreal.weights.networks import fingerprint, load_wct2
+from photoreal.weights.segmenters import load_segmenter
 
 Photo = npt.NDArray[np.uint8]
+Encode = Callable[..., bytes]
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SIZE = 64
 
@@ -288,6 +296,13 @@ class TestHostileFiles:
                 continue
 
 
+class NoEngine:
+    """An engine that is not asked."""
+
+    encode: Any
+    decode: Any
+
+
 class TestRefusals:
     def test_the_method_published(self, pipeline: Pipeline, dusk: bytes) -> None:
         with pytest.raises(InvalidOption, match=r"preset.*published needs the style photo"):
@@ -318,6 +333,9 @@ class TestRefusals:
     def test_a_preset_is_measured_already(self, pipeline: Pipeline, colors: bytes) -> None:
         with pytest.raises(InvalidOption, match="preset already"):
             pipeline.style(colors)
+        request = StylizeRequest(b"", colors, regions_only=True, measures_style=True)
+        with pytest.raises(InvalidOption, match="preset already"):
+            stylize(request, in_process_models(NoEngine()), Limits(max_memory=1 << 30))
 
 
 def test_the_ridge_keeps_covariances_definite(dusk: bytes) -> None:
@@ -326,6 +344,26 @@ def test_the_ridge_keeps_covariances_definite(dusk: bytes) -> None:
     rows, columns = np.tril_indices(64)
     diagonal = lower[rows == columns]
     assert diagonal.min() >= RIDGE
+
+
+def test_a_preset_is_measured_and_used_where_pixels_are_tensors(encoded: Encode) -> None:
+    networks = load_wct2()
+    models = in_process_models(
+        network_engine(*networks, "cpu", half=False),
+        *load_segmenter("default"),
+        device="cpu",
+        weights=lambda: fingerprint(*networks),
+    )
+    files: dict[str, Any] = {"content": encoded(CONTENT), "style": encoded(DUSK), "size": SIZE}
+    measured = StylizeRequest(**files, regions_only=True, measures_style=True)
+    (preset,) = stylize(measured, models, Limits()).preset
+    changes: list[dict[str, Any]] = [{}, {"transfer_at": "decoder"}, {"method": "color"}]
+    for more in changes:
+        ours, theirs = (
+            stylize(StylizeRequest(**{**files, **more, "style": style}), models, Limits())
+            for style in (preset, files["style"])
+        )
+        assert ours.image == theirs.image
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU here.")

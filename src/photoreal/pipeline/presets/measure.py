@@ -11,9 +11,10 @@ from photoreal import regions
 from photoreal.arrays import Floats
 from photoreal.color.align import region_colors
 from photoreal.errors import InvalidOption, ServeError
+from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.label_regions import decode_masks
 from photoreal.pipeline.looks import as_bytes
-from photoreal.pipeline.photos import read_photos, style_files
+from photoreal.pipeline.photos import photo_keys, read_photos, style_files
 from photoreal.pipeline.presets.preset import Preset, write_preset
 from photoreal.pipeline.presets.tensor_file import Array, read_tensors
 from photoreal.pipeline.reading import read_options
@@ -34,6 +35,7 @@ def measure_styles(
     request: StylizeRequest,
     models: Models,
     limits: Limits,
+    known: KnownRegions | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> StylizeResponse:
     """Measure the styles of a request as presets; arguments and errors are those of `stylize`.
@@ -55,6 +57,7 @@ def measure_styles(
     segmenting = models if request.segment else None
     edges = request.match != "published" if request.mask_edges is None else request.mask_edges
     source = source_of(masks, segmenting)
+    keys = photo_keys(request, photos)
     files, labels, listings = [], [], []
     for role, photo in photos.decoded.items():
         original = photos.originals[role]
@@ -63,14 +66,16 @@ def measure_styles(
         elif segmenting is None or segmenting.segment is None:
             found = soft.whole_photo(photo)
         else:
-            found = style_regions(segmenting, original, photo)
+            found = style_regions(segmenting, original, photo, known, keys[role])
         check()
         features: dict[str, Array] = {}
         weights = ""
         if request.method == "wct2":
             if models.measure is None:
                 raise ServeError("There is no model that measures; expected one, or method color.")
-            about, features = read_tensors(models.measure(photo, as_bytes(found.weights)))
+            about, features = read_tensors(
+                models.measure(photo, as_bytes(found.weights), keys[role])
+            )
             weights = about["weights"]
         kind = "" if masks is None else masks[role].kind
         preset = _preset(photo, found, source, kind, weights)

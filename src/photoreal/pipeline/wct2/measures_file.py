@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from photoreal.contract import BANDS, CHANNELS, LEVELS, POOLINGS, Place
-from photoreal.errors import PRESET_REFUSED, InvalidOption
+from photoreal.errors import InvalidOption
 from photoreal.pipeline.presets.tensor_file import (
     Array,
     read_tensors,
@@ -64,11 +64,10 @@ def read_measures(data: bytes, weights: str, device: torch.device) -> SoftMeasur
             return {place: _moments(place, tensors, device) for place in MEASURED}
     except ValueError as error:
         raise InvalidOption(
-            f"{PRESET_REFUSED} cannot be used: {error}; expected a file that photoreal preset"
-            " wrote."
+            f"The preset cannot be used: {error}; expected a file that photoreal preset wrote."
         ) from error
     raise InvalidOption(
-        f"{PRESET_REFUSED} was measured with the weights {str(theirs)[:40]!r}, but those here are"
+        f"The preset was measured with the weights {str(theirs)[:40]!r}, but those here are"
         f" {weights!r}; measure the style again with photoreal preset, or use the method color."
     )
 

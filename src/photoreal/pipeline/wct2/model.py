@@ -62,7 +62,10 @@ def serve_wct2(
     prepared = (read_soft if soft else _labelled)(inputs, options, engine, cache)
     outputs = {"STYLE_CACHED": np.array(prepared.cached)}
     if "IMAGE" in wanted:
-        outputs["IMAGE"] = _stylized(inputs, options, prepared, sequences)
+        shot = None if options.sequence is None else shot_of(options)
+        style_key = _checksum(inputs) if shot is not None else 0
+        image = _applied(prepared, shot, style_key, sequences)
+        outputs["IMAGE"] = np.ascontiguousarray(image.cpu().numpy())
     if "STYLE_MEASURES" in wanted:
         files = [b""] * len(prepared.cached)
         if "IMAGE" not in wanted:
@@ -71,23 +74,10 @@ def serve_wct2(
     return outputs
 
 
-def _stylized(
-    inputs: dict[str, Array],
-    options: StylizeOptions,
-    prepared: Prepared,
-    sequences: SequenceStore[SteadyMoments] | None,
-) -> Array:
-    """The stylized content, steadied by the earlier frames of its shot."""
-    shot = None if options.sequence is None else shot_of(options)
-    style_key = 0 if shot is None else _checksum(inputs)
-    image = _applied(prepared, shot, style_key, sequences)
-    return np.ascontiguousarray(image.cpu().numpy())
-
-
 @within_gpu_memory
 def transfer_tensors(
     content: SoftImage,
-    styles: Sequence[SoftImage],
+    styles: Sequence[SoftImage | bytes],
     couplings: Sequence[npt.NDArray[np.float64]],
     options: StylizeOptions,
     engine: Engine,
@@ -96,11 +86,11 @@ def transfer_tensors(
 ) -> tuple[torch.Tensor, bool]:
     """Transfer by soft regions between tensors of one device.
 
-    Returns the image (3, H, W), and whether every style was cached. Each style needs a key. Raises
-    NumericalError when the result is not finite.
+    A style is an image with a key, or a preset. Returns the image (3, H, W), and whether every
+    style was cached. Raises NumericalError when the result is not finite.
     """
     prepared = prepare_soft(content, styles, couplings, options, engine, cache)
-    style_key = hash(tuple(style.key for style in styles))
+    style_key = hash(tuple(one.key if isinstance(one, SoftImage) else one for one in styles))
     return _applied(prepared, shot_of(options), style_key, sequences), all(prepared.cached)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from photoreal.errors import PRESET_REFUSED, InvalidOption
+from photoreal.errors import InvalidOption
 from photoreal.options import Place, StylizeOptions, check_style_count, check_weights, parse_places
 from photoreal.pipeline.tensors import Array, blobs
 from photoreal.pipeline.wct2.style_cache import StyleCache
@@ -41,7 +41,7 @@ class Prepared(NamedTuple):
     """A transfer with its styles measured.
 
     `cached` is true for each style that was a cache hit, `partner_key` maps a content region
-    to a key of its style partners, `shot_key` is what the frames of a shot have in common.
+    to a key of its style partners, `shot_key` is what the frames of a shot have in common,
     `measures` are the moments of each style's soft regions.
     """
 
@@ -71,7 +71,7 @@ def prepare_soft(
     engine: Engine,
     cache: StyleCache,
 ) -> Prepared:
-    """Prepare a transfer by soft regions: measure the styles, or read their moments from files.
+    """Prepare a transfer by soft regions: measure the styles, some of which may be presets.
 
     Each style's coupling (K, J) is the share of its regions in each content region's mix.
     """
@@ -119,7 +119,7 @@ def _preset(
     found = cache.read(file, engine, places)
     if any(region >= coupling.shape[1] for regions in found.values() for region in regions):
         raise InvalidOption(
-            f"{PRESET_REFUSED} has moments of more regions than COUPLING has columns for it,"
+            f"The preset has moments of more regions than COUPLING has columns for it,"
             f" {coupling.shape[1]}; expected a column for each."
         )
     return found

@@ -84,7 +84,7 @@ def measuring_inputs(image: FloatImage, regions: npt.NDArray[np.uint8]) -> dict[
 def given(inputs: Mapping[str, Array], name: str) -> Array:
     """A picture among the inputs; raises InvalidRequest if it is missing."""
     if name not in inputs:
-        raise InvalidRequest(f"The input {name} is missing; wct2 needs it.")
+        raise InvalidRequest(f"The input {name} is missing; wct2 requires it.")
     return inputs[name]
 
 
