@@ -27,7 +27,7 @@ class Manifest:
         self._entries: dict[str, dict[str, Any]] = {}
         if self._file.exists():
             for line in self._file.read_text(encoding="utf-8", errors="replace").splitlines():
-                self._take(line)
+                self._read_line(line)
 
     def is_finished(self, output: Path, recipe: Mapping[str, Any]) -> bool:
         """Whether the picture exists with its recorded size and was made from this recipe."""
@@ -49,9 +49,9 @@ class Manifest:
         line = json.dumps(entry, sort_keys=True)
         with self._file.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n" if self._ends_whole() else f"\n{line}\n")
-        self._take(line)
+        self._read_line(line)
 
-    def _take(self, line: str) -> None:
+    def _read_line(self, line: str) -> None:
         try:
             entry = json.loads(line)
             self._entries[entry["output"]] = {"bytes": entry["bytes"], "recipe": entry["recipe"]}

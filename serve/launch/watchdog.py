@@ -41,7 +41,7 @@ class Watchdog:
 
     def __init__(self, prefix: str, folder: Path) -> None:
         self._prefix = prefix
-        self._lock = _take(SHARED_MEMORY / f"{prefix}{_LOCK}", create=True)
+        self._lock = _try_lock(SHARED_MEMORY / f"{prefix}{_LOCK}", create=True)
         self._watchdog = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
@@ -50,11 +50,11 @@ class Watchdog:
             start_new_session=True,  # Ctrl-C must not end it before the server has ended
         )
         task = {"owner": os.getpid(), "prefix": prefix, "folder": str(folder)}
-        self._tell(json.dumps(task).encode() + b"\n")
+        self._send(json.dumps(task).encode() + b"\n")
 
     def release(self) -> None:
         """Dismiss the watchdog after an orderly stop, and remove the remaining shared memory."""
-        self._tell(_DONE)
+        self._send(_DONE)
         with contextlib.suppress(OSError):
             self._pipe.close()
         self._watchdog.wait()
@@ -68,7 +68,7 @@ class Watchdog:
         assert self._watchdog.stdin is not None  # noqa: S101 (for the type checker)
         return self._watchdog.stdin
 
-    def _tell(self, line: bytes) -> None:
+    def _send(self, line: bytes) -> None:
         with contextlib.suppress(BrokenPipeError):  # the watchdog was killed
             self._pipe.write(line)
             self._pipe.flush()
@@ -138,7 +138,7 @@ def remove_stale() -> list[str]:
     }
     for prefix in sorted(prefixes):
         lock = SHARED_MEMORY / f"{prefix}{_LOCK}"
-        descriptor = _take(lock)
+        descriptor = _try_lock(lock)
         if (descriptor is None and lock.exists()) or processes_of(prefix):
             _release(descriptor)
             continue
@@ -148,7 +148,7 @@ def remove_stale() -> list[str]:
     return removed
 
 
-def _take(path: Path, *, create: bool = False) -> int | None:
+def _try_lock(path: Path, *, create: bool = False) -> int | None:
     """Lock a file; None if it does not exist, cannot be opened or is locked already."""
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     try:
