@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from pictures import Files
@@ -33,7 +33,7 @@ TIMEOUT_S = 900.0
 TUNABLES = ("GLIBC_TUNABLES", "GOMP_SPINCOUNT")
 """Environment variables of `server_tunables`."""
 
-_LOG_LINES = 20
+_LOG_BYTES = 2000
 
 
 class BenchmarkFailed(PhotorealError):
@@ -64,7 +64,9 @@ def server_tunables() -> dict[str, str]:
 
 
 @contextmanager
-def running_server(repository: Path, **settings: Any) -> Iterator[Server]:
+def running_server(
+    repository: Path, log: IO[bytes] | None = None, **settings: Any
+) -> Iterator[Server]:
     """Run a server on free ports, with further `ServeSettings`.
 
     Raises ServeError when it cannot start; the end of its log is then on standard error.
@@ -73,12 +75,12 @@ def running_server(repository: Path, **settings: Any) -> Iterator[Server]:
     chosen = ServeSettings(
         repository, http_port=http, grpc_port=grpc, metrics_port=metrics, **settings
     )
-    with tempfile.TemporaryFile() as log, ExitStack() as stack:
+    with tempfile.TemporaryFile() as own, ExitStack() as stack:
         try:
-            server = stack.enter_context(Server(chosen, log))
+            server = stack.enter_context(Server(chosen, log or own))
         except ServeError:
-            log.seek(0)
-            click.echo(b"".join(log.readlines()[-_LOG_LINES:]), err=True)
+            own.seek(0)
+            click.echo(own.read()[-_LOG_BYTES:], err=True)
             raise
         yield server
 

@@ -13,15 +13,14 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
 from photoreal.export.configs import model_configs
+from tests.kinds import Arguments, Array, Encode, Load, Patch, Photo, Start
 
-Array = npt.NDArray[Any]
 Model = Callable[[dict[str, Array]], dict[str, Array]]
 
 ROOT = Path(__file__).parents[2]
@@ -317,7 +316,7 @@ class FakeTriton(ModuleType):
 
 
 @pytest.fixture
-def triton(monkeypatch: pytest.MonkeyPatch) -> FakeTriton:
+def triton(monkeypatch: Patch) -> FakeTriton:
     """Triton's module, in place for adapters that import it."""
     fake = FakeTriton()
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
@@ -341,7 +340,7 @@ def _waits_for_answers(model: Any) -> Any:
 
 
 @pytest.fixture
-def load_adapter(triton: FakeTriton) -> Iterator[Callable[[str], Any]]:
+def load_adapter(triton: FakeTriton) -> Iterator[Load]:
     """Makes a model from an adapter's file, given by its path in the project."""
     loaded: list[Any] = []
 
@@ -361,7 +360,7 @@ def load_adapter(triton: FakeTriton) -> Iterator[Callable[[str], Any]]:
 
 
 @pytest.fixture
-def arguments(tmp_path: Path) -> Callable[..., dict[str, str]]:
+def arguments(tmp_path: Path) -> Arguments:
     """What Triton hands to `initialize` of a model that lies in the test's own repository."""
 
     def make(name: str, config_text: str | None = None) -> dict[str, str]:
@@ -378,3 +377,38 @@ def arguments(tmp_path: Path) -> Callable[..., dict[str, str]]:
         }
 
     return make
+
+
+@pytest.fixture
+def start(load_adapter: Load, arguments: Arguments, monkeypatch: Patch) -> Start:
+    """Loads and initializes the adapter of a model, with variables of the environment."""
+
+    def run(name: str, config_text: str | None = None, **variables: str) -> Any:
+        for variable, value in variables.items():
+            monkeypatch.setenv(f"PHOTOREAL_{variable}", value)
+        model = load_adapter(f"model_repository/{name}/1/model.py")
+        model.initialize(arguments(name, config_text))
+        return model
+
+    return run
+
+
+@pytest.fixture
+def stylize(start: Start, triton: FakeTriton) -> Any:
+    """The adapter of `stylize`, over a `wct2` that does nothing."""
+    triton.models["wct2"] = lambda inputs: {
+        "IMAGE": inputs["CONTENT"],
+        "STYLE_CACHED": np.array([False]),
+    }
+    return start("stylize")
+
+
+@pytest.fixture
+def photos(photo: Photo, encoded: Encode) -> dict[str, Array]:
+    """The two tensors that every request of `stylize` needs, and a small size."""
+    content, style = encoded(photo(16, 24, seed=1)), encoded(photo(20, 16, seed=2))
+    return {
+        "CONTENT": np.array([content], dtype=object),
+        "STYLE": np.array([style], dtype=object),
+        "SIZE": np.array([16], dtype=np.int32),
+    }

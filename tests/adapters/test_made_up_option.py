@@ -13,7 +13,7 @@ import inspect
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.abc import MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 import click
 import numpy as np
-import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 from google.protobuf import text_format
@@ -30,14 +29,14 @@ from PIL import Image
 from starlette.testclient import TestClient
 from tritonclient.grpc import model_config_pb2
 
+from tests.kinds import Arguments, Array, Load, Patch
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 DECLARING = "photoreal.options.stylize"
 SOURCE = ROOT / "src" / "photoreal" / "options" / "stylize.py"
 BEFORE = "    blend: int | None = whole("
-
-Array = npt.NDArray[Any]
 
 
 class Kind(NamedTuple):
@@ -100,7 +99,7 @@ def _modules() -> dict[str, ModuleType]:
 
 
 @pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kind]:
+def kind(request: pytest.FixtureRequest, monkeypatch: Patch) -> Iterator[Kind]:
     """An option that has been declared: what is imported from now on knows it."""
     kind = REGIONS if request.param == "regions" else KINDS[request.param]
     before = _modules()
@@ -173,11 +172,7 @@ def test_contract_and_config_have_its_tensor(kind: Kind) -> None:
 
 
 def test_adapter_reads_it(
-    kind: Kind,
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    kind: Kind, load_adapter: Load, arguments: Arguments, triton: Any, monkeypatch: Patch
 ) -> None:
     adapter = load_adapter("model_repository/stylize/1/model.py")
     adapter.initialize(arguments("stylize"))
@@ -206,10 +201,7 @@ def test_adapter_reads_it(
 
 @pytest.mark.parametrize("kind", ["number"], indirect=True)
 def test_values_out_of_range_are_refused(
-    kind: Kind,
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-    triton: Any,
+    kind: Kind, load_adapter: Load, arguments: Arguments, triton: Any
 ) -> None:
     adapter = load_adapter("model_repository/stylize/1/model.py")
     adapter.initialize(arguments("stylize"))
@@ -231,9 +223,7 @@ def test_both_clients_send_it(kind: Kind) -> None:
         assert sent["GRAIN"].tolist() == kind.tensor
 
 
-def test_commands_send_it(
-    kind: Kind, photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_send_it(kind: Kind, photo: str, tmp_path: Path, monkeypatch: Patch) -> None:
     given = [kind.switch] if "flag" in kind.line else [kind.switch, kind.text]
     transport = _Transport()
 

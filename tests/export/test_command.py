@@ -10,9 +10,10 @@ import photoreal.export
 from photoreal.cli import CALLER_ERROR, FAILED, main
 from photoreal.errors import ExportError
 from photoreal.export import ExportSettings
+from tests.kinds import Capture, Patch
 
 
-def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_option(capsys: Capture) -> None:
     assert main(["export", "--help"]) == 0
     shown = capsys.readouterr().out
     for option in (
@@ -41,9 +42,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     ],
     ids=" ".join,
 )
-def test_a_call_that_has_to_be_changed(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_call_that_has_to_be_changed(arguments: list[str], capsys: Capture) -> None:
     assert main(["export", *arguments]) == CALLER_ERROR
     shown = capsys.readouterr()
     assert "Error: " in shown.err
@@ -61,7 +60,7 @@ def test_a_call_that_has_to_be_changed(
     ids=["weights", "segmenter", "tensorrt", "accelerator"],
 )
 def test_a_failure_is_one_sentence_and_writes_nothing(
-    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], words: str, tmp_path: Path, capsys: Capture
 ) -> None:
     folder = tmp_path / "repository"
     assert main(["export", "--repository", str(folder), *arguments]) == FAILED
@@ -73,7 +72,7 @@ def test_a_failure_is_one_sentence_and_writes_nothing(
 
 
 def test_a_success_says_what_comes_next(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: Capture, monkeypatch: Patch
 ) -> None:
     seen: list[ExportSettings] = []
     monkeypatch.setattr(
@@ -86,7 +85,7 @@ def test_a_success_says_what_comes_next(
 
 
 def test_an_export_for_a_stock_triton_says_how_to_start_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: Capture, monkeypatch: Patch
 ) -> None:
     seen: list[ExportSettings] = []
     monkeypatch.setattr(
@@ -108,10 +107,7 @@ def test_an_export_for_a_stock_triton_says_how_to_start_it(
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_segmenter_is_the_default_one_unless_said_otherwise(
-    arguments: list[str],
-    segmenter: str | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], segmenter: str | None, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     seen: list[ExportSettings] = []
     monkeypatch.setattr(
@@ -122,7 +118,7 @@ def test_segmenter_is_the_default_one_unless_said_otherwise(
 
 
 def test_an_export_that_does_not_agree_fails(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: Capture, monkeypatch: Patch
 ) -> None:
     def fail(settings: ExportSettings, report: object) -> None:
         raise ExportError("wct2_encoder_1 does not agree with its network.")

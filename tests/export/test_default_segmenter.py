@@ -13,6 +13,7 @@ from photoreal.export.onnx import CHECKED, TRACED, check_onnx, export_onnx
 from photoreal.export.wrappers import Labels
 from photoreal.serve.backend.onnxruntime.session import open_session
 from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
+from tests.kinds import TempFolders
 
 SIZES = [(1, 100, 148), (2, 75, 50), (1, 33, 91)]
 """Batch, height and width of pictures that neither the trace nor the check has seen."""
@@ -24,7 +25,7 @@ def network() -> Labels:
 
 
 @pytest.fixture(scope="module")
-def file(network: Labels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(network: Labels, tmp_path_factory: TempFolders) -> Path:
     path = tmp_path_factory.mktemp("default") / "model.onnx"
     export_onnx(network, contract.SEGMENTER, path, "fp32")
     return path

@@ -7,10 +7,8 @@ import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import pytest
 import torch
@@ -24,11 +22,9 @@ from photoreal.export.onnx import CHECKED, OPSET, TRACED, check_onnx, export_onn
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel, Labels
 from photoreal.networks.fast.kernels import CONVOLUTION_VARIABLE
 from photoreal.networks.segmenter import Segmenter
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.serve.backend.onnxruntime.session import open_session
+from tests.kinds import Array, Networks, Patch, TempFolders
 
-Array = npt.NDArray[Any]
-Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
 Level = EncoderLevel | DecoderLevel
 Exported = Callable[[Unpool, str, str], tuple[Level, Path]]
 
@@ -38,7 +34,7 @@ OTHER_SIZES = [(1, 24, 136), (2, 80, 56), (3, 16, 40)]
 
 
 @pytest.fixture(scope="module")
-def exported(seeded_networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def exported(seeded_networks: Networks, tmp_path_factory: TempFolders) -> Exported:
     """Gives a level with seeded parameters and its file, exported once."""
 
     @cache
@@ -87,7 +83,7 @@ def _largest_error(module: nn.Module, spec: ModelSpec, path: Path) -> float:
 
 
 @pytest.fixture(autouse=True)
-def _direct_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+def _direct_convolution(monkeypatch: Patch) -> None:
     """The numbers to match are those of PyTorch's own convolution, as ONNX Runtime's are."""
     monkeypatch.setenv(CONVOLUTION_VARIABLE, "direct")
 
@@ -186,7 +182,7 @@ def segmenter(seeded_module: Callable[[nn.Module], nn.Module]) -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def segmenter_file(segmenter: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def segmenter_file(segmenter: nn.Module, tmp_path_factory: TempFolders) -> Path:
     path = tmp_path_factory.mktemp("segmenter") / "model.onnx"
     export_onnx(segmenter, contract.SEGMENTER, path, "fp32")
     return path

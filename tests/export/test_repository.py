@@ -13,7 +13,7 @@ from torch import Tensor
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from photoreal import contract
-from photoreal.contract import ModelSpec, Unpool
+from photoreal.contract import ModelSpec
 from photoreal.errors import ExportError, WeightsError
 from photoreal.export import ExportSettings, export_repository, repository
 from photoreal.export.acceleration import Acceleration
@@ -21,10 +21,10 @@ from photoreal.export.configs import ExportTarget, model_configs
 from photoreal.export.onnx import check_onnx
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.networks.segmenter import Segmenter
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.serve.launch.repository import models_on_gpu, models_to_load
 from photoreal.weights.networks import load_bundle
 from photoreal.weights.segmenters import load_segmenter
+from tests.kinds import Networks, Patch
 
 LEVELS = [spec.name for spec in contract.network_levels()]
 ADAPTERS = ("cancel", "stylize", "wct2")
@@ -63,7 +63,7 @@ def weights_folder(tmp_path: Path, seeded_state: Callable[[str], dict[str, Tenso
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: Patch) -> None:
     """Exports write a word instead of a network, and every check passes."""
 
     def write(module: object, spec: ModelSpec, path: Path, precision: str) -> None:
@@ -148,7 +148,7 @@ def test_python_models_run_in_the_environment_that_is_named(folder: Path) -> Non
 
 
 def test_models_in_the_repository_are_the_networks_of_its_weights(
-    folder: Path, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, weights_folder: Path, monkeypatch: Patch
 ) -> None:
     """A real export, of the first and the last level alone to save time."""
     chosen = ("wct2_encoder_1", "wct2_decoder_1")
@@ -190,9 +190,7 @@ def test_precision_reaches_every_model(precision: str, folder: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_weights_of_one_s_own_lie_beside_wct2_and_built_in_ones_do_not(
-    folder: Path,
-    weights_folder: Path,
-    seeded_networks: Callable[[Unpool], tuple[Encoder, Decoder]],
+    folder: Path, weights_folder: Path, seeded_networks: Networks
 ) -> None:
     bundle = folder / "wct2" / "1" / contract.WEIGHTS_FILE
     export_repository(ExportSettings(folder, str(weights_folder), "sum"), _ignore)
@@ -219,7 +217,7 @@ def test_files_that_are_the_same_are_left_alone(folder: Path) -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("failing", ["check", "export", "interrupt"])
 def test_a_failure_leaves_the_repository_as_it_was(
-    failing: str, folder: Path, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+    failing: str, folder: Path, weights_folder: Path, monkeypatch: Patch
 ) -> None:
     export_repository(ExportSettings(folder), _ignore)
     before = _files(folder)

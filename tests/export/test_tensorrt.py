@@ -23,6 +23,7 @@ from photoreal.export.tensorrt import (
     require_tensorrt,
 )
 from photoreal.preprocess import Limits
+from tests.kinds import Patch
 
 
 @pytest.mark.parametrize("max_side", [512, DEFAULT_MAX_SIDE, 2048])
@@ -116,7 +117,7 @@ class FakeTensorRT(ModuleType):
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def gpu(monkeypatch: Patch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
 
@@ -134,7 +135,7 @@ SPEC: ModelSpec = contract.decoder(3)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("flags", [True, False], ids=["with flags", "without flags"])
 def test_an_engine_is_built_with_the_profile_of_every_input(
-    flags: bool, precision: str, onnx_file: Path, monkeypatch: pytest.MonkeyPatch
+    flags: bool, precision: str, onnx_file: Path, monkeypatch: Patch
 ) -> None:
     fake = FakeTensorRT(flags=flags)
     monkeypatch.setitem(sys.modules, "tensorrt", fake)
@@ -163,7 +164,7 @@ def test_an_engine_is_built_with_the_profile_of_every_input(
     ids=["parser", "builder"],
 )
 def test_a_failing_build_writes_nothing(
-    fake: FakeTensorRT, words: str, onnx_file: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeTensorRT, words: str, onnx_file: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", fake)
     with pytest.raises(ExportError, match=words):
@@ -172,7 +173,7 @@ def test_a_failing_build_writes_nothing(
 
 
 def test_without_the_package_or_a_gpu_the_sentence_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, check_sentence: Any
+    monkeypatch: Patch, check_sentence: Any
 ) -> None:
     with pytest.raises(ExportError, match=r"not installed; .*without --tensorrt") as no:
         require_tensorrt()

@@ -28,6 +28,7 @@ from photoreal.serve.backend.adapter import is_exported
 from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.supervise.processes import ProcessTable
 from photoreal.weights.segmenters import load_segmenter
+from tests.kinds import TempFolders
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -119,7 +120,7 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(tmp_path_factory: TempFolders) -> Path:
     """A repository for the "local" engine, with the segmenter that comes with photoreal."""
     folder = tmp_path_factory.mktemp("repository")
     for name, config in model_configs().items():
@@ -156,9 +157,7 @@ def _serving(
     service = Service(process, ports, log_file)
     try:
         wait_for(
-            "the server is ready",
-            lambda: service.is_ready() or process.poll() is not None,
-            120,
+            "the server is ready", lambda: service.is_ready() or process.poll() is not None, 120
         )
         assert process.poll() is None, service.log
         yield service
@@ -169,7 +168,7 @@ def _serving(
 
 
 @pytest.fixture(scope="session")
-def serving(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+def serving(repository: Path, tmp_path_factory: TempFolders) -> Callable[..., Any]:
     """Runs `photoreal serve` with options for as long as a context lasts."""
 
     def run(*options: str, before: tuple[str, ...] = ()) -> Any:

@@ -85,10 +85,7 @@ def _adapter(name: str) -> str:
             "import photoreal.pipeline.stylize",
             {"torch", "tritonclient", "onnx", "onnxruntime", "click"},
         ),
-        (
-            "import photoreal.pipeline.in_process",
-            {"tritonclient", "onnx", "onnxruntime", "click"},
-        ),
+        ("import photoreal.pipeline.in_process", {"tritonclient", "onnx", "onnxruntime", "click"}),
         ("import photoreal.preprocess", {"torch", "tritonclient", "onnx", "onnxruntime", "click"}),
         ("import photoreal.contract, photoreal.errors", {"torch", "numpy", "PIL", "click"}),
         (

@@ -15,28 +15,15 @@ import numpy.typing as npt
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import (
-    Browser,
-    FilePayload,
-    Page,
-    Request,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, FilePayload, Page, Request, expect, sync_playwright
 
-from photoreal.client import StylizeResult
 from photoreal.serve.launch.launcher import Server
+from tests.kinds import PairFiles, Stylize
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
-CHROMIUM = next(
-    (
-        path
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (path := shutil.which(name))
-    ),
-    None,
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 if CHROMIUM is None:
     pytest.skip(
         "Chromium is not there; `make browser` as root, or apt-get install chromium, brings it.",
@@ -92,7 +79,7 @@ def _is_a_fault(message: Any) -> bool:
 
 
 @pytest.fixture(scope="module")
-def files(pair: Callable[[str], dict[str, Any]]) -> dict[str, Path]:
+def files(pair: PairFiles) -> dict[str, Path]:
     return pair("pagoda-dusk")
 
 
@@ -122,7 +109,7 @@ def test_upload_wait_slide_download(
     open_page: Callable[..., Page],
     local: Server,
     files: dict[str, Path],
-    stylize: Callable[..., StylizeResult],
+    stylize: Stylize,
     tmp_path: Path,
 ) -> None:
     page = open_page()

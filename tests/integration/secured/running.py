@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import tritonclient.http
 import trustme
 from tritonclient.utils import np_to_triton_dtype
@@ -25,6 +24,7 @@ from tritonclient.utils import np_to_triton_dtype
 from photoreal.client import AsyncStyleTransferClient, StyleTransferClient
 from photoreal.client.address import Protocol
 from photoreal.serve.launch.environment import free_ports
+from tests.kinds import Arrays
 
 PROGRAM = Path(sys.executable).with_name("photoreal")
 Way = tuple[str, Protocol]
@@ -163,21 +163,14 @@ class Secured:
 
         return asyncio.run(call())
 
-    def infer(
-        self,
-        model: str,
-        arrays: dict[str, npt.NDArray[Any]],
-        *,
-        request_id: str,
-        headers: dict[str, str] | None = None,
-    ) -> None:
+    def infer(self, model: str, arrays: Arrays, request_id: str, **headers: str) -> None:
         """Call a model with NVIDIA's client and the key."""
         inputs = []
         for name, array in arrays.items():
             dtype = np_to_triton_dtype(array.dtype)
             inputs.append(tritonclient.http.InferInput(name, array.shape, dtype))
             inputs[-1].set_data_from_numpy(array)
-        shown = {"api-key": API_KEY, **(headers or {})}
+        shown = {"api-key": API_KEY, **headers}
         with tritonclient.http.InferenceServerClient(self.http) as client:
             client.infer(model, inputs, headers=shown, request_id=request_id)
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -35,24 +34,21 @@ from photoreal.preprocess import (
     working_size,
 )
 from photoreal.regions import MASK_COLORS, MAX_REGIONS
-
-Array = npt.NDArray[Any]
-Encode = Callable[..., bytes]
-CheckSentence = Callable[[object], None]
+from tests.kinds import Array, Encode, Photo, Pixels, Sentence
 
 HEIGHT, WIDTH = 16, 24
 LIMITS = Limits()
 
 
-def _photo() -> npt.NDArray[np.uint8]:
+def _photo() -> Pixels:
     """A smooth photo, which lossy formats keep nearly as it is."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     channels = [40 + 8 * rows, 20 + 9 * columns, 200 - 4 * rows - 4 * columns]
-    photo: npt.NDArray[np.uint8] = np.stack(channels, axis=2).astype(np.uint8)
+    photo: Pixels = np.stack(channels, axis=2).astype(np.uint8)
     return photo
 
 
-def _gray() -> npt.NDArray[np.uint8]:
+def _gray() -> Pixels:
     return np.ascontiguousarray(_photo()[..., 1])
 
 
@@ -66,7 +62,7 @@ def _on_white(color: Array, alpha: Array) -> Array:
     return flat
 
 
-def _decoded(data: bytes, limits: Limits = LIMITS) -> npt.NDArray[np.uint8]:
+def _decoded(data: bytes, limits: Limits = LIMITS) -> Pixels:
     photo = decode_photo(data, "content photo", limits)
     assert photo.dtype == np.uint8
     return photo
@@ -200,7 +196,7 @@ def test_cmyk_jpegs_are_converted(encoded: Encode) -> None:
     assert _largest_difference(found, np.asarray(image.convert("RGB"))) <= 8
 
 
-def test_floating_point_photos_are_refused(encoded: Encode, check_sentence: CheckSentence) -> None:
+def test_floating_point_photos_are_refused(encoded: Encode, check_sentence: Sentence) -> None:
     with pytest.raises(InvalidImage, match="floating-point values; expected 8 or 16 bits") as no:
         _decoded(encoded(_gray().astype(np.float32), "TIFF"))
     check_sentence(no.value)
@@ -216,9 +212,7 @@ def test_photos_of_more_than_16_bits_are_refused(value: int, encoded: Encode) ->
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PPM", "ICO", "TGA", "PDF"])
-def test_other_formats_are_refused(
-    kind: str, encoded: Encode, check_sentence: CheckSentence
-) -> None:
+def test_other_formats_are_refused(kind: str, encoded: Encode, check_sentence: Sentence) -> None:
     with pytest.raises(InvalidImage, match=r"is no image.* JPEG, PNG, WebP, TIFF or BMP") as no:
         _decoded(encoded(_photo(), kind))
     check_sentence(no.value)
@@ -226,7 +220,7 @@ def test_other_formats_are_refused(
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_animations_and_pages_are_refused(
-    kind: str, encoded: Encode, check_sentence: CheckSentence
+    kind: str, encoded: Encode, check_sentence: Sentence
 ) -> None:
     others = [Image.fromarray(np.roll(_photo(), shift, axis=1)) for shift in (3, 6)]
     data = encoded(_photo(), kind, save_all=True, append_images=others)
@@ -249,7 +243,7 @@ class _Reads:
 
 @pytest.mark.parametrize("read", [decode_photo, photo_size])
 def test_the_pages_of_a_tiff_are_not_counted(
-    read: Callable[..., object], encoded: Encode, check_sentence: CheckSentence
+    read: Callable[..., object], encoded: Encode, check_sentence: Sentence
 ) -> None:
     reads = []
     for pages in (2, 200):
@@ -427,11 +421,7 @@ KINDS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP"]
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_truncated_photo_is_refused(
-    kind: str,
-    share: float,
-    encoded: Encode,
-    photo: Callable[..., Array],
-    check_sentence: CheckSentence,
+    kind: str, share: float, encoded: Encode, photo: Photo, check_sentence: Sentence
 ) -> None:
     data = encoded(photo(64, 64), kind)
     with pytest.raises(InvalidImage, match=r"content photo is (truncated or )?damaged") as no:
@@ -439,7 +429,7 @@ def test_a_truncated_photo_is_refused(
     check_sentence(no.value)
 
 
-def _survives(data: bytes, check_sentence: CheckSentence) -> bool:
+def _survives(data: bytes, check_sentence: Sentence) -> bool:
     """Whether data gives a photo; else it must give a sentence and nothing worse."""
     try:
         _decoded(data, Limits(max_pixels=1_000_000))
@@ -451,7 +441,7 @@ def _survives(data: bytes, check_sentence: CheckSentence) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cut_anywhere_gives_a_photo_or_a_sentence(
-    kind: str, encoded: Encode, check_sentence: CheckSentence
+    kind: str, encoded: Encode, check_sentence: Sentence
 ) -> None:
     data = encoded(_photo(), kind)
     refused = 0
@@ -462,7 +452,7 @@ def test_a_cut_anywhere_gives_a_photo_or_a_sentence(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_anywhere_gives_a_photo_or_a_sentence(
-    kind: str, encoded: Encode, check_sentence: CheckSentence
+    kind: str, encoded: Encode, check_sentence: Sentence
 ) -> None:
     original = encoded(_photo(), kind)
     generator = random.Random(kind)  # noqa: S311 (no secret)
@@ -474,7 +464,7 @@ def test_damage_anywhere_gives_a_photo_or_a_sentence(
 
 
 def test_a_damaged_second_page_is_no_failure_of_ours(
-    encoded: Encode, check_sentence: CheckSentence
+    encoded: Encode, check_sentence: Sentence
 ) -> None:
     second = Image.fromarray(_photo())
     data = bytearray(encoded(_photo(), "TIFF", save_all=True, append_images=[second]))
@@ -495,7 +485,7 @@ def test_bytes_that_are_no_image_are_refused(data: bytes) -> None:
             decode(data, "photo", LIMITS)
 
 
-def test_an_empty_photo_is_refused(check_sentence: CheckSentence) -> None:
+def test_an_empty_photo_is_refused(check_sentence: Sentence) -> None:
     with pytest.raises(InvalidImage, match="content photo is empty; expected an image") as no:
         _decoded(b"")
     check_sentence(no.value)
@@ -509,7 +499,7 @@ def test_an_empty_photo_is_refused(check_sentence: CheckSentence) -> None:
 )
 @pytest.mark.parametrize("decode", [decode_photo, decode_mask])
 def test_a_huge_picture_is_refused_by_its_header(
-    decode: Callable[..., object], width: int, height: int, check_sentence: CheckSentence
+    decode: Callable[..., object], width: int, height: int, check_sentence: Sentence
 ) -> None:
     data = _png(width, height, 8, 0, bytes(1000))
     tracemalloc.start()
@@ -537,7 +527,7 @@ def test_a_text_chunk_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
         tracemalloc.stop()
 
 
-def test_pixels_up_to_the_limit_are_read(encoded: Encode, check_sentence: CheckSentence) -> None:
+def test_pixels_up_to_the_limit_are_read(encoded: Encode, check_sentence: Sentence) -> None:
     data = encoded(_photo())
     _decoded(data, Limits(max_pixels=HEIGHT * WIDTH))
     with pytest.raises(
@@ -547,7 +537,7 @@ def test_pixels_up_to_the_limit_are_read(encoded: Encode, check_sentence: CheckS
     check_sentence(no.value)
 
 
-def test_bytes_up_to_the_limit_are_read(encoded: Encode, check_sentence: CheckSentence) -> None:
+def test_bytes_up_to_the_limit_are_read(encoded: Encode, check_sentence: Sentence) -> None:
     data = encoded(_photo())
     _decoded(data, Limits(max_bytes=len(data)))
     with pytest.raises(InvalidImage, match=f"{len(data)} bytes; .*{len(data) - 1}") as no:
@@ -557,10 +547,7 @@ def test_bytes_up_to_the_limit_are_read(encoded: Encode, check_sentence: CheckSe
 
 @pytest.mark.parametrize("shape", [(7, 40), (40, 7), (1, 1)])
 def test_a_side_below_the_limit_is_refused(
-    shape: tuple[int, int],
-    photo: Callable[..., Array],
-    encoded: Encode,
-    check_sentence: CheckSentence,
+    shape: tuple[int, int], photo: Photo, encoded: Encode, check_sentence: Sentence
 ) -> None:
     height, width = shape
     with pytest.raises(InvalidImage, match=f"{width}x{height} pixels; .*at least 8 a side") as no:
@@ -606,14 +593,14 @@ def test_masks_of_every_mode_are_read(
 
 @pytest.mark.parametrize("kind", ["JPEG", "BMP", "WEBP", "GIF"])
 def test_masks_that_are_no_png_are_refused(
-    kind: str, encoded: Encode, check_sentence: CheckSentence
+    kind: str, encoded: Encode, check_sentence: Sentence
 ) -> None:
     with pytest.raises(InvalidMask, match="style mask is no image; expected one in PNG") as no:
         decode_mask(encoded(_photo(), kind), "style mask", LIMITS)
     check_sentence(no.value)
 
 
-def test_labels_beyond_8_bits_are_refused(encoded: Encode, check_sentence: CheckSentence) -> None:
+def test_labels_beyond_8_bits_are_refused(encoded: Encode, check_sentence: Sentence) -> None:
     wide = LABELS.astype(np.uint16)
     wide[0, 0] = 256
     with pytest.raises(InvalidMask, match="labels up to 256; expected labels from 0 to 255") as no:
@@ -621,7 +608,7 @@ def test_labels_beyond_8_bits_are_refused(encoded: Encode, check_sentence: Check
     check_sentence(no.value)
 
 
-def test_a_photograph_is_no_mask(encoded: Encode, check_sentence: CheckSentence) -> None:
+def test_a_photograph_is_no_mask(encoded: Encode, check_sentence: Sentence) -> None:
     gray = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
     with pytest.raises(InvalidMask, match=f"256 different labels.*{MAX_REGIONS}") as no:
         decode_mask(encoded(gray), "content mask", LIMITS)
@@ -636,9 +623,7 @@ def test_a_photograph_is_no_mask(encoded: Encode, check_sentence: CheckSentence)
         (_png_of(LABELS, 8, 0)[:70], "is truncated or damaged"),
     ],
 )
-def test_unreadable_masks_are_refused(
-    data: bytes, words: str, check_sentence: CheckSentence
-) -> None:
+def test_unreadable_masks_are_refused(data: bytes, words: str, check_sentence: Sentence) -> None:
     with pytest.raises(InvalidMask, match=f"content mask {words}") as no:
         decode_mask(data, "content mask", LIMITS)
     check_sentence(no.value)
@@ -676,7 +661,7 @@ def test_a_photo_of_the_size_asked_for_stays_as_it_is(height: int, width: int) -
 
 
 @pytest.mark.parametrize("size", [-5, 0, 15, 2049, 2**31 - 1])
-def test_sizes_beyond_the_limits_are_refused(size: int, check_sentence: CheckSentence) -> None:
+def test_sizes_beyond_the_limits_are_refused(size: int, check_sentence: Sentence) -> None:
     with pytest.raises(InvalidOption, match=f"size is {size}; expected 16 to 2048") as no:
         check_working_size(100, 100, size, "content photo", LIMITS)
     check_sentence(no.value)
@@ -739,7 +724,7 @@ def test_resizing_keeps_the_picture() -> None:
     assert np.abs(means - _photo())[2:-2, 2:-2].max() < 3
 
 
-def test_photos_survive_encoding_and_decoding(photo: Callable[..., Array]) -> None:
+def test_photos_survive_encoding_and_decoding(photo: Photo) -> None:
     original = photo(HEIGHT, WIDTH)
     floats = (original.transpose(2, 0, 1) / np.float32(255)).astype(np.float32)
     np.testing.assert_array_equal(_decoded(encode_photo(floats)), original)
@@ -795,7 +780,7 @@ class TestPhones:
         assert size == photo.shape[:2] == (4 * HEIGHT, 4 * WIDTH)
 
     def test_are_refused_by_name_where_they_were_not_asked_for(
-        self, file: bytes, check_sentence: CheckSentence
+        self, file: bytes, check_sentence: Sentence
     ) -> None:
         with pytest.raises(InvalidImage, match=r"a (HEIC|AVIF) file that cannot be read") as caught:
             decode_photo(file, "content photo", LIMITS)
