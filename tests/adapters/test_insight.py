@@ -115,11 +115,7 @@ def test_an_error_of_the_server_s_own_names_the_line_of_the_log(
 
 
 def test_calls_of_other_models_belong_to_the_request_s_trace(
-    stylize: Any,
-    start: Start,
-    photos: Inputs,
-    triton: Any,
-    monkeypatch: Patch,
+    stylize: Any, start: Start, photos: Inputs, triton: Any, monkeypatch: Patch
 ) -> None:
     request = triton.Request(photos, "id-2")
     stylize.execute([request])

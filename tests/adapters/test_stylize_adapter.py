@@ -283,11 +283,7 @@ def test_a_request_without_an_id_is_logged_as_such(
 
 @pytest.mark.parametrize("method", ["published", "wct2"])
 def test_adapter_and_models_in_this_process_give_the_same_picture(
-    adapter: Any,
-    photos: dict[str, Array],
-    builtin_engine: Engines,
-    triton: Any,
-    method: Method,
+    adapter: Any, photos: dict[str, Array], builtin_engine: Engines, triton: Any, method: Method
 ) -> None:
     engine = builtin_engine("cat5")
     triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine, StyleCache(0))

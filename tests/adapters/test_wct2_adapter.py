@@ -247,11 +247,7 @@ def test_a_model_on_a_gpu_brings_arrays_to_the_cpu(triton: Any) -> None:
 
 @pytest.mark.parametrize("by", ["environment", "config"])
 def test_the_engine_is_chosen_by_the_environment_or_the_config(
-    by: str,
-    start: Start,
-    pictures: dict[str, Array],
-    builtin_networks: Networks,
-    triton: Any,
+    by: str, start: Start, pictures: dict[str, Array], builtin_networks: Networks, triton: Any
 ) -> None:
     _serve_levels(triton, *builtin_networks("cat5"))
     if by == "config":
@@ -300,11 +296,7 @@ def test_a_canary_leaves_no_trace(
     ids=["stopping", "unloaded"],
 )
 def test_levels_that_are_away_for_the_moment_make_the_model_unavailable(
-    words: str,
-    start: Start,
-    pictures: dict[str, Array],
-    triton: Any,
-    check_sentence: Sentence,
+    words: str, start: Start, pictures: dict[str, Array], triton: Any, check_sentence: Sentence
 ) -> None:
     triton.refusal = words
     model = start("wct2", ENGINE="bls")

@@ -143,10 +143,7 @@ def _pictures() -> dict[str, Any]:
 
 
 def test_too_little_memory_refuses_the_request_alone(
-    start: Start,
-    triton: Any,
-    monkeypatch: Patch,
-    check_sentence: Sentence,
+    start: Start, triton: Any, monkeypatch: Patch, check_sentence: Sentence
 ) -> None:
     model = start("wct2")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,26 +12,6 @@ from photoreal.cli import CALLER_ERROR, FAILED, main
 from photoreal.errors import ExportError
 from photoreal.export import ExportSettings
 from tests.kinds import Capture, Patch
-
-
-def test_help_names_every_option(capsys: Capture) -> None:
-    assert main(["export", "--help"]) == 0
-    shown = capsys.readouterr().out
-    for option in (
-        "--repository",
-        "--weights",
-        "--unpool [cat5|sum]",
-        "--segmenter",
-        "--precision [fp32|fp16]",
-        "--tensorrt",
-        "--device [cpu|cuda]",
-        "--accelerator [cuda|tensorrt]",
-        "--engine-cache",
-        "--max-side",
-        "--stock",
-        "--environment",
-    ):
-        assert option in shown
 
 
 @pytest.mark.parametrize(
@@ -71,50 +52,41 @@ def test_a_failure_is_one_sentence_and_writes_nothing(
     assert not folder.exists()
 
 
-def test_a_success_says_what_comes_next(
-    tmp_path: Path, capsys: Capture, monkeypatch: Patch
-) -> None:
-    seen: list[ExportSettings] = []
-    monkeypatch.setattr(
-        photoreal.export, "export_repository", lambda settings, report: seen.append(settings)
-    )
-    arguments = ["--repository", str(tmp_path), "--unpool", "sum", "--precision", "fp16"]
-    assert main(["export", *arguments, "--max-side", "1024"]) == 0
-    assert seen == [ExportSettings(tmp_path, unpool="sum", precision="fp16", max_side=1024)]
-    assert f"photoreal serve --repository {tmp_path}" in capsys.readouterr().out
-
-
-def test_an_export_for_a_stock_triton_says_how_to_start_it(
-    tmp_path: Path, capsys: Capture, monkeypatch: Patch
-) -> None:
-    seen: list[ExportSettings] = []
-    monkeypatch.setattr(
-        photoreal.export, "export_repository", lambda settings, report: seen.append(settings)
-    )
-    assert main(["export", "--stock", str(tmp_path), "--environment", "/opt/photoreal"]) == 0
-    assert seen == [ExportSettings(tmp_path, stock=True, environment="/opt/photoreal")]
-    assert f"tritonserver --model-repository={tmp_path}\n" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
-    ("arguments", "segmenter"),
+    ("arguments", "settings", "words"),
     [
-        ([], "default"),
-        (["--segmenter", "default"], "default"),
-        (["--segmenter", "ade20k"], "ade20k"),
-        (["--segmenter", "none"], None),
+        (
+            ["--unpool", "sum", "--precision", "fp16", "--max-side", "1024"],
+            {"unpool": "sum", "precision": "fp16", "max_side": 1024, "segmenter": "default"},
+            "photoreal serve --repository HERE",
+        ),
+        (
+            ["--stock", "HERE", "--environment", "/opt/photoreal"],
+            {"stock": True, "environment": "/opt/photoreal"},
+            "tritonserver --model-repository=HERE\n",
+        ),
+        (["--segmenter", "ade20k"], {"segmenter": "ade20k"}, "HERE"),
+        (["--segmenter", "none"], {"segmenter": None}, "HERE"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=["options", "stock", "segmenter", "no segmenter"],
 )
-def test_segmenter_is_the_default_one_unless_said_otherwise(
-    arguments: list[str], segmenter: str | None, tmp_path: Path, monkeypatch: Patch
+def test_a_success_says_what_comes_next(
+    arguments: list[str],
+    settings: dict[str, Any],
+    words: str,
+    tmp_path: Path,
+    capsys: Capture,
+    monkeypatch: Patch,
 ) -> None:
     seen: list[ExportSettings] = []
     monkeypatch.setattr(
         photoreal.export, "export_repository", lambda settings, report: seen.append(settings)
     )
-    assert main(["export", "--repository", str(tmp_path), *arguments]) == 0
-    assert [settings.segmenter for settings in seen] == [segmenter]
+    given = [one.replace("HERE", str(tmp_path)) for one in arguments]
+    where = [] if "--stock" in arguments else ["--repository", str(tmp_path)]
+    assert main(["export", *where, *given]) == 0
+    assert seen == [ExportSettings(tmp_path, **settings)]
+    assert words.replace("HERE", str(tmp_path)) in capsys.readouterr().out
 
 
 def test_an_export_that_does_not_agree_fails(

@@ -95,7 +95,7 @@ BAD: dict[str, tuple[Arrays, str]] = {
     "alpha below 0": ({"ALPHA": np.array([-0.1], dtype=np.float32)}, "alpha"),
     "one label map": ({"STYLE_LABELS": REGIONS[0]}, "CONTENT_LABELS"),
     "an infinite pixel": ({"STYLE": np.full((3, 32, 32), np.inf, dtype=np.float32)}, "finite"),
-    "an image without pixels": ({"STYLE": np.zeros((3, 0, 32), dtype=np.float32)}, "STYLE"),
+    "an image without pixels": ({"STYLE": np.zeros((3, 0, 32), dtype=np.float32)}, "image"),
     "regions alone": ({"STYLE_REGIONS": REGIONS}, "CONTENT_REGIONS, COUPLING"),
     "sizes that do not fill the strip": (
         {"STYLE_SIZES": np.array([[32, 40], [16, 16]], dtype=np.int32)},

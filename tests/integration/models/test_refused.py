@@ -61,7 +61,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "EPS": ({"content": _file(PHOTO, "EPS")}, "no image"),
     "animated WebP": ({"style": _file(PHOTO, "WEBP", **PAGES)}, "several frames or pages"),
     "8x300000": ({"content": _file(Image.new("L", (8, 300_000), 99))}, "long and narrow"),
-    "enlarged too far": ({"style": LONG, "method": "published"}, "a size of up to 40 fits"),
+    "enlarged too far": (
+        {"style": LONG, "method": "published", "size": None},
+        "a size of up to 40 fits",
+    ),
     "missing photo": ({"content": None}, "The input CONTENT is missing"),
     "one mask": ({"content_mask": MASK}, "no style mask"),
     "mask of another size": (
