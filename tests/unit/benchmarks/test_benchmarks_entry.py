@@ -14,8 +14,7 @@ import pytest
 from tables import Cell, Column, Part, Report, Spread
 
 from photoreal.serve.launch.settings import DEFAULT_REPOSITORY
-
-Capture = pytest.CaptureFixture[str]
+from tests.kinds import Capture
 
 
 @click.command(context_settings=entry.HELP)

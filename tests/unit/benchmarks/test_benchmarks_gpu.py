@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import gpu
@@ -13,12 +12,9 @@ from speed import gpu_timing
 from speed.gpu_timing import PLAIN, Timing
 from tables import Spread
 
-from photoreal.networks.vgg import Decoder, Encoder
+from tests.kinds import Capture, Networks, Patch
 
 pytestmark = pytest.mark.slow
-
-Networks = Callable[[str], tuple[Encoder, Decoder]]
-Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -28,7 +24,7 @@ def timing(builtin_networks: Networks) -> Timing:
 
 @pytest.mark.long
 def test_one_command_checks_times_and_reports(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     ways = tuple(way for way in gpu_timing.WAYS if not way.half)  # half precision is slow here
     monkeypatch.setattr(gpu_timing, "WAYS", ways)
@@ -84,7 +80,7 @@ def test_sizes_are_multiples_of_8(sizes: str) -> None:
 
 
 def test_a_check_that_fails_is_an_exit_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     monkeypatch.setattr(gpu_timing, "LEAST_PSNR_DB", 500.0)
     monkeypatch.setattr(Timing, "rows", lambda self: [])

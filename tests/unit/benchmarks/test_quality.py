@@ -26,14 +26,11 @@ from photoreal.networks.segmenter import Segmenter
 from photoreal.pipeline.request import StylizeRequest
 from photoreal.preprocess import decode_photo
 from photoreal.regions import Pair
-from photoreal.transfer.progressive import NetworkEngine
+from tests.kinds import Capture, Encode, Engines, Patch, Photo, Sentence
 
 pytestmark = pytest.mark.slow
 
 Floats = npt.NDArray[np.floating[Any]]
-Encode = Callable[..., bytes]
-Photo = Callable[..., npt.NDArray[np.uint8]]
-CheckSentence = Callable[[object], None]
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -258,8 +255,8 @@ def test_broken_pair_is_named(
     data: bytes | None,
     words: str,
     folder: Path,
-    check_sentence: CheckSentence,
-    capsys: pytest.CaptureFixture[str],
+    check_sentence: Sentence,
+    capsys: Capture,
 ) -> None:
     if data is None:
         (folder / file).unlink()
@@ -350,7 +347,7 @@ def test_results_of_a_peer_are_read_from_a_folder(pair: PhotoPair, tmp_path: Pat
 
 
 @pytest.mark.parametrize("given", ["{pair}.png", "name=dpst.png", "={pair}.png"])
-def test_a_peer_of_another_form_is_refused(given: str, check_sentence: CheckSentence) -> None:
+def test_a_peer_of_another_form_is_refused(given: str, check_sentence: Sentence) -> None:
     with pytest.raises(InvalidOption, match="expected NAME=PATTERN") as no:
         peers.folder_peer(given)
     check_sentence(no.value)
@@ -396,7 +393,7 @@ def _program(folder: Path, *lines: str) -> str:
 
 
 def test_color_matcher_runs_as_a_program(
-    pair: PhotoPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: PhotoPair, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     program = _program(
         tmp_path,
@@ -423,7 +420,7 @@ def test_color_matcher_runs_as_a_program(
 
 
 def test_pairs_are_stylized_as_the_server_does_it(
-    builtin_engine: Callable[[str], NetworkEngine],
+    builtin_engine: Engines,
     pair: PhotoPair,
     bare: PhotoPair,
     encoded: Encode,
@@ -472,10 +469,7 @@ def test_summary_is_median_and_percentiles_of_each_row() -> None:
 
 
 def test_command_writes_numbers_and_pictures(
-    folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    folder: Path, tmp_path: Path, capsys: Capture, monkeypatch: Patch
 ) -> None:
     small = (Variant("drawn", {"size": 24}, masks=True), Variant("default", {"size": 24}))
     monkeypatch.setattr(quality, "VARIANTS", small)
@@ -510,7 +504,7 @@ def test_command_writes_numbers_and_pictures(
     ],
 )
 def test_wrong_calls(
-    given: list[str], code: int, words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    given: list[str], code: int, words: str, folder: Path, capsys: Capture
 ) -> None:
     assert quality.main([str(folder), "-o", str(folder / "out"), *given]) == code
     assert words in " ".join(capsys.readouterr().err.split())

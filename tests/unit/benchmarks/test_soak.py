@@ -10,10 +10,10 @@ import soak
 from hardening import growth
 from hardening.fuzz import Outcome
 
+from tests.kinds import Capture, Patch
 
-def test_command_reports_what_was_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+
+def test_command_reports_what_was_lost(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> None:
     found = soak.Soak()
     found.add("bad inputs", Outcome(30, 70, [], 0.5), [])
     monkeypatch.setattr(soak, "soak", lambda *_: found)
