@@ -130,7 +130,7 @@ def _connect(gateway: str) -> socket.socket:
 def test_an_upload_without_end_is_cut_off(gateway: str) -> None:
     """With no length declared; the answer comes while the sender still sends."""
     head = (
-        b"POST /upload_images/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+        b"POST /upload_images/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     )
     part = b'--x\r\nContent-Disposition: form-data; name="content_image"; filename="a"\r\n\r\n'
@@ -147,7 +147,7 @@ def test_an_upload_without_end_is_cut_off(gateway: str) -> None:
 
 def test_a_declared_length_is_refused_at_once(gateway: str) -> None:
     with _connect(gateway) as connection:
-        head = f"POST /regions/ HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 40}\r\n\r\n"
+        head = f"POST /regions/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {1 << 40}\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")
 
