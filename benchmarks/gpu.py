@@ -55,8 +55,8 @@ def gpu(device: str, sizes: str, repeats: int, output: Path) -> None:
         )
     if device == "cuda" and not torch.cuda.is_available():
         raise PhotorealError(
-            "There is no CUDA device that PyTorch can use here; run this where there is one, or"
-            " try the command itself with: --device cpu --sizes 64"
+            "PyTorch cannot use a CUDA device here; run this on a machine with a GPU, or try the"
+            " command with: --device cpu --sizes 64"
         )
     where, networks = torch.device(device), load_wct2()
     settings = {"sizes": sides, "repeats": repeats}
@@ -70,7 +70,7 @@ def gpu(device: str, sizes: str, repeats: int, output: Path) -> None:
         report.add(Part("Times", _COLUMNS, rows, [_HOW, _PLAIN]))  # a run may be interrupted
     click.echo(report.as_markdown())
     if checks.rows[0]["passed"] == "NO":
-        raise PhotorealError("A check failed; the times mean nothing.")
+        raise PhotorealError("A check failed; the times are not valid.")
 
 
 def _name(device: torch.device) -> str:

@@ -62,12 +62,18 @@ class Inputs(NamedTuple):
 
 def example_files() -> Files:
     """The photos of the pair, and gray masks of its three regions."""
-    pairs = {one["name"]: one for one in json.loads((EXAMPLES / "pairs.json").read_text())}
+    named = pair_files(PAIR)
     roles = ("content", "style", "content_mask", "style_mask")
-    found = Files(*((EXAMPLES / pairs[PAIR][role]).read_bytes() for role in roles))
+    found = Files(*((EXAMPLES / named[role]).read_bytes() for role in roles))
     masks = (found.content_mask, found.style_mask)
     content, style = (_three_regions(mask or b"") for mask in masks)
     return replace(found, content_mask=content, style_mask=style)
+
+
+def pair_files(name: str) -> dict[str, str]:
+    """File names of an example pair by role."""
+    listed: list[dict[str, str]] = json.loads((EXAMPLES / "pairs.json").read_text())
+    return next(one for one in listed if one["name"] == name)
 
 
 def _three_regions(mask: bytes) -> bytes:

@@ -102,7 +102,7 @@ def _inputs(found: Soak, server: Server, seed: int, seconds: float) -> None:
     show_default=True,
     help="About how long; the faults alone take one.",
 )
-@click.option("--seed", type=int, help="Seed of the inputs; another one every time unless given.")
+@click.option("--seed", type=int, help="Seed of the inputs.  [default: random]")
 @output_option("soak.json and soak.md")
 @repository_option
 def command(minutes: float, seed: int | None, output: Path, repository: Path) -> None:

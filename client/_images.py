@@ -88,7 +88,7 @@ def _prepared(image: Image.Image, name: str) -> Image.Image:
     if upright.mode not in _PNG_MODES or 0 in upright.size:
         raise InvalidInput(
             f"The {name} is a Pillow image of mode {upright.mode} and size {upright.size}; "
-            "expected a picture in RGB, grey or palette colors."
+            "expected a picture in RGB, gray or palette colors."
         )
     return upright
 

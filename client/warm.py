@@ -67,7 +67,7 @@ def warm_styles(
     for style, mask in presets:
         result = client.stylize(style, style, content_mask=mask, style_mask=mask, size=size)
         seconds = result.report["seconds"]["total"]
-        known = "known already" if result.report["style"] == "cached" else "measured"
+        known = "already cached" if result.report["style"] == "cached" else "analyzed"
         report(f"{style.name}: {known}, {seconds:.1f} s")
 
 

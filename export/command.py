@@ -17,7 +17,7 @@ from photoreal.export.tensorrt import DEFAULT_MAX_SIDE
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("model_repository"),
     show_default=True,
-    help="Folder to fill; it is made when it is not there.",
+    help="Output folder; it is created if it does not exist.",
 )
 @click.option(
     "--weights",
@@ -30,9 +30,9 @@ from photoreal.export.tensorrt import DEFAULT_MAX_SIDE
     "--segmenter",
     default="default",
     show_default=True,
-    help="default (comes with photoreal, for research and non-commercial use), ade20k (published,"
-    " downloaded once), the folder of a training or of files under the published names, or none:"
-    " then photos without masks are one region each.",
+    help="default (included, for research and non-commercial use), ade20k (published, downloaded"
+    " once), the folder of a training or of files with the published names, or none: photos"
+    " without masks are then one region each.",
 )
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
 @click.option("--tensorrt", is_flag=True, help="Build TensorRT engines (needs a GPU).")
@@ -41,21 +41,21 @@ from photoreal.export.tensorrt import DEFAULT_MAX_SIDE
     type=click.Choice(DEVICES),
     default=DEVICES[0],
     show_default=True,
-    help="What the server will run the models on; none is needed to export them.",
+    help="Device that the server will run the models on; the export does not use it.",
 )
 @click.option(
     "--accelerator",
     type=click.Choice(ACCELERATORS),
     default=ACCELERATORS[0],
     show_default=True,
-    help="What ONNX Runtime takes on a GPU. tensorrt builds engines when the server starts.",
+    help="Execution provider of ONNX Runtime on a GPU; tensorrt builds engines at server startup.",
 )
 @click.option(
     "--engine-cache",
     metavar="FOLDER",
     default=ENGINE_CACHE,
     show_default=True,
-    help="Where the server keeps those engines.",
+    help="Folder where the server caches those engines.",
 )
 @click.option(
     "--max-side",
@@ -63,19 +63,19 @@ from photoreal.export.tensorrt import DEFAULT_MAX_SIDE
     metavar="PIXELS",
     default=DEFAULT_MAX_SIDE,
     show_default=True,
-    help="Longest side of a picture that TensorRT engines serve, a multiple of 8; memory grows"
-    " with its square.",
+    help="Longest side that TensorRT engines support, a multiple of 8; memory grows with its"
+    " square.",
 )
 @click.option(
     "--stock",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to fill instead, with what a plain tritonserver --model-repository=FOLDER loads.",
+    help="Output folder for a stock tritonserver --model-repository=FOLDER, instead.",
 )
 @click.option(
     "--environment",
     metavar="FOLDER",
     help="With --stock: virtual environment of the Python models on the server's machine, for their"
-    " EXECUTION_ENV_PATH. Without one they take the packages that the server finds by its PATH.",
+    " EXECUTION_ENV_PATH. By default they use the packages found through the server's PATH.",
 )
 def export(
     repository: Path,
@@ -100,10 +100,10 @@ def export(
 
     if max_side % PADDING_MULTIPLE:
         raise click.BadParameter(
-            f"{max_side} is no multiple of {PADDING_MULTIPLE}.", param_hint="--max-side"
+            f"{max_side} is not a multiple of {PADDING_MULTIPLE}.", param_hint="--max-side"
         )
     if environment is not None and stock is None:
-        raise click.UsageError("--environment is for --stock; expected both or neither.")
+        raise click.UsageError("--environment requires --stock.")
     settings = ExportSettings(
         stock or repository,
         weights,

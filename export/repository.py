@@ -23,7 +23,12 @@ from photoreal.export.tensorrt import DEFAULT_MAX_SIDE, build_engine, require_te
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel, Labels
 from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.weights.networks import BUILTIN, load_wct2, save_bundle
-from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter, segmenter_terms
+from photoreal.weights.segmenters import (
+    DEFAULT_SEGMENTER,
+    load_segmenter,
+    save_segmenter,
+    segmenter_terms,
+)
 
 TEMPLATES = Path(__file__).parent.parent / "model_repository"
 """Folder of the adapters that are installed with the package."""
@@ -98,8 +103,8 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
     for name in sorted(left):
         if (settings.repository / name).exists():
             raise ExportError(
-                f"{settings.repository} holds {name}, which a stock Triton would load as well;"
-                " expected a folder that is empty or holds such an export."
+                f"{settings.repository} contains {name}, which a stock Triton would load as well;"
+                " expected an empty folder or one of an earlier export with --stock."
             )
     if settings.tensorrt:
         require_tensorrt()
@@ -117,6 +122,8 @@ def export_repository(settings: ExportSettings, report: Callable[[str], None]) -
         if class_names:
             listing = staged / contract.SEGMENTER.name / contract.SEGMENTER_CLASSES_FILE
             listing.write_text("".join(f"{one}\n" for one in class_names))
+        if settings.segmenter not in (None, DEFAULT_SEGMENTER):
+            save_segmenter(listing.parent / "1", segmenter, class_names)
         bundle = Path(contract.WCT2.name) / "1" / contract.WEIGHTS_FILE
         if settings.weights != BUILTIN:
             save_bundle(staged / bundle, encoder, decoder)

@@ -48,12 +48,12 @@ def require_tensorrt() -> Any:
     """Return the tensorrt module; raises ExportError if it is not installed or there is no GPU."""
     if importlib.util.find_spec("tensorrt") is None:
         raise ExportError(
-            "TensorRT engines need the tensorrt package, which is not installed; install it on"
-            " the machine with the GPU that will serve, or export without --tensorrt."
+            "The package tensorrt is missing; install it on the machine whose GPU will run the"
+            " engines, or export without --tensorrt."
         )
     if not torch.cuda.is_available():
         raise ExportError(
-            "TensorRT engines are built on the GPU that will serve them, and there is none here;"
+            "TensorRT engines are built on the GPU that will run them, but there is no GPU here;"
             " export without --tensorrt."
         )
     return importlib.import_module("tensorrt")
@@ -85,5 +85,5 @@ def build_engine(
     config.add_optimization_profile(profile)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        raise ExportError(f"TensorRT built no engine for {spec.name}; its log tells why.")
+        raise ExportError(f"TensorRT could not build an engine for {spec.name}; see its log.")
     plan_file.write_bytes(bytes(engine))

@@ -5,10 +5,12 @@ from photoreal.preprocess.encode import encode_labels, encode_photo, encode_pixe
 from photoreal.preprocess.formats import has_heif, readable_formats
 from photoreal.preprocess.limits import MORE_FORMATS, PHOTO_FORMATS, Limits
 from photoreal.preprocess.resize import (
+    as_photo,
     check_sides,
     check_size,
     check_working_size,
     resize_photo,
+    resize_pixels,
     working_size,
 )
 
@@ -17,6 +19,7 @@ __all__ = [
     "PHOTO_FORMATS",
     "Limits",
     "Mask",
+    "as_photo",
     "check_sides",
     "check_size",
     "check_working_size",
@@ -29,6 +32,7 @@ __all__ = [
     "photo_size",
     "readable_formats",
     "resize_photo",
+    "resize_pixels",
     "to_pixels",
     "working_size",
 ]

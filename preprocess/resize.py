@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,20 @@ def check_sides(photos: Iterable[npt.NDArray[np.float32]], limits: Limits) -> No
 
 def resize_photo(photo: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
     """Resize a photo (H, W, 3) uint8 to float32 (3, height, width) in 0..1."""
-    if photo.shape[:2] != (height, width):
-        image = Image.fromarray(photo)
-        photo = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
-    return np.ascontiguousarray(photo.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
+    resized: npt.NDArray[np.float32] = as_photo(resize_pixels(photo, height, width))
+    return resized
+
+
+def resize_pixels(photo: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Resize a photo (H, W, 3) uint8 by the Lanczos filter."""
+    if photo.shape[:2] == (height, width):
+        return photo
+    image = Image.fromarray(photo)
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def as_photo(pixels: Any) -> Any:
+    """Convert a photo (H, W, 3) uint8, an array or a tensor, to float32 (3, H, W) in 0..1."""
+    if isinstance(pixels, np.ndarray):
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
+    return pixels.permute(2, 0, 1).float() / 255.0

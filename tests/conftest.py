@@ -1,40 +1,31 @@
-"""The parts of the suite; seeded parameters, networks, pictures and files that many tests use."""
+"""The parts of the suite, and what `tests.shared` has as fixtures."""
 
 from __future__ import annotations
 
-import io
-import json
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import settings
-from PIL import Image
 from torch import Tensor, nn
 
 from photoreal.contract import Unpool
 from photoreal.networks.vgg import Decoder, Encoder
-from photoreal.transfer.progressive import LabelledImage, NetworkEngine
-from photoreal.weights.networks import load_wct2
-from tests.reference_cases import seeded_entry, seeded_wct2
-
-Array = npt.NDArray[Any]
-State = dict[str, Tensor]
+from photoreal.transfer.progressive import NetworkEngine
+from tests import reference_cases, shared
 
 # A busy machine is no failure.
 settings.register_profile("photoreal", deadline=None)
 settings.load_profile("photoreal")
 
 TESTS = Path(__file__).parent
-DATA = TESTS / "data"
 PARTS = {
     "adapters": "unit",
+    "cluster": "slow",
     "deploy": "deploy",
     "documentation": "docs",
     "export": "slow",
@@ -85,140 +76,55 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def data_folder() -> Path:
-    """The folder of the reference numbers."""
-    return DATA
-
-
-@pytest.fixture(scope="session")
-def published_shapes() -> dict[str, dict[str, list[int]]]:
-    """For each published checkpoint file the shapes of its entries, by name."""
-    shapes: dict[str, dict[str, list[int]]] = {}
-    for model in ("wct2", "segmenter"):
-        shapes |= json.loads((DATA / model / "state_dict_shapes.json").read_text())
-    return shapes
-
-
-@pytest.fixture(scope="session")
-def seeded_state(
-    published_shapes: dict[str, dict[str, list[int]]],
-) -> Callable[[str], State]:
-    """Gives the seeded content of a published checkpoint file."""
-
-    def state(file: str) -> State:
-        return {name: seeded_entry(name, shape) for name, shape in published_shapes[file].items()}
-
-    return state
+def seeded_state() -> Callable[[str], dict[str, Tensor]]:
+    return reference_cases.seeded_state
 
 
 @pytest.fixture(scope="session")
 def seeded_module() -> Callable[[nn.Module], nn.Module]:
-    """Gives every entry of a module its seeded value, and the module back for inference."""
-
-    def fill(module: nn.Module) -> nn.Module:
-        state = {
-            name: seeded_entry(name, value.shape) for name, value in module.state_dict().items()
-        }
-        module.load_state_dict(state)
-        return module.eval().requires_grad_(False)
-
-    return fill
+    return reference_cases.seeded_module
 
 
 @pytest.fixture(scope="session")
 def seeded_networks() -> Callable[[Unpool], tuple[Encoder, Decoder]]:
-    """Gives WCT2's networks with seeded parameters, which nobody may change."""
-
-    return cache(seeded_wct2)
+    return shared.seeded_networks
 
 
 @pytest.fixture(scope="session")
 def builtin_networks() -> Callable[[Unpool], tuple[Encoder, Decoder]]:
-    """Gives WCT2's networks with the built-in weights, which nobody may change."""
-    return cache(lambda unpool: load_wct2(unpool=unpool))
+    return shared.builtin_networks
 
 
 @pytest.fixture(scope="session")
-def builtin_engine(
-    builtin_networks: Callable[[Unpool], tuple[Encoder, Decoder]],
-) -> Callable[[Unpool], NetworkEngine]:
-    """Gives an engine with the built-in weights."""
-    return lambda unpool: NetworkEngine(*builtin_networks(unpool))
+def builtin_engine() -> Callable[[Unpool], NetworkEngine]:
+    return shared.builtin_engine
 
 
 @pytest.fixture(scope="session")
 def random_image() -> Callable[..., Tensor]:
-    """Makes a random image (1, 3, H, W) in 0..1, the same one for the same size and seed."""
-
-    def image(height: int, width: int, seed: int = 0) -> Tensor:
-        generator = torch.Generator().manual_seed(1000 * height + width + 7919 * seed)
-        return torch.rand((1, 3, height, width), generator=generator)
-
-    return image
+    return shared.random_image
 
 
 @pytest.fixture(scope="session")
 def smooth_image() -> Callable[..., Tensor]:
-    """Makes an image (1, 3, H, W) of soft color gradients."""
-
-    def image(height: int, width: int, seed: int = 0) -> Tensor:
-        rows = torch.linspace(0, 1, height).view(-1, 1)
-        columns = torch.linspace(0, 1, width)
-        waves = [
-            0.5 + 0.4 * torch.sin((2 + k) * rows + (3 - k) * columns + k + seed) for k in range(3)
-        ]
-        return torch.stack(waves)[None]
-
-    return image
-
-
-@pytest.fixture(scope="session")
-def unlabelled() -> Callable[[Tensor], LabelledImage]:
-    """Makes a labelled image of one region, label 0."""
-    return lambda image: LabelledImage(image, np.zeros(image.shape[-2:], dtype=np.uint8))
+    return shared.smooth_image
 
 
 @pytest.fixture(scope="session")
 def psnr() -> Callable[[Tensor, Tensor], float]:
-    """Measures the peak signal-to-noise ratio of two images in 0..1, in dB."""
-
-    def measure(one: Tensor, other: Tensor) -> float:
-        return float(-10 * torch.log10(((one.double() - other.double()) ** 2).mean()))
-
-    return measure
+    return shared.psnr
 
 
 @pytest.fixture(scope="session")
 def encoded() -> Callable[..., bytes]:
-    """Encodes an array or a Pillow image as a file, a PNG unless told otherwise."""
-
-    def encode(picture: Array | Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-        stream = io.BytesIO()
-        image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-        image.save(stream, format=kind, **options)
-        return stream.getvalue()
-
-    return encode
+    return shared.encoded
 
 
 @pytest.fixture(scope="session")
 def photo() -> Callable[..., npt.NDArray[np.uint8]]:
-    """Makes a random photo (H, W, 3) uint8."""
-
-    def make(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
-        return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-    return make
+    return shared.photo
 
 
 @pytest.fixture(scope="session")
 def check_sentence() -> Callable[[object], None]:
-    """Asserts that an error's words can travel to a caller: a sentence, no path, no traceback."""
-
-    def check(error: object) -> None:
-        words = str(error)
-        assert words.endswith("."), words
-        for forbidden in ("/", "\\", "Traceback", "\n", "Error", "object at 0x"):
-            assert forbidden not in words, words
-
-    return check
+    return shared.check_sentence

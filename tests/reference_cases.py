@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from photoreal import regions
 from photoreal.contract import Unpool
@@ -25,18 +26,18 @@ SEED = 7
 TOLERANCE = 10
 """Times the error of the published code in float32 that is allowed."""
 
-_FOLDER = Path(__file__).parent / "data" / "wct2"
+DATA = Path(__file__).parent / "data"
 
 
 def cases() -> list[dict[str, Any]]:
     """What the cases are."""
-    found: list[dict[str, Any]] = json.loads((_FOLDER / "cases.json").read_text())["cases"]
+    found: list[dict[str, Any]] = json.loads((DATA / "wct2" / "cases.json").read_text())["cases"]
     return found
 
 
 def case_arrays() -> dict[str, Array]:
     """Pictures, masks and results of all cases."""
-    with np.load(_FOLDER / "cases.npz") as archive:
+    with np.load(DATA / "wct2" / "cases.npz") as archive:
         return dict(archive)
 
 
@@ -64,13 +65,31 @@ def case_error(case: Mapping[str, Any], arrays: Mapping[str, Array], engine: Eng
 
 def seeded_wct2(unpool: Unpool) -> tuple[Encoder, Decoder]:
     """WCT2's networks with seeded parameters."""
-    shapes = json.loads((_FOLDER / "state_dict_shapes.json").read_text())
     encoder, decoder = Encoder(unpool), Decoder(unpool)
     for network, name in ((encoder, "encoder"), (decoder, "decoder")):
-        entries = shapes[f"wave_{name}_{unpool}_l4.pth"]
-        state = {entry: seeded_entry(entry, shape) for entry, shape in entries.items()}
-        load_parameters(network, state, name)
+        load_parameters(network, seeded_state(f"wave_{name}_{unpool}_l4.pth"), name)
     return encoder.eval().requires_grad_(False), decoder.eval().requires_grad_(False)
+
+
+@cache
+def published_shapes() -> dict[str, dict[str, list[int]]]:
+    """For each published checkpoint file the shapes of its entries, by name."""
+    shapes: dict[str, dict[str, list[int]]] = {}
+    for model in ("wct2", "segmenter"):
+        shapes |= json.loads((DATA / model / "state_dict_shapes.json").read_text())
+    return shapes
+
+
+def seeded_state(file: str) -> dict[str, Tensor]:
+    """The seeded content of a published checkpoint file."""
+    return {name: seeded_entry(name, shape) for name, shape in published_shapes()[file].items()}
+
+
+def seeded_module(module: nn.Module) -> nn.Module:
+    """The module with every entry at its seeded value, for inference."""
+    state = module.state_dict()
+    module.load_state_dict({name: seeded_entry(name, value.shape) for name, value in state.items()})
+    return module.eval().requires_grad_(False)
 
 
 def seeded_parameter(name: str, shape: Sequence[int]) -> Array:

@@ -1,176 +1,228 @@
 """Augmentation by unusual light, as in style photos but not in the labeled photos.
 
-Style photos show night, sunset, snow, fog and black and white; the labeled ones were taken in
-daylight. Every function maps an image (H, W, 3) float32 in 0..1 to another one; all randomness
-comes from the generator, so samples are reproducible.
+Style photos show night, dusk, sunset, snow, fog and black and white; the labeled ones were taken
+in daylight. Every function maps pictures (N, 3, H, W) float32 in 0..1, with targets (N, H, W)
+uint8, to other ones, on the device that they are on. All randomness comes from the generator, so
+samples are reproducible; each picture has its own amounts.
 """
 
 from __future__ import annotations
 
-import io
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from numpy.random import Generator
-from PIL import Image, ImageFilter
+from torch import Tensor
+from torch.nn import functional as F
 
+from photoreal.train.damage import add_noise, blur, compress, normal, on
 from photoreal.train.sources import IGNORE, SKY
 from photoreal.train.tables import CLASSES
 
-Picture = npt.NDArray[np.float32]
-Targets = npt.NDArray[np.uint8]
+Change = Callable[[Tensor, Tensor, Generator], Tensor]
+Amounts = npt.NDArray[np.float64]
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
 _SNOW_LIES_ON = tuple(CLASSES.index(name) for name in ("vegetation", "ground"))
-_DARK = 0.25  # images with a lower mean are not darkened further
+_DARK = 0.25  # pictures with a lower mean are not darkened further
+_LABELS = 256  # values that a target may have
 
 
-def relight(picture: Picture, targets: Targets, random: Generator) -> Picture:
-    """Simulate a photo taken in different light.
+def relight(pictures: Tensor, targets: Tensor, random: Generator) -> Tensor:
+    """Simulate photos taken in different light.
 
     A third of the photos change only slightly; the others get one or more strong changes:
-    region-wise light, tone, color cast, saturation, darkness, fog, snow, and degradation by blur,
-    noise or compression.
+    region-wise light, tone, color cast, saturation, darkness, dusk, fog, snow, and degradation by
+    blur, noise or compression.
     """
-    if random.random() < 0.3:
-        return _tone(picture, random, 0.25)
-    if random.random() < 0.4:
-        picture = _relight_regions(picture, targets, random)
-    if random.random() < 0.08:
-        picture = _snow(picture, targets, random)
-    picture = _tone(picture, random, 1.0)
-    if random.random() < 0.25:
-        picture = _gradient(picture, random)
-    if random.random() < 0.12:
-        picture = _fog(picture, random)
-    if random.random() < 0.15 and picture.mean() > _DARK:  # nothing is learned from black
-        picture = _night(picture, random)
-    if random.random() < 0.25:
-        picture = _damage(picture, random)
-    return np.clip(picture, 0.0, 1.0)
+    strong = random.random(len(pictures)) >= 0.3
+
+    def some(pictures: Tensor, share: float, change: Change) -> Tensor:
+        rows = strong & (random.random(len(strong)) < share)
+        return change_rows(pictures, targets, rows, change, random)
+
+    pictures = some(pictures, 0.4, _relight_regions)
+    pictures = some(pictures, 0.08, _snow)
+    pictures = _tone(pictures, random, np.where(strong, 1.0, 0.25))
+    pictures = some(pictures, 0.25, _gradient)
+    pictures = some(pictures, 0.12, _fog)
+    pictures = some(pictures, 0.12, _dusk)
+    pictures = some(pictures, 0.15, _night)
+    for damage in (add_noise, blur, compress):
+        pictures = some(pictures, 0.08, lambda some, _, random: damage(some, random))  # noqa: B023
+    return pictures.clamp(0.0, 1.0)
 
 
-def _mix(picture: Picture, other: Picture, amount: Picture | np.float32) -> Picture:
-    return np.asarray(picture + (other - picture) * amount, dtype=np.float32)
+def change_rows(
+    pictures: Tensor,
+    targets: Tensor,
+    rows: npt.NDArray[np.bool_],
+    change: Change,
+    random: Generator,
+) -> Tensor:
+    """Change the pictures of which `rows` (N,) is true; the result is a new tensor if any is."""
+    if not rows.any():
+        return pictures
+    chosen = on(pictures.device, np.flatnonzero(rows))
+    return pictures.index_copy(0, chosen, change(pictures[chosen], targets[chosen], random))
 
 
-def _tone(picture: Picture, random: Generator, strength: float) -> Picture:
-    """Gamma, contrast, color cast and saturation; strength 1 is strong, 0 is none."""
-    gamma = np.exp(random.uniform(-0.8, 0.8) * strength)
-    gains = np.exp(random.uniform(-0.3, 0.3, 3) * strength)
-    contrast = np.exp(random.uniform(-0.5, 0.4) * strength)
-    picture = np.power(picture, np.float32(gamma)) * gains.astype(np.float32)
-    middle = np.float32(picture.mean())
-    picture = (picture - middle) * np.float32(contrast) + middle
-    saturation = 1.0 + random.uniform(-0.8, 0.7) * strength
-    if random.random() < 0.15 * strength:
-        saturation = 0.0
-    gray = (picture @ _LUMINANCE)[..., None]
-    result: Picture = gray + (picture - gray) * np.float32(saturation)
-    return np.clip(result, 0.0, 1.0)
+def _amounts(values: Amounts, like: Tensor) -> Tensor:
+    """Amounts of each picture (N,), or of each of its channels (N, 3), for its pixels."""
+    return on(like.device, values.reshape(len(values), -1, 1, 1))
 
 
-def _relight_regions(picture: Picture, targets: Targets, random: Generator) -> Picture:
+def _gray(pictures: Tensor) -> Tensor:
+    weights = on(pictures.device, _LUMINANCE).view(1, 3, 1, 1)
+    return (pictures * weights).sum(dim=1, keepdim=True)
+
+
+def _share(chosen: Tensor, radius: int) -> Tensor:
+    """A mask (N, H, W) with soft borders, (N, 1, H, W) in 0..1."""
+    size = 2 * radius + 1
+    return F.avg_pool2d(chosen.float()[:, None], size, 1, radius, count_include_pad=False)
+
+
+def _rows(pictures: Tensor) -> Tensor:
+    """Height in the picture of each row, 0 at the top to 1, (1, 1, H, 1)."""
+    return torch.linspace(0.0, 1.0, pictures.shape[2], device=pictures.device).view(1, 1, -1, 1)
+
+
+def _tone(pictures: Tensor, random: Generator, strength: Amounts) -> Tensor:
+    """Gamma, contrast, color cast and saturation; strength (N,) 1 is strong, 0 is none."""
+    count = len(pictures)
+    gamma = np.exp(random.uniform(-0.8, 0.8, count) * strength)
+    gains = np.exp(random.uniform(-0.3, 0.3, (count, 3)) * strength[:, None])
+    contrast = np.exp(random.uniform(-0.5, 0.4, count) * strength)
+    saturation = 1.0 + random.uniform(-0.8, 0.7, count) * strength
+    saturation[random.random(count) < 0.15 * strength] = 0.0
+    pictures = pictures.pow(_amounts(gamma, pictures)) * _amounts(gains, pictures)
+    middle = pictures.mean(dim=(1, 2, 3), keepdim=True)
+    pictures = middle + (pictures - middle) * _amounts(contrast, pictures)
+    gray = _gray(pictures)
+    return torch.lerp(gray, pictures, _amounts(saturation, pictures)).clamp(0.0, 1.0)
+
+
+def _relight_regions(pictures: Tensor, targets: Tensor, random: Generator) -> Tensor:
     """Relight some classes separately, as for sky and ground at dusk or at night.
 
     Classes are drawn at random, not only the sky, so that a step in light does not reveal the sky.
     """
-    present = np.unique(targets[targets < IGNORE])
-    chosen = present[random.random(present.size) < 0.5]
-    weight = np.isin(targets, chosen).astype(np.uint8) * 255
-    soft = Image.fromarray(weight).filter(ImageFilter.BoxBlur(float(random.uniform(0.5, 2.5))))
-    share = (np.asarray(soft, dtype=np.float32) / np.float32(255.0))[..., None]
-    return _mix(picture, _tone(picture, random, 1.2), share)
+    drawn = random.random((len(pictures), _LABELS)) < 0.5
+    drawn[:, IGNORE] = False
+    chosen = on(pictures.device, drawn).gather(1, targets.flatten(1).long()).view(targets.shape)
+    relit = _tone(pictures, random, np.full(len(pictures), 1.2))
+    return torch.lerp(pictures, relit, _share(chosen, int(random.integers(1, 3))))
 
 
-def _gradient(picture: Picture, random: Generator) -> Picture:
-    """Add a light gradient or glow across the image."""
-    height, width = picture.shape[:2]
-    angle = random.uniform(0.0, 2.0 * np.pi)
-    rows = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None]
-    columns = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :]
-    ramp = (rows * np.sin(angle) + columns * np.cos(angle)).astype(np.float32)[..., None]
-    color = random.uniform(-0.6, 0.6, 3).astype(np.float32)
-    result: Picture = np.clip(picture * np.exp(ramp * color), 0.0, 1.0)
-    return result
+def _gradient(pictures: Tensor, targets: Tensor, random: Generator) -> Tensor:
+    """Add a light gradient or glow across the picture."""
+    count, width = len(pictures), pictures.shape[3]
+    angle = random.uniform(0.0, 2.0 * np.pi, count)
+    rows = 2.0 * _rows(pictures) - 1.0
+    columns = torch.linspace(-1.0, 1.0, width, device=pictures.device).view(1, 1, 1, -1)
+    ramp = rows * _amounts(np.sin(angle), pictures) + columns * _amounts(np.cos(angle), pictures)
+    color = _amounts(random.uniform(-0.6, 0.6, (count, 3)), pictures)
+    return (pictures * (ramp * color).exp()).clamp(0.0, 1.0)
 
 
-def _fog(picture: Picture, random: Generator) -> Picture:
+def _fog(pictures: Tensor, targets: Tensor, random: Generator) -> Tensor:
     """Add fog: blend toward gray, more in the upper part, which is farther away."""
-    height = picture.shape[0]
-    near, far = np.sort(random.uniform(0.0, 0.85, 2))
-    amount = np.linspace(far, near, height, dtype=np.float32)[:, None, None]
-    gray = random.uniform(0.45, 0.95) + random.uniform(-0.05, 0.05, 3)
-    return _mix(picture, gray.astype(np.float32), amount)
+    count = len(pictures)
+    near, far = np.sort(random.uniform(0.0, 0.85, (2, count)), axis=0)
+    amount = torch.lerp(_amounts(far, pictures), _amounts(near, pictures), _rows(pictures))
+    gray = random.uniform(0.45, 0.95, (count, 1)) + random.uniform(-0.05, 0.05, (count, 3))
+    return torch.lerp(pictures, _amounts(gray, pictures), amount)
 
 
-def _snow(picture: Picture, targets: Targets, random: Generator) -> Picture:
+def _snow(pictures: Tensor, targets: Tensor, random: Generator) -> Tensor:
     """Add snow: blend ground and vegetation toward white, keeping their texture."""
-    lies = np.isin(targets, _SNOW_LIES_ON).astype(np.float32)[..., None]
-    amount = lies * np.float32(random.uniform(0.4, 0.9))
-    gray = (picture @ _LUMINANCE)[..., None]
-    return _mix(picture, 0.65 + 0.35 * gray, amount)
+    lies = torch.stack([targets == label for label in _SNOW_LIES_ON]).any(dim=0)
+    amount = lies[:, None] * _amounts(random.uniform(0.4, 0.9, len(pictures)), pictures)
+    return torch.lerp(pictures, (0.65 + 0.35 * _gray(pictures)).expand_as(pictures), amount)
 
 
-def _night(picture: Picture, random: Generator) -> Picture:
-    """Simulate night: much darker, bluish or orange, with highlights kept like lamps."""
-    gray = (picture @ _LUMINANCE)[..., None]
-    dark = np.float32(random.uniform(0.05, 0.35))
-    keep = np.clip((gray - random.uniform(0.75, 1.1)) * 5.0, 0.0, 1.0).astype(np.float32)
-    cast = np.exp(random.uniform(-0.4, 0.4) * np.array([-1.0, 0.0, 1.0])).astype(np.float32)
-    result: Picture = picture * (dark + (1.0 - dark) * keep) * cast
-    return result
+def _night(pictures: Tensor, targets: Tensor, random: Generator) -> Tensor:
+    """Simulate night: much darker, bluish or orange, with highlights kept like lamps.
+
+    Dark pictures stay as they are: nothing is learned from black.
+    """
+    count = len(pictures)
+    dark = _amounts(random.uniform(0.05, 0.35, count), pictures)
+    lamps = _gray(pictures) - _amounts(random.uniform(0.75, 1.1, count), pictures)
+    cast = random.uniform(-0.4, 0.4, (count, 1)) * np.array([-1.0, 0.0, 1.0])
+    night = pictures * torch.lerp(dark, torch.ones_like(dark), (5.0 * lamps).clamp(0.0, 1.0))
+    night = night * _amounts(np.exp(cast), pictures)
+    bright = pictures.mean(dim=(1, 2, 3), keepdim=True) > _DARK
+    return torch.where(bright, night, pictures)
 
 
-def paint_clouds(picture: Picture, targets: Targets, random: Generator) -> Picture:
+def _dusk(pictures: Tensor, targets: Tensor, random: Generator) -> Tensor:
+    """Simulate dusk: a bright sky, warm at the horizon, over land that is nearly black.
+
+    What the targets do not name is taken for land. Photos that name no sky stay as they are, since
+    their sky would become land.
+    """
+    count = len(pictures)
+    sky = targets == SKY
+    gamma, dark = random.uniform(1.0, 1.8, count), random.uniform(0.08, 0.5, count)
+    cast = np.exp(random.uniform(-0.25, 0.25, (count, 3)))
+    land = pictures.pow(_amounts(gamma, pictures)) * _amounts(dark[:, None] * cast, pictures)
+    warm = random.uniform((0.7, 0.35, 0.2), (1.0, 0.8, 0.75), (count, 3))
+    cool = random.uniform((0.1, 0.15, 0.25), (0.6, 0.6, 0.8), (count, 3))
+    glow = torch.lerp(_amounts(cool, pictures), _amounts(warm, pictures), _rows(pictures))
+    own = _amounts(random.uniform(0.3, 0.9, count), pictures)  # the photo's own sky shows through
+    above = torch.lerp(glow * (0.6 + 0.6 * _gray(pictures)), pictures, own)
+    dusk = torch.lerp(land, above, _share(sky, 1)).clamp(0.0, 1.0)
+    return torch.where(sky.any(dim=2).any(dim=1).view(-1, 1, 1, 1), dusk, pictures)
+
+
+def paint_clouds(pictures: Tensor, targets: Tensor, random: Generator) -> Tensor:
     """Paint clouds of any color into the sky, which the labeled street photos rarely have.
 
     Clouds are sums of smooth noise at halving sizes (Perlin, "An Image Synthesizer", SIGGRAPH
     1985), thin to heavy, sometimes over a sky of a different color.
     """
-    height, width = targets.shape
-    sky = Image.fromarray((targets == SKY).astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(1))
-    share = (np.asarray(sky, dtype=np.float32) / np.float32(255.0))[..., None]
-    if random.random() < 0.4:
-        top, bottom = random.uniform(0.05, 1.0, (2, 1, 1, 3)).astype(np.float32)
-        rows = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, None, None]
-        own = random.uniform(0.0, 0.5)  # the photo's own sky shows through
-        picture = _mix(picture, _mix(_mix(top, bottom, rows), picture, np.float32(own)), share)
-    flat = random.uniform(1.0, 4.0)  # farther clouds look flatter
-    shape, shade = (_noise(height, width, flat, random) for _ in range(2))
-    cover = np.clip((shape - random.uniform(-0.8, 0.6)) * random.uniform(0.8, 4.0), 0.0, 1.0)
-    light, dark = random.uniform(0.3, 1.0, 3), random.uniform(0.0, 0.7, 3)
-    if random.random() < 0.5:  # white to gray
-        light, dark = np.full(3, light.max()), np.full(3, dark.mean())
-    clouds = dark + (light - dark) * np.clip(0.5 + shade, 0.0, 1.0)[..., None]
-    amount = cover[..., None] * share * random.uniform(0.5, 1.0)
-    return _mix(picture, clouds.astype(np.float32), amount.astype(np.float32))
+    count = len(pictures)
+
+    def draw(low: float, high: float, channels: int = 1) -> Tensor:
+        return _amounts(random.uniform(low, high, (count, channels)), pictures)
+
+    share = _share(targets == SKY, 1)
+    top, bottom, own = draw(0.05, 1.0, 3), draw(0.05, 1.0, 3), draw(0.0, 0.5)
+    other = torch.lerp(torch.lerp(top, bottom, _rows(pictures)), pictures, own)
+    recolored = _amounts(np.where(random.random(count) < 0.4, 1.0, 0.0), pictures)
+    pictures = torch.lerp(pictures, other, recolored * share)
+    flat = random.uniform(1.0, 4.0, count)  # farther clouds look flatter
+    shape, shade = (_noise(pictures, flat, random) for _ in range(2))
+    cover = ((shape - draw(-0.8, 0.6)) * draw(0.8, 4.0)).clamp(0.0, 1.0)
+    light, dark = random.uniform(0.3, 1.0, (count, 3)), random.uniform(0.0, 0.7, (count, 3))
+    pale = random.random((count, 1)) < 0.5  # white to gray
+    light = np.where(pale, light.max(axis=1, keepdims=True), light)
+    dark = np.where(pale, dark.mean(axis=1, keepdims=True), dark)
+    bright = (0.5 + shade).clamp(0.0, 1.0)
+    clouds = torch.lerp(_amounts(dark, pictures), _amounts(light, pictures), bright)
+    return torch.lerp(pictures, clouds, cover * share * draw(0.5, 1.0))
 
 
-def _noise(height: int, width: int, flat: float, random: Generator) -> Picture:
-    """Smooth noise (H, W) of mean 0 and about -1..1, `flat` times as fine from top to bottom."""
-    total = np.zeros((height, width), dtype=np.float32)
-    cells, weight = random.uniform(1.5, 4.0), 1.0
+def _noise(pictures: Tensor, flat: Amounts, random: Generator) -> Tensor:
+    """Smooth noise (N, 1, H, W) of mean 0 and about -1..1, `flat` (N,) times as fine downward."""
+    count, _, height, width = pictures.shape
+    cells = random.uniform(1.5, 4.0, count)
+    across = torch.linspace(0.0, 1.0, width, device=pictures.device).view(1, 1, -1)
+    down = torch.linspace(0.0, 1.0, height, device=pictures.device).view(1, -1, 1)
+    total = torch.zeros((count, 1, height, width), device=pictures.device)
+    weight = 1.0 / 1.5
     for _ in range(5):
-        grid = random.normal(0.0, 1.0, (2 + round(cells * flat), 2 + round(cells)))
-        image = Image.fromarray(grid.astype(np.float32))
-        plane = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-        total += np.float32(weight) * plane
+        tall, wide = cells * flat, cells
+        size = (count, 1, int(tall.max()) + 2, int(wide.max()) + 2)
+        plane = normal(size, total.device, random)
+        # grid_sample wants places in -1..1 from the first value to the last.
+        x = across * _amounts(2.0 * wide / (size[3] - 1), total)[:, 0] - 1.0
+        y = down * _amounts(2.0 * tall / (size[2] - 1), total)[:, 0] - 1.0
+        places = torch.stack([x.expand(-1, height, -1), y.expand(-1, -1, width)], dim=-1)
+        total += weight * F.grid_sample(plane, places, mode="bicubic", align_corners=True)
         cells, weight = 2.0 * cells, 0.55 * weight
-    return np.asarray(total / np.float32(1.5), dtype=np.float32)
-
-
-def _damage(picture: Picture, random: Generator) -> Picture:
-    """Blur, noise or compression."""
-    kind = random.integers(3)
-    if kind == 0:
-        noise = random.normal(0.0, random.uniform(0.01, 0.06), picture.shape)
-        return np.clip(picture + noise.astype(np.float32), 0.0, 1.0)
-    image = Image.fromarray((np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8))
-    if kind == 1:
-        image = image.filter(ImageFilter.GaussianBlur(float(random.uniform(0.4, 1.6))))
-    else:
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=int(random.integers(15, 70)))
-        image = Image.open(buffer)
-    return np.asarray(image, dtype=np.float32) / np.float32(255.0)
+    return total

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from photoreal.networks.segmenter import Segmenter
-from photoreal.train.evaluate import class_scores, tells_classes_apart
+from photoreal.train.evaluate import class_scores
 from photoreal.train.loss import segmentation_loss
 from photoreal.train.sources import LabeledPhoto, Read
 from photoreal.train.tables import CLASSES
@@ -31,21 +31,22 @@ def calibrate(
 ) -> float:
     """Fit the temperature of a segmenter with the classes `names` on held-out labeled photos.
 
-    Pixels are drawn at random, equally many from each source. Sources that label a single class
-    are skipped, and so are pixels of classes that the segmenter does not have.
+    Pixels are drawn at random, equally many from each source. Pixels of classes that the segmenter
+    does not have are skipped.
     """
     photos = Counter(item.source for item in items)
     lacking = [index for index, name in enumerate(CLASSES) if name not in names]
     random = torch.Generator().manual_seed(0)
     scores, targets = [torch.empty(len(CLASSES), 0)], [torch.empty(0, dtype=torch.int64)]
     for item, read in zip(items, pictures, strict=True):
-        if tells_classes_apart(item.source):
-            found, wanted = class_scores(segmenter, item, read, names=names)
-            usable = torch.nonzero(~torch.isin(wanted, torch.tensor(lacking)))[:, 0]
-            drawn = torch.randperm(len(usable), generator=random)
-            drawn = usable[drawn[: -(-_PIXELS // photos[item.source])]]
-            scores.append(found[:, drawn])
-            targets.append(wanted[drawn])
+        found, wanted = (
+            values.cpu() for values in class_scores(segmenter, item, read, names=names)
+        )
+        usable = torch.nonzero(~torch.isin(wanted, torch.tensor(lacking)))[:, 0]
+        drawn = torch.randperm(len(usable), generator=random)
+        drawn = usable[drawn[: -(-_PIXELS // photos[item.source])]]
+        scores.append(found[:, drawn])
+        targets.append(wanted[drawn])
         advance()
     return fit_temperature(torch.cat(scores, dim=1), torch.cat(targets))
 

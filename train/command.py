@@ -1,10 +1,12 @@
-"""`photoreal train-segmenter`."""
+"""`photoreal train-segmenter` and `photoreal evaluate-segmenter`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+
+from photoreal.train.lights import LIGHTS
 
 
 @click.command()
@@ -34,7 +36,11 @@ import click
 )
 @click.option("--every", default=100, show_default=True, help="Steps between saved states.")
 @click.option("--measure-every", default=500, show_default=True, help="Steps between measurements.")
-@click.option("--workers", default=1, show_default=True, help="Processes that prepare crops.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Go through the settings in this time, in as many steps as it is enough for.",
+)
 def train_segmenter(
     data: Path,
     output: Path,
@@ -45,7 +51,7 @@ def train_segmenter(
     origin: str | None,
     every: int,
     measure_every: int,
-    workers: int,
+    seconds: float | None,
 ) -> None:
     """Train the segmenter on the labeled photos in DATA, from scratch or from other weights.
 
@@ -58,6 +64,8 @@ def train_segmenter(
 
     if resume and origin is not None:
         raise click.UsageError("--resume goes on from the run's own weights; leave --from out.")
+    if resume and seconds is not None:
+        raise click.UsageError("--resume goes on with the run's own steps; leave --seconds out.")
     chosen = settings_file or (output / "settings.json" if resume else None)
     settings = Settings.read(chosen) if chosen else Settings()
     run_training(
@@ -70,5 +78,43 @@ def train_segmenter(
         origin=origin,
         every=every,
         measure_every=measure_every,
-        workers=workers,
+        seconds=seconds,
     )
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--segmenter",
+    default="default",
+    show_default=True,
+    help="default (comes with photoreal), the folder of a training, or its segmenter.safetensors.",
+)
+@click.option(
+    "--part",
+    type=click.Choice(["test", "val"]),
+    default="test",
+    show_default=True,
+    help="Which photos: those of the tests, or those that trainings are followed and calibrated"
+    " with.",
+)
+@click.option(
+    "--light",
+    "lights",
+    type=click.Choice(list(LIGHTS)),
+    multiple=True,
+    help="A kind of light to measure in; may be given several times. All of them by default.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+def evaluate_segmenter(
+    data: Path, segmenter: str, part: str, lights: tuple[str, ...], device: str
+) -> None:
+    """Measure a segmenter on the labeled photos in DATA: accuracy and calibration.
+
+    Prints the accuracy of every source and class and the calibration error of every source, both
+    in the first light, and the accuracy of every source in each kind of light. DATA is laid out as
+    for `photoreal train-segmenter`; the segmenter has its classes, or some of them.
+    """
+    from photoreal.train.console import run_evaluation
+
+    run_evaluation(data, segmenter, part, lights or tuple(LIGHTS), device)

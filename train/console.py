@@ -32,12 +32,11 @@ def run_training(
     origin: str | None,
     every: int,
     measure_every: int,
-    workers: int,
+    seconds: float | None,
 ) -> None:
     """Train, save, and measure on the test photos; raises TrainingError."""
     console = Console()
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise TrainingError("CUDA was asked for and is not there; expected --device cpu.")
+    _check_device(device)
     with _progress(console) as progress:
         photos = _read(progress, data, "train")
         validation = _read(progress, data, "val")
@@ -54,6 +53,8 @@ def run_training(
             nonlocal smooth
             smooth = now.loss if not smooth else 0.98 * smooth + 0.02 * now.loss
             progress.update(task, completed=now.step, description=f"train, loss {smooth:.3f}")
+            if not console.is_terminal and training.step % every == 0:
+                console.print(f"step {training.step}, {now.step}/{now.steps}: loss {smooth:.4f}")
             if now.scores is not None:
                 parts = ", ".join(f"{name} {s.accuracy:.3f}" for name, s in now.scores.items())
                 progress.console.print(
@@ -62,7 +63,7 @@ def run_training(
                 )
 
         training.run(
-            photos, validation, report, every=every, measure_every=measure_every, workers=workers
+            photos, validation, report, every=every, measure_every=measure_every, seconds=seconds
         )
         task = progress.add_task("test", total=len(test.items))
         scores = evaluate(training.average, *test, advance=lambda: progress.advance(task))
@@ -70,12 +71,16 @@ def run_training(
     console.print(calibration_table(scores, training.average.temperature))
 
 
-def run_evaluation(data: Path, weights: str, part: str, lights: Sequence[str]) -> None:
+def run_evaluation(
+    data: Path, weights: str, part: str, lights: Sequence[str], device: str = "cpu"
+) -> None:
     """Measure a segmenter on the photos of a part ("val" or "test") under some of `LIGHTS`.
 
     Raises TrainingError and WeightsError.
     """
+    _check_device(device)
     segmenter, names = load_segmenter(weights)
+    segmenter.to(device)
     if not set(names) <= set(CLASSES):
         raise TrainingError(
             f"The segmenter's classes are {', '.join(names)}; the labels know {', '.join(CLASSES)}."
@@ -96,6 +101,11 @@ def run_evaluation(data: Path, weights: str, part: str, lights: Sequence[str]) -
         for light, sources in scores.items():
             table.add_row(light, *(f"{score.accuracy:.4f}" for score in sources.values()))
         console.print(table)
+
+
+def _check_device(device: str) -> None:
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise TrainingError("CUDA is not available; expected --device cpu.")
 
 
 def accuracy_table(scores: dict[str, Score]) -> Table:

@@ -12,7 +12,15 @@ from PIL import Image
 from torch import Tensor
 
 from photoreal.networks.segmenter import Segmenter
-from photoreal.train.sources import IGNORE, NOT, SOURCE_BY_NAME, LabeledPhoto, Read, target_table
+from photoreal.train.sources import (
+    IGNORE,
+    NOT,
+    SOURCE_BY_NAME,
+    LabeledPhoto,
+    Read,
+    is_measured,
+    target_table,
+)
 from photoreal.train.tables import CLASSES
 
 BINS = 15
@@ -53,8 +61,7 @@ class Score:
     `confusion` is (classes, classes): row the labeled class, column the predicted one. For a
     source that tells `only` one class from the rest, rows and columns are "not CLASS" (0) and
     "CLASS" (1), and so are the events whose confidence is counted. `uncalibrated` is the
-    confidence at a temperature of 1, `calibrated` at the segmenter's own. Both stay empty for a
-    source that labels a single class: which pixels count would depend on the right answer.
+    confidence at a temperature of 1, `calibrated` at the segmenter's own.
     """
 
     only: str | None = None
@@ -105,13 +112,12 @@ def evaluate(
             scores[item.source] = Score(_only(item.source))
         score = scores[item.source]
         right = _count(score, found, wanted)
-        if tells_classes_apart(item.source):
-            for reliability, temperature in (
-                (score.uncalibrated, 1.0),
-                (score.calibrated, segmenter.temperature),
-            ):
-                confidence = _confidence(found / temperature, score.only)
-                reliability.add(confidence.numpy(), right.numpy())
+        for reliability, temperature in (
+            (score.uncalibrated, 1.0),
+            (score.calibrated, segmenter.temperature),
+        ):
+            confidence = _confidence(found / temperature, score.only)
+            reliability.add(confidence.cpu().numpy(), right.cpu().numpy())
         advance()
     return scores
 
@@ -132,7 +138,7 @@ def class_scores(
     """Scores before the softmax of the labeled pixels of a photo, and their targets.
 
     The photo is taken at its source's size. Returns (classes, n) float32 in the order of
-    `CLASSES`, `ABSENT` for those that the segmenter does not have, and (n,) int64 without IGNORE.
+    `CLASSES`, `ABSENT` for those that the segmenter does not have, and (n,) int64.
     """
     was_training = segmenter.training
     segmenter.eval()
@@ -141,17 +147,12 @@ def class_scores(
     if change is not None:
         values = change(values)
     image = torch.from_numpy(values).permute(2, 0, 1)[None].to(segmenter.mean.device)
-    known = torch.from_numpy(wanted != IGNORE)
-    found = segmenter(image)[0].cpu()[:, known]
+    known = is_measured(wanted)
+    found = segmenter(image)[0][:, torch.from_numpy(known).to(image.device)]
     segmenter.train(was_training)
-    scores = torch.full((len(CLASSES), found.shape[1]), ABSENT)
+    scores = found.new_full((len(CLASSES), found.shape[1]), ABSENT)
     scores[[CLASSES.index(name) for name in names]] = found
-    return scores, torch.from_numpy(wanted.astype(np.int64))[known]
-
-
-def tells_classes_apart(source: str) -> bool:
-    """Whether a source labels more than a single class."""
-    return len(set(target_table(source).tolist()) - {IGNORE}) > 1
+    return scores, torch.from_numpy(wanted[known].astype(np.int64)).to(image.device)
 
 
 def _only(source: str) -> str | None:
@@ -181,8 +182,8 @@ def _count(score: Score, scores: Tensor, targets: Tensor) -> Tensor:
         label = CLASSES.index(score.only)
         found, wanted = (found == label).long(), (wanted == label).long()
     count = len(score.names)
-    pairs = (wanted * count + found).numpy()
-    score.confusion += np.bincount(pairs, minlength=count * count).reshape(count, count)
+    pairs = torch.bincount(wanted * count + found, minlength=count * count)
+    score.confusion += pairs.view(count, count).cpu().numpy()
     return found == wanted
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
-from photoreal.train.augment import Picture
+Picture = npt.NDArray[np.float32]
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 

@@ -8,7 +8,9 @@ The segmenter is trained with deep supervision as the published head was (Zhao e
 from __future__ import annotations
 
 import copy
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,19 +18,23 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from photoreal.devices import is_queued
 from photoreal.errors import TrainingError
 from photoreal.networks.segmenter import Segmenter
 from photoreal.train.calibrate import calibrate
 from photoreal.train.evaluate import Score, accuracy, evaluate
 from photoreal.train.loss import segmentation_loss
 from photoreal.train.run_folder import CHECKPOINT_FILE, RunFolder
-from photoreal.train.samples import Samples, batches
+from photoreal.train.samples import Samples
 from photoreal.train.settings import Settings
 from photoreal.train.sources import LabeledPhoto, Read, describe, terms_of_use
 from photoreal.train.tables import CLASSES
 from photoreal.train.warm_start import take_over
 from photoreal.weights.segmenters import load_segmenter, save_segmenter
+
+_LOOK_EVERY = 20  # steps between looks at the loss on a GPU
 
 
 class Photos(NamedTuple):
@@ -39,7 +45,11 @@ class Photos(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a run reports: after every step, with the scores when they were measured."""
+    """What a run reports: after every step, with the scores when they were measured.
+
+    `step` and `steps` are those of the settings; a run of a given time makes more or fewer of its
+    own. On a GPU the loss is that of a step before, since asking for it takes time.
+    """
 
     step: int
     steps: int
@@ -55,13 +65,20 @@ class Training:
     ) -> None:
         self.settings = settings
         self._folder = RunFolder(folder)
-        self._device, self._bf16 = device, bf16
+        self._device, self._bf16 = torch.device(device), bf16
         torch.manual_seed(settings.seed)
         self._network = Segmenter(settings.width, len(CLASSES))
         self._network.apply(_initialize)
-        self._network.to(device).train()
+        self._network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.average = copy.deepcopy(self._network).eval().requires_grad_(False)
-        self._optimizer = torch.optim.AdamW(_parameter_groups(self._network, settings))
+        self._optimizer = torch.optim.AdamW(
+            _parameter_groups(self._network, settings),
+            fused=True if is_queued(self._device) else None,
+        )
+        self._averaged = tuple(
+            [value for value in one.state_dict().values() if value.is_floating_point()]
+            for one in (self.average, self._network)
+        )
         self.step = 0
 
     def start(self, photos: Photos, origin: str | Path | None = None) -> None:
@@ -107,26 +124,47 @@ class Training:
         *,
         every: int = 100,
         measure_every: int = 500,
-        workers: int = 1,
+        seconds: float | None = None,
     ) -> dict[str, Score]:
         """Train to the last step, calibrate and keep the averaged weights; returns the last scores.
 
         Every `every` steps the run is saved, every `measure_every` steps, and after the last, the
-        average is measured.
+        average is measured. With `seconds` the run goes through its settings in that time, in as
+        many steps as it is enough for, which the settings then become.
         """
-        samples = Samples(photos.items, photos.pictures, self.settings)
+        course = self.settings
+        samples = Samples(photos.items, photos.pictures, course, self._device)
+        begin = time.monotonic()
+
+        def position() -> int:
+            if seconds is None:
+                return self.step
+            return int((time.monotonic() - begin) / seconds * course.steps)
+
         scores: dict[str, Score] = {}
-        for images, targets in batches(samples, self.settings, self.step, workers):
-            loss = self._step(images, targets)
+        loss = float("nan")
+        taken: Counter[int] = Counter()
+        now = position()
+        while now < course.steps:
+            taken[course.stage_number(now)] += 1
+            latest = self._step(*samples.batch(self.step, now), now)
+            now = position()
             measured = None
-            last = self.step == self.settings.steps
-            if last or self.step % measure_every == 0:
-                measured = scores = evaluate(self.average, *validation)
-            if last or measured or self.step % every == 0:
+            last = now >= course.steps
+            measuring = last or self.step % measure_every == 0
+            saving = measuring or self.step % every == 0
+            if saving or not is_queued(self._device) or self.step % _LOOK_EVERY == 1:
+                loss = self._finite(latest)
+            if measuring:
+                measured = scores = self._measure(validation)
+            if last and seconds is not None:
+                self.settings = course.with_steps([taken[n] for n in range(len(course.stages))])
+                self._folder.write_settings(self.settings)
+            if saving:
                 self._save(loss, measured)
-            report(Progress(self.step, self.settings.steps, loss, measured))
+            report(Progress(min(now, course.steps), course.steps, loss, measured))
         if not scores:  # resumed after its last step
-            scores = evaluate(self.average, *validation)
+            scores = self._measure(validation)
         self.average.temperature = calibrate(self.average, *validation)
         save_segmenter(
             self._folder.path,
@@ -137,15 +175,21 @@ class Training:
         )
         return scores
 
-    def _step(self, images: Tensor, targets: Tensor) -> float:
+    def _measure(self, validation: Photos) -> dict[str, Score]:
+        # Photos differ in size, and the search for the fastest convolutions begins again with each.
+        torch.backends.cudnn.benchmark = False
+        return evaluate(self.average, *validation)
+
+    def _step(self, images: Tensor, targets: Tensor, position: int) -> Tensor:
+        """Take one step; returns its loss, which a GPU may still be working on."""
         settings = self.settings
-        rate = settings.rate(self.step)
+        rate = settings.rate(self.step, position)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(settings.seed + self.step)  # dropout, the same when resumed
-        images, targets = images.to(self._device), targets.to(self._device)
+        torch.backends.cudnn.benchmark = True
         network = self._network
-        with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._bf16):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             third, deepest = network.encoder((images - network.mean) / network.deviation)
             heads = network.decoder(deepest), network.decoder.deep_supervision(third)
         main, helper = (
@@ -160,15 +204,12 @@ class Training:
         self.step += 1
         # Early on, a long average would retain the random initialization.
         keep = min(settings.averaging, self.step / (self.step + 10))
-        with torch.no_grad():
-            ours, theirs = self.average.state_dict(), network.state_dict()
-            for name, value in ours.items():
-                if value.is_floating_point():
-                    value.lerp_(theirs[name], 1.0 - keep)
-                else:
-                    value.copy_(theirs[name])
-        value = float(main.detach())
-        if not torch.isfinite(main.detach()):
+        get_ema_multi_avg_fn(keep)(*self._averaged, None)  # type: ignore[no-untyped-call]
+        return main.detach()
+
+    def _finite(self, loss: Tensor) -> float:
+        value = float(loss)
+        if not math.isfinite(value):
             raise TrainingError(
                 f"The loss is {value} at step {self.step}; expected a number: lower the learning"
                 " rate."
@@ -176,6 +217,10 @@ class Training:
         return value
 
     def _save(self, loss: float, scores: dict[str, Score] | None) -> None:
+        counts = self._network.state_dict()
+        for name, value in self.average.state_dict().items():
+            if not value.is_floating_point():
+                value.copy_(counts[name])
         state = {
             "step": self.step,
             "network": self._network.state_dict(),

@@ -67,8 +67,8 @@ class RunFolder:
     def damaged(self, file: str) -> TrainingError:
         """Return the error for a damaged file."""
         return TrainingError(
-            f"The training's {file} is damaged; put a copy of it back, or begin again in an empty"
-            " folder."
+            f"The training's {file} is damaged; restore it from a backup, or start over in an"
+            " empty folder."
         )
 
     def _checkpoint(self) -> dict[str, Any]:
@@ -102,4 +102,4 @@ class RunFolder:
             )
 
     def _nothing(self) -> TrainingError:
-        return TrainingError(f"{self.path} holds no training to resume.")
+        return TrainingError(f"{self.path} contains no training to resume.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import accumulate
 from pathlib import Path
 
 from photoreal.errors import TrainingError
@@ -65,16 +67,34 @@ class Settings:
 
     def stage(self, step: int) -> Stage:
         """Stage of a step, counted from 0."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage
-            step -= stage.steps
-        return self.stages[-1]
+        return self.stages[self.stage_number(step)]
 
-    def rate(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
+    def stage_number(self, step: int) -> int:
+        """Number of the stage of a step, both counted from 0."""
+        ends = accumulate(stage.steps for stage in self.stages)
+        passed = sum(end <= step for end in ends)
+        return min(passed, len(self.stages) - 1)
+
+    def with_steps(self, steps: Sequence[int]) -> Settings:
+        """The same course in other numbers of steps, one for each stage.
+
+        Stages of no steps are left out; `clouds_from` keeps its share of the run.
+        """
+        scaled = zip(self.stages, steps, strict=True)
+        return replace(
+            self,
+            stages=tuple(replace(stage, steps=count) for stage, count in scaled if count),
+            clouds_from=round(self.clouds_from * sum(steps) / self.steps),
+        )
+
+    def rate(self, step: int, position: int | None = None) -> float:
+        """Learning rate of a step, counted from 0.
+
+        `position` is how far the run has come in its steps, unless as far as the step's number.
+        """
+        position = step if position is None else position
         rise = min(1.0, (step + 1) / max(self.warmup, 1))
-        fall = min(1.0, (self.steps - step) / max(self.decay * self.steps, 1.0))
+        fall = min(1.0, (self.steps - position) / max(self.decay * self.steps, 1.0))
         return self.learning_rate * rise * fall
 
     def differences(self, other: Settings) -> list[str]:
@@ -116,7 +136,7 @@ class Settings:
             settings = cls(**values)
             settings._check()
         except (ValueError, TypeError, AttributeError) as error:
-            raise TrainingError(f"The settings are no JSON object that fits: {error}.") from error
+            raise TrainingError(f"The settings are not a valid JSON object: {error}.") from error
         return settings
 
     @classmethod

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from photoreal.errors import TrainingError
 from photoreal.train.tables import CLASSES, IGNORED, MEASURED_ELSEWHERE, SOURCES
 
 SKY = CLASSES.index("sky")
+ANY = 64
+"""Targets from ANY to NOT - 1: the codes of `PARTIAL`."""
 NOT = 128
 """Target NOT + c: the pixel may be anything but class c."""
 IGNORE = 255
@@ -27,11 +30,34 @@ IGNORE = 255
 
 SOURCE_BY_NAME = {source.name: source for source in SOURCES}
 
+PARTIAL = {
+    name: ANY + index
+    for index, name in enumerate(
+        sorted({name for source in SOURCES for name in source.table if "|" in name})
+    )
+}
+"""Targets by name ("vehicle|person") of pixels that have one of several classes."""
+
 _TARGETS = {
     IGNORED: IGNORE,
+    **PARTIAL,
     **{name: index for index, name in enumerate(CLASSES)},
     **{f"not {name}": NOT + index for index, name in enumerate(CLASSES)},
 }
+
+
+def _allowed() -> npt.NDArray[np.bool_]:
+    table = np.ones((256, len(CLASSES)), dtype=np.bool_)
+    table[: len(CLASSES)] = np.eye(len(CLASSES), dtype=np.bool_)
+    table[NOT : NOT + len(CLASSES)] = ~np.eye(len(CLASSES), dtype=np.bool_)
+    for name, code in PARTIAL.items():
+        table[code] = [one in name.split("|") for one in CLASSES]
+    return table
+
+
+ALLOWED = _allowed()
+"""Which classes (256, classes) a pixel of each target may have; of IGNORE, all."""
+
 _HELD_OUT_EVERY = 20
 _UNKNOWN = 255  # a label value in no table
 _PICTURES = (".jpg", ".jpeg")
@@ -76,6 +102,12 @@ def target_table(source: str) -> npt.NDArray[np.uint8]:
     for value, name in enumerate(SOURCE_BY_NAME[source].table):
         table[value] = _TARGETS[name]
     return table
+
+
+def is_measured(targets: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Where a target is a class or NOT + a class, so that a prediction is right or wrong."""
+    known: npt.NDArray[np.bool_] = (targets < ANY) | ((targets >= NOT) & (targets < IGNORE))
+    return known
 
 
 def list_photos(data: Path, part: str) -> list[LabeledPhoto]:
@@ -130,7 +162,7 @@ def read(item: LabeledPhoto) -> Read:
     label_name = str(Path(item.name).with_suffix(".png"))
     labels = _open(item.labels, label_name)
     if labels.mode not in ("L", "P"):
-        raise TrainingError(f"{label_name} is no label picture; expected one 8-bit value a pixel.")
+        raise TrainingError(f"{label_name} is not a label map; expected one 8-bit value per pixel.")
     if labels.size != photo.size:
         raise TrainingError(
             f"{label_name} is {labels.width}x{labels.height} pixels but its photo is"
@@ -152,9 +184,10 @@ def read_all(
 ) -> list[Read]:
     """Read all photos and targets into memory, so that errors show before the training starts."""
     pictures = []
-    for item in items:
-        pictures.append(read(item))
-        advance()
+    with ThreadPoolExecutor() as threads:
+        for picture in threads.map(read, items):
+            pictures.append(picture)
+            advance()
     return pictures
 
 
@@ -163,5 +196,5 @@ def _open(path: Path, name: str) -> Image.Image:
         with Image.open(path) as image:
             image.load()
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise TrainingError(f"{name} does not open as a picture.") from error
+        raise TrainingError(f"{name} cannot be read as an image.") from error
     return image

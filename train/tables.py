@@ -1,7 +1,8 @@
 """What the label values of each source mean: data, no code.
 
 `SOURCES` lists the folders that a data folder may hold. A table names, for each label value from
-0 on, a class, "not CLASS" (the pixel is anything but that class) or "-" (the source does not say).
+0 on, a class, "CLASS|CLASS" (one of them), "not CLASS" (the pixel is anything but that class) or
+"-" (the source does not say).
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ _STANFORD = (
     "water",
     "building",
     "terrain",  # mountain
-    IGNORED,  # foreground object: vehicle, person, animal, pole...
+    "other|vehicle|person|animal",  # foreground object
 )
 _MSRC = (
     IGNORED,
@@ -230,13 +231,13 @@ SOURCES = (
         "human_seg",
         "portraits and groups (V. Shenoy); the background may hold other people",
         "research use",
-        (IGNORED, "person"),
+        ("not person", "person"),
     ),
     Source(
         "ccp",
         "clothes in the street (Yang et al., CVPR 2014); the background may hold other people",
         "research use",
-        _spread(IGNORED, "person*58"),
+        _spread("not person", "person*58"),
     ),
     Source(
         "horizon_uav",

@@ -16,10 +16,9 @@ from hardening.cases import Case, make_case
 from hardening.wire import PICTURE, REFUSED, Answer, over_grpc, over_http
 from photoreal.preprocess import working_size
 from photoreal.serve.launch.launcher import Server
+from photoreal.triton_messages import Condition, reports
 
 LONGEST_SENTENCE = 400
-_UNREADABLE = "Unable to parse"
-"""Start of the error of Triton's HTTP endpoint for JSON that it cannot parse (status 500)."""
 
 _LEAKS = ("Traceback", ".py", "site-packages", "object at 0x", sys.prefix)
 
@@ -87,7 +86,7 @@ def judge(case: Case, answer: Answer) -> str:
         return _judge_picture(case.size, answer)
     if answer.status == REFUSED:
         return judge_sentence(answer.message, ours=case.ours)
-    if not case.ours and answer.message.startswith(_UNREADABLE):
+    if not case.ours and reports(answer.message, Condition.INVALID_FIELD):
         return judge_sentence(answer.message, ours=False)
     return f"{answer.status}: {answer.message[:LONGEST_SENTENCE]}"
 
@@ -97,7 +96,7 @@ def judge_sentence(message: str, *, ours: bool) -> str:
     if not message or len(message) > LONGEST_SENTENCE or "\n" in message:
         return f"not one sentence: {message[:LONGEST_SENTENCE]!r}"
     if any(leak in message for leak in _LEAKS):
-        return f"shows the server's internals: {message!r}"
+        return f"reveals internals of the server: {message!r}"
     if ours and not message.endswith("."):
         return f"not in our words: {message!r}"
     return ""

@@ -48,7 +48,7 @@ class Baseline:
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         if encoder.unpool != "cat5" or decoder.unpool != "cat5":
-            raise ValueError('The baseline knows the way of unpooling "cat5" alone.')
+            raise ValueError('The baseline supports only the unpooling "cat5".')
         self._encoder, self._decoder = (dict(one.named_parameters()) for one in (encoder, decoder))
         self._device = next(encoder.parameters()).device
         rows = torch.tensor([[1.0, 1.0], [-1.0, 1.0]], device=self._device)  # low, high

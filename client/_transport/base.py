@@ -30,11 +30,12 @@ from photoreal.client.errors import (
 from photoreal.contract import (
     CANCEL,
     CANCEL_PARAMETER,
-    MODEL_IS_GONE,
     QUEUE_IS_FULL,
     STYLIZE,
-    TIME_IS_UP,
+    TIMED_OUT,
+    TIMED_OUT_IN_QUEUE,
 )
+from photoreal.triton_messages import Condition, reports
 
 CANCEL_TIMEOUT = 1.0
 """Timeout in seconds of the request that cancels an abandoned call."""
@@ -123,16 +124,13 @@ def output_arrays(result: Any, outputs: Sequence[str]) -> Tensors:
 
 _REJECTED = {"400", "StatusCode.INVALID_ARGUMENT"}
 _DENIED = {"401", "403", "StatusCode.UNAUTHENTICATED", "StatusCode.PERMISSION_DENIED"}
-_RESTRICTED = "This protocol is restricted"
-"""Triton's message over gRPC, with the status UNAVAILABLE, when the API key is missing."""
 _CANCELLED = "StatusCode.CANCELLED"  # from a stopping server; the client's own never get here
 _TRANSIENT = {"503", "StatusCode.UNAVAILABLE", _CANCELLED}
 _UNAVAILABLE = {"404", "StatusCode.NOT_FOUND"} | _TRANSIENT
 _TIMED_OUT = {"408", "504", "StatusCode.DEADLINE_EXCEEDED"}
 
 _REFUSED = "connection refused"
-_NOT_GRPC = "what answers there does not speak gRPC"
-_UNLOADED = "has no available versions"  # the model was unloaded, or is not loaded yet
+_NOT_GRPC = "the server there does not speak gRPC"
 # The server is starting, stopping or temporarily down.
 _DROPPED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 
@@ -148,7 +146,9 @@ class Exchange:
     def answered(self, error: InferenceServerException) -> ClientError:
         """Convert tritonclient's exception for a response or a gRPC status."""
         status, message = error.status() or "", (error.message() or "").strip()
-        if status in _DENIED or message.startswith(_RESTRICTED):
+        if status in _DENIED:
+            return self.denied()
+        if status in _UNAVAILABLE and reports(message, Condition.KEY_REQUIRED):
             return self.denied()
         if status.isdigit() and error.debug_details() is not None:
             # Not Triton's JSON: the response is from a proxy or another kind of server.
@@ -159,28 +159,26 @@ class Exchange:
             return self.timed_out()
         if status in _UNAVAILABLE:
             if status == _CANCELLED:
-                message = "the server cancelled the call"
-            transient = status in _TRANSIENT or _UNLOADED in message
+                message = "the server canceled the call"
+            unloaded = reports(message, Condition.MODEL_UNLOADED)
+            transient = status in _TRANSIENT or unloaded
             return self._refused(message, transient=transient)
-        if any(mark in message for mark in MODEL_IS_GONE):
-            return self.unreachable("a model has died and is brought back", transient=True)
+        if reports(message, Condition.PROCESS_DIED):
+            return self.unreachable("a model has died and is being restarted", transient=True)
         return ServerFailed(_first_line(message), request_id=self.request_id)
 
     def _refused(self, message: str, *, transient: bool) -> ServiceError:
         """Make the error for a server that does not accept the request, or no longer does."""
-        stopped, waited = TIME_IS_UP
-        if waited in message:
+        if TIMED_OUT_IN_QUEUE in message:
             return RequestTimeout(
-                f"The request waited at {self.address} until its time was up; nobody began to"
-                " work on it.",
+                f"The request timed out in the queue of the server at {self.address}.",
                 request_id=self.request_id,
             )
-        if stopped in message:
+        if TIMED_OUT in message:
             return RequestTimeout(_first_line(message), request_id=self.request_id)
         if QUEUE_IS_FULL in message:
             return ServerBusy(
-                f"The server at {self.address} has as many requests waiting as it allows; try"
-                " again later.",
+                f"The request queue of the server at {self.address} is full; retry later.",
                 request_id=self.request_id,
                 transient=True,
             )
@@ -189,7 +187,7 @@ class Exchange:
     def denied(self) -> AccessDenied:
         """Make the error for a server, or a proxy in front of it, that requires authentication."""
         return AccessDenied(
-            f"The server at {self.address} wants an API key, and none or a wrong one was shown.",
+            f"The server at {self.address} requires an API key; the key is missing or wrong.",
             request_id=self.request_id,
         )
 
@@ -211,17 +209,17 @@ class Exchange:
             reason = reason.strerror or str(reason)
         detail = _plain(reason).rstrip(".")
         transient = transient or detail == _REFUSED
-        lasting = detail == _NOT_GRPC or _RESTRICTED in detail
         return ServerUnavailable(
             f"No server is ready at {self.address}" + (f" ({detail})." if detail else "."),
             request_id=self.request_id,
-            transient=transient and not lasting,
+            transient=transient and detail != _NOT_GRPC,
         )
 
     def garbled(self, detail: str = "") -> ServerFailed:
         """Make the error for a response that is not Triton's."""
         return ServerFailed(
-            f"What answers at {self.address} is not Triton over {self.address.protocol}{detail}.",
+            f"The response from {self.address} is not from Triton over"
+            f" {self.address.protocol}{detail}.",
             request_id=self.request_id,
         )
 
@@ -231,7 +229,7 @@ def _plain(reason: str) -> str:
     if "Connection refused" in reason or "Connect call failed" in reason:
         return _REFUSED
     if "certificate verify failed" in reason.lower().replace("_", " "):
-        return "its certificate is for another name or signed by nobody who is trusted here"
+        return "certificate verification failed: wrong host name or untrusted issuer"
     if "Failed parsing HTTP/2" in reason:
         return _NOT_GRPC
     return _first_line(reason.rpartition("last error: ")[2]) if reason else ""
@@ -239,4 +237,4 @@ def _plain(reason: str) -> str:
 
 def _first_line(text: str) -> str:
     # The remaining lines of a server's error message are a traceback.
-    return text.strip().partition("\n")[0].rstrip() or "The server failed without saying why."
+    return text.strip().partition("\n")[0].rstrip() or "The server failed without an error message."

@@ -36,7 +36,7 @@ def begin_call(closed: bool, timeout: float | None, usual: float, request_id: st
 def check_open(closed: bool) -> None:
     """Raise InvalidInput if the client is closed."""
     if closed:
-        raise InvalidInput("This client is closed; make a new one.")
+        raise InvalidInput("This client is closed; create a new one.")
 
 
 def check_seconds(timeout: Any) -> float:

@@ -39,7 +39,9 @@ class Credentials:
             if not isinstance(key, str):
                 raise InvalidInput(f"api_key is a {type(key).__name__}; expected a str.")
             if not key or not all("!" <= character <= "~" for character in key):
-                raise InvalidInput("The API key is empty or holds more than visible ASCII signs.")
+                raise InvalidInput(
+                    "The API key is empty or has characters other than visible ASCII."
+                )
         if (self.client_certificate is None) != (self.client_key is None):
             raise InvalidInput("A client certificate needs its key, and a key its certificate.")
         given = self.ca_certificate or self.client_certificate

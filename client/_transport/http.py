@@ -38,7 +38,7 @@ from photoreal.contract import STYLIZE
 _GARBLED = (ValueError, KeyError, TypeError, struct.error)
 # Messages of geventhttpclient's parser for a truncated response.
 _CUT_SHORT = ("Incomplete response.", "Invalid EOF state")
-_BROKE_OFF = "the answer broke off"
+_TRUNCATED = "the response was truncated"
 
 
 class HttpTransport:
@@ -101,11 +101,11 @@ class HttpTransport:
         except OSError as error:
             raise exchange.unreachable(error) from None
         except HTTPConnectionClosed:
-            closed = "connection closed without an answer"
+            closed = "connection closed without a response"
             raise exchange.unreachable(closed, transient=True) from None
         except HTTPParseError as error:
             if error.args[0] in _CUT_SHORT:
-                raise exchange.unreachable(_BROKE_OFF, transient=True) from None
+                raise exchange.unreachable(_TRUNCATED, transient=True) from None
             raise exchange.garbled() from None
         except _GARBLED:
             raise exchange.garbled() from None
@@ -192,7 +192,7 @@ class AsyncHttpTransport:
         except aiohttp.ClientResponseError:
             raise exchange.garbled() from None
         except aiohttp.ClientPayloadError:
-            raise exchange.unreachable(_BROKE_OFF, transient=True) from None
+            raise exchange.unreachable(_TRUNCATED, transient=True) from None
         except aiohttp.ServerDisconnectedError as error:
             raise exchange.unreachable(str(error), transient=True) from None
         except OSError as error:  # before ClientError: aiohttp's connection errors are both

@@ -90,7 +90,7 @@ def _joined(name: str, value: object) -> object:
         words = list(value)
         if all(isinstance(word, str) for word in words):
             return ",".join(words)
-    raise InvalidInput(f"{name} is {value!r}; expected a str or several of them.")
+    raise InvalidInput(f"{name} is {value!r}; expected a str or a list of them.")
 
 
 def _pairs(option: Option, value: Any) -> NDArray[Any]:
@@ -120,7 +120,7 @@ def _element(option: Option, value: Any) -> NDArray[Any]:
         value = value.encode()
     dtype = np.dtype(triton_to_np_dtype(option.dtype))
     if dtype.kind == "i" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
-        raise InvalidInput(f"{name} is {value}, which does not fit {option.dtype}.")
+        raise InvalidInput(f"{name} is {value}, which is out of range for {option.dtype}.")
     with np.errstate(over="ignore"):  # overflow becomes inf, which the server rejects
         return np.array([value], dtype=dtype)
 

@@ -110,7 +110,7 @@ class _Tries:
 def _count(retries: Any) -> int:
     whole = isinstance(retries, numbers.Integral) and not isinstance(retries, bool)
     if not whole or retries < 0:
-        raise InvalidInput(f"retries is {retries!r}; expected a whole number from 0 up.")
+        raise InvalidInput(f"retries is {retries!r}; expected a whole number, 0 or more.")
     return int(retries)
 
 

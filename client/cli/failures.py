@@ -14,7 +14,7 @@ from photoreal.client.errors import (
 from photoreal.contract import API_KEY_VARIABLE
 from photoreal.errors import InvalidRequest, PhotorealError
 
-_EMBED = ', or add --embedded. Without a server it takes `pip install "photoreal[local]"`.'
+_EMBED = ', or add --embedded. To run without a server: pip install "photoreal[local]".'
 
 
 class Failed(click.ClickException):
@@ -42,9 +42,9 @@ def failure(error: PhotorealError, *, embedded: bool | None = None) -> click.Cli
             sentence += " Start one with `photoreal serve`"
             sentence += _EMBED if embedded is False else "."
     elif isinstance(error, AccessDenied):
-        sentence += f" The environment variable {API_KEY_VARIABLE} holds it."
+        sentence += f" Set it in the environment variable {API_KEY_VARIABLE}."
     elif isinstance(error, RequestTimeout):
-        sentence += " --timeout allows more."
+        sentence += " Allow more time with --timeout."
     elif isinstance(error, ServerFailed) and (error.request_id or "") not in sentence:
-        sentence = f"{sentence.rstrip('.')}. The server's log has more: request {error.request_id}."
+        sentence = f"{sentence.rstrip('.')}. See request {error.request_id} in the server's log."
     return CallRefused(sentence) if isinstance(error, InvalidRequest) else Failed(sentence)

@@ -36,7 +36,7 @@ def folder_options(command: _F) -> _F:
             "--content-dir",
             type=_PATH,
             metavar="FOLDER",
-            help="Stylize every photo in FOLDER; what is finished already is left out.",
+            help="Stylize every photo in FOLDER; finished photos are skipped.",
         ),
         click.option(
             "--style-dir",
@@ -53,13 +53,13 @@ def folder_options(command: _F) -> _F:
         click.option(
             "--overwrite",
             is_flag=True,
-            help="With --content-dir: do finished photos again.",
+            help="With --content-dir: redo finished photos.",
         ),
         click.option(
             "--in-flight",
             type=click.IntRange(1, 16),
             metavar="N",
-            help=f"With --content-dir: requests at a time.  [default: {IN_FLIGHT}]",
+            help=f"With --content-dir: concurrent requests.  [default: {IN_FLIGHT}]",
         ),
     )
     for option in reversed(options):
@@ -109,18 +109,18 @@ class FolderCall:
                 del own["--format"]
             given = [name for name, value in own.items() if value is not None]
             if given:
-                raise click.UsageError(f"{given[0]} needs --content-dir.")
+                raise click.UsageError(f"{given[0]} requires --content-dir.")
             if content is None or (style is None and not self.styles):
-                raise click.UsageError("Name the photos CONTENT and STYLE, or use --content-dir.")
+                raise click.UsageError("Give the photos CONTENT and STYLE, or use --content-dir.")
             return
         if content is not None or style is not None:
             raise click.UsageError(
-                "--content-dir takes the place of CONTENT and STYLE; name the style with --style."
+                "--content-dir replaces CONTENT and STYLE; give the style with --style."
             )
         if bool(self.styles) == (self.style_dir is not None):
-            raise click.UsageError("--content-dir needs either --style or --style-dir.")
+            raise click.UsageError("--content-dir requires either --style or --style-dir.")
         if len(self.styles) > 1 or weighted:
-            raise click.UsageError("A folder takes one --style; several are mixed for one photo.")
+            raise click.UsageError("Several styles can be mixed for one photo, not for a folder.")
         if has_masks or saves_labels:
             raise click.UsageError("Masks and --save-labels are for one photo, not for a folder.")
 
@@ -167,7 +167,7 @@ def run_folder(
     if jobs:
         with (
             server.client(lambda words: None, notes(quiet), here=True) as client,
-            _progress(quiet) as bar,
+            photos_bar(quiet) as bar,
         ):
             task = bar.add_task("", total=len(jobs))
             run = FolderRun(
@@ -184,7 +184,10 @@ def run_folder(
                 outcome = run.wait()
             except KeyboardInterrupt:
                 interrupted = True
-                bar.update(task, description="Finishing what was begun; Ctrl-C again drops it")
+                bar.update(
+                    task,
+                    description="Finishing the requests in flight; press Ctrl-C again to abort",
+                )
                 outcome = run.finish_early()
     left = len(jobs) - outcome.done - len(outcome.failed)
     for name, reason in sorted(outcome.failed.items()):
@@ -192,7 +195,8 @@ def run_folder(
     if outcome.stopped is not None:
         failure(outcome.stopped, embedded=server.embedded).show()
     if not quiet:
-        click.echo(_summary(call, plan, outcome, len(plan.jobs) - len(jobs), left))
+        before = len(plan.jobs) - len(jobs)
+        click.echo(count_sentence(call.output, outcome, before, left, plan.ignored))
     if interrupted:
         return INTERRUPTED
     return FAILED if left or outcome.failed else 0
@@ -205,17 +209,21 @@ def _finished(job: Job, options: Mapping[str, Any], manifest: Manifest) -> bool:
         return False  # the run reports it
 
 
-def _summary(call: FolderCall, plan: Plan, outcome: PhotoOutcome, before: int, left: int) -> str:
+def count_sentence(
+    output: object, outcome: PhotoOutcome, before: int, left: int, ignored: int
+) -> str:
+    """Say how many photos are done, were finished before, failed and are left."""
     parts = [f"{outcome.done} done"]
     if before:
-        parts.append(f"{before} finished before")
+        parts.append(f"{before} already finished")
     if outcome.failed:
         parts.append(f"{len(outcome.failed)} failed")
     if left:
-        parts.append(f"{left} not begun; the same call goes on")
-    line = f"{call.output}: {len(plan.jobs)} photos, {', '.join(parts)}."
-    if plan.ignored:
-        line += f" Ignored {plan.ignored} other {'file' if plan.ignored == 1 else 'files'}."
+        parts.append(f"{left} not started; repeat the command to continue")
+    total = outcome.done + len(outcome.failed) + before + left
+    line = f"{output}: {total} photos, {', '.join(parts)}."
+    if ignored:
+        line += f" Ignored {ignored} other {'file' if ignored == 1 else 'files'}."
     return line
 
 
@@ -224,8 +232,8 @@ def _tell(bar: Progress, words: str) -> None:
     bar.console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
-def _progress(quiet: bool) -> AbstractContextManager[Progress]:
-    """A progress bar with the time left on stderr, if that is a terminal, unless quiet."""
+def photos_bar(quiet: bool) -> AbstractContextManager[Progress]:
+    """Return a progress bar with the time left on stderr, if that is a terminal, unless quiet."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),

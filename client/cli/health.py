@@ -26,27 +26,27 @@ DEFAULT_SUPERVISOR = f"{DEFAULT_HOST}:{HEALTH_PORT}"
 @click.option(
     "--quick",
     is_flag=True,
-    help="Ask the supervisor of `photoreal serve`, which tries the server all the time and"
-    " knows a busy one from one that hangs, instead of trying the server now.",
+    help="Ask the supervisor of `photoreal serve` instead of sending a request; it tests the server"
+    " all the time and can tell a busy one from one that hangs.",
 )
 @click.option(
     "--supervisor",
     metavar="HOST:PORT",
     default=DEFAULT_SUPERVISOR,
     show_default=True,
-    help="Where --quick asks: the --health-port of `photoreal serve`.",
+    help="Address of the supervisor, with the --health-port of `photoreal serve`.",
 )
 def health(server: ServerOptions, quick: bool, supervisor: str) -> None:
-    """Tell whether a server answers real requests, by one line and the exit code.
+    """Check whether a server answers real requests.
 
-    A tiny photo goes through every stage. Exit codes: 0 it works, 1 it does not.
+    A tiny photo passes through every stage. Exit codes: 0 the server works, 1 it does not.
     """
     if quick:
         click.echo(ask_supervisor(supervisor, server.timeout))
         return
     with server.connect() as client:
         seconds = send_canary(client)
-    click.echo(f"Ready: a tiny photo came back in {seconds:.2f} s.")
+    click.echo(f"Ready: a test request took {seconds:.2f} s.")
 
 
 def ask_supervisor(url: str, timeout: float) -> str:
@@ -66,11 +66,11 @@ def ask_supervisor(url: str, timeout: float) -> str:
         ready, problem = report["ready"], report["problem"]
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ServerUnavailable(f"No supervisor answers at {address} ({reason}).") from None
+        raise ServerUnavailable(f"No response from a supervisor at {address} ({reason}).") from None
     except (ValueError, KeyError, TypeError):
-        raise ServerUnavailable(f"What answers at {address} is no supervisor.") from None
+        raise ServerUnavailable(f"The server at {address} is not a supervisor.") from None
     finally:
         connection.close()
     if not ready:
         raise ServerUnavailable(str(problem))
-    return "Ready, says the supervisor."
+    return "Ready, according to the supervisor."

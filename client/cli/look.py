@@ -28,24 +28,24 @@ _PATH = click.Path(path_type=Path)
     type=_PATH,
     required=True,
     metavar="OUT",
-    help="The file to write: .cube, or .png for a Hald picture.",
+    help="Output file: .cube, or .png for a Hald picture.",
 )
 @click.option(
     "--content",
     type=_PATH,
     metavar="PHOTO",
-    help="The photo that the look is for, or one of its kind.  [default: colors of usual photos]",
+    help="The photo that the look is for, or a similar one.  [default: colors of typical photos]",
 )
 @click.option(
     "--points",
     type=click.IntRange(FEWEST, MOST),
     default=POINTS,
     show_default=True,
-    help="Points of the table a side.",
+    help="Points of the table per side.",
 )
 @request_options("command", LOOK_OPTIONS)
 @server_options(waits_for="the photo that the look is made from")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 def look(
     style: Path | None,
     styles: tuple[Path, ...],

@@ -29,7 +29,7 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _URLS = {protocol: f"{DEFAULT_HOST}:{port}" for protocol, port in DEFAULT_PORTS.items()}
 _EMBEDDED_HELP: dict[Embedding, str] = {
     "on request": "If no server is ready at the address, start one for this call.",
-    "without url": "Start a server if none is ready at --url; without --url that is so anyway.",
+    "without url": "Start a server if none is ready at --url; the default without --url.",
 }
 
 
@@ -112,9 +112,9 @@ class ServerOptions:
         if here and self.url is None and not self.embedded:
             address = _URLS[self.protocol]
             if self._is_ready():
-                note(f"The server at {address} does the work.")
+                note(f"Using the server at {address}.")
             elif is_installed():
-                note(f"No server is ready at {address}: the work is done in this process.")
+                note(f"No server is ready at {address}; running in this process.")
                 say("Loading the models")
                 with client_of_this_process(self.timeout) as client:
                     yield client
@@ -158,14 +158,14 @@ def server_options(
         click.option(
             "--url",
             metavar="HOST:PORT",
-            help=f"Where the server is.  [default: {_URLS['http']}, {_URLS['grpc']} for grpc]",
+            help=f"Address of the server.  [default: {_URLS['http']}, {_URLS['grpc']} for grpc]",
         ),
         click.option(
             "--protocol",
             type=click.Choice(PROTOCOLS),
             default="http",
             show_default=True,
-            help="How to talk to the server.",
+            help="Protocol of the connection.",
         ),
         click.option(
             "--timeout",
@@ -181,7 +181,7 @@ def server_options(
             default=retries,
             show_default=True,
             metavar="TIMES",
-            help="How often to try again while the server is not available.",
+            help="Maximum number of retries while the server is unavailable.",
         ),
         credential_options,
     ]

@@ -26,7 +26,7 @@ def _read_numbers(
     try:
         return [float(word) for word in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no list of numbers.") from None
+        raise click.BadParameter(f"{value!r} is not a list of numbers.") from None
 
 
 class NumbersCommand(click.Command):
@@ -54,25 +54,37 @@ def _is_number(word: str) -> bool:
 
 def style_options(command: F) -> F:
     """Add the argument STYLE and the options --style and --weights."""
-    for decorate in (
-        click.option(
-            _WEIGHTS,
-            callback=_read_numbers,
-            metavar="NUMBER...",
-            help="Shares of the styles, one for each.  [default: equal]",
-        ),
-        click.option(
-            "--style",
-            "styles",
-            type=_PATH,
-            multiple=True,
-            metavar="PHOTO",
-            help=f"A style, in place of STYLE; up to {MAX_STYLES} are mixed.",
-        ),
-        click.argument("style", type=_PATH, required=False),
-    ):
-        command = decorate(command)
-    return command
+    named = named_styles("A style, in place of STYLE")(command)
+    return click.argument("style", type=_PATH, required=False)(named)
+
+
+def named_styles(
+    meaning: str, kind: click.ParamType[Any] = _PATH, *, required: bool = False
+) -> Callable[[F], F]:
+    """Add --style, whose values are of the given kind, and --weights."""
+
+    def decorate(command: F) -> F:
+        for option in (
+            click.option(
+                _WEIGHTS,
+                callback=_read_numbers,
+                metavar="NUMBER...",
+                help="Shares of the styles, one for each.  [default: equal]",
+            ),
+            click.option(
+                "--style",
+                "styles",
+                type=kind,
+                multiple=True,
+                required=required,
+                metavar="PHOTO",
+                help=f"{meaning}; up to {MAX_STYLES} are mixed.",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def read_styles(style: Path | None, styles: Sequence[Path]) -> list[bytes]:

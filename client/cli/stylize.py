@@ -43,8 +43,8 @@ Examples:
       --content-mask regions/content_labels.png --style-mask regions/style_labels.png
 
 \b
-Exit codes: 0 done; 1 the server, the network, the disk or a photo of a
-folder failed; 2 the call has to be changed.
+Exit codes: 0 success; 1 an error of the server, the network, the disk or
+a photo of a folder; 2 an invalid call.
 """
 
 
@@ -57,8 +57,8 @@ folder failed; 2 the call has to be changed.
     type=_PATH,
     required=True,
     metavar="OUT",
-    help="Where to write the picture; the suffix says the format (.png, .jpg, .webp, .tif)."
-    " - is standard output. With --content-dir the folder of the pictures.",
+    help="Output file; the suffix selects the format (.png, .jpg, .webp, .tif). - is standard"
+    " output. With --content-dir, the output folder.",
 )
 @request_options("command")
 @folder_options
@@ -66,7 +66,7 @@ folder failed; 2 the call has to be changed.
     "--content-mask",
     type=_PATH,
     metavar="MASK",
-    help="Regions of CONTENT: a PNG of its size, with one gray value or one color a region.",
+    help="Regions of CONTENT: a PNG of the same size, with one gray value or color per region.",
 )
 @click.option(
     "--style-mask",
@@ -74,17 +74,17 @@ folder failed; 2 the call has to be changed.
     type=_PATH,
     multiple=True,
     metavar="MASK",
-    help="Regions of STYLE, in the same labels or colors; one for each of several styles."
-    " Masks come in pairs.",
+    help="Regions of STYLE, with the same labels or colors; one for each of several styles."
+    " Give masks of both photos or none.",
 )
 @click.option(
     "--save-labels",
     type=_PATH,
     metavar="FOLDER",
-    help="Write the regions there too, as label maps (usable as masks) and in colors.",
+    help="Folder for the regions, as label maps (usable as masks) and in colors.",
 )
 @server_options(waits_for="the picture", sits_out="With --content-dir: ")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.pass_context
 def stylize(
     context: click.Context,

@@ -98,7 +98,7 @@ def summary(result: StylizeResult, output: Path, labels: Path | None) -> str:
     line += f", {_REGIONS.get(regions, regions)}"
     pairs, unstyled = len(report.get("pairs") or ()), len(report.get("unstyled") or ())
     if regions != "whole":
-        line += f" ({pairs} matched, {unstyled} left as they are)"
+        line += f" ({pairs} matched, {unstyled} unchanged)"
     if labels is not None:
         line += f", label maps in {labels}"
     seconds = report.get("seconds") or {}
@@ -128,7 +128,7 @@ def write_labels(result: StylizeResult, folder: Path) -> None:
 def check_streams(inputs: Iterable[Path | None]) -> None:
     """Raise click.UsageError if standard input is named more than once."""
     if sum(path == STANDARD for path in inputs) > 1:
-        raise click.UsageError("Standard input (-) can be one file of a call; name the others.")
+        raise click.UsageError("Standard input (-) can be used for one file only.")
 
 
 def read_file(path: Path, name: str) -> bytes:

@@ -41,7 +41,7 @@ _PNG = b"\x89PNG"
     default=Path("result.png"),
     show_default=True,
     metavar="OUT",
-    help="Where to write the picture, a PNG.",
+    help="Output file, a PNG.",
 )
 @click.option(
     "--timeout",
@@ -50,7 +50,7 @@ _PNG = b"\x89PNG"
     show_default=True,
     metavar="SECONDS",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 def upload(
     api_url: str,
     output: Path,
@@ -66,7 +66,9 @@ def upload(
     """
     check_output(output)
     if output_format(output) != "PNG":
-        raise InvalidInput(f"The output {str(output)!r} is no .png, and the gateway answers PNG.")
+        raise InvalidInput(
+            f"The output {str(output)!r} is not a .png file; the gateway returns PNG."
+        )
     fields: dict[str, str | bytes | None] = {"alpha": alpha, "size": size}
     for name, path in files.items():
         fields[name] = None if path is None else encode_image(path, name.replace("_", " "))
@@ -106,7 +108,7 @@ async def _post(url: str, fields: dict[str, str | bytes | None], timeout: float)
     except aiohttp.InvalidURL:
         raise InvalidInput(f"The address {url!r} cannot be read; expected {_URL}.") from None
     except aiohttp.ClientError as error:
-        raise ServerUnavailable(f"Nothing answers at {url} ({error}).") from None
+        raise ServerUnavailable(f"No response from {url} ({error}).") from None
 
 
 def _detail(body: bytes) -> str | None:
@@ -120,7 +122,7 @@ def _detail(body: bytes) -> str | None:
 
 def _failure(url: str, status: int, detail: str | None) -> ClientError:
     if detail is None:
-        return ServerFailed(f"What answers at {url} is no gateway (HTTP status {status}).")
+        return ServerFailed(f"The server at {url} is not a gateway (HTTP status {status}).")
     kinds: dict[int, type[ClientError]] = {503: ServerUnavailable, 504: RequestTimeout}
     if 400 <= status < 500:
         return RequestRejected(detail)

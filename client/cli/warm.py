@@ -22,7 +22,7 @@ from photoreal.errors import PhotorealError
     "--size",
     type=int,
     metavar="PIXELS",
-    help=f"Shorter side of the pictures to come.  [server's default: {DEFAULT_SIZE}]",
+    help=f"Shorter side of later results.  [server's default: {DEFAULT_SIZE}]",
 )
 @server_options(waits_for="one style", embedding="never")
 def warm(
@@ -34,7 +34,7 @@ def warm(
     size, with regions found in the same way.
     """
     if mask is not None and len(styles) > 1:
-        raise click.UsageError("--mask goes with one STYLE.")
+        raise click.UsageError("--mask requires a single STYLE.")
     presets = [Preset(style, mask) for style in styles]
     try:
         with server.connect() as client:

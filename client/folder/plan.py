@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from photoreal.client.errors import InvalidInput
 from photoreal.client.folder.manifest import NAME as MANIFEST
@@ -71,7 +71,7 @@ def plan_folder(
         raise InvalidInput(f"The style {str(style)!r} does not exist.")
     jobs: dict[str, Job] = {}
     for photo in photos:
-        name = photo.stem + (output_suffix or _own_suffix(photo))
+        name = picture_name(photo, output_suffix)
         if name in jobs:
             raise InvalidInput(
                 f"Both {jobs[name].content.name!r} and {photo.name!r} would become {name!r}."
@@ -80,8 +80,17 @@ def plan_folder(
     return Plan(tuple(jobs.values()), ignored)
 
 
-def _own_suffix(photo: Path) -> str:
-    return ".jpg" if photo.suffix.lower() in _HEIC else photo.suffix
+def picture_name(photo: PurePath, suffix: str | None = None) -> str:
+    """Return the name of a photo's picture; the default suffix is the photo's, .jpg for HEIC."""
+    own = ".jpg" if photo.suffix.lower() in _HEIC else photo.suffix
+    return photo.stem + (suffix or own)
+
+
+def is_photo_name(name: str) -> bool:
+    """Whether a file's name, or path relative to a folder, is that of a photo and not hidden."""
+    path = PurePath(name)
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not hidden and path.suffix.lower() in PHOTO_SUFFIXES
 
 
 def _photos(folder: Path, role: str) -> tuple[list[Path], int]:
@@ -96,13 +105,8 @@ def _photos(folder: Path, role: str) -> tuple[list[Path], int]:
         raise InvalidInput(
             f"The {role} folder {str(folder)!r} cannot be read: {error.strerror}."
         ) from None
-    photos = [path for path in entries if _is_photo(path)]
+    photos = [path for path in entries if is_photo_name(path.name) and path.is_file()]
     return photos, sum(path.name != MANIFEST for path in entries) - len(photos)
-
-
-def _is_photo(path: Path) -> bool:
-    hidden = path.name.startswith(".")
-    return not hidden and path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
 
 
 def _by_stem(photos: Iterable[Path]) -> dict[str, Path]:

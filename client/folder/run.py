@@ -43,7 +43,7 @@ def recipe(job: Job, options: Mapping[str, Any]) -> Recipe:
         InvalidInput: a file is missing, or the photo has no style.
     """
     if job.style is None:
-        raise InvalidInput(f"There is no style of the name {job.content.stem!r}.")
+        raise InvalidInput(f"There is no style named {job.content.stem!r}.")
     try:
         files = {"content": fingerprint(job.content), "style": fingerprint(job.style)}
     except OSError as error:
@@ -82,26 +82,24 @@ class FolderRun:
         self._lock = threading.Lock()  # guards the manifest and the outcome
         self._stop = threading.Event()
         self._waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._ended: list[threading.Event] = []
         self.outcome = PhotoOutcome()
 
     def start(self, jobs: list[Job], in_flight: int = IN_FLIGHT) -> None:
         """Start the worker threads."""
         for job in jobs:
             self._waiting.put(job)
-        # Daemons: a second Ctrl-C exits without waiting for a response.
-        self._threads = [
-            threading.Thread(target=self._work, daemon=True)
-            for _ in range(min(in_flight, len(jobs)))
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._ended = [threading.Event() for _ in range(min(in_flight, len(jobs)))]
+        for ended in self._ended:
+            # Daemons: a second Ctrl-C exits without waiting for a response.
+            threading.Thread(target=self._work, args=(ended,), daemon=True).start()
 
     def wait(self) -> PhotoOutcome:
         """Wait for the last photo; KeyboardInterrupt may end the wait."""
-        for thread in self._threads:
-            while thread.is_alive():
-                thread.join(0.2)
+        # A thread whose join() is interrupted counts as ended before Python 3.13.
+        for ended in self._ended:
+            while not ended.wait(0.2):
+                pass
         return self.outcome
 
     def finish_early(self) -> PhotoOutcome:
@@ -110,7 +108,13 @@ class FolderRun:
         self._client.give_up()
         return self.wait()
 
-    def _work(self) -> None:
+    def _work(self, ended: threading.Event) -> None:
+        try:
+            self._work_off()
+        finally:
+            ended.set()
+
+    def _work_off(self) -> None:
         while not self._stop.is_set():
             try:
                 job = self._waiting.get_nowait()

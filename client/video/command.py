@@ -52,31 +52,30 @@ _PATH = click.Path(path_type=Path)
     type=click.FloatRange(0, MAX_STEADY),
     default=DEFAULT_STEADY,
     show_default=True,
-    help="Share of the frames before in a frame's regions and statistics; 0 for none.",
+    help="Weight of earlier frames in a frame's regions and statistics; 0 disables it.",
 )
 @click.option(
     "--crf",
     type=click.IntRange(0, MAX_CRF),
     default=DEFAULT_CRF,
     show_default=True,
-    help="Quality of the H.264: smaller is better and larger.",
+    help="CRF of H.264: lower values give better quality and larger files.",
 )
 @click.option(
     "--in-flight",
     type=click.IntRange(1, 64),
     default=IN_FLIGHT,
     show_default=True,
-    help="Frames that are sent at once with --steady 0.",
+    help="Concurrent requests with --steady 0.",
 )
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the part that an earlier run of the same arguments has left beside OUT, if"
-    " there is one.",
+    help="Continue an interrupted run with the same arguments, whose finished part is next to OUT.",
 )
 @request_options("video")
 @server_options(waits_for="a frame", sits_out="")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 def video(
     video: Path,
     style: Path | None,
@@ -120,7 +119,7 @@ def video(
 
 def _summary(report: VideoReport, output: Path) -> str:
     shots = "1 shot" if report.shots == 1 else f"{report.shots} shots"
-    sound = {"none": "no sound", "kept": "sound as it was", "re-encoded": "sound as AAC"}
+    sound = {"none": "no sound", "kept": "original sound", "re-encoded": "sound as AAC"}
     return (
         f"{output}: {report.frames} frames of {report.width} x {report.height} pixels, {shots},"
         f" {sound[report.sound]}."

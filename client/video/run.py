@@ -120,14 +120,14 @@ def stylize_video(
             sink.finish()
         report.warnings = _warnings(source)
         if sink.sounds_left_out:
-            report.warnings.append(f"{sink.sounds_left_out} tracks of sound cannot be read.")
+            report.warnings.append(f"{sink.sounds_left_out} audio tracks cannot be read.")
         return report
 
 
 def kept_sentence(kept: Kept) -> str:
     """The sentence that says how many frames are kept, and where."""
     frames = "the first frame" if kept.frames == 1 else f"the first {kept.frames} frames"
-    return f"What was finished, {frames}, is kept in {str(kept.path)!r}; --resume goes on from it."
+    return f"The finished part, {frames}, is in {str(kept.path)!r}; continue with --resume."
 
 
 @dataclass
@@ -272,5 +272,5 @@ def _warnings(source: VideoSource) -> list[str]:
     if source.damaged:
         found.append(f"{source.damaged} parts of the video are damaged and were left out.")
     if source.hdr:
-        found.append("The video is HDR; its colors were taken as they are, without tone mapping.")
+        found.append("The video is HDR; its colors were used without tone mapping.")
     return found

@@ -226,7 +226,7 @@ def _opened(path: Path) -> Any:
         container = av.open(str(path), metadata_errors="replace")
     if container is None:
         raise InvalidInput(
-            f"The file {str(path)!r} is no video, or is cut off before its table of contents."
+            f"The file {str(path)!r} is not a video, or is truncated before its index."
         )
     names = set(container.format.name.split(","))
     if any(name == "image2" or name.endswith("_pipe") for name in names):
@@ -234,7 +234,7 @@ def _opened(path: Path) -> Any:
         raise InvalidInput(f"The file {str(path)!r} is a picture; expected a video.")
     if "tty" in names:  # FFmpeg reads text files as video of a terminal
         container.close()
-        raise InvalidInput(f"The file {str(path)!r} is a text; expected a video.")
+        raise InvalidInput(f"The file {str(path)!r} is a text file; expected a video.")
     return container
 
 

@@ -65,7 +65,7 @@ class Unfinished:
         if left is not None:
             if not resume:
                 raise InvalidInput(
-                    f"{str(left)!r} is left of an earlier run. Go on from there with --resume"
+                    f"{str(left)!r} is left over from an earlier run. Continue it with --resume"
                     " (resume=True), or delete the file to start over."
                 )
             self._check(left, recipe)
@@ -114,13 +114,13 @@ class Unfinished:
             names = sorted(name for name in before | recipe if before.get(name) != recipe.get(name))
         except (FileNotFoundError, ValueError, TypeError):
             raise InvalidInput(
-                f"{str(self.recipe)!r} does not say how the part of the earlier run was made, so"
-                f" it cannot be resumed; {advice}."
+                f"{str(self.recipe)!r} does not describe the earlier run, so it cannot be resumed;"
+                f" {advice}."
             ) from None
         if names:
             raise InvalidInput(
-                f"The earlier run cannot be resumed: it had another {', '.join(names)}. Repeat its"
-                f" arguments, or {advice}."
+                f"The earlier run cannot be resumed: it used a different {', '.join(names)}. Use"
+                f" the same arguments, or {advice}."
             )
 
 
@@ -155,8 +155,8 @@ def copied_packets(part: Kept, start: Fraction, parameters: bytes) -> Generator[
         known = container.streams.video[0].codec_context.extradata or b""
     if not all(unit in known for unit in units if unit[0] & 31 in _PARAMETER_SETS):
         raise InvalidInput(
-            f"{str(part.path)!r} was encoded by another version of x264, so the two parts would not"
-            " fit together; delete it to start over."
+            f"{str(part.path)!r} was encoded by another version of x264, so the two parts are"
+            " incompatible; delete it to start over."
         )
     return _copied(part, start)
 

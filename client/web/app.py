@@ -115,13 +115,11 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
 
 
 def _add_page(app: FastAPI, client: AsyncStyleTransferClient, bounds: GatewaySettings) -> None:
-    @app.get("/health", summary="Whether pictures can be made now")
+    @app.get("/health", summary="Readiness of the stylization server")
     async def health() -> JSONResponse:
         if await client.ready():
             return JSONResponse({"ready": True})
-        return sentence_response(
-            503, "The server that makes the pictures is not ready.", RETRY_LATER
-        )
+        return sentence_response(503, "The stylization server is not ready.", RETRY_LATER)
 
     @app.get("/settings", summary="Limits, defaults and example photos")
     async def page_settings() -> dict[str, Any]:
@@ -162,10 +160,10 @@ def _add_page(app: FastAPI, client: AsyncStyleTransferClient, bounds: GatewaySet
 
 _DETAIL = {
     "type": "object",
-    "properties": {"detail": {"type": "string", "description": "What was wrong, in a sentence."}},
+    "properties": {"detail": {"type": "string", "description": "The error message."}},
 }
 ERRORS = {
-    400: "A field or a photo has to be changed.",
+    400: "A field or a photo is invalid.",
     403: "A page of another site sent the request.",
     408: "The upload stalled.",
     413: "A file is too large.",
@@ -231,7 +229,7 @@ async def _while_present(request: Request, call: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            raise HTTPException(_CLIENT_GONE, "The caller did not wait for the answer.")
+            raise HTTPException(_CLIENT_GONE, "The caller disconnected.")
         return work.result()
     finally:
         for task in (work, gone):

@@ -25,21 +25,21 @@ from photoreal.interrupt import interrupt_on_signals
     default=GatewaySettings.max_file_bytes >> 20,
     show_default=True,
     metavar="MIB",
-    help="How large an uploaded file may be.",
+    help="Maximum size of an uploaded file.",
 )
 @click.option(
     "--max-requests",
     type=click.IntRange(min=1),
     default=GatewaySettings.max_requests,
     show_default=True,
-    help="How many requests may be there at once; one is computed at a time.",
+    help="Maximum number of concurrent requests; one is processed at a time.",
 )
 @click.option(
     "--allow-host",
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    help="A name under which it is reached, besides this machine's own; may be given again.",
+    help="Additional host name of the gateway; may be repeated.",
 )
 def web(
     server: ServerOptions,
@@ -92,7 +92,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise click.ClickException(
-            f"The port {port} on {host} cannot be used ({error.strerror}); stop what uses it or"
-            " choose another with --port."
+            f"The port {port} on {host} cannot be used ({error.strerror}); stop the program that"
+            " uses it, or choose another port with --port."
         ) from None
     return listener

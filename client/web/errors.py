@@ -33,7 +33,7 @@ _EXPECTED = {
 }
 _STATUS_SENTENCES = {
     404: "There is nothing at this address; the API is described at /docs.",
-    405: "This address does not take that method; the API is described at /docs.",
+    405: "This address does not support that method; the API is described at /docs.",
 }
 _log = logging.getLogger("photoreal.web")
 
@@ -61,20 +61,18 @@ def install_handlers(app: FastAPI) -> None:
 async def _client_error(request: Request, error: ClientError) -> JSONResponse:
     sentence = str(error)
     if isinstance(error, AccessDenied):  # the key belongs to the gateway, not to its caller
-        _log.error("%s The environment variable %s holds it.", sentence, API_KEY_VARIABLE)
-        return sentence_response(502, "The server that makes the pictures denies access.")
+        _log.error("%s Set it in the environment variable %s.", sentence, API_KEY_VARIABLE)
+        return sentence_response(502, "The stylization server denies access.")
     if isinstance(error, CallerError):
         return sentence_response(400, sentence)
     if isinstance(error, ServerBusy):
         _log.warning("%s", sentence)
         return sentence_response(
-            503, "As many requests wait as the server allows; try again later.", RETRY_LATER
+            503, "The request queue of the server is full; retry later.", RETRY_LATER
         )
     if isinstance(error, ServerUnavailable):
         _log.warning("%s", sentence)
-        return sentence_response(
-            503, "The server that makes the pictures is not ready.", RETRY_LATER
-        )
+        return sentence_response(503, "The stylization server is not ready.", RETRY_LATER)
     if isinstance(error, RequestTimeout):
         _log.warning("%s", sentence)
         return sentence_response(
@@ -110,4 +108,4 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    return sentence_response(500, "The gateway failed on this request; its log tells why.")
+    return sentence_response(500, "The gateway failed with an internal error; see its log.")

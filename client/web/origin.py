@@ -47,15 +47,15 @@ class KnownHosts:
             if not self._is_known(host):
                 name = _name(host) or host
                 words = (
-                    f"The gateway does not answer to the name {name[:100]!r}; use its address, or"
-                    " start it with --allow-host NAME."
+                    f"The gateway does not accept the host name {name[:100]!r}; use its address,"
+                    " or start it with --allow-host NAME."
                 )
                 await sentence_response(421, words)(scope, receive, send)
                 return
             if scope["method"] != "GET" and origin is not None and not self._is_own(origin, host):
                 words = (
-                    "A page of another site must not send to the gateway; start it with"
-                    " --allow-host NAME where the page is its own under another name."
+                    "Requests from pages of other sites are rejected; if the page is the gateway's"
+                    " own under another name, start it with --allow-host NAME."
                 )
                 await sentence_response(403, words)(scope, receive, send)
                 return

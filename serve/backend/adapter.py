@@ -13,27 +13,27 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from photoreal.contract import (
     CANCEL_PARAMETER,
+    DEVICE_VARIABLE,
     ENGINE_PARAMETER,
     ENGINE_VARIABLE,
     ENGINES,
-    MODEL_IS_GONE,
     SEGMENTER,
     SEGMENTER_CLASSES_FILE,
     ModelSpec,
 )
+from photoreal.error_codes import ERROR_CODES_PARAMETER, decode, encode
 from photoreal.errors import (
-    NO_ROOM_ON_GPU,
-    NOT_COMPUTED,
     Canceled,
     DeadlineExceeded,
-    InvalidOption,
     InvalidRequest,
     ModelFailed,
+    ModelUnavailable,
     NumericalError,
+    PhotorealError,
     QueueFull,
     ServeError,
 )
@@ -41,22 +41,29 @@ from photoreal.pipeline.tensors import Array
 from photoreal.serve.backend.log_lines import request_line, shown_id
 from photoreal.serve.backend.metrics import RequestMetrics
 from photoreal.serve.backend.watch import Watch
+from photoreal.triton_messages import Condition, reports
+
+_STARTING_OR_STOPPING = "The server is starting or stopping; retry later."
 
 
-class ModelUnavailable(ModelFailed):
-    """A model called inside the server is temporarily unavailable.
+class _Handling(NamedTuple):
+    """How an error is answered: Triton's error code, and level and words of the log line."""
 
-    Its process died and is being restarted, or the server is starting or stopping. The message is
-    a sentence for the caller.
-    """
+    errors: tuple[type[PhotorealError], ...]
+    code: str
+    level: str
+    words: str = "{}"
 
 
-# Substrings by which Triton's messages report an unavailable model, and the messages that callers
-# get instead. They are matched as text because error codes are lost between models.
-_AWAY = "The server is stopping or not yet ready; the same request may succeed later."
-_AWAY_MARKS = ("Server not ready", "has no available versions", _AWAY)
-_BACK = "is not running; it is brought back within seconds, send the request again."
-_GONE_MARKS = (*MODEL_IS_GONE, "is not ready", "unknown model", _BACK)
+# The first row that matches counts. Triton has no code for a timeout.
+_HANDLING = (
+    _Handling((InvalidRequest,), "INVALID_ARG", "log_info", "refused: {}"),
+    _Handling((DeadlineExceeded,), "UNAVAILABLE", "log_info", "stopped: {}"),
+    _Handling((Canceled,), "CANCELLED", "log_info", "stopped: {}"),
+    _Handling((QueueFull,), "UNAVAILABLE", "log_info", "busy: {}"),
+    _Handling((ModelUnavailable,), "UNAVAILABLE", "log_warn"),
+    _Handling((NumericalError,), "INTERNAL", "log_error"),
+)
 
 
 def answer(
@@ -87,48 +94,36 @@ def answer_one(
     """Return the response to one request, as described for `answer`."""
     start = time.perf_counter()
 
-    def line(words: str) -> str:
-        return request_line(model.name, request.request_id(), words)
+    def log(level: str, words: str) -> None:
+        line = request_line(model.name, request.request_id(), words)
+        getattr(triton.Logger, level)(line)
 
     try:
         outputs = serve(request)
         names = [name for name in model.output_names() if name in outputs]
         tensors = [triton.Tensor(name, outputs[name]) for name in names]
         metrics.succeeded()
-        triton.Logger.log_info(line(f"answered in {time.perf_counter() - start:.3f} s"))
+        log("log_info", f"answered in {time.perf_counter() - start:.3f} s")
         return triton.InferenceResponse(output_tensors=tensors)
-    except InvalidRequest as error:
-        metrics.ended_in(error)
-        triton.Logger.log_info(line(f"refused: {error}"))
-        failure = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)
-    except DeadlineExceeded as error:  # Triton has no error code for it
-        metrics.ended_in(error)
-        triton.Logger.log_info(line(f"stopped: {error}"))
-        failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
-    except QueueFull as error:
-        metrics.ended_in(error)
-        triton.Logger.log_info(line(f"turned away: {error}"))
-        failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
-    except Canceled as error:
-        metrics.ended_in(error)
-        triton.Logger.log_info(line(f"stopped: {error}"))
-        failure = triton.TritonError(str(error), triton.TritonError.CANCELLED)
-    except ModelUnavailable as error:
-        metrics.ended_in(error)
-        triton.Logger.log_warn(line(str(error)))
-        failure = triton.TritonError(str(error), triton.TritonError.UNAVAILABLE)
-    except NumericalError as error:
-        metrics.ended_in(error)
-        triton.Logger.log_error(line(str(error)))
-        failure = triton.TritonError(str(error), triton.TritonError.INTERNAL)
     except Exception as error:  # noqa: BLE001 (every failure must become a response)
         metrics.ended_in(error)
-        triton.Logger.log_error(line(traceback.format_exc()))
+        found = next((one for one in _HANDLING if isinstance(error, one.errors)), None)
+        if found is not None and isinstance(error, PhotorealError):
+            log(found.level, found.words.format(error))
+            return _error_response(triton, request, error, found.code)
+        log("log_error", traceback.format_exc())
         shown = shown_id(request.request_id())
-        sentence = f"{model.name} failed on a request that looks valid; the server's log tells why"
-        sentence += f" under {shown}." if shown else "."
-        failure = triton.TritonError(sentence, triton.TritonError.INTERNAL)
-    return triton.InferenceResponse(error=failure)
+        where = f"request {shown} in the server's log" if shown else "the server's log"
+        hidden = ModelFailed(f"{model.name} failed with an internal error; see {where}.")
+        return _error_response(triton, request, hidden, "INTERNAL")
+
+
+def _error_response(triton: Any, request: Any, error: PhotorealError, code: str) -> Any:
+    coded = json.loads(request.parameters() or "{}").get(ERROR_CODES_PARAMETER)
+    message = encode(error) if coded else str(error)
+    return triton.InferenceResponse(
+        error=triton.TritonError(message, getattr(triton.TritonError, code))
+    )
 
 
 def read_inputs(triton: Any, model: ModelSpec, request: Any) -> dict[str, Array]:
@@ -143,7 +138,7 @@ def read_inputs(triton: Any, model: ModelSpec, request: Any) -> dict[str, Array]
         if tensor is not None:
             arrays[spec.name] = tensor.as_numpy()
         elif not spec.optional:
-            raise InvalidRequest(f"The input {spec.name} is missing; {model.name} needs it.")
+            raise InvalidRequest(f"The input {spec.name} is missing; {model.name} requires it.")
     return arrays
 
 
@@ -161,6 +156,11 @@ def engine_name(model_config: str) -> str:
     if chosen not in ENGINES:
         raise ServeError(f"The engine {chosen!r} is not known; expected {' or '.join(ENGINES)}.")
     return chosen
+
+
+def is_on_gpu(model_config: str) -> bool:
+    """Whether `photoreal serve` runs the networks in the models' own processes on a GPU."""
+    return engine_name(model_config) == "local" and os.environ.get(DEVICE_VARIABLE) == "cuda"
 
 
 def is_exported(repository: Path, name: str) -> bool:
@@ -190,8 +190,8 @@ def call_model(
     remaining time and the caller's cancellation on to the model. Outputs of a model on a GPU are
     copied to the CPU.
 
-    Raises ModelFailed, ModelUnavailable, InvalidOption, NumericalError, DeadlineExceeded and
-    Canceled.
+    Raises the exception that the called model raised, where `photoreal.error_codes` has a code for
+    its class; otherwise ModelFailed, or ModelUnavailable if the same call may succeed later.
     """
     tensors = [triton.Tensor(name, value) for name, value in inputs.items()]
     on_cpu = triton.PreferredMemory(triton.TRITONSERVER_MEMORY_CPU, 0)
@@ -231,17 +231,8 @@ def call_with_tensors(
         response = request.exec()
     if response.has_error():
         if watch is not None:
-            watch.check()  # error codes are lost between models: was it stopped?
-        message = response.error().message()
-        if any(mark in message for mark in _AWAY_MARKS):
-            raise ModelUnavailable(_AWAY)
-        if any(mark in message for mark in _GONE_MARKS):
-            raise ModelUnavailable(f"The model {model.name} {_BACK}")
-        if NO_ROOM_ON_GPU in message:
-            raise InvalidOption(message[message.index(NO_ROOM_ON_GPU) :])
-        if NOT_COMPUTED in message:
-            raise NumericalError(message[message.index(NOT_COMPUTED) + len(NOT_COMPUTED) + 1 :])
-        raise ModelFailed(f"{model.name}: {message}")
+            watch.check()  # was it stopped?
+        raise _failure(model, response.error().message())
     return {name: triton.get_output_tensor_by_name(response, name) for name in wanted}
 
 
@@ -254,7 +245,23 @@ def is_traced(request: Any) -> bool:
     return trace is not None and trace.get_context() is not None
 
 
+def _failure(model: ModelSpec, message: str) -> PhotorealError:
+    """Return the exception for an error that a called model or Triton itself answered."""
+    error = decode(message)
+    if error is not None and type(error) is not ModelFailed:
+        return error
+    if error is None and reports(message, Condition.SERVER_NOT_READY, Condition.MODEL_UNLOADED):
+        return ModelUnavailable(_STARTING_OR_STOPPING)
+    if error is None and reports(message, Condition.PROCESS_DIED, Condition.MODEL_NOT_READY):
+        return ModelUnavailable(
+            f"The model {model.name} is not running and is being restarted; retry in a few seconds."
+        )
+    return ModelFailed(f"{model.name}: {message if error is None else error}")
+
+
 def _passed_on(watch: Watch | None) -> dict[str, Any]:
+    parameters: dict[str, Any] = {ERROR_CODES_PARAMETER: True}
     if watch is None:
-        return {}
-    return {"timeout": watch.microseconds_left(), "parameters": {CANCEL_PARAMETER: watch.key}}
+        return {"parameters": parameters}
+    parameters[CANCEL_PARAMETER] = watch.key
+    return {"timeout": watch.microseconds_left(), "parameters": parameters}

@@ -54,12 +54,12 @@ class BlsEngine:
         return {name: _from_triton(tensor) for name, tensor in outputs.items()}
 
     def _to_triton(self, name: str, x: Tensor) -> Any:
-        if _is_here(x):
+        if _is_on_cpu(x):
             return self._triton.Tensor(name, np.ascontiguousarray(x.numpy()))
         return self._triton.Tensor.from_dlpack(name, x.contiguous())
 
 
-def _is_here(x: Tensor) -> bool:
+def _is_on_cpu(x: Tensor) -> bool:
     return x.device.type == "cpu"
 
 

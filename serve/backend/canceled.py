@@ -40,7 +40,7 @@ class CanceledKeys:
     def add(self, key: str) -> None:
         """Mark a request as canceled; raises InvalidOption for a malformed key, ServeError."""
         if not is_key(key):
-            raise InvalidOption("The key of a request is 32 hexadecimal digits in lower case.")
+            raise InvalidOption("The key is malformed; expected 32 lower-case hexadecimal digits.")
         self._open_folder()
         self._forget()
         (self._folder / key).touch(mode=0o600)
@@ -63,7 +63,10 @@ class CanceledKeys:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         found = self._folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise ServeError("The folder for canceled requests is not this server's own.")
+            raise ServeError(
+                "The folder for canceled requests belongs to another user or is accessible to"
+                " others."
+            )
 
     def _forget(self) -> None:
         """Remove old and surplus keys, whose requests had already ended or never existed."""

@@ -21,8 +21,8 @@ from photoreal.errors import ServeError
 from photoreal.serve.backend.adapter import parameter
 from photoreal.serve.backend.driver import check_driver
 
-ASKED = "The device cuda is asked for"
-INSTEAD = "give it a GPU, or serve with --device cpu."
+ASKED = "The device is set to cuda"
+INSTEAD = "use a machine with a GPU, or serve with --device cpu."
 
 
 class Placement(NamedTuple):
@@ -41,7 +41,7 @@ def chosen_placement(model_config: str) -> Placement:
     usual = "fp16" if device == "cuda" else "fp32"
     precision = _chosen(model_config, PRECISION_VARIABLE, PRECISION_PARAMETER, PRECISIONS, usual)
     if device == "cpu" and precision == "fp16":
-        raise ServeError("The precision fp16 is for the device cuda; expected fp32 on the cpu.")
+        raise ServeError("The precision fp16 requires the device cuda; expected fp32 on cpu.")
     return Placement(device, precision == "fp16")
 
 
@@ -64,4 +64,4 @@ def require_cuda() -> None:
         warnings.simplefilter("ignore")  # the error below reports it
         usable = torch.cuda.is_available()
     if not usable:
-        raise ServeError(f"{ASKED} and PyTorch can use none here; {INSTEAD}")
+        raise ServeError(f"{ASKED}, but PyTorch cannot use a GPU here; {INSTEAD}")

@@ -31,7 +31,7 @@ def check_gpu(models: Sequence[str]) -> None:
     """Raise ServeError unless there is a GPU for the models, with a driver that is new enough."""
     if not models:
         return
-    instead = "give it a GPU, or export for the CPU with: photoreal export --device cpu."
+    instead = "use a machine with a GPU, or export for the CPU: photoreal export --device cpu."
     wanted = f"{models[0]} and {len(models) - 1} more" if len(models) > 1 else models[0]
     asked = f"The repository has models for a GPU ({wanted})"
     check_driver(asked, instead, os.environ.get(CUDA_VARIABLE), "this image")
@@ -46,13 +46,13 @@ def check_driver(asked: str, instead: str, version: str | None, made_for: str) -
     try:
         cuda = ctypes.CDLL(_LIBRARY)
     except OSError as error:
-        raise ServeError(f"{asked} and there is no NVIDIA driver here; {instead}") from error
+        raise ServeError(f"{asked}, but there is no NVIDIA driver here; {instead}") from error
     found = ctypes.c_int(0)
     cuda.cuDriverGetVersion(ctypes.byref(found))
     _check_version(found.value, version or "", made_for)
     count = ctypes.c_int(0)
     if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0 or not count.value:
-        raise ServeError(f"{asked} and none can be used here; {instead}")
+        raise ServeError(f"{asked}, but no GPU can be used here; {instead}")
 
 
 def _check_version(version: int, wanted: str, made_for: str) -> None:
@@ -64,6 +64,7 @@ def _check_version(version: int, wanted: str, made_for: str) -> None:
     ours = wanted.split(".")[0]
     if ours.isdigit() and version // 1000 < int(ours):
         raise ServeError(
-            f"The NVIDIA driver is too old: it knows CUDA {version // 1000}.{version % 1000 // 10}"
-            f" and {made_for} is made for CUDA {ours}; install a newer driver on the machine."
+            "The NVIDIA driver is too old: it supports CUDA"
+            f" {version // 1000}.{version % 1000 // 10}, but {made_for} requires CUDA {ours};"
+            " install a newer driver on the machine."
         )

@@ -102,15 +102,14 @@ FORMATS = Setting(
     "--formats",
     ",".join(_DEFAULTS.formats),
     "NAMES",
-    "Accepted formats of photos, separated by commas, AVIF and HEIF among them if wanted; masks are"
-    " PNG.",
+    "Accepted photo formats, separated by commas; AVIF and HEIF can be added. Masks are PNG.",
 )
 MEMORY = Setting(
     "--max-memory",
     AUTOMATIC,
     "BYTES",
     "Memory for one request, estimated before it starts; auto is the memory available to the"
-    " machine or the container when the server starts, less a reserve; 0 means no limit.",
+    " machine or container at startup, less a reserve; 0 means no limit.",
     lowest=0,
     word=AUTOMATIC,
 )
@@ -118,15 +117,15 @@ SECONDS = Setting(
     "--max-seconds",
     str(contract.DEFAULT_MAX_SECONDS),
     "SECONDS",
-    "Time for the computation of a request, and for its wait in the queue; a shorter timeout in"
-    " the request takes precedence.",
+    "Processing time of a request, and likewise its time in the queue; a shorter timeout of the"
+    " request takes precedence.",
     answer="503",
 )
 QUEUE = Setting(
     "--max-queue",
     str(contract.DEFAULT_MAX_QUEUE),
     "COUNT",
-    "Requests that may wait while another one is computed.",
+    "Requests that may wait while another one is processed.",
     answer="503 immediately",
 )
 SETTINGS = (
@@ -159,7 +158,9 @@ def max_queue(environment: Mapping[str, str] = os.environ) -> int:
     return QUEUE.number(environment)
 
 
-def settled(environment: Mapping[str, str], engines_side: int | None = None) -> dict[str, str]:
+def resolve_limits(
+    environment: Mapping[str, str], engines_side: int | None = None
+) -> dict[str, str]:
     """Return the checked settings for the model processes, with the memory limit as a number.
 
     The available memory is determined once, at the start: otherwise a reloaded model would
@@ -180,7 +181,7 @@ def settled(environment: Mapping[str, str], engines_side: int | None = None) -> 
 def table() -> str:
     """Return the settings as a Markdown table."""
     lines = [
-        "| option of `photoreal serve` | environment variable | default | limits | beyond it |",
+        "| option of `photoreal serve` | environment variable | default | limits | when exceeded |",
         "|---|---|---|---|---|",
         *(
             f"| `{one.option} {one.unit}` | `{one.variable}` | {one.default} | {one.meaning} |"
@@ -208,7 +209,7 @@ def _formats(environment: Mapping[str, str]) -> tuple[str, ...]:
         )
     if "HEIF" in names and not has_heif():
         raise ServeError(
-            f"{FORMATS.option} names HEIF, for which there is no decoder here; `pip install"
-            ' "photoreal[heic]"` brings one.'
+            f"{FORMATS.option} includes HEIF, but no decoder for it is installed; install one with:"
+            ' pip install "photoreal[heic]".'
         )
     return tuple(name for name in known if name in names)

@@ -58,7 +58,7 @@ class RequestMetrics:
         )
         self._errors = triton.MetricFamily(
             name="photoreal_errors_total",
-            description="Requests not answered with a picture, by model and kind of error.",
+            description="Failed requests, by model and kind of error.",
             kind=counter,
         )
         # Created in advance: an alert needs the 0 before the first error.
@@ -97,19 +97,17 @@ class QueueMetrics:
     def __init__(self, triton: Any) -> None:
         gauge = triton.MetricFamily.GAUGE
         self._families = [
-            triton.MetricFamily(name=WAITING, description="Requests that wait.", kind=gauge),
-            triton.MetricFamily(
-                name=WORKING, description="Requests that are worked on, 0 or 1.", kind=gauge
-            ),
+            triton.MetricFamily(name=WAITING, description="Requests in the queue.", kind=gauge),
+            triton.MetricFamily(name=WORKING, description="Requests being processed.", kind=gauge),
         ]
         self._waiting, self._working = (family.Metric(labels={}) for family in self._families)
-        self.note(0, working=False)
+        self.note(0, working=0)
         self._seconds = None
         if hasattr(triton.MetricFamily, "HISTOGRAM"):  # since Triton 24.10
             self._families.append(
                 triton.MetricFamily(
                     name="photoreal_queue_seconds",
-                    description="Seconds that requests waited before they were begun.",
+                    description="Time in the queue in seconds.",
                     kind=triton.MetricFamily.HISTOGRAM,
                 )
             )
@@ -120,10 +118,10 @@ class QueueMetrics:
         """Current time for `waited`, in seconds on a monotonic clock."""
         return time.monotonic()
 
-    def note(self, waiting: int, working: bool) -> None:
-        """Set the number of waiting requests, and whether one is being computed."""
+    def note(self, waiting: int, working: int) -> None:
+        """Set the numbers of requests that wait and that are being computed."""
         self._waiting.set(waiting)
-        self._working.set(int(working))
+        self._working.set(working)
 
     def waited(self, since: float) -> None:
         """Record the time in the queue of a request that came at `since` and starts now."""
@@ -140,7 +138,7 @@ class StageMetrics:
         if hasattr(triton.MetricFamily, "HISTOGRAM"):
             self._seconds = triton.MetricFamily(
                 name="photoreal_stage_seconds",
-                description="Seconds of answered requests, by stage.",
+                description="Duration of answered requests in seconds, by stage.",
                 kind=triton.MetricFamily.HISTOGRAM,
             )
             self._stages = {
@@ -160,7 +158,7 @@ class StyleCacheMetrics:
     def __init__(self, triton: Any) -> None:
         self._lookups = triton.MetricFamily(
             name="photoreal_style_cache_lookups_total",
-            description="Styles looked up in the cache, by whether they were known.",
+            description="Lookups in the style cache, by result.",
             kind=triton.MetricFamily.COUNTER,
         )
         self._counts = {
@@ -169,7 +167,7 @@ class StyleCacheMetrics:
         }
         self._size = triton.MetricFamily(
             name="photoreal_style_cache_bytes",
-            description="Bytes that known styles take.",
+            description="Size of the style cache in bytes.",
             kind=triton.MetricFamily.GAUGE,
         )
         self._bytes = self._size.Metric(labels={})
@@ -186,7 +184,7 @@ class LevelMetrics:
     def __init__(self, triton: Any) -> None:
         self._family = triton.MetricFamily(
             name="photoreal_levels_total",
-            description="Levels of the networks that were begun; 15 in a request of a new style.",
+            description="Network levels started; 15 for a request with a new style.",
             kind=triton.MetricFamily.COUNTER,
         )
         self._levels = self._family.Metric(labels={})

@@ -2,7 +2,7 @@
 
 It replaces Triton's queue, whose batcher disables its look-ahead once the queue has a limit and may
 then sleep for half a second between two requests. Here `execute` accepts every request and returns
-at once; a worker thread sends the answers through Triton's response senders.
+at once; worker threads send the answers through Triton's response senders.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIME_IS_UP
+from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, STYLIZE, TIMED_OUT_IN_QUEUE
 from photoreal.errors import DeadlineExceeded, QueueFull, Stopped
 from photoreal.pipeline.tensors import Array
 from photoreal.serve.backend.adapter import answer_one, is_traced
@@ -22,7 +22,7 @@ from photoreal.serve.backend.limits import max_queue
 from photoreal.serve.backend.metrics import QueueMetrics, RequestMetrics
 from photoreal.serve.backend.watch import Guard, Watch
 
-LOOK_S = 0.25
+CHECK_INTERVAL_S = 0.25
 """Seconds between two checks of the waiting requests for timeouts and cancellation."""
 
 INTERACTIVE, BACKGROUND = 0, 1
@@ -35,8 +35,13 @@ does not starve it: a canary that is never answered looks like a server that has
 
 def priority(triton: Any, request: Any) -> int:
     """Priority of a request to `stylize`; the lower number goes first."""
-    is_frame = triton.get_input_tensor_by_name(request, "SEQUENCE") is not None
-    return BACKGROUND if is_frame or request.request_id() == CANARY_ID else INTERACTIVE
+    background = is_frame(triton, request) or request.request_id() == CANARY_ID
+    return BACKGROUND if background else INTERACTIVE
+
+
+def is_frame(triton: Any, request: Any) -> bool:
+    """Whether a request is a frame of a video."""
+    return triton.get_input_tensor_by_name(request, "SEQUENCE") is not None
 
 
 @dataclass(eq=False)
@@ -45,6 +50,7 @@ class _Waiting:
     request: Any
     watch: Watch
     since: float
+    is_frame: bool
     put_at: float = field(default_factory=time.monotonic)
     answered: threading.Event = field(default_factory=threading.Event)
 
@@ -55,7 +61,9 @@ class _Waiting:
 
 
 class RequestQueue:
-    """At most `length` waiting requests, and a worker thread that answers one after another.
+    """At most `length` waiting requests, and `workers` threads that answer one each at a time.
+
+    Frames of videos depend on the frames before, so only one is worked on at a time.
 
     `answer` returns the response to a request, `refuse` the error response to a request that was
     not started; neither raises. `watch` starts the time limit of a waiting request.
@@ -68,15 +76,17 @@ class RequestQueue:
         answer: Callable[[Any], Any],
         refuse: Callable[[Any, Exception], Any],
         watch: Callable[[Any], Watch],
+        workers: int = 1,
     ) -> None:
         self._triton, self._length = triton, length
         self._answer, self._refuse, self._watch = answer, refuse, watch
         self._metrics = QueueMetrics(triton)
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
-        self._working = False
+        self._working: list[_Waiting] = []
+        self._workers = workers
         self._closed = threading.Event()
-        loops = (self._serve_next, self._look_after)
+        loops = (*[self._serve_next] * workers, self._check_waiting)
         self._threads = [
             threading.Thread(target=self._repeat, args=(one,), name=one.__name__, daemon=True)
             for one in loops
@@ -97,18 +107,19 @@ class RequestQueue:
 
     def _put(self, request: Any) -> _Waiting | None:
         with self._changed:
-            if len(self._waiting) + self._working <= self._length:
+            if len(self._waiting) + len(self._working) < self._length + self._workers:
                 entry = _Waiting(
                     priority(self._triton, request),
                     request,
                     self._watch(request),
                     self._metrics.now(),
+                    is_frame(self._triton, request),
                 )
                 self._waiting.append(entry)
                 self._note()  # before Triton considers it accepted: see `QueueMetrics`
                 self._changed.notify_all()
                 return entry
-        error = QueueFull(f"{QUEUE_IS_FULL}: {self._length} requests wait; try again later.")
+        error = QueueFull(f"{QUEUE_IS_FULL}: {self._length} requests are waiting; retry later.")
         self._send(request, self._refuse(request, error))
         return None
 
@@ -126,29 +137,37 @@ class RequestQueue:
 
     def _serve_next(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed.is_set())
-            if not self._waiting:
+            self._changed.wait_for(lambda: self._ready() or self._closed.is_set())
+            ready = self._ready()
+            if not ready:
                 return
-            entry = min(self._waiting, key=_Waiting.rank)
+            entry = min(ready, key=_Waiting.rank)
             self._waiting.remove(entry)
-            self._working = True
+            self._working.append(entry)
             self._note()
         self._metrics.waited(entry.since)
         self._send(entry.request, self._answer(entry.request))
         with self._changed:
-            self._working = False
+            self._working.remove(entry)
             self._note()
+            self._changed.notify_all()  # the next frame may be begun
         entry.answered.set()
 
-    def _look_after(self) -> None:
+    def _ready(self) -> list[_Waiting]:
+        """Return the waiting requests that may be begun."""
+        if any(entry.is_frame for entry in self._working):
+            return [entry for entry in self._waiting if not entry.is_frame]
+        return self._waiting
+
+    def _check_waiting(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed.is_set())
             entries = list(self._waiting)
         for entry in entries:
-            self._look_at(entry)
-        self._closed.wait(LOOK_S)
+            self._check(entry)
+        self._closed.wait(CHECK_INTERVAL_S)
 
-    def _look_at(self, entry: _Waiting) -> None:
+    def _check(self, entry: _Waiting) -> None:
         # Triton crashes if it is asked about a request that has been answered, so the worker may
         # not start this one meanwhile.
         with self._changed:
@@ -164,7 +183,7 @@ class RequestQueue:
         entry.watch.close()
         if isinstance(stopped, DeadlineExceeded):
             stopped = DeadlineExceeded(
-                f"{TIME_IS_UP[1]}: it waited for {entry.watch.seconds:g} s and was not begun."
+                f"{TIMED_OUT_IN_QUEUE}: the request was in the queue for {entry.watch.seconds:g} s."
             )
         self._send(entry.request, self._refuse(entry.request, stopped))
         with self._changed:
@@ -180,11 +199,15 @@ class RequestQueue:
             self._triton.Logger.log_error(traceback.format_exc())
 
     def _note(self) -> None:
-        self._metrics.note(len(self._waiting), self._working)
+        self._metrics.note(len(self._waiting), len(self._working))
 
 
 def stylize_queue(
-    triton: Any, serve: Callable[[Any], dict[str, Array]], metrics: RequestMetrics, guard: Guard
+    triton: Any,
+    serve: Callable[[Any], dict[str, Array]],
+    metrics: RequestMetrics,
+    guard: Guard,
+    workers: int = 1,
 ) -> RequestQueue:
     """Create the queue of `stylize` with the length from the environment; raises ServeError.
 
@@ -200,4 +223,4 @@ def stylize_queue(
 
         return answer_one(triton, STYLIZE, request, fail, metrics)
 
-    return RequestQueue(triton, max_queue(), answer, refuse, guard.watch)
+    return RequestQueue(triton, max_queue(), answer, refuse, guard.watch, workers)

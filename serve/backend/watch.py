@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from photoreal.cancel_key import is_key, new_key
-from photoreal.contract import CANCEL_PARAMETER, TIME_IS_UP
+from photoreal.contract import CANCEL_PARAMETER, TIMED_OUT
 from photoreal.errors import Canceled, DeadlineExceeded, Stopped
 from photoreal.serve.backend.canceled import CanceledKeys
 from photoreal.serve.backend.limits import max_seconds, request_limits
@@ -38,11 +38,11 @@ class Watch:
         self.seconds: float = own if 0 < own < max_seconds else max_seconds
         """Time limit of the request in seconds."""
         self._deadline = clock() + self.seconds
-        self._next_look = clock()
+        self._next_poll = clock()
         self._whose = (
-            "the timeout that it came with"
+            "the timeout of the request"
             if self.seconds == own
-            else "the most that this server gives a request; a smaller size takes less"
+            else "the time limit of this server; a smaller size is faster"
         )
         given = json.loads(request.parameters() or "{}").get(CANCEL_PARAMETER)
         self.key: str = given if is_key(given) else new_key()
@@ -51,15 +51,15 @@ class Watch:
     def check(self) -> None:
         """Raise Canceled if the request was canceled, DeadlineExceeded if its time is up."""
         if self.key in self._canceled or self._request.is_cancelled():
-            raise Canceled("The request was canceled; nobody waits for its answer.")
+            raise Canceled("The request was canceled, or its client has disconnected.")
         if self._clock() >= self._deadline:
-            raise DeadlineExceeded(f"{TIME_IS_UP[0]} {self.seconds:g} s, {self._whose}.")
+            raise DeadlineExceeded(f"{TIMED_OUT} {self.seconds:g} s, {self._whose}.")
 
-    def glance(self) -> None:
+    def poll(self) -> None:
         """`check` for many short steps: it checks for cancellation only every `POLL_S`."""
         now = self._clock()
-        if now >= min(self._next_look, self._deadline):
-            self._next_look = now + POLL_S
+        if now >= min(self._next_poll, self._deadline):
+            self._next_poll = now + POLL_S
             self.check()
 
     def microseconds_left(self) -> int:
@@ -89,13 +89,13 @@ class Watch:
         """
         done = threading.Event()
 
-        def look() -> None:
+        def poll() -> None:
             while not done.wait(POLL_S):
                 if self._request.is_cancelled():
                     self._canceled.add(self.key)
                     return
 
-        thread = threading.Thread(target=look)
+        thread = threading.Thread(target=poll)
         thread.start()
         try:
             yield

@@ -25,7 +25,7 @@ from photoreal.contract import (
     STYLE_CACHE_VARIABLE,
 )
 from photoreal.interrupt import interrupt_on_signals
-from photoreal.serve.cli.insight_options import insight_options, log_to, narrators
+from photoreal.serve.cli.insight_options import insight_options, log_to, printers
 from photoreal.serve.cli.limit_options import limit_options
 from photoreal.serve.cli.security_options import security_options
 from photoreal.serve.launch.insight import Insight
@@ -40,33 +40,32 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
     type=click.Path(path_type=Path, file_okay=False),
     default=DEFAULT_REPOSITORY,
     show_default=True,
-    help="Model repository, as `photoreal export` fills it.",
+    help="Model repository, created by `photoreal export`.",
 )
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
     help="Run WCT2's networks in one process (local) or as models of the server (bls)."
-    " Default: as the repository's config says.",
+    " Default: as in the repository's config.",
 )
 @click.option(
     "--device",
     type=click.Choice(DEVICES),
     envvar=DEVICE_VARIABLE,
-    help="Where the local engine runs its networks. Default: as the repository's config says, or"
-    " cpu.",
+    help="Device of the local engine. Default: as in the repository's config, else cpu.",
 )
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
     envvar=PRECISION_VARIABLE,
-    help="Of the networks there; statistics are always in fp32. Default: fp16 on cuda, fp32 on"
-    " the cpu.",
+    help="Precision of the local engine's networks; statistics are always in fp32. Default: fp16 on"
+    " cuda, fp32 on cpu.",
 )
 @click.option(
     "--gpu",
     type=click.IntRange(min=0),
     metavar="NUMBER",
-    help="The GPU to use, as nvidia-smi counts them. Default: the first. More GPUs are more"
+    help="Index of the GPU, as in nvidia-smi. Default: the first. For several GPUs, run several"
     " servers, each with its own ports.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
@@ -78,7 +77,7 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
     default=HEALTH_PORT,
     show_default=True,
     type=int,
-    help="Where /live, /ready and the supervisor's /metrics are; 0 turns it off.",
+    help="Port of /live, /ready and the supervisor's /metrics; 0 disables it.",
 )
 @click.option(
     "--canary-interval",
@@ -86,7 +85,7 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often a server without work is tried with a small request.",
+    help="Interval between small test requests to an idle server.",
 )
 @click.option(
     "--hang-timeout",
@@ -94,14 +93,14 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
     default=4.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long models may do nothing while an answer is owed.",
+    help="How long the models may use no CPU time while a request is pending.",
 )
 @click.option(
     "--restart-limit",
     type=click.IntRange(min=0),
     default=5,
     show_default=True,
-    help="Failures within five minutes that are put right; at the next one the command ends.",
+    help="Maximum number of restarts within five minutes; the next failure ends the command.",
 )
 @click.option(
     "--restart-delay",
@@ -109,7 +108,7 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="Longest wait before a restart; waits double from 1 s.",
+    help="Maximum back-off before a restart; it starts at 1 s and doubles.",
 )
 @click.option(
     "--style-cache",
@@ -118,7 +117,8 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
     default=DEFAULT_STYLE_CACHE_BYTES,
     show_default=True,
     metavar="BYTES",
-    help="Memory for styles seen before, which then cost half as much; 0 keeps none.",
+    help="Size of the style cache, which halves the time of requests with a known style; 0 disables"
+    " it.",
 )
 @click.option(
     "--keep-memory",
@@ -127,13 +127,13 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
     default=DEFAULT_KEEP_MEMORY_S,
     show_default=True,
     metavar="SECONDS",
-    help="How long freed memory, up to 1 GiB, waits for the next request, which is faster for it.",
+    help="How long up to 1 GiB of freed memory is kept to make the next request faster.",
 )
 @click.option(
     "--presets",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of style photos to measure at the start, so that their first use is fast. A"
-    " NAME_mask.png beside NAME.jpg is its mask.",
+    help="Folder of style photos to analyze at startup, so that their first use is fast."
+    " NAME_mask.png is the mask of NAME.jpg.",
 )
 @limit_options
 @click.option(
@@ -142,7 +142,7 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
     default=DEFAULT_EXIT_TIMEOUT_S,
     show_default=True,
     metavar="SECONDS",
-    help="When told to stop, wait so long for requests in flight and for open connections.",
+    help="Shutdown timeout: how long to wait for requests in flight and open connections.",
 )
 @click.option(
     "--start-timeout",
@@ -150,18 +150,18 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
     default=READY_TIMEOUT_S,
     show_default=True,
     metavar="SECONDS",
-    help="How long the models may take to load; TensorRT may build its engines then.",
+    help="How long the models may take to load; TensorRT may build its engines at startup.",
 )
 @click.option(
     "--triton",
     type=click.Path(path_type=Path, file_okay=False),
     envvar=TRITON_VARIABLE,
-    help="Folder of an installed Triton, as /opt/tritonserver in NVIDIA's container. Default: the"
-    " wheel's.",
+    help="Folder of an installed Triton, such as /opt/tritonserver in NVIDIA's container. Default:"
+    " the wheel's.",
 )
-@click.option("--verbose", is_flag=True, help="Show all of the server's log.")
+@click.option("--verbose", is_flag=True, help="Show the complete log of the server.")
 @click.option(
-    "--print-command", is_flag=True, help="Print tritonserver's command line and run nothing."
+    "--print-command", is_flag=True, help="Print the command line of tritonserver and exit."
 )
 @security_options
 @insight_options
@@ -194,10 +194,10 @@ def serve(
 ) -> None:
     """Run a Triton server with the style transfer models until Ctrl-C.
 
-    It is reachable from this machine only unless --host says otherwise. With PHOTOREAL_API_KEY in
-    the environment, inference asks for that key; PHOTOREAL_ADMIN_KEY is the key of the management
-    endpoints, which is made up unless given. Models that die or hang are brought back, and failing
-    that the server is restarted. Exit code 1: it could not start, or failed too often.
+    By default it is reachable from this machine only (--host). With PHOTOREAL_API_KEY in the
+    environment, inference requires that key; PHOTOREAL_ADMIN_KEY is the key of the management
+    endpoints, by default a random one. Models that die or hang are reloaded; if that does not help,
+    the server is restarted. Exit code 1: the server could not start or failed too often.
     """
     from contextlib import ExitStack
 
@@ -234,7 +234,7 @@ def serve(
     if print_command:
         click.echo(shlex.join(Server(settings).command()))
         return
-    tell, show = narrators(insight)
+    report, show = printers(insight)
     styles = find_presets(presets) if presets is not None else []
     supervision = SupervisorSettings(
         LivenessSettings(canary_interval_s=canary_interval, hang_timeout_s=hang_timeout),
@@ -243,7 +243,7 @@ def serve(
     log_to(insight)
     server, status = Server(settings), Status()
 
-    def measure_presets() -> None:
+    def warm_presets() -> None:
         with StyleTransferClient(server.http_url, api_key=security.api_key) as client:
             warm_styles(client, styles, show)
 
@@ -253,8 +253,8 @@ def serve(
                 check_ports(host, {**settings.ports(), "health": health_port})
                 stack.enter_context(HealthServer(host, health_port, status))
             if warning := security.warning(host):
-                tell(warning)
-            tell("Starting Triton ...")
+                report(warning)
+            report("Starting Triton ...")
             stack.enter_context(server)
             stack.callback(status.stopping)
             show(f"Ready.\n  HTTP     {server.http_url}\n  gRPC     {server.grpc_url}")
@@ -263,8 +263,8 @@ def serve(
                 show(f"  health   http://{server.address(health_port)}/ready")
             show("Ctrl-C stops the server.")
             if styles:
-                measure_presets()
-            refill = measure_presets if styles else None
+                warm_presets()
+            refill = warm_presets if styles else None
             Supervisor(server, supervision, status, refill).run()
     except KeyboardInterrupt:
-        tell("Stopped.")
+        report("Stopped.")

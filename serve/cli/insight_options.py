@@ -26,7 +26,7 @@ def insight_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(LOG_FORMATS),
         default=LOG_FORMATS[0],
         show_default=True,
-        help="json: one object a line on standard error, the server's lines included.",
+        help="json: one object per line on standard error, including the lines of Triton.",
     )
     @click.option(
         "--trace-otlp",
@@ -75,7 +75,7 @@ def log_to(insight: Insight) -> None:
         logging.basicConfig(level=logging.INFO, format=form, force=True)
 
 
-def narrators(insight: Insight) -> tuple[Callable[[str], None], Callable[[str], None]]:
+def printers(insight: Insight) -> tuple[Callable[[str], None], Callable[[str], None]]:
     """Return two functions that print progress (standard error) and results (standard output).
 
     With a JSON log, both write lines of the log.

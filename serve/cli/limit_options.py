@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from photoreal.errors import ServeError
-from photoreal.serve.backend.limits import SETTINGS, settled
+from photoreal.serve.backend.limits import SETTINGS, resolve_limits
 
 
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,7 +24,7 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {one.variable: arguments.pop(_argument(one.option)) for one in SETTINGS}
         limits = {name: value for name, value in given.items() if value is not None}
         try:
-            settled(limits)
+            resolve_limits(limits)
         except ServeError as error:
             raise click.UsageError(str(error)) from None
         return command(limits=limits, **arguments)

@@ -23,14 +23,22 @@ def security_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @click.option(
-        "--grpc-tls-cert", type=_FILE, metavar="FILE", help="TLS for gRPC: the certificate (PEM)."
+        "--grpc-tls-cert",
+        type=_FILE,
+        metavar="FILE",
+        help="Certificate for TLS on the gRPC port (PEM).",
     )
-    @click.option("--grpc-tls-key", type=_FILE, metavar="FILE", help="Its key (PEM, no password).")
+    @click.option(
+        "--grpc-tls-key",
+        type=_FILE,
+        metavar="FILE",
+        help="Key of that certificate (PEM, without a password).",
+    )
     @click.option(
         "--grpc-tls-client-ca",
         type=_FILE,
         metavar="FILE",
-        help="Mutual TLS: the authority (PEM) that signed the certificates of clients.",
+        help="CA certificate for mutual TLS: clients must have a certificate signed by it (PEM).",
     )
     @functools.wraps(command)
     def with_security(

@@ -58,8 +58,8 @@ def check_platform(system: str, machine: str) -> None:
     """Raise ServeError unless the wheel's binary can run here."""
     if system != "linux" or machine != "x86_64":
         raise ServeError(
-            f"The server from the wheel runs on Linux on x86_64, this is {system} on {machine};"
-            " use NVIDIA's Triton container with the same model repository."
+            "The server from the wheel requires Linux on x86_64, but this is"
+            f" {system} on {machine}; use NVIDIA's Triton container with the same model repository."
         )
 
 
@@ -75,8 +75,8 @@ def check_numpy(version: str) -> None:
     """Raise ServeError for numpy 2 or later, with which the server's outputs are empty."""
     if int(version.split(".")[0]) >= 2:
         raise ServeError(
-            f"numpy {version} makes the server's outputs empty; install one below 2 with:"
-            " pip install 'numpy<2'."
+            f"numpy {version} is not supported, since the server's outputs would be empty; install"
+            " an older one with: pip install 'numpy<2'."
         )
 
 
@@ -90,8 +90,7 @@ def _find_wheel(python: tuple[int, int]) -> Wheel:
     stub = server / "python_backend_stubs" / version / "triton_python_backend_stub"
     if python >= (3, 13) or not stub.exists():
         raise ServeError(
-            f"The server from the wheel does not work with Python {version};"
-            " use Python 3.11 or 3.12."
+            f"The server from the wheel does not support Python {version}; use Python 3.11 or 3.12."
         )
     return Wheel(
         binary=server / "bin" / "tritonserver",
@@ -120,18 +119,18 @@ def _find_libpython() -> Path:
 def check_ports(host: str, ports: Mapping[str, int]) -> None:
     """Raise ServeError if a port is out of range, used twice or already in use on `host`."""
     if len(set(ports.values())) < len(ports):
-        raise ServeError(f"The ports {_list(ports)} are not all different; choose others.")
+        raise ServeError(f"The ports {_list(ports)} are not all different; choose different ones.")
     for name, port in ports.items():
         if not 0 < port < 65536:
-            raise ServeError(f"The {name} port {port} does not exist; expected 1 to 65535.")
+            raise ServeError(f"The {name} port is {port}; expected 1 to 65535.")
         try:
             with socket.socket(_family(host)) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((host, port))
         except OSError as error:
             raise ServeError(
-                f"The {name} port {port} on {host} cannot be used ({error.strerror}); stop what"
-                f" uses it or choose another with --{name}-port."
+                f"The {name} port {port} on {host} cannot be used ({error.strerror}); stop the"
+                f" program that uses it, or choose another port with --{name}-port."
             ) from error
 
 

@@ -37,7 +37,7 @@ def find_installation(folder: Path) -> Installation:
         if not os.access(program, os.X_OK) or not program.is_file():
             raise ServeError(
                 f"There is no Triton in {folder}: {program.relative_to(folder)} is missing or"
-                " cannot be run; expected a folder such as the container's own installation."
+                " not executable; expected a folder such as /opt/tritonserver in the container."
             )
     _check_python(stub)
     return Installation(binary, folder / "backends")
@@ -50,11 +50,11 @@ def _check_python(stub: Path) -> None:
     """
     found = _LIBPYTHON.search(stub.read_bytes())
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
-    theirs = f"Python {found[1].decode()}" if found else "no Python that it names"
+    theirs = f"Python {found[1].decode()}" if found else "an unknown Python"
     if theirs != f"Python {ours}":
         raise ServeError(
-            f"The Python backend in {stub.parent} runs {theirs} and this is Python {ours};"
-            " install photoreal under the backend's version."
+            f"The Python backend in {stub.parent} runs {theirs}, but this is Python {ours};"
+            " install photoreal for the backend's version."
         )
 
 
@@ -63,8 +63,8 @@ def check_backends(triton: Installation, backends: Mapping[str, str]) -> None:
     for model, backend in backends.items():
         if not (triton.backends / backend).is_dir():
             raise ServeError(
-                f"The model {model} needs the backend {backend}, which this Triton does not have;"
-                " NVIDIA's image has it."
+                f"The model {model} requires the backend {backend}, which this Triton lacks; use"
+                " NVIDIA's image."
             )
 
 

@@ -19,7 +19,7 @@ from photoreal import contract
 from photoreal.errors import ServeError
 from photoreal.serve.backend.canceled import CANCELED_VARIABLE
 from photoreal.serve.backend.driver import check_gpu, visible_gpu
-from photoreal.serve.backend.limits import request_limits, settled
+from photoreal.serve.backend.limits import request_limits, resolve_limits
 from photoreal.serve.backend.log_lines import rewrite_in_background
 from photoreal.serve.launch import hidden_arguments, watchdog
 from photoreal.serve.launch.canaries import canary
@@ -43,7 +43,7 @@ from photoreal.serve.launch.settings import ServeSettings, command_line, hide_ke
 from photoreal.serve.launch.temporary import plain_folder, plain_programs
 
 VISIBLE_KEYS = (
-    "The server's keys are visible in this machine's process list, as ptrace is not permitted"
+    "The server's keys are visible in this machine's process list, because ptrace is not permitted"
     " here; see SECURITY.md."
 )
 
@@ -107,7 +107,7 @@ class Server:
         self._watchdog = watchdog.Watchdog(settings.shm_prefix, Path(self._folder.name))
         triton = self._find_triton(models, Path(self._folder.name))
         longest = engines_side(settings.repository, models)
-        limits = settled({**os.environ, **settings.limits}, longest)
+        limits = resolve_limits({**os.environ, **settings.limits}, longest)
         served = link_models(settings.repository, Path(self._folder.name))
         extra |= {
             contract.STYLE_CACHE_VARIABLE: str(settings.style_cache),
@@ -148,8 +148,8 @@ class Server:
         if (settings.device or os.environ.get(contract.DEVICE_VARIABLE)) == "cuda":
             if (settings.engine or configured_engine(settings.repository)) == "bls":
                 raise ServeError(
-                    "The device cuda is for the local engine; what the bls engine calls runs where"
-                    " it was exported for: photoreal export --device cuda."
+                    "The device cuda applies to the local engine only; the models of the bls engine"
+                    " run on the device they were exported for: photoreal export --device cuda."
                 )
             from photoreal.serve.backend.device import require_cuda  # slow: imports torch
 
@@ -188,15 +188,13 @@ class Server:
         while time.monotonic() < deadline:
             if (code := self.poll()) is not None:
                 raise ServeError(
-                    f"The server stopped while starting (exit code {code}); its log tells why."
+                    f"The server exited during startup (exit code {code}); see its log."
                 )
             key = self.settings.security.api_key
             if canary(self.http_url, deadline - time.monotonic(), key):
                 return
             time.sleep(0.2)
-        raise ServeError(
-            f"The server was not ready within {timeout_s:.0f} s; its log may tell why."
-        )
+        raise ServeError(f"The server was not ready within {timeout_s:.0f} s; see its log.")
 
     def poll(self) -> int | None:
         """Exit code if the process has exited, None while it runs."""

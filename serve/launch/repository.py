@@ -35,7 +35,7 @@ def models_to_load(repository: Path, engine: str | None) -> list[str]:
     """
     if not (repository / contract.STYLIZE.name / "config.pbtxt").exists():
         raise ServeError(
-            f"There is no model repository in {repository}; make one with: photoreal export"
+            f"There is no model repository in {repository}; create one with: photoreal export"
             f" --repository {repository}"
         )
     wanted = [contract.STYLIZE.name, contract.WCT2.name]
@@ -48,8 +48,9 @@ def models_to_load(repository: Path, engine: str | None) -> list[str]:
         lacking = [name for name in levels if not is_exported(repository, name)]
         if lacking:
             raise ServeError(
-                f"The bls engine needs models that are not exported ({', '.join(lacking)}); make"
-                f" them with: photoreal export --repository {repository}"
+                "The bls engine requires models that have not been exported"
+                f" ({', '.join(lacking)}); export them with: photoreal export --repository"
+                f" {repository}"
             )
         wanted += levels
     return wanted
@@ -97,6 +98,6 @@ def _read_config(repository: Path, name: str) -> Any:
         return text_format.Parse(text, ModelConfig())
     except (OSError, text_format.ParseError) as error:
         raise ServeError(
-            f"The config of {name} in {repository} cannot be read; make it anew with:"
+            f"The config of {name} in {repository} cannot be read; recreate it with:"
             f" photoreal export --repository {repository}"
         ) from error

@@ -52,7 +52,7 @@ class GrpcTls:
                 context.load_verify_locations(self.client_ca)
             except OSError as error:
                 raise ServeError(
-                    f"The file {self.client_ca} holds no certificate authority; expected PEM."
+                    f"The file {self.client_ca} contains no CA certificate; expected PEM."
                 ) from error
 
     def arguments(self) -> list[str]:
@@ -89,8 +89,8 @@ class Security:
         if self.api_key is not None or is_loopback(host):
             return None
         return (
-            f"Anybody who reaches {host} may use the models; with {API_KEY_VARIABLE} set they ask"
-            " for a key."
+            f"Anyone who can reach {host} can use the models; set {API_KEY_VARIABLE} to require an"
+            " API key."
         )
 
     def arguments(self, admin_key: str) -> list[str]:
@@ -124,8 +124,8 @@ def _restriction(apis: tuple[str, ...], header: str, key: str) -> list[str]:
 def _check_key(key: str, variable: str) -> None:
     if not _KEY.fullmatch(key):
         raise ServeError(
-            f"{variable} cannot be used as a key; expected at least 16 characters out of letters,"
-            " digits, '-', '_', '.' and '~'."
+            f"{variable} is not a valid key; expected at least 16 characters: letters, digits, '-',"
+            " '_', '.' and '~'."
         )
 
 

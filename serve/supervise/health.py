@@ -38,22 +38,22 @@ class Status:
         )
         self.model_restarts = Counter(
             "photoreal_model_restarts",
-            "Models reloaded, by the reason.",
+            "Model reloads, by model and reason.",
             ["model", "reason"],
             registry=registry,
         )
         self.server_restarts = Counter(
             "photoreal_server_restarts",
-            "Restarts of the whole server, by what had become of it.",
+            "Restarts of the whole server, by reason.",
             ["reason"],
             registry=registry,
         )
         self.canaries = Counter(
-            "photoreal_canaries", "Canaries, by their end.", ["result"], registry=registry
+            "photoreal_canaries", "Canary requests, by result.", ["result"], registry=registry
         )
         self.canary_seconds = Histogram(
             "photoreal_canary_seconds",
-            "Time that a canary took, queue included.",
+            "Duration of canary requests in seconds, including the queue.",
             buckets=_SECONDS,
             registry=registry,
         )
@@ -119,7 +119,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/metrics":
             self._send(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self.status.registry))
         else:
-            self._answer(HTTPStatus.NOT_FOUND, {"error": "Try /live, /ready or /metrics."})
+            self._answer(
+                HTTPStatus.NOT_FOUND, {"error": "Not found; expected /live, /ready or /metrics."}
+            )
 
     do_HEAD = do_GET  # noqa: N815
 

@@ -1,8 +1,8 @@
 """Liveness check: decide whether a server works, is busy or has failed.
 
 Requests are queued and may take minutes, so a late answer alone is no failure. The evidence is
-progress: CPU time of the model processes, and answered requests. A server that owes an answer and
-makes no progress has hung.
+progress: CPU time of the model processes, and answered requests. A server with a pending request
+that makes no progress has hung.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LivenessSettings:
 
     Attributes:
         canary_interval_s: time from the last answered request to the next canary.
-        hang_timeout_s: how long a server may owe an answer without doing any work.
+        hang_timeout_s: how long a request may be pending without any work being done.
         stopped_s: how long a process may be stopped, as by SIGSTOP.
         longest_request_s: how long a server that does work may go without any answer.
     """
@@ -71,7 +71,7 @@ class LivenessMonitor:
         self._send = send
         self._canary: RunningCanary | None = None
         self._due = self._answered = self._worked = now
-        self._owed: float | None = None
+        self._pending_since: float | None = None
         self._cpu_s = 0.0
         self._completed: float | None = None
         self._stopped: dict[int, float] = {}
@@ -86,7 +86,7 @@ class LivenessMonitor:
         """Failure of the last canary while it is no fault yet, else None."""
         return self.last.failure if self._failures and self.last is not None else None
 
-    def look(
+    def check(
         self, now: float, processes: Sequence[ModelProcess], completed: float | None
     ) -> Fault | None:
         """Check the server once, and send a canary when one is due.
@@ -121,13 +121,13 @@ class LivenessMonitor:
         self._stopped = {pid: self._stopped.get(pid, now) for pid in stopped}
         for process in processes:
             if process.state == "dead":
-                return Fault(process.model, "died", f"Its process {process.pid} has died.")
+                return Fault(process.model, "died", f"Process {process.pid} has died.")
             since = self._stopped.get(process.pid, now)
             if process.state == "stopped" and now - since >= self._settings.stopped_s:
                 return Fault(
                     process.model,
                     "stopped",
-                    f"Its process {process.pid} has been stopped for {now - since:.0f} s.",
+                    f"Process {process.pid} has been stopped for {now - since:.0f} s.",
                 )
         return None
 
@@ -135,7 +135,7 @@ class LivenessMonitor:
         if self._canary is None:
             if now >= self._due:
                 self._canary = self._send()
-                self._owed = now if self._owed is None else self._owed
+                self._pending_since = now if self._pending_since is None else self._pending_since
             return None
         outcome = self._canary.poll()
         if outcome is None:
@@ -149,27 +149,27 @@ class LivenessMonitor:
             self._failures = 0
             self._answer(now)
             return None
-        self._owed = None
+        self._pending_since = None
         self._failures += 1
         if self._failures < _FAILURES:
             return None
         return Fault(None, "failing", f"{_FAILURES} canaries in a row failed: {outcome.failure}")
 
     def _judge_silence(self, now: float) -> Fault | None:
-        if self._owed is None:
+        if self._pending_since is None:
             return None
-        idle = now - max(self._owed, self._worked)
+        idle = now - max(self._pending_since, self._worked)
         if idle >= self._settings.hang_timeout_s:
             return Fault(
                 None,
                 "hung",
-                f"An answer is owed for {now - self._owed:.0f} s, and for {idle:.0f} s the models"
-                " have done nothing.",
+                f"A request has been pending for {now - self._pending_since:.0f} s, and the models"
+                f" have used no CPU time for {idle:.0f} s.",
             )
-        silent = now - max(self._owed, self._answered)
+        silent = now - max(self._pending_since, self._answered)
         if silent >= self._settings.longest_request_s:
             return Fault(
-                None, "hung", f"The models compute, but none has answered for {silent:.0f} s."
+                None, "hung", f"The models use CPU time but have not answered for {silent:.0f} s."
             )
         return None
 
@@ -177,4 +177,4 @@ class LivenessMonitor:
         self.confirmed = True
         self._answered = now
         self._due = now + self._settings.canary_interval_s
-        self._owed = None if self._canary is None else now
+        self._pending_since = None if self._canary is None else now

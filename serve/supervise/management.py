@@ -53,8 +53,8 @@ class Management:
         stylized = {"model": contract.STYLIZE.name, "outcome": "ok"}
         return self._metric("photoreal_requests_total", stylized)
 
-    def owes_answers(self) -> bool:
-        """Whether `stylize` has unanswered requests; True if unknown."""
+    def has_pending_requests(self) -> bool:
+        """Whether `stylize` has pending requests; True if unknown."""
         counts = [self._metric(name) for name in (WAITING, WORKING)]
         return any(count is None or count > 0 for count in counts)
 

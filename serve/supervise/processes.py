@@ -48,7 +48,7 @@ class ProcessTable:
         self._server = psutil.Process(server_pid)
         self._known: dict[int, tuple[str, psutil.Process]] = {}
 
-    def look(self) -> list[ModelProcess]:
+    def snapshot(self) -> list[ModelProcess]:
         """Return the state of the server and of every model process.
 
         A dead process is reported until `forget` is called. CPU time is counted for models only:

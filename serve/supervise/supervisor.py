@@ -68,40 +68,44 @@ class Supervisor:
         self._failed_at: float | None = None
         self._reloaded: set[str] = set()
         self._counted: CanaryResult | None = None
-        self._watch_anew()
+        self._start_monitor()
         self._table = ProcessTable(server.pid)
 
     def run(self) -> None:
         """Supervise until an exception; raises ServeError when the restart limit is reached."""
         self._status.problem = None
         while True:
-            fault = self._look()
+            fault = self._check()
             self._report()
             if fault is not None:
                 self._recover(fault)
             time.sleep(_TICK_S)
 
-    def _look(self) -> Fault | None:
+    def _check(self) -> Fault | None:
         code = self._server.poll()
         if code is not None:
-            return Fault(None, "died", f"It stopped by itself (exit code {code}).")
-        return self._watch.look(time.monotonic(), self._table.look(), self._management.completed())
+            return Fault(None, "died", f"It exited unexpectedly (exit code {code}).")
+        return self._monitor.check(
+            time.monotonic(), self._table.snapshot(), self._management.completed()
+        )
 
     def _report(self) -> None:
         """Update status and metrics after a canary, and log the end of a recovery."""
-        watch, status = self._watch, self._status
-        if watch.last is not None and watch.last is not self._counted:
-            self._counted = watch.last
-            result = "answered" if watch.last.failure is None else "failed"
-            status.canaries.labels("busy" if watch.last.busy else result).inc()
-            status.canary_seconds.observe(watch.last.seconds)
-        if watch.problem is not None:
-            status.problem = watch.problem
-        elif watch.confirmed:
+        monitor, status = self._monitor, self._status
+        if monitor.last is not None and monitor.last is not self._counted:
+            self._counted = monitor.last
+            result = "answered" if monitor.last.failure is None else "failed"
+            status.canaries.labels("busy" if monitor.last.busy else result).inc()
+            status.canary_seconds.observe(monitor.last.seconds)
+        if monitor.problem is not None:
+            status.problem = monitor.problem
+        elif monitor.confirmed:
             status.problem = None
             if self._failed_at is not None:
                 seconds = time.monotonic() - self._failed_at
-                log.info("The server answers again, %.1f s after the failure was seen.", seconds)
+                log.info(
+                    "The server has recovered, %.1f s after the failure was detected.", seconds
+                )
             self._failed_at = None
             self._reloaded.clear()
             if self._styles_lost and self._refill is not None:
@@ -117,17 +121,17 @@ class Supervisor:
         sentence = f"{who} failed ({fault.reason}): {fault.sentence}"
         self._status.problem = sentence
         log.warning("%s", sentence)
-        if contract.STYLIZE.name in models and self._management.owes_answers():
-            log.warning("%s had requests, whose connections are closed.", who)
+        if contract.STYLIZE.name in models and self._management.has_pending_requests():
+            log.warning("%s had pending requests; their connections are closed.", who)
         elif models and not self._reloaded.intersection(models):
             self._wait(sentence)
             if self._reload(models, fault):
-                self._watch_anew()
+                self._start_monitor()
                 return
         elif models:
             log.warning("Reloading %s did not help.", who)
         self._restart(fault, sentence)
-        self._watch_anew()
+        self._start_monitor()
         self._table = ProcessTable(self._server.pid)
 
     def _suspects(self, fault: Fault) -> list[str]:
@@ -140,12 +144,12 @@ class Supervisor:
             or not self._management.is_alive()
         ):
             return []
-        loaded = sorted({process.model for process in self._table.look()} - {SERVER})
+        loaded = sorted({process.model for process in self._table.snapshot()} - {SERVER})
         failing = self._management.failing(loaded, _DIAGNOSIS_S)
         if fault.reason == "failing":  # a model that timed out may just be busy
             failing = {model: why for model, why in failing.items() if why != TIMED_OUT}
         for model, why in failing.items():
-            log.warning("%s failed on a small request: %s.", model, why.rstrip("."))
+            log.warning("%s failed a test request: %s.", model, why.rstrip("."))
         # wct2 calls the network levels, and cannot answer without them.
         levels = [model for model in failing if model != contract.WCT2.name]
         return levels or list(failing) or [contract.STYLIZE.name]
@@ -169,7 +173,9 @@ class Supervisor:
         """Kill a model's remaining processes, so that callers get an error instead of no answer."""
         deadline = time.monotonic() + _KILL_S
         while time.monotonic() < deadline:
-            left = [one for one in self._table.look() if one.model == model and one.state != "dead"]
+            left = [
+                one for one in self._table.snapshot() if one.model == model and one.state != "dead"
+            ]
             if not left:
                 break
             for process in left:
@@ -199,14 +205,14 @@ class Supervisor:
     def _wait(self, sentence: str) -> None:
         delay = self._budget.spend(time.monotonic(), sentence)
         if delay:
-            log.info("Waiting %.0f s, since it is not the first failure.", delay)
+            log.info("Backing off for %.0f s after repeated failures.", delay)
             time.sleep(delay)
 
-    def _watch_anew(self) -> None:
+    def _start_monitor(self) -> None:
         settings = self._settings.watch
         url, timeout_s = self._server.http_url, settings.longest_request_s + 60
         key = self._server.settings.security.api_key
-        self._watch = LivenessMonitor(
+        self._monitor = LivenessMonitor(
             settings, lambda: Canary(url, timeout_s, key), time.monotonic()
         )
 
@@ -215,4 +221,4 @@ def _try(refill: Callable[[], None]) -> None:
     try:
         refill()
     except PhotorealError as error:
-        log.warning("The presets could not be measured again: %s", error)
+        log.warning("The presets could not be analyzed again: %s", error)

@@ -71,7 +71,7 @@ def __getattr__(name: str) -> Any:
         extra = "[local]" if name == "Pipeline" else ""
         install = f'pip install "photoreal{extra}"'
         raise ImportError(
-            f"photoreal.{name} needs packages that are not there ({error}): {install}."
+            f"photoreal.{name} needs missing packages ({error}): {install}."
         ) from error
 
 

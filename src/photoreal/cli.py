@@ -59,6 +59,12 @@ SUBCOMMANDS = {
         "Write the look of a photo as a table of colors for other programs.",
         extra="local",
     ),
+    "batch": Subcommand(
+        "photoreal.client.batch.command",
+        "batch",
+        "Give many photos the look of one, on every core and GPU of a Ray cluster.",
+        extra="batch",
+    ),
     "video": Subcommand(
         "photoreal.client.video.command",
         "video",
@@ -66,7 +72,7 @@ SUBCOMMANDS = {
         extra="video",
     ),
     "evaluate-segmenter": Subcommand(
-        "photoreal.train.evaluate_command",
+        "photoreal.train.command",
         "evaluate_segmenter",
         "Measure a segmenter on labeled photos.",
         extra="train",
@@ -74,17 +80,17 @@ SUBCOMMANDS = {
     "health": Subcommand(
         "photoreal.client.cli.health",
         "health",
-        "Tell whether a server answers real requests.",
+        "Check whether a server answers real requests.",
     ),
     "warm": Subcommand(
         "photoreal.client.cli.warm",
         "warm",
-        "Let a server measure styles ahead, so that their first use is fast.",
+        "Fill a server's style cache, so that the first use of styles is fast.",
     ),
     "upload": Subcommand(
         "photoreal.client.cli.upload",
         "upload",
-        "Send two photos to a gateway and write the picture that comes back.",
+        "Send two photos to a gateway and save the result.",
     ),
     "web": Subcommand(
         "photoreal.client.web.command",
@@ -147,7 +153,7 @@ def _not_installed(name: str, error: ImportError) -> click.ClickException:
     extra = SUBCOMMANDS[name].extra if name in SUBCOMMANDS else None
     package = f"photoreal[{extra}]" if extra else "photoreal"
     return click.ClickException(
-        f'`photoreal {name}` needs packages that are not there ({error}): pip install "{package}".'
+        f'`photoreal {name}` needs missing packages ({error}): pip install "{package}".'
     )
 
 

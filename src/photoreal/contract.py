@@ -61,12 +61,14 @@ DEFAULT_MAX_QUEUE = 16
 """Default maximum queue length of `stylize`; further requests are rejected immediately."""
 DEFAULT_MAX_SECONDS = 600
 """Default timeout in seconds, both for waiting in the queue and for processing."""
-TIME_IS_UP = ("The request was stopped after", "Request timeout expired")
-"""Prefixes of timeout errors: of a request being processed, and of a queued one."""
+TIMED_OUT = "The request was stopped after"
+"""Beginning of the message when a request that is being processed times out."""
+TIMED_OUT_IN_QUEUE = "Request timeout expired"
+"""Likewise when it times out in the queue. Clients know the errors of `stylize` by these texts:
+the three have one status, HTTP 503 or UNAVAILABLE."""
 QUEUE_IS_FULL = "Exceeds maximum queue size"
-"""Prefix of the error for a full queue; like the one for queued requests, Triton's wording."""
-MODEL_IS_GONE = ("is not healthy", "exited unexpectedly")
-"""Triton's message for a request whose model process has died."""
+"""Likewise when the queue is full. This text and that of the queue's timeout are those of Triton's
+own queue, which `stylize` replaces."""
 CANCEL_PARAMETER = "cancel"
 """Request parameter: a key of 32 hexadecimal digits by which the request can be canceled."""
 WHOLE_PHOTO = -1

@@ -12,7 +12,7 @@ def is_queued(device: torch.device) -> bool:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a CPU tensor to a device without synchronizing with the device."""
-    if device.type == "cuda":
+    """Copy a tensor to a device, from a CPU without synchronizing with the device."""
+    if device.type == "cuda" and not is_queued(tensor.device):
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -14,6 +14,8 @@
     ├── ExportError         an exported model does not match its network
     ├── TrainingError       the segmenter cannot be trained with these data or settings
     └── ServeError          the server cannot start, or stopped unexpectedly
+        └── ModelFailed         a model called inside the server failed
+            └── ModelUnavailable    it is temporarily unavailable
 
 A message is one sentence: what was wrong and what was expected. It contains no server paths and no
 traceback, since it is sent to the client.
@@ -56,19 +58,11 @@ class QueueFull(PhotorealError):
     """The request queue is full; the request may be retried later."""
 
 
-NOT_COMPUTED = "The picture cannot be computed:"
-"""Prefix of `NumericalError` messages; only the message is passed between models."""
-
-
 class NumericalError(PhotorealError):
-    """A computation produced non-finite values; `reason` names the place and a remedy."""
+    """A computation produced non-finite values; its argument names the place and a remedy."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"{NOT_COMPUTED} {reason}")
-
-
-NO_ROOM_ON_GPU = "The GPU has too little memory for"
-"""Prefix of the error for insufficient memory; only the message is passed between models."""
+    def __str__(self) -> str:
+        return f"The picture cannot be computed: {self.args[0]}"
 
 
 class WeightsError(PhotorealError):
@@ -89,3 +83,10 @@ class ServeError(PhotorealError):
 
 class ModelFailed(ServeError):
     """A model called inside the server returned no result."""
+
+
+class ModelUnavailable(ModelFailed):
+    """A model called inside the server is temporarily unavailable.
+
+    Its process died and is being restarted, or the server is starting or stopping.
+    """

@@ -110,7 +110,7 @@ def test_an_error_of_the_server_s_own_names_the_line_of_the_log(
 ) -> None:
     triton.models.clear()
     (response,) = stylize.execute([triton.Request(photos, "id-1\n")])
-    assert response.error().message().endswith("the server's log tells why under id-1?.")
+    assert response.error().message().endswith("see request id-1? in the server's log.")
     assert triton.errors[0].startswith("stylize: request id-1?: Traceback")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, TIME_IS_UP
+from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, TIMED_OUT_IN_QUEUE
 from photoreal.serve.backend import request_queue
 from photoreal.serve.backend.request_queue import RequestQueue
 from tests.kinds import Patch, Sentence
@@ -36,7 +36,7 @@ class Model:
 def model(triton: Any, tmp_path: Any, monkeypatch: Patch) -> Model:
     monkeypatch.setattr(triton.Trace, "context", None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(request_queue, "LOOK_S", 0.01)
+    monkeypatch.setattr(request_queue, "CHECK_INTERVAL_S", 0.01)
     return Model()
 
 
@@ -49,7 +49,9 @@ def waiting(triton: Any, model: Model) -> Iterator[RequestQueue]:
     yield made
     model.go_on.release(100)
     made.close()
-    assert not [one for one in threading.enumerate() if one.name in ("_serve_next", "_look_after")]
+    assert not [
+        one for one in threading.enumerate() if one.name in ("_serve_next", "_check_waiting")
+    ]
 
 
 def _begin(waiting: RequestQueue, model: Model, triton: Any) -> Any:
@@ -152,7 +154,7 @@ def test_time_in_the_queue_counts(
     short = triton.Request({}, "short", timeout=100_000)
     waiting.put([short])
     error = short.sender.sent()
-    assert str(error) == f"{TIME_IS_UP[1]}: it waited for 0.1 s and was not begun."
+    assert str(error) == f"{TIMED_OUT_IN_QUEUE}: the request was in the queue for 0.1 s."
     check_sentence(error)
     assert model.begun.empty()
     assert _counts(triton) == (0, 1)

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from photoreal import contract
-from photoreal.errors import InvalidOption, NumericalError, ServeError
+from photoreal.errors import NumericalError, ServeError
 from photoreal.export.configs import model_configs
 from photoreal.pipeline.sequences import SequenceStore
 from photoreal.pipeline.wct2 import model as wct2
 from photoreal.pipeline.wct2.style_cache import StyleCache
-from photoreal.serve.backend.adapter import call_model
 from photoreal.serve.backend.device import ASKED, Placement, chosen_placement, require_cuda
 from photoreal.transfer.progressive import NetworkEngine
 from photoreal.transfer.steady import SteadyMoments
@@ -58,7 +56,7 @@ def test_device_and_precision_are_chosen(
     [
         ({"DEVICE": "tpu"}, "device 'tpu' is not known; expected cpu or cuda"),
         ({"PRECISION": "int8"}, "precision 'int8' is not known; expected fp32 or fp16"),
-        ({"PRECISION": "fp16"}, "fp16 is for the device cuda"),
+        ({"PRECISION": "fp16"}, "fp16 requires the device cuda"),
     ],
 )
 def test_what_cannot_be_chosen_is_a_sentence(
@@ -98,9 +96,14 @@ class _Driver:
     ("driver", "built_for", "usable", "words"),
     [
         (None, "13.0", False, "there is no NVIDIA driver here; .*--device cpu"),
-        (12080, "13.0", False, r"driver is too old: it knows CUDA 12\.8 and this PyTorch .* 13;"),
+        (
+            12080,
+            "13.0",
+            False,
+            r"driver is too old: it supports CUDA 12\.8, but this PyTorch .* 13;",
+        ),
         (13000, None, False, "this PyTorch is built without CUDA; .*--device cpu"),
-        (13000, "13.0", False, "PyTorch can use none here; .*--device cpu"),
+        (13000, "13.0", False, "PyTorch cannot use a GPU here; .*--device cpu"),
         (13000, "13.0", True, ""),
     ],
     ids=["no driver", "too old", "no CUDA in PyTorch", "unusable", "usable"],
@@ -157,9 +160,6 @@ def test_too_little_memory_refuses_the_request_alone(
     assert error.code() == triton.TritonError.INVALID_ARG
     assert "too little memory for a content of 64x40 pixels; a size of 28" in error.message()
     check_sentence(error.message())
-    triton.refusal = f"in ensemble: {error.message()}"  # as the model above meets it
-    with pytest.raises(InvalidOption, match=r"^The GPU has too little memory"):
-        call_model(triton, contract.WCT2, _pictures())
     (response,) = model.execute([triton.Request(_pictures())])
     assert not response.has_error()
 
@@ -204,16 +204,6 @@ def test_what_is_not_finite_is_no_picture(
     assert message.startswith("The picture cannot be computed:")
     assert words in message
     check_sentence(message)
-
-
-def test_the_sentence_reaches_the_caller_of_another_model(
-    triton: Any, check_sentence: Sentence
-) -> None:
-    triton.refusal = f"wct2: {NumericalError('it has no number; serve with fp32.')}"
-    with pytest.raises(NumericalError) as caught:
-        call_model(triton, contract.WCT2, {})
-    assert str(caught.value) == "The picture cannot be computed: it has no number; serve with fp32."
-    check_sentence(caught.value)
 
 
 def test_a_frame_that_is_no_picture_does_not_spoil_the_next(

@@ -237,7 +237,7 @@ def test_weights_that_cannot_be_read_make_no_folder(folder: Path, tmp_path: Path
 
 
 def test_tensorrt_without_the_package_stops_before_anything_is_written(folder: Path) -> None:
-    with pytest.raises(ExportError, match="tensorrt package, which is not installed"):
+    with pytest.raises(ExportError, match="package tensorrt is missing"):
         _export(folder, tensorrt=True)
     assert not folder.exists()
 

@@ -103,7 +103,7 @@ def test_a_failing_build_writes_nothing(fails: str, onnx_file: Path, tensorrt: M
         tensorrt.OnnxParser().parse.return_value = False
     else:
         tensorrt.Builder().build_serialized_network.return_value = None
-        words = "no engine for wct2_decoder_3"
+        words = "an engine for wct2_decoder_3"
     with pytest.raises(ExportError, match=words):
         build_engine(SPEC, onnx_file, onnx_file.with_name("model.plan"), "fp32")
     assert list(onnx_file.parent.iterdir()) == [onnx_file]
@@ -117,7 +117,7 @@ def test_without_a_gpu_or_the_package_the_sentence_says_what_to_do(
         require_tensorrt()
     check_sentence(no.value)
     monkeypatch.delitem(sys.modules, "tensorrt")
-    with pytest.raises(ExportError, match=r"not installed; .*without --tensorrt") as no:
+    with pytest.raises(ExportError, match=r"is missing; .*without --tensorrt") as no:
         require_tensorrt()
     check_sentence(no.value)
 

@@ -69,7 +69,7 @@ class Service:
 
     def model(self, name: str) -> psutil.Process:
         """The process of a model."""
-        table = ProcessTable(self.server()).look()
+        table = ProcessTable(self.server()).snapshot()
         (pid,) = (one.pid for one in table if one.model == name and one.state != "dead")
         return psutil.Process(pid)
 

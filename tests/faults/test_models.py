@@ -71,7 +71,7 @@ def recovers(
             line += f"; the request got: {request.outcome()}"
         shown(line)
         # Of the supervisor, or of the real request that it had on its way.
-        told = (" failed (", "is not running; it is brought back")
+        told = (" failed (", "is not running and is being restarted")
         assert problem is None or any(words in problem for words in told)
         assert np.array_equal(service.picture(), expected)
 
@@ -95,7 +95,7 @@ def test_model_killed_while_idle(service: Any, recovers: Callable[..., None], mo
     recovers(f"{model} killed while idle")
     assert service.metric("photoreal_model_restarts_total", **labels) == before + 1
     assert service.metric("photoreal_server_restarts_total", reason="died") == servers
-    assert f"{model} failed (died): Its process" in service.log
+    assert f"{model} failed (died): Process" in service.log
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -110,6 +110,6 @@ def test_failing_again_and_again_ends_the_command(
         shown(f"failing beyond the limit: exit code 1 after {time.monotonic() - start:.1f} s")
     last = service.log.splitlines()[-1]
     assert last.startswith("Error: The limit of 1 restarts within 300 s is reached; giving up.")
-    assert "stylize failed (died): Its process" in last
+    assert "stylize failed (died): Process" in last
     assert "Traceback" not in service.log
     assert _gone(family)

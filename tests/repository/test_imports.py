@@ -69,7 +69,10 @@ LOADING = {
     "pipeline": ("import photoreal.pipeline.stylize", "torch tritonclient ONNX click"),
     "pipeline in process": ("import photoreal.pipeline.in_process", "tritonclient ONNX click"),
     "preprocess": ("import photoreal.preprocess", "torch tritonclient ONNX click"),
-    "contract": ("import photoreal.contract, photoreal.errors", "torch numpy PIL click"),
+    "contract": (
+        "import photoreal.contract, photoreal.error_codes, photoreal.triton_messages",
+        "torch numpy PIL click",
+    ),
     "Pipeline": (
         "from photoreal import Pipeline",
         "ONNX click pytriton prometheus_client psutil fastapi",

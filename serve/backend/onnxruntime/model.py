@@ -42,7 +42,7 @@ class TritonPythonModel:
             arrays = self._session.run(outputs, feed)
         except Exception as error:  # noqa: BLE001 (ONNX Runtime's errors have no common base)
             triton.Logger.log_error(request_line(self._name, request.request_id(), str(error)))
-            message = "The model cannot run on tensors of these sizes; the server's log tells why."
+            message = "The model cannot run on tensors of these sizes; see the server's log."
             code = triton.TritonError.INTERNAL
             if isinstance(error, (Fail, InvalidArgument)):
                 code = triton.TritonError.INVALID_ARG

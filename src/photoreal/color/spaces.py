@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating[Any]]
+from photoreal.arrays import Floats, cube_root, like, namespace
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in luma (Rec. ITU-R BT.601)."""
@@ -26,8 +24,7 @@ _LAB_KNEE = 6 / 29
 
 def luma(picture: Floats) -> Floats:
     """Luma (H, W) of an image (3, H, W), in the same range (Rec. ITU-R BT.601)."""
-    weighted: Floats = np.tensordot(LUMA.astype(picture.dtype), picture, axes=1)
-    return weighted
+    return _weighted(LUMA, picture)
 
 
 def lab(picture: Floats) -> Floats:
@@ -36,9 +33,15 @@ def lab(picture: Floats) -> Floats:
     CIE 15:2004 for CIELAB, IEC 61966-2-1 for sRGB. A distance of about 1 is just noticeable.
     Computed in the dtype of the image.
     """
-    values = np.clip(picture, 0.0, 1.0)
-    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    relative = np.tensordot(_TO_XYZ.astype(linear.dtype), linear, axes=1)
+    xp = namespace(picture)
+    values = xp.clip(picture, 0.0, 1.0)
+    linear = xp.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    relative = _weighted(_TO_XYZ, linear)
     straight = relative / (3 * _LAB_KNEE**2) + 4 / 29
-    x, y, z = np.where(relative > _LAB_KNEE**3, np.cbrt(relative), straight)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+    x, y, z = xp.where(relative > _LAB_KNEE**3, cube_root(relative), straight)
+    return xp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def _weighted(weights: npt.NDArray[np.float64], picture: Floats) -> Floats:
+    xp = namespace(picture)
+    return xp.tensordot(xp.astype(like(weights, picture), picture.dtype), picture, axes=1)

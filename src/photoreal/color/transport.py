@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from photoreal.arrays import Floats, namespace, to_host
+
 Matrix = npt.NDArray[np.float64]
 
 MAX_GAIN = 4.0
@@ -38,18 +40,16 @@ class ColorMap(NamedTuple):
     offset: Matrix
 
 
-def color_moments(
-    picture: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
-) -> ColorMoments:
+def color_moments(picture: Floats, weights: Floats) -> ColorMoments:
     """Weighted moments of an image (3, H, W); weights (H, W) are at least 0 and not all 0."""
-    colors, shares = picture.reshape(3, -1), weights.ravel()
-    total = float(shares.sum(dtype=np.float64))
-    weighted = colors * shares
-    mean = weighted.sum(axis=1, dtype=np.float64) / total
+    xp = namespace(picture)
+    colors, shares = picture.reshape(3, -1), weights.reshape(-1)
+    total = float(xp.sum(shares, dtype=xp.float64))
+    mean = xp.sum(colors * shares, axis=1, dtype=xp.float64) / total
     # Center first: float32 would otherwise lose the variance of a flat region.
-    centered = colors - mean.astype(np.float32)[:, None]
-    covariance = (centered * shares) @ centered.T / total
-    return ColorMoments(mean, covariance.astype(np.float64))
+    centered = colors - xp.astype(mean, xp.float32)[:, None]
+    covariance = to_host((centered * shares) @ centered.T) / total
+    return ColorMoments(to_host(mean), covariance.astype(np.float64))
 
 
 def mixture(parts: Sequence[ColorMoments], shares: Sequence[float]) -> ColorMoments:

@@ -122,7 +122,11 @@ class Pipeline:
         if finder is not None:
             finder.to(chosen)
         engine = network_engine(*load_wct2(weights), chosen, half=half)
-        models = in_process_models(engine, finder, classes, cache_bytes=cache_bytes)
+        models = in_process_models(
+            *(engine, finder, classes),
+            cache_bytes=cache_bytes,
+            device=None if chosen == "cpu" else chosen,
+        )
         self.transport = LocalTransport(models, limits or Limits(formats=readable_formats()))
         """Transport to these models for a :class:`photoreal.client.StyleTransferClient`."""
 
@@ -251,7 +255,7 @@ def _device(given: str | None) -> str:
     one_of(DEVICES)("device", chosen)
     if chosen == "cuda" and not usable:
         raise InvalidOption(
-            "device is 'cuda', but PyTorch can use no GPU here; expected 'cpu', or a build of"
+            "device is 'cuda', but PyTorch cannot use a GPU here; expected 'cpu', or a build of"
             " PyTorch with CUDA and a driver for it."
         )
     return chosen

@@ -110,6 +110,8 @@ class PyramidPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, cells, cells)."""
+        if self.training:  # the same, in less time with gradients on a GPU
+            return F.adaptive_avg_pool2d(x, self.cells)
         rows = pooling_matrix(self.cells, torch.arange(x.shape[2], device=x.device)).to(x.dtype)
         columns = pooling_matrix(self.cells, torch.arange(x.shape[3], device=x.device)).to(x.dtype)
         return rows @ x @ columns.T
@@ -146,13 +148,16 @@ class Decoder(nn.Module):
 
     def forward(self, deepest: Tensor) -> Tensor:
         """Features of layer 4 (N, C, h, w) to class scores (N, classes, h, w)."""
-        size = deepest.shape[2:]
-        pyramid = [
-            F.interpolate(level(deepest), size=size, mode="bilinear", align_corners=False)
-            for level in self.ppm
-        ]
+        pyramid = [self._spread(level(deepest), deepest) for level in self.ppm]
         scores: Tensor = self.conv_last(torch.cat([deepest, *pyramid], dim=1))
         return scores
+
+    def _spread(self, cells: Tensor, like: Tensor) -> Tensor:
+        """Enlarge the features of a level (N, C, cells, cells) to the size of `like`."""
+        if self.training:  # a cell's gradient sums those of many pixels: too long for bfloat16
+            cells = cells.float()
+        wide = F.interpolate(cells, size=like.shape[2:], mode="bilinear", align_corners=False)
+        return wide.to(like.dtype) if self.training else wide
 
     def deep_supervision(self, third: Tensor) -> Tensor:
         """Features of layer 3 (N, C, h, w) to auxiliary scores, used in training."""
@@ -201,7 +206,14 @@ class Segmenter(nn.Module):
         """
         scores = self.scores(images)
         labels = self._enlarge(scores, images).argmax(dim=1).to(torch.uint8)
-        return labels, (scores / self.temperature).softmax(dim=1)
+        return labels, self._calibrated(scores)
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Class probabilities (N, classes, H/8, W/8) alone."""
+        return self._calibrated(self.scores(images))
+
+    def _calibrated(self, scores: Tensor) -> Tensor:
+        return (scores / self.temperature).softmax(dim=1)
 
     @staticmethod
     def _enlarge(scores: Tensor, images: Tensor) -> Tensor:

@@ -20,13 +20,13 @@ class RegionArguments(TypedDict, total=False):
     default wct2.
     """
     size: int | None
-    """Shorter side in pixels at which photos are worked on, 16 to 2048; default 320; 512 with
+    """Shorter side in pixels at which photos are processed, 16 to 2048; default 320; 512 with
     published.
     """
     segment: bool | None
     """Without masks, find regions (true) or take photos whole (false); default true."""
     match: MatchRule | None
-    """How regions find partners, published or nearest; default nearest; with published and masks
+    """Rule that matches regions, published or nearest; default nearest; with published and masks
     published.
     """
 
@@ -61,11 +61,11 @@ class StylizeArguments(RegionArguments, total=False):
     published.
     """
     sequence: str | bytes | None
-    """Id of the shot of a video that the content photo is the next frame of, up to 64 bytes.
-    Frames of one id get regions and colors that do not flicker; begin a new id at a cut.
+    """Id of a shot of a video; the content photo is its next frame, up to 64 bytes. Frames of
+    one id get regions and colors that do not flicker; begin a new id at a cut.
     """
     steady: float | None
-    """Share of the frames before in a frame's regions and statistics, 0 to 0.99; default 0.5.
+    """Weight of earlier frames in a frame's regions and statistics, 0 to 0.99; default 0.5.
     Needs sequence.
     """
     pairs: Iterable[tuple[int, int | None]] | None

@@ -91,7 +91,7 @@ class StylizeOptions:
     )
     size: int | None = whole(
         None,
-        "Shorter side in pixels at which photos are worked on",
+        "Shorter side in pixels at which photos are processed",
         low=16,
         high=2048,
         unit="pixels",
@@ -132,7 +132,7 @@ class StylizeOptions:
     match: MatchRule | None = choice(
         None,
         MATCH_RULES,
-        "How regions find partners",
+        "Rule that matches regions",
         default_words="`nearest`; with `published` and masks `published`",
         offered=("command", "video", "form", "regions"),
     )
@@ -153,7 +153,7 @@ class StylizeOptions:
         default_words="true; false with the rule `published`",
     )
     sequence: str | bytes | None = identifier(
-        "Id of the shot of a video that the content photo is the next frame of",
+        "Id of a shot of a video; the content photo is its next frame",
         MAX_SEQUENCE_ID,
         more="Frames of one id get regions and colors that do not flicker; begin a new id at a cut",
         offered=(),
@@ -161,7 +161,7 @@ class StylizeOptions:
     )
     steady: float | None = number(
         None,
-        "Share of the frames before in a frame's regions and statistics",
+        "Weight of earlier frames in a frame's regions and statistics",
         low=0,
         high=MAX_STEADY,
         default_words=f"{DEFAULT_STEADY:g}",

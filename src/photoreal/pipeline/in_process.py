@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Unpack
+from functools import partial
+from threading import Lock
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from photoreal.arrays import Floats, is_tensor
 from photoreal.contract import DEFAULT_STYLE_CACHE_BYTES
 from photoreal.networks.segmenter import Segmenter
-from photoreal.options import Place
+from photoreal.options import Place, StylizeOptions
 from photoreal.pipeline.request import (
     FloatImage,
     Models,
@@ -23,11 +26,12 @@ from photoreal.pipeline.request import (
 )
 from photoreal.pipeline.sequences import SequenceStore
 from photoreal.pipeline.tensors import Array
-from photoreal.pipeline.wct2.model import serve_wct2
+from photoreal.pipeline.wct2.model import serve_wct2, transfer_tensors
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.pipeline.wct2.style_strip import soft_inputs, wct2_inputs
 from photoreal.regions import LabelMap
 from photoreal.transfer.progressive import Engine
+from photoreal.transfer.soft_transfer import SoftImage
 from photoreal.transfer.steady import SteadyMoments
 
 
@@ -37,13 +41,20 @@ def in_process_models(
     classes: tuple[str, ...] = (),
     *,
     cache_bytes: int = DEFAULT_STYLE_CACHE_BYTES,
+    device: str | None = None,
 ) -> Models:
-    """The `wct2` and `segmenter` models as functions over one engine and segmenter."""
+    """The `wct2` and `segmenter` models as functions over one engine and segmenter.
+
+    With a `device`, that of the engine, the pixels of requests are computed there as well. The
+    functions are thread-safe; one transfer runs at a time.
+    """
+    one_at_a_time = Lock()
     cache = StyleCache(cache_bytes)
     sequences = SequenceStore(SteadyMoments)
 
     def run(inputs: dict[str, Array]) -> Transferred:
-        outputs = serve_wct2(inputs, engine, cache, sequences)
+        with one_at_a_time:
+            outputs = serve_wct2(inputs, engine, cache, sequences)
         return Transferred(outputs["IMAGE"], bool(outputs["STYLE_CACHED"].all()))
 
     def transfer(
@@ -55,18 +66,45 @@ def in_process_models(
         return run(wct2_inputs(content, content_labels, styles, **options))
 
     def transfer_soft(
-        content: FloatImage,
-        regions: npt.NDArray[np.uint8],
+        content: Floats,
+        regions: Any,
         styles: Sequence[SoftStyle],
         *,
         places: Collection[Place],
         shot: Shot | None = None,
     ) -> Transferred:
-        return run(soft_inputs(content, regions, styles, places=places, shot=shot))
+        if not is_tensor(content):
+            return run(soft_inputs(content, regions, styles, places=places, shot=shot))
+        options = StylizeOptions(
+            transfer_at=",".join(places),
+            weights=[style.weight for style in styles],
+            sequence=None if shot is None else shot.sequence,
+            steady=None if shot is None else shot.steady,
+        )
+        pictures = [_soft_image(style.image, style.regions, style.key) for style in styles]
+        couplings = [style.coupling for style in styles]
+        own = _soft_image(content, regions)
+        with one_at_a_time:
+            result = transfer_tensors(own, pictures, couplings, options, engine, cache, sequences)
+        return Transferred(*result)
 
-    if segmenter is None:
-        return Models(transfer, transfer_soft=transfer_soft)
-    return Models(transfer, prober(segmenter), classes, transfer_soft)
+    return Models(
+        transfer,
+        None if segmenter is None else prober(segmenter),
+        classes,
+        transfer_soft,
+        None if device is None else partial(to_device, torch.device(device)),
+    )
+
+
+def to_device(device: torch.device, array: npt.NDArray[Any]) -> torch.Tensor:
+    """Copy an array to a device."""
+    return torch.from_numpy(np.array(array)).to(device)
+
+
+def _soft_image(image: torch.Tensor, regions: torch.Tensor, key: bytes = b"") -> SoftImage:
+    weights = regions.float()
+    return SoftImage(image[None], weights / weights.sum(dim=0), key)
 
 
 def prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:
@@ -76,8 +114,7 @@ def prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:
     @torch.inference_mode()
     def probabilities(image: FloatImage) -> FloatImage:
         photo = torch.from_numpy(image[None]).to(device)
-        found = segmenter.labels_and_probabilities(photo)[1]
-        planes: FloatImage = found[0].cpu().numpy()
+        planes: FloatImage = segmenter.probabilities(photo)[0].cpu().numpy()
         return planes
 
     return probabilities

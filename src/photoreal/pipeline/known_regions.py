@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import Lock
 from typing import Any, Protocol, TypeVar
 
 from photoreal.pipeline.request import FloatImage
@@ -27,11 +28,22 @@ class Sized(Protocol):
 R = TypeVar("R", bound=Sized)
 
 
+def photo_key(data: bytes | memoryview, *details: object) -> bytes:
+    """Cache key of a photo: its file or pixels, and the details on which its regions depend."""
+    digest = hashlib.blake2b(data, digest_size=32)
+    digest.update(repr(details).encode())
+    return digest.digest()
+
+
 class KnownRegions:
-    """Regions of the most recently used photos, up to `limit` bytes; for one segmenter."""
+    """Regions of the most recently used photos, up to `limit` bytes; for one segmenter.
+
+    Thread-safe.
+    """
 
     def __init__(self, limit: int = MAX_BYTES) -> None:
         self._limit = limit
+        self._lock = Lock()
         self._maps: OrderedDict[bytes, Any] = OrderedDict()
         self.bytes = 0
         """Total size of the cached regions in bytes."""
@@ -41,16 +53,20 @@ class KnownRegions:
 
         `kind` is part of the cache key and separates regions found by different methods.
         """
-        digest = hashlib.blake2b(photo.data, digest_size=32)
-        digest.update(repr((kind, photo.shape)).encode())
-        key = digest.digest()
-        if key in self._maps:
-            self._maps.move_to_end(key)
-            found: R = self._maps[key]
-            return found
+        return self.get_by_key(photo_key(photo.data, kind, photo.shape), find)
+
+    def get_by_key(self, key: bytes, find: Callable[[], R]) -> R:
+        """Return the regions of the photo with this key (`photo_key`); on a miss, call `find`."""
+        with self._lock:
+            if key in self._maps:
+                self._maps.move_to_end(key)
+                found: R = self._maps[key]
+                return found
         labels = find()
-        self._maps[key] = labels
-        self.bytes += labels.nbytes
-        while self.bytes > self._limit:
-            self.bytes -= self._maps.popitem(last=False)[1].nbytes
+        with self._lock:
+            if key not in self._maps:  # another thread may have found the same
+                self._maps[key] = labels
+                self.bytes += labels.nbytes
+            while self.bytes > self._limit:
+                self.bytes -= self._maps.popitem(last=False)[1].nbytes
         return labels

@@ -45,7 +45,7 @@ class LabelRegions:
         for _, label in pairs:
             if label is not None and label not in there:
                 raise InvalidOption(
-                    f"The pairs name the style region {label}, which the style photo has not at"
+                    f"The pairs name the style region {label}, which the style photo lacks at"
                     " this size."
                 )
         self.pairs, self.pairs_given = [pairs], True

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from photoreal.arrays import Floats, namespace
 from photoreal.color.align import align_colors, region_colors
 from photoreal.color.gamut import compress_range
 from photoreal.color.transport import ColorMap, ColorMoments, barycenter, color_map, mixture
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
-from photoreal.pipeline.request import FloatImage, Shot, SoftStyle, SoftTransfer
+from photoreal.pipeline.request import Shot, SoftStyle, SoftTransfer
 from photoreal.pipeline.soft_regions import SoftMatch
-from photoreal.regions.soft import settle
+from photoreal.regions.soft import normalize_weights
 
 _SOLID = 0.75
 """Weight above which a pixel uses one region's map only: after alignment the maps are similar."""
@@ -26,18 +27,18 @@ SteadyColors = Callable[[int, ColorMoments], ColorMoments]
 class Look(NamedTuple):
     """The stylized content (3, H, W) at working size, and whether every style was cached."""
 
-    image: FloatImage
+    image: Floats
     style_cached: bool
 
 
 def align(
-    content: FloatImage,
-    styles: Sequence[FloatImage],
+    content: Floats,
+    styles: Sequence[Floats],
     found: SoftMatch,
     weights: Sequence[float],
     strength: float,
     steady: SteadyColors | None = None,
-) -> FloatImage:
+) -> Floats:
     """Align the colors of each content region with those of its style regions; (3, H, W)."""
     theirs = [
         region_colors(style, regions.weights)
@@ -85,27 +86,32 @@ def wct2_strength(options: StylizeOptions, found: SoftMatch) -> float:
 
 
 def transfer_features(
-    aligned: FloatImage,
-    styles: Sequence[FloatImage],
+    aligned: Floats,
+    styles: Sequence[Floats],
     found: SoftMatch,
     weights: Sequence[float],
     transfer: SoftTransfer,
     strength: float,
     places: Collection[Place],
     shot: Shot | None,
+    keys: Sequence[bytes],
 ) -> Look:
-    """Run WCT2 on the aligned content and apply a `strength` share, in (0, 1], of its change."""
+    """Run WCT2 on the aligned content and apply a `strength` share, in (0, 1], of its change.
+
+    `keys` identify the styles with their regions.
+    """
     given = [
-        SoftStyle(image, _bytes(regions.weights), coupling, weight)
-        for image, regions, coupling, weight in zip(
-            styles, found.styles, found.couplings, weights, strict=True
+        SoftStyle(image, _bytes(regions.weights), coupling, weight, key)
+        for image, regions, coupling, weight, key in zip(
+            styles, found.styles, found.couplings, weights, keys, strict=True
         )
     ]
     result = transfer(aligned, _bytes(found.content.weights), given, places=places, shot=shot)
-    mixed = aligned + np.float32(strength) * (result.image - aligned)
+    mixed = aligned + strength * (result.image - aligned)
     return Look(compress_range(mixed), result.style_cached)
 
 
-def _bytes(weights: FloatImage) -> npt.NDArray[np.uint8]:
+def _bytes(weights: Floats) -> Any:
     """Quantize weights from 0..1 to uint8 0..255, the input format of `wct2`."""
-    return np.asarray(np.rint(settle(weights, _SOLID) * 255.0), dtype=np.uint8)
+    xp = namespace(weights)
+    return xp.astype(xp.round(normalize_weights(weights, _SOLID) * 255.0), xp.uint8)

@@ -67,7 +67,7 @@ def check_memory(originals: Mapping[str, Size], size: int, limits: Limits) -> No
     )
     raise InvalidOption(
         f"The request at size {size} would take about {_mb(wanted)} MB of memory, more than the"
-        f" {_mb(budget)} MB that this server gives one; {advice}."
+        f" {_mb(budget)} MB allowed; {advice}."
     )
 
 
@@ -80,8 +80,8 @@ def check_transfer_memory(photos: Sequence[FloatImage], limits: Limits) -> None:
         each = LARGER_BYTES_PER_PIXEL + SMALLER_BYTES_PER_PIXEL * (len(photos) - 1)
         raise InvalidOption(
             f"Photos of {' and '.join(map(str, sizes))} pixels would take about {_mb(wanted)} MB"
-            f" of memory, more than the {_mb(limits.max_memory)} MB that this server gives a"
-            f" request; {rest // each} pixels each fit."
+            f" of memory, more than the {_mb(limits.max_memory)} MB allowed; {rest // each}"
+            " pixels each fit."
         )
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, NotRequired, Protocol, TypedDict, Unpack
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from photoreal.arrays import Floats
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_STEADY, Place, StylizeOptions
 from photoreal.regions import LabelMap, Pair
@@ -76,13 +77,15 @@ class StyleInput(NamedTuple):
 class SoftStyle(NamedTuple):
     """A style (3, H, W), the weights (J, H, W) in 0..255 of its regions, and its weight in the mix.
 
-    `coupling` (K, J) is the share of each style region in each content region's mix.
+    `coupling` (K, J) is the share of each style region in each content region's mix. `key`
+    identifies image and regions in a cache.
     """
 
-    image: FloatImage
-    regions: npt.NDArray[np.uint8]
+    image: Floats
+    regions: Any
     coupling: Matrix
     weight: float = 1.0
+    key: bytes = b""
 
 
 class Shot(NamedTuple):
@@ -108,7 +111,7 @@ def shot_of(options: StylizeOptions) -> Shot | None:
 class Transferred(NamedTuple):
     """The stylized content (3, H, W), and whether every style was a cache hit."""
 
-    image: FloatImage
+    image: Floats
     style_cached: bool = False
 
 
@@ -144,8 +147,8 @@ class SoftTransfer(Protocol):
 
     def __call__(
         self,
-        content: FloatImage,
-        regions: npt.NDArray[np.uint8],
+        content: Floats,
+        regions: Any,
         styles: Sequence[SoftStyle],
         *,
         places: Collection[Place],
@@ -159,10 +162,12 @@ class Models:
     """The models that a request needs; without a segmenter, each photo is a single region.
 
     `transfer` takes label maps, `transfer_soft` takes soft regions; `segment` returns the
-    probabilities (classes, h, w) of an image at a lower resolution.
+    probabilities (classes, h, w) of an image at a lower resolution. `device` moves an array to the
+    GPU on which the pixels of a request with soft regions are computed; None is this CPU.
     """
 
     transfer: Transfer
     segment: Callable[[FloatImage], FloatImage] | None = None
     segmenter_classes: tuple[str, ...] = ()
     transfer_soft: SoftTransfer | None = None
+    device: Callable[[npt.NDArray[Any]], Floats] | None = None

@@ -37,7 +37,7 @@ M = TypeVar("M", bound=Memory)
 @dataclass(frozen=True)
 class _Entry(Generic[M]):
     memory: M
-    fits: Hashable
+    shot_key: Hashable
     used_at: float
 
 
@@ -63,10 +63,10 @@ class SequenceStore(Generic[M]):
         self._clock = clock
         self._entries: OrderedDict[bytes, _Entry[M]] = OrderedDict()
 
-    def get(self, sequence: bytes, fits: Hashable) -> M:
-        """Return the memory of a shot, or a new one if the shot is unknown or `fits` differs.
+    def get(self, sequence: bytes, shot_key: Hashable) -> M:
+        """Return the memory of a shot, or a new one if the shot is unknown or `shot_key` differs.
 
-        `fits` is everything that a frame must have in common with the previous frame. Call `keep`
+        `shot_key` is what a frame must have in common with the previous frame. Call `keep`
         when the frame is done.
         """
         now = self._clock()
@@ -74,11 +74,11 @@ class SequenceStore(Generic[M]):
             if now - entry.used_at > self._age_s:
                 del self._entries[name]
         known = self._entries.get(sequence)
-        return known.memory if known is not None and known.fits == fits else self._make()
+        return known.memory if known is not None and known.shot_key == shot_key else self._make()
 
-    def keep(self, sequence: bytes, fits: Hashable, memory: M) -> None:
+    def keep(self, sequence: bytes, shot_key: Hashable, memory: M) -> None:
         """Store the memory of a shot; evict the least recently used shots if there is no room."""
-        self._entries[sequence] = _Entry(memory, fits, self._clock())
+        self._entries[sequence] = _Entry(memory, shot_key, self._clock())
         self._entries.move_to_end(sequence)
         while self._entries and (len(self._entries) > self._count or self.bytes > self._limit):
             self._entries.popitem(last=False)
@@ -104,7 +104,7 @@ class ShotMemory:
         self.plan: RegionPlan | None = None
         self.couplings: list[Matrix] | None = None
         self._colors: dict[int, ColorMoments] = {}
-        self.fits: Hashable = None
+        self.shot_key: Hashable = None
 
     @property
     def bytes(self) -> int:
@@ -136,16 +136,16 @@ class SteadyRegions:
     def __init__(self) -> None:
         self._shots = SequenceStore(ShotMemory)
 
-    def memory(self, shot: Shot, fits: Sequence[Hashable]) -> ShotMemory:
+    def memory(self, shot: Shot, shot_key: Sequence[Hashable]) -> ShotMemory:
         """Return the memory of a shot; pass it to `remember` when the frame is done."""
-        key = tuple(fits)
+        key = tuple(shot_key)
         memory = self._shots.get(shot.sequence, key)
-        memory.fits = key
+        memory.shot_key = key
         return memory
 
     def remember(self, shot: Shot, memory: ShotMemory) -> None:
         """Store the memory of a shot for its next frame."""
-        self._shots.keep(shot.sequence, memory.fits, memory)
+        self._shots.keep(shot.sequence, memory.shot_key, memory)
 
     def smooth(self, shot: Shot, found: FloatImage) -> FloatImage:
         """Smooth the probabilities (groups, h, w) of a frame over the shot."""

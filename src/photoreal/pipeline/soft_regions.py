@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from photoreal import regions
+from photoreal.arrays import Floats, to_host
 from photoreal.errors import InvalidOption, NumericalError
 from photoreal.options import MatchRule
 from photoreal.pipeline.known_regions import KnownRegions
@@ -50,7 +50,7 @@ class SoftMatch:
 
 def find_soft(
     originals: Mapping[str, npt.NDArray[np.uint8]],
-    photos: Mapping[str, FloatImage],
+    photos: Mapping[str, Floats],
     masks: Mapping[str, Mask] | None,
     models: Models | None,
     rule: MatchRule,
@@ -58,12 +58,13 @@ def find_soft(
     mask_edges: bool,
     plan: RegionPlan | None = None,
     known: KnownRegions | None = None,
+    keys: Mapping[str, bytes] | None = None,
 ) -> SoftMatch:
     """Find the regions of photos (3, H, W) in 0..1 at working size and couple them.
 
     Photos are keyed by role: "content", then the styles. Masks take precedence over the segmenter
     of `models`; without either, each photo is a single region. `plan` comes from the previous
-    frame of the shot; `known` caches the regions of styles.
+    frame of the shot; `known` caches the regions of styles under their `keys`.
     """
     content, *styles = photos
     if masks is not None:
@@ -82,15 +83,13 @@ def find_soft(
         probabilities = segment_groups(models, originals[role], photos[role])
         return soft.find_regions(photos[role], probabilities, before)
 
-    ours, plan = find(content, plan)
-
     def of_style(role: str) -> SoftRegions:
-        return find(role)[0]
+        if known is None or keys is None:
+            return find(role)[0]
+        return known.get_by_key(keys[role], lambda: find(role)[0])
 
-    theirs = [
-        of_style(role) if known is None else known.get(photos[role], partial(of_style, role))
-        for role in styles
-    ]
+    ours, plan = find(content, plan)
+    theirs = [of_style(role) for role in styles]
     if rule == "published":
         couplings = [_by_label(ours, style, rule) for style in theirs]
     else:
@@ -98,9 +97,7 @@ def find_soft(
     return SoftMatch(ours, theirs, "segmenter", rule, couplings, plan)
 
 
-def segment_groups(
-    models: Models, original: npt.NDArray[np.uint8], photo: FloatImage
-) -> FloatImage:
+def segment_groups(models: Models, original: npt.NDArray[np.uint8], photo: Floats) -> FloatImage:
     """Group probabilities (groups, h, w), computed at the working size or smaller.
 
     Raises NumericalError when the segmenter returns non-finite values.
@@ -108,9 +105,10 @@ def segment_groups(
     assert models.segment is not None  # noqa: S101 (for the type checker)
     _, height, width = photo.shape
     scale = math.sqrt(SEGMENT_PIXELS / (height * width))
-    small = photo
     if scale < 1.0:
         small = resize_photo(original, round(height * scale), round(width * scale))
+    else:
+        small = to_host(photo)
     probabilities = models.segment(small)
     if not np.isfinite(probabilities).all():
         raise NumericalError("the segmenter's probabilities are not finite; give masks instead.")
@@ -140,7 +138,7 @@ def _given(pairs: Sequence[Pair], content: SoftRegions, style: SoftRegions) -> M
     for label, partner in pairs:
         if partner is not None and partner not in theirs:
             raise InvalidOption(
-                f"The pairs name the style region {partner}, which the style photo has not at"
+                f"The pairs name the style region {partner}, which the style photo lacks at"
                 " this size."
             )
         if label not in ours:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from photoreal import regions
+from photoreal.arrays import Floats, is_tensor
 from photoreal.cores import available_cores
 from photoreal.errors import InvalidMask, InvalidOption, ServeError
 from photoreal.options import (
@@ -27,11 +29,10 @@ from photoreal.options import (
     parse_places,
 )
 from photoreal.pipeline import looks, soft_regions
-from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.known_regions import KnownRegions, photo_key
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
 from photoreal.pipeline.memory import check_memory
 from photoreal.pipeline.request import (
-    FloatImage,
     Models,
     Shot,
     StyleInput,
@@ -44,6 +45,7 @@ from photoreal.pipeline.soft_regions import find_soft
 from photoreal.preprocess import (
     Limits,
     Mask,
+    as_photo,
     check_size,
     check_working_size,
     decode_photo,
@@ -51,10 +53,12 @@ from photoreal.preprocess import (
     encode_pixels,
     photo_size,
     resize_photo,
+    resize_pixels,
     to_pixels,
     working_size,
 )
 from photoreal.regions import Pair
+from photoreal.render.on_device import apply_on_device
 from photoreal.render.upsample import apply_colors, fit_colors
 
 
@@ -93,7 +97,8 @@ def stylize(
     """
     watch = _Stopwatch(check)
     asked = _read_options(request, limits)
-    originals, photos = _read_photos(request, asked, limits, check)
+    device = None if request.method == "published" else models.device
+    originals, photos = _read_photos(request, asked, limits, check, device)
     masks = decode_masks(request, originals, limits, check)
     watch.lap("decode")
     work = _Work(request, asked, originals, photos, masks, models, watch)
@@ -101,16 +106,19 @@ def stylize(
         done = _published(work, sequences, known)
     else:
         done = _soft(work, sequences, known)
+
+    def encode_map(photo: npt.NDArray[np.uint8], used: regions.LabelMap) -> bytes:
+        # At the photo's original size, a label map can be sent back as its mask.
+        return encode_labels(regions.resize_labels(used, *photo.shape[:2]))
+
     image, size = b"", {}
-    if done.pixels is not None:
-        pixels = _scaled(done.pixels, request.output_size)
-        image = encode_pixels(pixels, request.format)
-        size = {"height": pixels.shape[0], "width": pixels.shape[1]}
-    # At the photos' original size, label maps can be sent back as masks of these photos.
-    labels = [
-        encode_labels(regions.resize_labels(used, *originals[role].shape[:2]))
-        for role, used in zip(originals, done.labels, strict=True)
-    ]
+    with ThreadPoolExecutor(available_cores()) as pool:  # Pillow releases the GIL
+        maps = pool.map(encode_map, originals.values(), done.labels)
+        if done.pixels is not None:
+            pixels = _scaled(done.pixels, request.output_size)
+            image = encode_pixels(pixels, request.format)
+            size = {"height": pixels.shape[0], "width": pixels.shape[1]}
+        labels = list(maps)
     watch.lap("encode")
     seconds = watch.total()
     report = done.report | size | {"method": request.method, "seconds": seconds}
@@ -123,10 +131,21 @@ class _Work(NamedTuple):
     request: StylizeRequest
     asked: _Options
     originals: dict[str, npt.NDArray[np.uint8]]
-    photos: dict[str, FloatImage]
+    photos: dict[str, Floats]
     masks: dict[str, Mask] | None
     models: Models
     watch: _Stopwatch
+
+    def keys(self) -> dict[str, bytes]:
+        """Cache keys of the photos with their regions, by role."""
+        files = [self.request.content, *self.request.styles]
+        masks = [self.request.content_mask, *(self.request.style_masks or [])]
+        masks += [None] * (len(files) - len(masks))
+        how = self.request.segment, self.request.mask_edges, self.request.match
+        return {
+            role: photo_key(file + b"|" + (mask or b""), tuple(photo.shape), how)
+            for (role, photo), file, mask in zip(self.photos.items(), files, masks, strict=True)
+        }
 
     @property
     def segmenting(self) -> Models | None:
@@ -159,6 +178,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         mask_edges=rule != "published" if request.mask_edges is None else request.mask_edges,
         plan=None if memory is None else memory.plan,
         known=known,
+        keys=work.keys(),
     )
     if asked.pairs is not None:
         found.take(asked.pairs)
@@ -179,14 +199,18 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
             raise ServeError("There is no model for soft regions; expected one, or method color.")
         image, cached = looks.transfer_features(
             *(image, styles, found, asked.weights, work.models.transfer_soft, further),
-            *(asked.places, asked.shot),
+            *(asked.places, asked.shot, list(work.keys().values())[1:]),
         )
         work.watch.lap("transfer")
     if memory is not None and sequences is not None and asked.shot is not None:
         memory.plan, memory.couplings = found.plan, found.couplings
         sequences.remember(asked.shot, memory)
     original = _scaled(work.originals["content"], request.output_size)
-    pixels = apply_colors(fit_colors(content, image), original, threads=available_cores())
+    model = fit_colors(content, image)
+    if is_tensor(content):
+        pixels = apply_on_device(model, original)
+    else:
+        pixels = apply_colors(model, original, threads=available_cores())
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
     return _Done(pixels, labels, soft_regions.describe(found, {}) | report)
@@ -268,9 +292,16 @@ def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
 
 
 def _read_photos(
-    request: StylizeRequest, asked: _Options, limits: Limits, check: Callable[[], None]
-) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, FloatImage]]:
-    """Decode the photos by role ("content", then the styles), at original and working size."""
+    request: StylizeRequest,
+    asked: _Options,
+    limits: Limits,
+    check: Callable[[], None],
+    device: Callable[[npt.NDArray[Any]], Floats] | None,
+) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, Floats]]:
+    """Decode the photos by role ("content", then the styles), at original and working size.
+
+    The latter are on the `device`, if there is one.
+    """
     several = len(request.styles) > 1
     names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
     files = dict(zip(("content", *names), (request.content, *request.styles), strict=True))
@@ -281,11 +312,18 @@ def _read_photos(
     for role, (height, width) in sizes.items():
         check_working_size(height, width, size, f"{role} photo", limits)
     check_memory(sizes, size, limits)
-    originals = {
-        role: decode_photo(file, f"{role} photo", limits, check) for role, file in files.items()
-    }
+
+    def decode(role: str) -> npt.NDArray[np.uint8]:
+        return decode_photo(files[role], f"{role} photo", limits, check)
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        originals = dict(zip(files, pool.map(decode, files), strict=True))
     photos = {}
     for role, photo in originals.items():
         height, width = photo.shape[:2]
-        photos[role] = resize_photo(photo, *working_size(height, width, size))
+        tall, wide = working_size(height, width, size)
+        if device is None:
+            photos[role] = resize_photo(photo, tall, wide)
+        else:  # a quarter of the bytes to copy
+            photos[role] = as_photo(device(resize_pixels(photo, tall, wide)))
     return originals, photos

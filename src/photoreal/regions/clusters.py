@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
-from scipy import ndimage
 
+from photoreal.arrays import Floats, like, namespace, to_host
+from photoreal.render.box_filter import box_mean
 from photoreal.render.local_linear import FloatArray
 
 COUNT = 6
@@ -32,9 +32,10 @@ def find_centers(features: FloatArray, count: int = COUNT) -> FloatArray:
     for seed in range(_TRIES):
         centers = _start(sample, count, np.random.default_rng(seed))
         for _ in range(_ROUNDS):
-            nearest = _distances(sample, centers).argmin(axis=1)
-            filled = [k for k in range(len(centers)) if (nearest == k).any()]
-            centers = np.stack([sample[nearest == k].mean(axis=0) for k in filled])
+            nearest = _beyond_own_square(sample, centers).argmin(axis=1)
+            own = (nearest == np.arange(len(centers))[:, None]).astype(np.float32)
+            sizes = own.sum(axis=1)
+            centers = (own @ sample / np.maximum(sizes, 1.0)[:, None])[sizes > 0.0]
         cost = float(_distances(sample, centers).min(axis=1).sum())
         if cost < least:
             best, least = centers, cost
@@ -54,9 +55,14 @@ def _start(sample: FloatArray, count: int, random: np.random.Generator) -> Float
 
 def _distances(features: FloatArray, centers: FloatArray) -> FloatArray:
     """Squared distances (N, K)."""
-    cross = features @ centers.T
-    squares = (features**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1) - 2 * cross
+    squares = (features**2).sum(axis=1)[:, None] + _beyond_own_square(features, centers)
     return np.asarray(np.maximum(squares, 0.0), dtype=np.float32)
+
+
+def _beyond_own_square(features: FloatArray, centers: FloatArray) -> FloatArray:
+    """Squared distances (N, K) less the features' own squares, which do not change the nearest."""
+    apart: FloatArray = (centers**2).sum(axis=1) - 2 * (features @ centers.T)
+    return apart
 
 
 def memberships(features: FloatArray, centers: FloatArray) -> FloatArray:
@@ -83,30 +89,30 @@ def joined(shares: FloatArray, groups: Sequence[int]) -> FloatArray:
     return np.asarray(weights / weights.sum(axis=0), dtype=np.float32)
 
 
-def follow_colors(
-    weights: FloatArray, color: FloatArray, rounds: int = 2, spread: int = _SPREAD
-) -> FloatArray:
+def follow_colors(weights: Floats, color: Floats, rounds: int = 2, spread: int = _SPREAD) -> Floats:
     """Align the borders of weights (K, h, w) with color changes in a CIELAB image (3, h, w).
 
     Each region's colors are modeled as a Gaussian, and pixels near a region that match its colors
     are assigned to it. This is an EM step with a prior smoothed over windows of `spread` pixels.
     """
+    xp = namespace(weights)
     pixels = color.reshape(3, -1)
     for _ in range(rounds):
-        likelihood = np.stack([_log_likelihood(pixels, w.ravel()) for w in weights])
-        likelihood -= likelihood.max(axis=0)
-        near = np.stack([ndimage.uniform_filter(w, spread) for w in weights])
-        claim = np.exp(np.maximum(_COLOR_TRUST * likelihood, _WORST)).reshape(near.shape)
+        likelihood = xp.stack([_log_likelihood(pixels, w.reshape(-1)) for w in weights])
+        likelihood -= xp.max(likelihood, axis=0)
+        near = box_mean(weights, spread, "symmetric")
+        claim = xp.exp(xp.clip(_COLOR_TRUST * likelihood, _WORST, None)).reshape(near.shape)
         weights = (near + 1e-6) * claim
-        weights /= weights.sum(axis=0)
-    return np.asarray(weights, dtype=np.float32)
+        weights /= xp.sum(weights, axis=0)
+    return xp.astype(weights, xp.float32)
 
 
-def _log_likelihood(pixels: FloatArray, weights: FloatArray) -> npt.NDArray[np.float32]:
-    total = max(float(weights.sum()), 1e-6)
-    mean = (pixels * weights).sum(axis=1) / total
+def _log_likelihood(pixels: Floats, weights: Floats) -> Floats:
+    xp = namespace(pixels)
+    total = max(float(xp.sum(weights)), 1e-6)
+    mean = xp.sum(pixels * weights, axis=1) / total
     apart = pixels - mean[:, None]
-    covariance = (apart * weights) @ apart.T / total + _COLOR_FLOOR * np.eye(3)
-    inverse = np.linalg.inv(covariance).astype(np.float32)
-    mahalanobis = (apart * (inverse @ apart)).sum(axis=0)
-    return np.asarray(-0.5 * (mahalanobis + np.linalg.slogdet(covariance)[1]), dtype=np.float32)
+    covariance = to_host((apart * weights) @ apart.T) / total + _COLOR_FLOOR * np.eye(3)
+    inverse = like(np.linalg.inv(covariance).astype(np.float32), pixels)
+    mahalanobis = xp.sum(apart * (inverse @ apart), axis=0)
+    return xp.astype(-0.5 * (mahalanobis + float(np.linalg.slogdet(covariance)[1])), xp.float32)

@@ -16,8 +16,10 @@ from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
+from photoreal.arrays import Floats, like, resize, to_host
 from photoreal.color.spaces import lab
 from photoreal.regions import classes
+from photoreal.render.box_filter import box_mean
 from photoreal.render.local_linear import (
     FloatArray,
     apply_local_linear,
@@ -76,7 +78,7 @@ class RegionFeatures:
         return np.asarray(np.concatenate(planes).T, dtype=np.float32)
 
 
-def region_features(photo: FloatArray, probabilities: FloatArray | None) -> RegionFeatures:
+def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFeatures:
     """Compute the features of a photo (3, H, W) in 0..1.
 
     `probabilities` (groups, a, b) are the segmenter's for `photoreal.regions.classes.GROUPS`, at
@@ -85,15 +87,15 @@ def region_features(photo: FloatArray, probabilities: FloatArray | None) -> Regi
     _, tall, wide = photo.shape
     scale = min(1.0, SIDE / min(tall, wide))
     height, width = max(1, round(tall * scale)), max(1, round(wide * scale))
-    guide = np.stack([resize_plane(channel, height, width) for channel in photo])
-    color = lab(guide)
+    small = resize(photo, height, width)
+    guide, color = to_host(small), to_host(lab(small))
     lightness = color[0]
     order = lightness.ravel().argsort(kind="stable").argsort()
     rows = np.linspace(0.0, 1.0, height, dtype=np.float32)
     return RegionFeatures(
         guide=guide,
         color=color,
-        classes=_refined(probabilities, guide),
+        classes=_refined(probabilities, small),
         rank=(order / order.size).astype(np.float32).reshape(height, width),
         height=np.repeat(rows[:, None], width, axis=1),
         depth=border_distance(color),
@@ -101,18 +103,20 @@ def region_features(photo: FloatArray, probabilities: FloatArray | None) -> Regi
     )
 
 
-def _refined(probabilities: FloatArray | None, guide: FloatArray) -> FloatArray:
+def _refined(probabilities: FloatArray | None, guide: Floats) -> FloatArray:
     """Refine class probabilities to follow edges in the photo; patches inside sky become sky."""
     _, height, width = guide.shape
     if probabilities is None:
         return np.zeros((len(classes.GROUPS), height, width), dtype=np.float32)
-    planes = np.stack([resize_plane(plane, height, width) for plane in probabilities])
+    planes: FloatArray = resize(probabilities, height, width)
+    present = np.flatnonzero(planes.max(axis=(1, 2)) > 0.01)
+    fine = np.zeros_like(planes)
+    if not present.size:
+        return fine
     # A window two coarse cells wide smooths their staircase borders.
     side = 2 * max(1, round(height / probabilities.shape[1])) + 1
-    present = np.flatnonzero(planes.max(axis=(1, 2)) > 0.01)
-    slopes, offsets = fit_local_linear(planes[present], guide, side, _CLASS_RIDGE)
-    fine = np.zeros_like(planes)
-    fine[present] = np.clip(apply_local_linear(slopes, offsets, guide), 0.0, 1.0)
+    slopes, offsets = fit_local_linear(like(planes[present], guide), guide, side, _CLASS_RIDGE)
+    fine[present] = to_host(apply_local_linear(slopes, offsets, guide)).clip(0.0, 1.0)
     fine /= np.maximum(fine.sum(axis=0), 1e-6)
     sky = fine[classes.SKY] > 0.5
     clouds = ndimage.binary_fill_holes(sky) & ~sky
@@ -122,8 +126,8 @@ def _refined(probabilities: FloatArray | None, guide: FloatArray) -> FloatArray:
 
 
 def _texture(lightness: FloatArray) -> FloatArray:
-    mean = ndimage.uniform_filter(lightness, _TEXTURE_SIDE)
-    square = ndimage.uniform_filter(lightness * lightness, _TEXTURE_SIDE)
+    planes = np.stack([lightness, lightness * lightness])
+    mean, square = box_mean(planes, _TEXTURE_SIDE, "symmetric")
     deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
     return np.asarray(np.log1p(deviation) / _TEXTURE_UNIT, dtype=np.float32)
 

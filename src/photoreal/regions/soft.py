@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from photoreal.arrays import Floats, like, namespace, to_host
 from photoreal.color.spaces import lab
 from photoreal.regions import classes, clusters
 from photoreal.regions.features import RegionFeatures, region_features
@@ -49,31 +50,31 @@ class RegionInfo(NamedTuple):
 class SoftRegions(NamedTuple):
     """The regions of one photo.
 
-    `weights` (K, H, W) in 0..1 sum to 1 at every pixel; `traits` (K, D) are the regions' mean
-    features, used for matching, with D = 0 for regions of a mask.
+    `weights` (K, H, W) in 0..1 sum to 1 at every pixel, on the device of the photo; `traits`
+    (K, D) are the regions' mean features, used for matching, with D = 0 for regions of a mask.
     """
 
-    weights: FloatArray
+    weights: Floats
     traits: FloatArray
     infos: Sequence[RegionInfo]
 
     @property
     def shares(self) -> FloatArray:
         """Area shares (K,) of the regions in the photo."""
-        shares: FloatArray = self.weights.mean(axis=(1, 2))
+        shares: FloatArray = to_host(namespace(self.weights).mean(self.weights, axis=(1, 2)))
         return shares
 
     @property
     def labels(self) -> LabelMap:
         """Label map (H, W) of the region with the largest weight at every pixel."""
         table = np.array([info.label for info in self.infos], dtype=np.uint8)
-        strongest: LabelMap = table[self.weights.argmax(axis=0)]
+        strongest: LabelMap = table[to_host(self.weights.argmax(axis=0))]
         return strongest
 
     @property
     def nbytes(self) -> int:
         """Size of the weights in bytes."""
-        return self.weights.nbytes
+        return int(self.weights.nbytes)
 
 
 class RegionPlan(NamedTuple):
@@ -89,7 +90,7 @@ class RegionPlan(NamedTuple):
 
 
 def find_regions(
-    photo: FloatArray, probabilities: FloatArray | None, plan: RegionPlan | None = None
+    photo: Floats, probabilities: FloatArray | None, plan: RegionPlan | None = None
 ) -> tuple[SoftRegions, RegionPlan]:
     """Find the regions of a photo (3, H, W) in 0..1; also returns the plan for later frames.
 
@@ -98,20 +99,23 @@ def find_regions(
     """
     features = region_features(photo, probabilities)
     values = features.for_clusters()
+    color, guide = like(features.color, photo), like(features.guide, photo)
     if plan is None:
-        plan = _plan(values, features)
+        plan = _plan(values, features, color)
     shares = clusters.memberships(values, plan.centers)
-    weights = clusters.joined(shares, plan.groups)
-    planes = clusters.follow_colors(weights.reshape(-1, *features.rank.shape), features.color)
-    slopes, offsets = fit_local_linear(planes, features.guide, _SIDE, _RIDGE)
-    fine = settle(apply_local_linear(slopes, offsets, photo))
-    return SoftRegions(fine, _means(planes, features.for_matching()), plan.infos), plan
+    weights = clusters.joined(shares, plan.groups).reshape(-1, *features.rank.shape)
+    planes = clusters.follow_colors(like(weights, photo), color)
+    slopes, offsets = fit_local_linear(planes, guide, _SIDE, _RIDGE)
+    fine = normalize_weights(apply_local_linear(slopes, offsets, photo))
+    traits = _means(to_host(planes), features.for_matching())
+    return SoftRegions(fine, traits, plan.infos), plan
 
 
-def _plan(values: FloatArray, features: RegionFeatures) -> RegionPlan:
+def _plan(values: FloatArray, features: RegionFeatures, color: Floats) -> RegionPlan:
     centers = clusters.find_centers(values)
     shares = clusters.memberships(values, centers)
-    planes = clusters.follow_colors(shares.reshape(-1, *features.rank.shape), features.color)
+    planes = like(shares.reshape(-1, *features.rank.shape), color)
+    planes = to_host(clusters.follow_colors(planes, color))
     groups = without_small(join_clusters(planes, features.classes, features.color), shares)
     weights = clusters.joined(shares, groups)
     probabilities = features.classes.reshape(len(features.classes), -1)
@@ -142,14 +146,14 @@ def _described(means: FloatArray) -> list[RegionInfo]:
     return infos
 
 
-def whole_photo(photo: FloatArray) -> SoftRegions:
+def whole_photo(photo: Floats) -> SoftRegions:
     """A photo (3, H, W) as one region."""
-    weights = np.ones((1, *photo.shape[1:]), dtype=np.float32)
+    weights = namespace(photo).ones_like(photo[:1])
     return SoftRegions(weights, np.zeros((1, 0), np.float32), [RegionInfo(0, "whole photo", 1.0)])
 
 
 def mask_regions(
-    labels: LabelMap, names: Sequence[str], photo: FloatArray, *, edges: bool
+    labels: LabelMap, names: Sequence[str], photo: Floats, *, edges: bool
 ) -> SoftRegions:
     """Build the regions of a mask (any size) for a photo (3, H, W) in 0..1.
 
@@ -160,35 +164,37 @@ def mask_regions(
     """
     small = resize_labels(labels, *photo.shape[1:])
     present = np.unique(small).tolist()
-    planes = np.stack([small == label for label in present]).astype(np.float32)
+    planes = like(np.stack([small == label for label in present]).astype(np.float32), photo)
     if edges and len(present) > 1:
         planes = clusters.follow_colors(planes, lab(photo), 1, _MASK_SPREAD)
         slopes, offsets = fit_local_linear(planes, photo, _MASK_SIDE, _MASK_RIDGE)
-        planes = settle(apply_local_linear(slopes, offsets, photo))
+        planes = normalize_weights(apply_local_linear(slopes, offsets, photo))
     infos = [
         RegionInfo(label, names[label] if label < len(names) else label, 1.0) for label in present
     ]
     return SoftRegions(planes, np.zeros((len(planes), 0), np.float32), infos)
 
 
-def settle(weights: FloatArray, solid: float = _SOLID) -> FloatArray:
+def normalize_weights(weights: Floats, solid: float = _SOLID) -> Floats:
     """Normalize weights (K, H, W) of about 0..1 to sum to 1 at every pixel.
 
     Weights above `solid` become 1 and those below 1 - `solid` become 0. A pixel with only small
     weights goes to the largest of them, or to the largest region if all are 0.
     """
+    xp = namespace(weights)
     low = 1.0 - solid
-    sharp = np.clip((weights - low) / (solid - low), 0.0, 1.0)
-    total = sharp.sum(axis=0)
+    sharp = xp.clip((weights - low) / (solid - low), 0.0, 1.0)
+    total = xp.sum(sharp, axis=0)
     nobody = total <= 1e-3
-    if nobody.any():
-        left = weights[:, nobody]
-        largest = sharp.mean(axis=(1, 2)).argmax()
-        sharp[:, nobody] = 0.0
-        sharp[np.where(left.max(axis=0) > 0.0, left.argmax(axis=0), largest), nobody] = 1.0
-        total = sharp.sum(axis=0)
-    settled: FloatArray = (sharp / total).astype(np.float32)
-    return settled
+    if xp.any(nobody):
+        largest = xp.argmax(xp.mean(sharp, axis=(1, 2)))
+        winner = xp.where(xp.max(weights, axis=0) > 0.0, xp.argmax(weights, axis=0), largest)
+        for region in range(len(weights)):
+            sharp[region] = xp.where(
+                nobody, xp.astype(winner == region, sharp.dtype), sharp[region]
+            )
+        total = xp.sum(sharp, axis=0)
+    return xp.astype(sharp / total, xp.float32)
 
 
 def _means(planes: FloatArray, values: FloatArray) -> FloatArray:

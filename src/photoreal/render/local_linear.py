@@ -4,25 +4,40 @@ In every window a plane of values is fitted as a linear function of the colors o
 Sun and Tang, "Guided Image Filtering", TPAMI 2013, color guide of section 3.5), and the fits of
 all windows that contain a pixel are averaged. Slopes and offsets vary slowly, so they can be
 computed on a small image and applied to a large one (He and Sun, "Fast Guided Filter", 2015).
+
+Arrays are numpy arrays or tensors (`photoreal.arrays`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-from scipy import ndimage
+
+from photoreal.arrays import Floats, is_tensor, namespace, resize
+from photoreal.cores import available_cores
+from photoreal.render.box_filter import box_mean
 
 FloatArray = npt.NDArray[np.float32]
+Mean = Callable[[Floats], Floats]
+"""Means over the windows around each pixel of planes (K, H, W)."""
+
+_LARGE = 100_000
+"""Pixels from which an image on the CPU is processed in strips on several threads."""
+_STRIP = 1 << 15
+"""Pixels of a strip."""
 
 
 def fit_local_linear(
-    values: FloatArray,
-    guide: FloatArray,
+    values: Floats,
+    guide: Floats,
     side: int,
     ridge: float,
-    prior: FloatArray | None = None,
-) -> tuple[FloatArray, FloatArray]:
+    prior: Floats | None = None,
+) -> tuple[Floats, Floats]:
     """Fit planes (K, H, W) as linear in a guide: slopes (K, 3, H, W) and offsets (K, H, W).
 
     Args:
@@ -33,57 +48,120 @@ def fit_local_linear(
             prior are used.
         prior: fallback slopes (K, 3, H, W); zero by default.
     """
-
-    def mean(plane: FloatArray) -> FloatArray:
-        smooth: FloatArray = ndimage.uniform_filter(plane, side, mode="nearest")
-        return smooth
-
-    center = np.stack([mean(channel) for channel in guide])
-    covariance = np.empty((3, 3, *guide.shape[1:]), dtype=np.float32)
-    for i in range(3):
-        for j in range(i, 3):
-            product = mean(guide[i] * guide[j]) - center[i] * center[j]
-            covariance[i, j] = covariance[j, i] = product
-        covariance[i, i] += np.float32(ridge)
-    inverse = _inverse(covariance)
+    mean = partial(box_mean, side=side)
+    if is_tensor(guide) or guide[0].size < _LARGE:
+        return _fitted(values, guide, mean, mean, ridge, prior)
+    _, height, width = guide.shape
     slopes = np.empty((len(values), *guide.shape), dtype=np.float32)
-    offsets = np.empty_like(values, dtype=np.float32)
-    for index, value in enumerate(values):
-        level = mean(value)
-        shared = np.stack([mean(guide[i] * value) - center[i] * level for i in range(3)])
-        if prior is not None:
-            shared += np.float32(ridge) * prior[index]
-        slope = (inverse * shared).sum(axis=1)
-        offset = level - (slope * center).sum(axis=0)
-        slopes[index] = [mean(channel) for channel in slope]
-        offsets[index] = mean(offset)
+    offsets = np.empty((len(values), height, width), dtype=np.float32)
+    halo = side - 1  # the filter runs twice
+    rows = max(2 * halo, _STRIP // width, 1)
+
+    def work(first: int) -> None:
+        top = max(first - halo, 0)
+        cut = np.s_[:, top : first + rows + halo]
+        own_prior = None if prior is None else prior[:, cut[0], cut[1]]
+        found = _fitted(values[cut], guide[cut], mean, mean, ridge, own_prior)
+        inner = slice(first - top, first - top + rows)
+        slopes[:, :, first : first + rows] = found[0][:, :, inner]
+        offsets[:, first : first + rows] = found[1][:, inner]
+
+    # Strips whose intermediate results fit into the CPU's cache; numpy releases the GIL.
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for _ in pool.map(work, range(0, height, rows)):
+            pass
     return slopes, offsets
 
 
-def apply_local_linear(slopes: FloatArray, offsets: FloatArray, guide: FloatArray) -> FloatArray:
-    """Apply a model of `fit_local_linear` to a guide (3, H, W) of any size; returns (K, H, W)."""
-    _, height, width = guide.shape
-    planes = np.empty((len(offsets), height, width), dtype=np.float32)
-    for plane, slope, offset in zip(planes, slopes, offsets, strict=True):
-        plane[:] = resize_plane(offset, height, width)
-        for channel, color in zip(slope, guide, strict=True):
-            plane += resize_plane(channel, height, width) * color
+def fit_coarse_slopes(values: Floats, guide: Floats, side: int, step: int, ridge: float) -> Floats:
+    """Slopes (K, 3, H, W) of `fit_local_linear` for wide windows, at a fraction of the cost.
+
+    The moments of `step` x `step` pixels are averaged first, then windows of `side` x `side` such
+    cells are fitted, and their slopes are interpolated.
+    """
+
+    def mean(planes: Floats) -> Floats:
+        return box_mean(_pooled(planes, step), side)
+
+    slopes, _ = _fitted(values, guide, mean, partial(box_mean, side=side), ridge, None)
+    count, _, rows, columns = slopes.shape
+    height, width = guide.shape[1:]
+    fine = resize(slopes.reshape(-1, rows, columns), rows * step, columns * step)
+    return fine.reshape(count, 3, rows * step, columns * step)[..., :height, :width]
+
+
+def _pooled(planes: Floats, step: int) -> Floats:
+    """Means of `step` x `step` pixels; cells beyond the border repeat the outermost pixels."""
+    for axis in (-2, -1):
+        length = planes.shape[axis]
+        total: Floats = None
+        for shift in range(step):
+            part = planes[..., shift::step, :] if axis == -2 else planes[..., shift::step]
+            if part.shape[axis] * step < length:  # the last cell is cut off by the border
+                last = planes[..., -1:, :] if axis == -2 else planes[..., -1:]
+                part = namespace(planes).concat([part, last], axis=axis)
+            total = part if total is None else total + part
+        planes = total / step
     return planes
+
+
+def _fitted(
+    values: Floats,
+    guide: Floats,
+    mean: Mean,
+    smooth: Mean,
+    ridge: float,
+    prior: Floats | None,
+) -> tuple[Floats, Floats]:
+    """Fit with `mean` over each window, then average the fits of windows with `smooth`."""
+    xp = namespace(guide)
+    center = mean(guide)
+    inverse = _inverse_covariance(guide, center, mean, ridge)
+    slopes, offsets = [], []
+    for index in range(len(values)):
+        value = values[index]
+        level = mean(value[None])[0]
+        shared = mean(guide * value) - center * level
+        if prior is not None:
+            shared = shared + ridge * prior[index]
+        slope = xp.sum(inverse * shared, axis=1)
+        slopes.append(smooth(slope))
+        offsets.append(smooth((level - xp.sum(slope * center, axis=0))[None])[0])
+    return xp.stack(slopes), xp.stack(offsets)
+
+
+def apply_local_linear(slopes: Floats, offsets: Floats, guide: Floats) -> Floats:
+    """Apply a model of `fit_local_linear` to a guide (3, H, W) of any size; returns (K, H, W)."""
+    height, width = guide.shape[1:]
+    planes = []
+    for slope, offset in zip(slopes, offsets, strict=True):
+        plane = resize(offset[None], height, width)[0]
+        for channel in range(3):
+            plane += resize(slope[channel : channel + 1], height, width)[0] * guide[channel]
+        planes.append(plane)
+    return namespace(guide).stack(planes)
 
 
 def resize_plane(plane: FloatArray, height: int, width: int) -> FloatArray:
     """Resize a plane (H, W) bilinearly."""
-    if plane.shape == (height, width):
-        return plane.copy()
-    image = Image.fromarray(np.ascontiguousarray(plane))
-    return np.array(image.resize((width, height), Image.Resampling.BILINEAR))
+    resized: FloatArray = resize(plane[None], height, width)[0]
+    return resized
 
 
-def _inverse(matrices: FloatArray) -> FloatArray:
-    """Invert symmetric matrices (3, 3, H, W) in closed form; LAPACK would work pixel by pixel."""
-    (a, b, c), (_, d, e), (_, _, f) = matrices
+_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+
+
+def _inverse_covariance(guide: Floats, center: Floats, mean: Mean, ridge: float) -> Floats:
+    """Inverse (3, 3, H, W) of the guide's covariance plus a ridge, in closed form.
+
+    LAPACK would work pixel by pixel.
+    """
+    a, b, c, d, e, f = (
+        mean((guide[i] * guide[j])[None])[0] - center[i] * center[j] + (ridge if i == j else 0.0)
+        for i, j in _PAIRS
+    )
     first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
     fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b
-    adjugate = np.stack([first, second, third, second, fourth, fifth, third, fifth, sixth])
-    inverse: FloatArray = (adjugate / (a * first + b * second + c * third)).reshape(matrices.shape)
-    return inverse
+    adjugate = [first, second, third, second, fourth, fifth, third, fifth, sixth]
+    inverse = namespace(guide).stack(adjugate) / (a * first + b * second + c * third)
+    return inverse.reshape(3, 3, *center.shape[1:])

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from photoreal.render.local_linear import FloatArray, fit_local_linear
+from photoreal.arrays import Floats
+from photoreal.render.local_linear import FloatArray, fit_coarse_slopes, fit_local_linear
 
 Photo = npt.NDArray[np.uint8]  # (H, W, 3)
 
@@ -27,7 +28,7 @@ STRIP_PIXELS = 500_000
 """Pixels that one thread processes at a time; bounds the memory use."""
 
 _SIDE, _RIDGE = 3, 3e-4
-_WIDE_SIDE, _WIDE_RIDGE = 33, 1e-3
+_WIDE_SIDE, _WIDE_STEP, _WIDE_RIDGE = 9, 4, 1e-3
 
 
 class ColorModel(NamedTuple):
@@ -36,14 +37,14 @@ class ColorModel(NamedTuple):
     `slopes[k, i]` is the coefficient of channel i in channel k of the result.
     """
 
-    slopes: FloatArray
-    offsets: FloatArray
+    slopes: Floats
+    offsets: Floats
 
 
-def fit_colors(content: FloatArray, result: FloatArray) -> ColorModel:
+def fit_colors(content: Floats, result: Floats) -> ColorModel:
     """Fit the model that maps a content (3, H, W) in 0..1 to its result (3, H, W)."""
     change = result - content
-    wide, _ = fit_local_linear(change, content, _WIDE_SIDE, _WIDE_RIDGE)
+    wide = fit_coarse_slopes(change, content, _WIDE_SIDE, _WIDE_STEP, _WIDE_RIDGE)
     slopes, offsets = fit_local_linear(change, content, _SIDE, _RIDGE, wide)
     for channel in range(3):
         slopes[channel, channel] += 1

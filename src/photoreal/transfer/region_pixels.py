@@ -128,17 +128,19 @@ def find(labels: LabelMap, label: int | None) -> RegionPixels | None:
 
 
 def find_queued(
-    labels: LabelMap, wanted: Sequence[_Label], device: torch.device
+    labels: LabelMap | Tensor, wanted: Sequence[_Label], device: torch.device
 ) -> dict[_Label, RegionPixels | None]:
     """`find` for all wanted labels on an asynchronous device, with a single synchronization."""
-    flat = devices.send(torch.from_numpy(np.array(labels).ravel()), device)
+    if not isinstance(labels, Tensor):
+        labels = torch.from_numpy(np.array(labels))
+    flat = devices.send(labels.flatten(), device)
     order = torch.argsort(flat, stable=True)
     counts = torch.bincount(flat, minlength=LABELS).tolist()
     ends = list(accumulate(counts))
     found: dict[_Label, RegionPixels | None] = {}
     for label in wanted:
         if label is None:
-            found[label] = RegionPixels(_blocks_of_runs([0], [labels.size], QUEUED_BLOCK))
+            found[label] = RegionPixels(_blocks_of_runs([0], [len(flat)], QUEUED_BLOCK))
             continue
         indices = order[ends[label] - counts[label] : ends[label]]
         found[label] = RegionPixels(torch.split(indices, QUEUED_BLOCK)) if counts[label] else None

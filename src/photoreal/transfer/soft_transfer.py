@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from photoreal.arrays import Floats
 from photoreal.contract import PLACES, Place
 from photoreal.transfer.progressive import (
     Engine,
@@ -32,10 +34,14 @@ from photoreal.transfer.whitening import Moments, mixture
 
 
 class SoftImage(NamedTuple):
-    """An image (1, 3, H, W) in 0..1 and its region weights (K, H, W), which sum to 1 per pixel."""
+    """An image (1, 3, H, W) in 0..1 and its region weights (K, H, W), which sum to 1 per pixel.
+
+    `key` identifies both in a cache; without one their values are hashed.
+    """
 
     image: Tensor
-    weights: npt.NDArray[np.float32]
+    weights: Floats
+    key: bytes = b""
 
 
 SoftMeasures = dict[LevelPlace, dict[int, Moments]]
@@ -90,8 +96,11 @@ def apply_soft(
     return cropped(result, content.image)
 
 
-def _pad_soft(picture: SoftImage) -> SoftImage:
+def _pad_soft(picture: SoftImage) -> tuple[Tensor, Floats]:
     image, (below, right) = padded(picture.image)
-    return SoftImage(
-        image, np.pad(picture.weights, ((0, 0), (0, below), (0, right)), mode="reflect")
-    )
+    weights = picture.weights
+    if isinstance(weights, Tensor):
+        weights = F.pad(weights[None], (0, right, 0, below), mode="reflect")[0]
+    else:
+        weights = np.pad(weights, ((0, 0), (0, below), (0, right)), mode="reflect")
+    return image, weights

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from photoreal import devices
-from photoreal.render.local_linear import FloatArray
+from photoreal.arrays import Floats
 from photoreal.transfer.region_pixels import RegionPixels, find, find_queued, put_, take
 from photoreal.transfer.region_transform import Target
 from photoreal.transfer.whitening import (
@@ -68,8 +68,10 @@ class _Layout(NamedTuple):
 class SoftLayout:
     """The pixels of soft regions at any feature size; weights (K, H, W) sum to 1 per pixel."""
 
-    def __init__(self, weights: FloatArray) -> None:
-        self._weights = torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32))
+    def __init__(self, weights: Floats) -> None:
+        self._weights = weights
+        if not isinstance(weights, Tensor):
+            self._weights = torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32))
         self._known: dict[tuple[int, int, torch.device], _Layout] = {}
 
     def at(self, features: Tensor) -> _Layout:
@@ -81,6 +83,8 @@ class SoftLayout:
         return self._known[key]
 
     def _find(self, height: int, width: int, device: torch.device) -> _Layout:
+        if devices.is_queued(device):
+            self._weights = self._weights.to(device)
         stride = self._weights.shape[1] // height
         small = F.avg_pool2d(self._weights[None], stride)[0].flatten(1)
         # Always keep the largest weight, however many regions share the pixel.
@@ -88,27 +92,28 @@ class SoftLayout:
         small /= small.sum(dim=0)
         strongest, labels = small.max(dim=0)
         alone = strongest > 1.0 - _NEAR
-        solid = torch.where(alone, labels, _NOBODY).to(torch.uint8).view(height, width).numpy()
+        solid = torch.where(alone, labels, _NOBODY).to(torch.uint8).view(height, width)
         wanted = range(len(small))
         if devices.is_queued(device):
             found = find_queued(solid, wanted, device)
         else:
-            found = {label: find(solid, label) for label in wanted}
+            found = {label: find(solid.numpy(), label) for label in wanted}
         mixed = torch.nonzero(~alone).squeeze(1)
-        shared = {}
-        for label, row in enumerate(small[:, mixed]):
-            places = torch.nonzero(row).squeeze(1)
-            if len(places):
-                weights = PixelWeights(devices.send(row[places], device), float(row.sum()))
-                shared[label] = _Shared(devices.send(places, device), weights)
-        own = {label: pixels for label, pixels in found.items() if pixels is not None}
-        return _Layout(own, devices.send(mixed, device), shared)
+        rows = small[:, mixed]
+        totals, counts = rows.sum(dim=1).tolist(), torch.count_nonzero(rows, dim=1).tolist()
+        places = torch.split(torch.nonzero(rows)[:, 1], counts)
+        shared = {
+            label: _Shared(own, PixelWeights(rows[label, own], totals[label]))
+            for label, own in enumerate(places)
+            if len(own)
+        }
+        return _Layout({k: own for k, own in found.items() if own is not None}, mixed, shared)
 
 
 class SoftMeasure:
     """Measures the soft regions of a style at any level."""
 
-    def __init__(self, weights: FloatArray) -> None:
+    def __init__(self, weights: Floats) -> None:
         self._layout = SoftLayout(weights)
 
     def __call__(self, features: Tensor) -> dict[int, Moments]:
@@ -143,7 +148,7 @@ class SoftTransform:
     are keyed by content region.
     """
 
-    def __init__(self, weights: FloatArray, alpha: float) -> None:
+    def __init__(self, weights: Floats, alpha: float) -> None:
         self._layout = SoftLayout(weights)
         self._alpha = alpha
 

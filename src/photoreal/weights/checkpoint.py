@@ -25,17 +25,17 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(
-            f"The checkpoint {path.name} is not there; expected it in {path.parent}."
+            f"The checkpoint {path.name} is missing; expected it in {path.parent}."
         ) from None
     except Exception as error:  # the unpickler can raise anything on damaged files
         raise WeightsError(
-            f"{path.name} is no checkpoint that can be read safely; expected a state dict saved"
-            " with torch.save."
+            f"{path.name} is not a checkpoint that can be loaded safely; expected a state dict"
+            " saved with torch.save."
         ) from error
     if not isinstance(content, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
     ):
-        raise WeightsError(f"{path.name} holds no state dict; expected names and tensors.")
+        raise WeightsError(f"{path.name} contains no state dict; expected names and tensors.")
     return dict(content)
 
 

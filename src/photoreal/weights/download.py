@@ -48,7 +48,7 @@ def fetch(weights: WeightSet, folder: Path | None = None, *, progress: bool = Tr
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WeightsError(
-            f"The folder {target} for downloads cannot be made ({error.strerror}); {_ELSEWHERE}."
+            f"The folder {target} for downloads cannot be created ({error.strerror}); {_ELSEWHERE}."
         ) from error
     for file in weights.files:
         path = target / file.name
@@ -69,12 +69,12 @@ def _download(file: WeightFile, path: Path, *, progress: bool) -> None:
                     stream.write(chunk)
                     bar.advance(task, len(chunk))
         if length is not None and aside.stat().st_size != length:
-            raise HTTPException(f"{aside.stat().st_size} of {length} bytes came")
+            raise HTTPException(f"{aside.stat().st_size} of {length} bytes received")
         aside.replace(path)
     except (OSError, HTTPException, ValueError) as error:
         raise WeightsError(
-            f"{file.name} could not be downloaded from {file.url} ({error}); fetch it by hand and"
-            " give its folder instead."
+            f"{file.name} could not be downloaded from {file.url} ({error}); download it"
+            " manually and pass its folder instead."
         ) from error
     finally:
         aside.unlink(missing_ok=True)

@@ -42,7 +42,7 @@ def write_segmenter_file(path: Path, state: Mapping[str, Tensor], about: About) 
     is written, when a value would not be finite.
     """
     compact = {
-        name: value.detach().cpu().to(torch.float16 if value.ndim > 1 else torch.float32)
+        name: _plain(value, torch.float16 if value.ndim > 1 else torch.float32)
         for name, value in state.items()
         if value.is_floating_point()
     }
@@ -61,6 +61,10 @@ def write_segmenter_file(path: Path, state: Mapping[str, Tensor], about: About) 
     aside = path.with_name(f"{path.name}.new")
     aside.write_bytes(save(compact, metadata))
     aside.replace(path)
+
+
+def _plain(value: Tensor, dtype: torch.dtype) -> Tensor:
+    return value.detach().cpu().to(dtype).contiguous()
 
 
 def read_segmenter_file(path: Path) -> tuple[dict[str, Tensor], About]:

@@ -120,7 +120,7 @@ def test_server_that_dies_ends_the_command_that_may_not_restart_it(
     psutil.Process(server).kill()
     assert process.wait(30) == 1
     # As a child that has ended or as a process that is dead, whichever is seen first.
-    assert re.search(rf"exit code -9|process {server} ", (tmp_path / "log").read_text())
+    assert re.search(rf"exit code -9|rocess {server} ", (tmp_path / "log").read_text())
     _check_gone(server, prefix)
 
 

@@ -183,7 +183,7 @@ def test_folder_from_end_to_end(local: Server, folder: Path) -> None:
     (folder / "damaged.jpg").unlink()
     again = photoreal(folder.parent, *call)
     assert (again.returncode, again.stderr) == (0, "")
-    assert "3 photos, 0 done, 3 finished before" in again.stdout
+    assert "3 photos, 0 done, 3 already finished" in again.stdout
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
 
@@ -211,7 +211,7 @@ def test_interrupted_folder_goes_on(local: Server, folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert "not begun; the same call goes on" in stdout
+    assert "not started; repeat the command to continue" in stdout
     assert "Traceback" not in stderr
     finished = {path.name for path in out.iterdir()} - {MANIFEST}
     assert 0 < len(finished) < 33
@@ -220,7 +220,7 @@ def test_interrupted_folder_goes_on(local: Server, folder: Path) -> None:
             picture.load()
     done = photoreal(folder.parent, *_call(local.http_url))
     assert done.returncode == 0, done.stderr
-    assert f"{33 - len(finished)} done, {len(finished)} finished before" in done.stdout
+    assert f"{33 - len(finished)} done, {len(finished)} already finished" in done.stdout
 
 
 def test_folder_without_and_with_an_embedded_server(
@@ -230,7 +230,7 @@ def test_folder_without_and_with_an_embedded_server(
     done = photoreal(folder.parent, *_call(nowhere))
     assert done.returncode == 1
     assert nowhere in done.stderr
-    assert "3 not begun; the same call goes on" in done.stdout
+    assert "3 not started; repeat the command to continue" in done.stdout
     call = _call(nowhere, "--embedded", "--repository", bare_repository)
     done = photoreal(folder.parent, *call)
     assert (done.returncode, done.stderr) == (0, "")

@@ -126,7 +126,7 @@ def test_a_film_through_the_server(local: Server, tmp_path: Path) -> None:
     where = ["-o", "out.mp4", "--size", "48", "--url", local.http_url]
     done = photoreal(tmp_path, "video", source, *styles, *where)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "out.mp4: 10 frames of 72 x 48 pixels, 2 shots, sound as it was." in done.stdout
+    assert "out.mp4: 10 frames of 72 x 48 pixels, 2 shots, original sound." in done.stdout
     before, after = _frames(source), _frames(tmp_path / "out.mp4")
     assert after.shape == (10, 48, 72, 3)
     for one, two in zip(before, after, strict=True):
@@ -150,7 +150,7 @@ def test_a_run_that_was_killed_goes_on_where_its_file_ends(local: Server, tmp_pa
     shutil.copy(growing, cut)
     resumed = photoreal(tmp_path, *call, "-o", "out.mp4", "--resume")
     assert (resumed.returncode, resumed.stderr) == (0, "")
-    assert "out.mp4: 108 frames of 72 x 48 pixels, 2 shots, sound as it was." in resumed.stdout
+    assert "out.mp4: 108 frames of 72 x 48 pixels, 2 shots, original sound." in resumed.stdout
     assert not list(tmp_path.glob("*out.*[gl].*"))  # neither growing nor partial
 
     before, after, as_one = (

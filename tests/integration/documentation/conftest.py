@@ -7,6 +7,7 @@ can be run here, `program` for every block of Python, and `link` for every link 
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ PAGES = {
 RUNNING = re.compile(r"(curl|photoreal (health|look|stylize|upload|video|warm)) ")
 """Calls that end by themselves; those of `export`, `serve` and `web` have tests of their own."""
 ELSEWHERE = "photos.example"
-NAMED_ALONE = {"look", "stylize", "video", "upload", "warm"}
+NAMED_ALONE = {"batch", "look", "stylize", "video", "upload", "warm"}
 """Commands that need arguments, which a sentence may name without them."""
 
 
@@ -153,6 +154,8 @@ def folder(tmp_path: Path) -> Path:
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
         photo.save(file)
+    labels = {"images": [{"id": 1, "file_name": "lake.jpg"}], "annotations": []}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
     with av.open(str(tmp_path / "holiday.mp4"), "w") as film:
         stream = film.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"

@@ -221,7 +221,7 @@ def test_a_request_beyond_the_queue_is_refused_at_once(
                 StyleTransferClient(
                     url_of(small, protocol), protocol=protocol, retries=0
                 ) as client,
-                pytest.raises(ServerUnavailable, match="waiting"),
+                pytest.raises(ServerUnavailable, match="is full"),
             ):
                 client.stylize(**photos, size=16)
         assert not long.ended.is_set()  # nobody waited for it

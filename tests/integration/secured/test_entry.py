@@ -87,7 +87,7 @@ def test_grpc_wants_certificates_of_both_sides(server: Secured, picture: bytes, 
     way: Way = (kind, "grpc")
     with pytest.raises(ServerUnavailable):
         server.stylize(way, picture, client_certificate=None, client_key=None)
-    with pytest.raises(ServerUnavailable, match="signed by nobody who is trusted here"):
+    with pytest.raises(ServerUnavailable, match="untrusted issuer"):
         server.stylize(way, picture, ca_certificate=server.certificates.stranger)
     url = server.grpc.removeprefix("grpcs://")  # without TLS
     with StyleTransferClient(url, protocol="grpc", timeout=20, api_key=API_KEY) as client:
@@ -168,7 +168,7 @@ def test_the_command_line_takes_the_key_from_the_environment(
     arguments += _entry(server)
     monkeypatch.delenv("PHOTOREAL_API_KEY", raising=False)
     assert main(arguments) == 2
-    assert "The environment variable PHOTOREAL_API_KEY holds it." in capsys.readouterr().err
+    assert "Set it in the environment variable PHOTOREAL_API_KEY." in capsys.readouterr().err
     assert not out.exists()
     monkeypatch.setenv("PHOTOREAL_API_KEY", API_KEY)
     assert main(arguments) == 0

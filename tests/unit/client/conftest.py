@@ -1,16 +1,26 @@
-"""Photos, answers and a transport without a network."""
+"""Photos, answers, clients of both kinds, and servers and transports that misbehave."""
 
+import asyncio
 import json
 import re
+import signal
 import socket
+import socketserver
 import threading
-from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tritonclient.utils import serialize_byte_tensor
 
+from photoreal.client import AsyncStyleTransferClient, StyleTransferClient, patience
+from photoreal.client._transport import retry
+from photoreal.contract import STYLIZE
+
+KINDS = ["sync", "async"]
 REPORT = {
     "regions": "segmenter",
     "match": "nearest",
@@ -42,6 +52,50 @@ def answer(**changes):
     return {
         name: np.array([value], dtype=object) for name, value in values.items() if value is not None
     }
+
+
+def http(status, body=b"", **headers):
+    """An answer over HTTP; a dict is sent as JSON."""
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} -", f"Content-Length: {len(body)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def http_answer(**changes):
+    """The model's answer in Triton's binary form."""
+    described, data = [], b""
+    for name, tensor in answer(**changes).items():
+        raw = serialize_byte_tensor(tensor).item()
+        size = {"binary_data_size": len(raw)}
+        shape = list(tensor.shape)
+        described += [{"name": name, "datatype": "BYTES", "shape": shape, "parameters": size}]
+        data += raw
+    header = json.dumps({"model_name": STYLIZE.name, "outputs": described}).encode()
+    return http(200, header + data, Inference_Header_Content_Length=len(header))
+
+
+def call(kind, url=None, method="stylize", *, wait=None, **options):
+    """What a method of a client, sync or async, gives; `wait` is the timeout of `ready`."""
+    arguments: dict[str, Any] = {"content": b"content", "style": b"style", "request_id": "7"}
+    if method == "ready":
+        arguments = {"timeout": wait or 5.0}
+    if kind == "sync":
+        with StyleTransferClient(url, **options) as client:
+            return getattr(client, method)(**arguments)
+
+    async def run():
+        async with AsyncStyleTransferClient(url, **options) as client:
+            return await getattr(client, method)(**arguments)
+
+    return asyncio.run(run())
+
+
+def connect_over(transport):
+    """Makes the clients of a command, over a transport without a network."""
+    return lambda url, *, timeout, **_: StyleTransferClient(
+        transport=transport, timeout=timeout, retries=0
+    )
 
 
 class FakeTransport:
@@ -83,9 +137,27 @@ class AsyncFakeTransport(FakeTransport):
         super().close()
 
 
+@pytest.fixture(autouse=True)
+def _signals_are_handled_as_before():
+    """Commands change it for good; servers that later tests start would inherit it."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for one, handler in before.items():
+        signal.signal(one, handler)
+
+
 @pytest.fixture
 def transport():
     return FakeTransport()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Almost no wait before the next attempt."""
+    for name in ("FIRST_WAIT_S", "JITTER_S"):
+        monkeypatch.setattr(retry, name, 0.001)
+    for name in ("_SHORTEST_S", "_LONGEST_S"):
+        monkeypatch.setattr(patience, name, 0.001)
 
 
 @pytest.fixture
@@ -95,18 +167,36 @@ def photo_file(tmp_path):
     return path
 
 
-@pytest.fixture
-def closed_url() -> str:
-    """An address at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+@contextmanager
+def serving(handle):
+    """Address of a server that hands each connection to a function, in a thread of its own."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            with suppress(OSError):  # the client hangs up
+                handle(self.request)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
-def silent_url() -> Iterator[str]:
+def silent_url():
     """An address that takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed_url():
+    """An address at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -115,35 +205,20 @@ def serve_bytes():
 
     Of several answers each is given once, and the last one from then on.
     """
-    listeners, threads, requests = [], [], []
+    with ExitStack() as servers:
 
-    def serve(*replies: bytes) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        thread = threading.Thread(target=_answer_all, args=(listener, list(replies), requests))
-        thread.start()
-        listeners.append(listener)
-        threads.append(thread)
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+        def serve(*replies):
+            left = list(replies)
 
-    serve.requests = requests
-    yield serve
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-    for thread in threads:
-        thread.join(5)
+            def answer_one(connection):
+                connection.settimeout(5)
+                serve.requests.append(read_request(connection))
+                connection.sendall(left.pop(0) if len(left) > 1 else left[0])
 
+            return servers.enter_context(serving(answer_one))
 
-def _answer_all(listener, replies, requests):
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:  # shut down
-            return
-        with connection:
-            connection.settimeout(5)
-            requests.append(read_request(connection))
-            connection.sendall(replies.pop(0) if len(replies) > 1 else replies[0])
+        serve.requests = []
+        yield serve
 
 
 def read_request(connection):

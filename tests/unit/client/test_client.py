@@ -1,47 +1,45 @@
+"""Both clients over a transport without a network."""
+
 import subprocess
 import sys
 
 import pytest
 
-from photoreal.client import (
-    DEFAULT_TIMEOUT,
-    AsyncStyleTransferClient,
-    InvalidInput,
-    RequestRejected,
-    ServerUnavailable,
-    StyleTransferClient,
-)
+from photoreal.client import DEFAULT_TIMEOUT, AsyncStyleTransferClient, StyleTransferClient
+from photoreal.client.errors import InvalidInput, RequestRejected, ServerFailed, ServerUnavailable
 from photoreal.contract import STYLIZE
 
-from .conftest import LABELS, PHOTO, AsyncFakeTransport, FakeTransport, answer, png
+from .conftest import LABELS, PHOTO, AsyncFakeTransport, answer, png
+
+REGIONS = ["CONTENT_LABELS", "STYLE_LABELS", "REPORT"]
+
+
+@pytest.fixture
+def client(transport):
+    return StyleTransferClient(transport=transport)
 
 
 class TestStyleTransferClient:
     def test_a_call(self, transport, photo_file):
         with StyleTransferClient(transport=transport) as client:
             result = client.stylize(photo_file, PHOTO, alpha=0.5)
-        (inputs, outputs, request_id, timeout) = transport.calls[0]
+        inputs, outputs, request_id, timeout = transport.calls[0]
         assert sorted(inputs) == ["ALPHA", "CONTENT", "STYLE"]
         assert outputs == STYLIZE.output_names()
-        assert timeout == DEFAULT_TIMEOUT
-        assert request_id == result.request_id
+        assert (timeout, request_id) == (DEFAULT_TIMEOUT, result.request_id)
         assert transport.inputs["CONTENT"] == photo_file.read_bytes()
         assert result.png == png(PHOTO)
 
-    def test_regions_are_found_without_asking_for_a_picture(self, transport, photo_file):
+    def test_regions_are_found_without_asking_for_a_picture(self, client, transport, photo_file):
         transport.outputs = answer(IMAGE=None)
-        with StyleTransferClient(transport=transport) as client:
-            regions = client.find_regions(photo_file, PHOTO, size=64, timeout=3)
-        (inputs, outputs, request_id, timeout) = transport.calls[0]
-        assert sorted(inputs) == ["CONTENT", "SIZE", "STYLE"]
-        assert list(outputs) == ["CONTENT_LABELS", "STYLE_LABELS", "REPORT"]
+        regions = client.find_regions(photo_file, PHOTO, size=64, timeout=3)
+        inputs, outputs, request_id, timeout = transport.calls[0]
+        assert (sorted(inputs), outputs) == (["CONTENT", "SIZE", "STYLE"], REGIONS)
         assert (request_id, timeout) == (regions.request_id, 3.0)
         assert regions.content_labels_png == png(LABELS)
 
-    def test_request_ids_are_made_up(self, transport):
-        client = StyleTransferClient(transport=transport)
-        ids = {client.stylize(PHOTO, PHOTO).request_id for _ in range(3)}
-        assert len(ids) == 3
+    def test_request_ids_are_made_up(self, client):
+        assert len({client.stylize(PHOTO, PHOTO).request_id for _ in range(3)}) == 3
         assert client.stylize(PHOTO, PHOTO, request_id="mine").request_id == "mine"
 
     def test_timeout_of_one_call(self, transport):
@@ -49,46 +47,39 @@ class TestStyleTransferClient:
         assert transport.calls[0][3] == 2.0
 
     @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "5", True, None])
-    def test_senseless_timeout(self, timeout, transport):
+    def test_invalid_timeout(self, timeout, transport):
         with pytest.raises(InvalidInput, match="timeout"):
             StyleTransferClient(transport=transport, timeout=timeout)
 
-    def test_senseless_request_id(self, transport):
+    def test_nothing_is_sent_when_an_argument_is_wrong(self, client, transport):
         with pytest.raises(InvalidInput, match="request_id"):
-            StyleTransferClient(transport=transport).stylize(PHOTO, PHOTO, request_id=7)
-
-    def test_nothing_is_sent_when_an_argument_is_wrong(self, transport):
+            client.stylize(PHOTO, PHOTO, request_id=7)
         with pytest.raises(InvalidInput):
-            StyleTransferClient(transport=transport).stylize("none.jpg", PHOTO)
-        assert not transport.calls
-
-    def test_what_is_no_option_is_no_argument(self, transport):
-        client = StyleTransferClient(transport=transport)
+            client.stylize("none.jpg", PHOTO)
         with pytest.raises(TypeError, match=r"stylize\(\) got an unexpected .* 'aplha'"):
-            client.stylize(PHOTO, PHOTO, aplha=1.0)  # type: ignore[call-arg]
+            client.stylize(PHOTO, PHOTO, aplha=1.0)
         with pytest.raises(TypeError, match=r"find_regions\(\) got an unexpected .* 'alpha'"):
-            client.find_regions(PHOTO, PHOTO, alpha=1.0)  # type: ignore[call-arg]
+            client.find_regions(PHOTO, PHOTO, alpha=1.0)
         assert not transport.calls
 
-    def test_errors_come_through(self):
-        client = StyleTransferClient(transport=FakeTransport(error=RequestRejected("No.")))
+    def test_errors_come_through(self, client, transport):
+        assert client.ready()
+        transport.error = RequestRejected("No.")
         with pytest.raises(RequestRejected, match=r"No\."):
             client.stylize(PHOTO, PHOTO)
+        transport.error = ServerUnavailable("gone")
+        assert not client.ready()
+        transport.error, transport.outputs = None, answer(IMAGE=None)
+        with pytest.raises(ServerFailed, match="IMAGE"):
+            client.stylize(PHOTO, PHOTO)
 
-    def test_ready(self, transport):
-        assert StyleTransferClient(transport=transport).ready()
-        gone = FakeTransport(error=ServerUnavailable("gone"))
-        assert not StyleTransferClient(transport=gone).ready()
-
-    def test_close(self, transport):
-        client = StyleTransferClient(transport=transport)
+    def test_close(self, client, transport):
         client.close()
         client.close()
         assert transport.closed == 1
-        with pytest.raises(InvalidInput, match="closed"):
-            client.stylize(PHOTO, PHOTO)
-        with pytest.raises(InvalidInput, match="closed"):
-            client.ready()
+        for method in (lambda: client.stylize(PHOTO, PHOTO), client.ready):
+            with pytest.raises(InvalidInput, match="closed"):
+                method()
 
 
 class TestAsyncStyleTransferClient:
@@ -97,18 +88,14 @@ class TestAsyncStyleTransferClient:
         async with AsyncStyleTransferClient(transport=transport) as client:
             assert await client.ready()
             result = await client.stylize(photo_file, PHOTO, size=64, timeout=3)
-        assert sorted(transport.inputs) == ["CONTENT", "SIZE", "STYLE"]
-        assert transport.calls[0][2:] == (result.request_id, 3.0)
-        assert result.report["regions"] == "segmenter"
-        assert transport.closed == 1
-
-    async def test_regions_are_found_without_asking_for_a_picture(self):
-        transport = AsyncFakeTransport(outputs=answer(IMAGE=None))
-        async with AsyncStyleTransferClient(transport=transport) as client:
+            assert sorted(transport.inputs) == ["CONTENT", "SIZE", "STYLE"]
+            assert transport.calls[0][2:] == (result.request_id, 3.0)
+            assert result.report["regions"] == "segmenter"
+            transport.outputs = answer(IMAGE=None)
             regions = await client.find_regions(PHOTO, PHOTO, segment=False)
-        assert list(transport.calls[0][1]) == ["CONTENT_LABELS", "STYLE_LABELS", "REPORT"]
-        assert transport.inputs["SEGMENT"] is False
-        assert regions.report["regions"] == "segmenter"
+            assert (transport.calls[1][1], transport.inputs["SEGMENT"]) == (REGIONS, False)
+            assert regions.report["regions"] == "segmenter"
+        assert transport.closed == 1
 
     async def test_errors_come_through(self):
         transport = AsyncFakeTransport(error=ServerUnavailable("gone"))
@@ -127,18 +114,11 @@ class TestAsyncStyleTransferClient:
         AsyncStyleTransferClient(protocol=protocol)
 
 
-def test_answer_without_outputs():
-    client = StyleTransferClient(transport=FakeTransport(outputs=answer(IMAGE=None)))
-    with pytest.raises(Exception, match="lacks IMAGE"):
-        client.stylize(PHOTO, PHOTO)
-
-
 def test_needs_no_networks_and_no_transport_it_does_not_use():
     program = (
         "import sys, photoreal.client, photoreal.client.cli.stylize\n"
         "print(*{'torch', 'onnxruntime', 'grpc', 'gevent', 'aiohttp'} & set(sys.modules))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.strip() == ""

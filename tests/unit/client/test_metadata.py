@@ -1,4 +1,5 @@
-import threading
+import re
+import struct
 import warnings
 from io import BytesIO
 
@@ -6,34 +7,28 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from photoreal.client._metadata import Metadata, insert_metadata, read_metadata
-from photoreal.client.result import StylizeResult
+from photoreal.client._metadata import Metadata, read_metadata
+from photoreal.client.result import parse_outputs
 
-from .conftest import LABELS, PHOTO, png
+from .conftest import PHOTO, answer, png
 
 Base, IFD = ExifTags.Base, ExifTags.IFD
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 GPS = {1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)}
 
 
-def file(kind="JPEG", size=(40, 30), **options):
+def file(kind="JPEG", **options):
     """A photo of the camera's, stored on its side and with a private note."""
     exif = Image.Exif()
     exif[Base.Make] = "Camera & Sons"
     exif[Base.Orientation] = 6
     exif[Base.DateTime] = "2024:05:06 07:08:09"
     exif[Base.ImageWidth] = 40
-    exif[IFD.Exif] = {
-        Base.ExifImageWidth: 40,
-        Base.ExifImageHeight: 30,
-        Base.ColorSpace: 65535,
-        Base.ISOSpeedRatings: 200,
-        Base.LensModel: "50 mm",
-    }
+    camera = {Base.ExifImageWidth: 40, Base.ExifImageHeight: 30, Base.ColorSpace: 65535}
+    exif[IFD.Exif] = camera | {Base.ISOSpeedRatings: 200, Base.LensModel: "50 mm"}
     exif[IFD.GPSInfo] = GPS
     options = {"exif": exif.tobytes(), "icc_profile": PROFILE, **options}
-    buffer = BytesIO()
-    Image.new("RGB", size, "olive").save(buffer, kind, **options)
+    Image.new("RGB", (40, 30), "olive").save(buffer := BytesIO(), kind, **options)
     return buffer.getvalue()
 
 
@@ -45,14 +40,8 @@ def is_srgb(image):
 
 
 def result(kind="PNG"):
-    buffer = BytesIO()
-    Image.fromarray(PHOTO).save(buffer, kind)
-    return StylizeResult(
-        data=buffer.getvalue() if kind != "PNG" else png(PHOTO),
-        content_labels_png=png(LABELS),
-        style_labels_png=png(LABELS),
-        report={},
-    )
+    Image.fromarray(PHOTO).save(buffer := BytesIO(), kind)
+    return parse_outputs(answer(IMAGE=png(PHOTO) if kind == "PNG" else buffer.getvalue()), None)
 
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -65,8 +54,7 @@ def test_what_still_holds_is_kept(source, suffix, tmp_path):
         assert exif[Base.DateTime] == "2024:05:06 07:08:09"
         assert Base.Orientation not in exif
         camera = exif.get_ifd(IFD.Exif)
-        assert camera[Base.ISOSpeedRatings] == 200
-        assert camera[Base.LensModel] == "50 mm"
+        assert (camera[Base.ISOSpeedRatings], camera[Base.LensModel]) == (200, "50 mm")
         assert (camera[Base.ExifImageWidth], camera[Base.ExifImageHeight]) == image.size == (6, 4)
         assert camera[Base.ColorSpace] == 1
         assert dict(exif.get_ifd(IFD.GPSInfo)) == GPS
@@ -82,20 +70,12 @@ def test_a_photo_without_any_gives_none(tmp_path):
 
 
 def test_thumbnail_is_dropped():
-    """As a camera writes it: a second directory with a small JPEG behind it."""
     thumbnail = b"\xff\xd8THUMBNAIL\xff\xd9"
-    entries = [(0x0201, 4, 1, 0), (0x0202, 4, 1, len(thumbnail))]
-    first = b"\x01\x00" + b"\x0f\x01\x02\x00" + (4).to_bytes(4, "little") + b"Me\0\0"
-    offset = 8 + len(first) + 4
-    second = len(entries).to_bytes(2, "little")
-    for tag, kind, count, value in entries:
-        if tag == 0x0201:
-            value = offset + 2 + 12 * len(entries) + 4
-        second += tag.to_bytes(2, "little") + kind.to_bytes(2, "little")
-        second += count.to_bytes(4, "little") + value.to_bytes(4, "little")
-    block = b"Exif\0\0II*\0" + (8).to_bytes(4, "little") + first + offset.to_bytes(4, "little")
-    block += second + bytes(4) + thumbnail
-    photo = file(exif=block)
+    # As a camera writes it: a second directory with a small JPEG behind it.
+    make, at, length = (0x010F, 2, 4, b"Me\0\0"), (0x0201, 4, 1, 56), (0x0202, 4, 1, len(thumbnail))
+    block = struct.pack("<4sI HHHI4sI", b"II*\0", 8, 1, *make, 26)
+    block += struct.pack("<H HHII HHII I", 2, *at, *length, 0) + thumbnail
+    photo = file(exif=b"Exif\0\0" + block)
     with Image.open(BytesIO(photo)) as image:
         assert image.getexif().get_ifd(IFD.IFD1)  # it is there
     exif = read_metadata(photo, (6, 4)).exif or b""
@@ -113,38 +93,22 @@ def test_an_unreadable_file_gives_none(data):
 
 
 def test_the_warning_filters_of_other_threads_are_left_alone(monkeypatch):
-    # Two threads that leave in the order in which they came, as in a folder run.
-    opened = Image.open
-    both = threading.Barrier(2, timeout=10)
-    first_is_done = threading.Event()
+    opened, before, during = Image.open, list(warnings.filters), []
 
-    def slow(source):
-        both.wait()
-        if threading.current_thread().name == "second":
-            assert first_is_done.wait(10)
+    def look(source):
+        during.extend(warnings.filters)
         return opened(source)
 
-    monkeypatch.setattr(Image, "open", slow)
-    before = list(warnings.filters)
-    threads = [
-        threading.Thread(target=read_metadata, args=(file(), (6, 4)), name=name)
-        for name in ("first", "second")
-    ]
-    for thread in threads:
-        thread.start()
-    threads[0].join(10)
-    first_is_done.set()
-    threads[1].join(10)
-    assert warnings.filters == before
+    monkeypatch.setattr(Image, "open", look)
+    read_metadata(file(), (6, 4))
+    assert during == before == warnings.filters
 
 
 def test_a_warning_that_is_an_error_here_gives_none():
-    damaged = file()
-    at = damaged.index(b"II*\0") if b"II*\0" in damaged else damaged.index(b"MM\0*")
-    damaged = damaged[: at + 4] + b"\xff" * 4 + damaged[at + 8 :]
+    start, rest = re.split(rb"(?<=II\*\0|MM\0\*)", file(), maxsplit=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert read_metadata(damaged, (6, 4)).exif is None
+        assert read_metadata(start + b"\xff" * 4 + rest[4:], (6, 4)).exif is None
 
 
 def test_too_large_a_note_is_dropped_before_the_rest():
@@ -157,10 +121,6 @@ def test_too_large_a_note_is_dropped_before_the_rest():
     again.load(kept)
     assert again[Base.Make] == "Camera & Sons"
     assert again.get_ifd(IFD.Exif)[Base.ISOSpeedRatings] == 200
-
-
-def test_a_picture_without_metadata_is_left_alone():
-    assert insert_metadata(png(PHOTO), "PNG", Metadata()) == png(PHOTO)
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("JPEG", ".jpg"), ("WEBP", ".webp")])

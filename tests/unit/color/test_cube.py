@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import types
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ from typing import Any
 import av
 import av.filter
 import numpy as np
-import numpy.typing as npt
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from PIL import Image
 
 from photoreal import Pipeline
@@ -23,23 +21,22 @@ from photoreal.client.cli.look import look
 from photoreal.client.look import Look, make_look, neutral_photo
 from photoreal.color import cube
 from photoreal.errors import InvalidOption
+from tests.shared import Array, Photo, encoded
 
-Photo = npt.NDArray[np.uint8]
-Floats = npt.NDArray[Any]
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
-def psnr(one: Floats, other: Floats) -> float:
+def psnr(one: Array, other: Array) -> float:
     """Of two pictures in 0..255, in dB."""
     error = np.mean((one.astype(np.float64) - other) ** 2)
     return float(20 * np.log10(255) - 10 * np.log10(max(error, 1e-9)))
 
 
-def colors(count: int = 20_000) -> npt.NDArray[np.float32]:
+def colors(count: int = 5_000) -> Array:
     """Colors as in photos: around the gray axis."""
     random = np.random.default_rng(0)
     gray = random.uniform(0.05, 0.95, (count, 1))
-    near: npt.NDArray[np.float32] = np.clip(gray + random.normal(0, 0.08, (count, 3)), 0, 1)
+    near: Array = np.clip(gray + random.normal(0, 0.08, (count, 3)), 0, 1)
     return near.astype(np.float32)
 
 
@@ -65,14 +62,13 @@ def graded() -> Look:
         pixels = np.rint(after * 255).astype(np.uint8)
         return types.SimpleNamespace(image=Image.fromarray(pixels))
 
-    return make_look(types.SimpleNamespace(stylize=stylize), b"style")
+    return make_look(types.SimpleNamespace(stylize=stylize), b"style", points=17)
 
 
 class TestFit:
     @pytest.mark.parametrize("points", [9, 33])
     def test_an_affine_map_is_found_everywhere(self, points: int) -> None:
-        before = colors()
-        matrix = np.array([[0.7, 0.1, 0.0], [0.05, 0.6, 0.1], [0.0, 0.1, 0.5]])
+        before, matrix = colors(), np.array([[0.7, 0.1, 0.0], [0.05, 0.6, 0.1], [0.0, 0.1, 0.5]])
         table = cube.fit_table(before, (before @ matrix.T + 0.1).astype(np.float32), points)
         wanted = cube.identity_table(points) @ matrix.T + 0.1
         np.testing.assert_allclose(table, wanted, atol=2e-3)
@@ -80,24 +76,20 @@ class TestFit:
     def test_a_curve_is_found_where_colors_are(self) -> None:
         before = colors()
         after = before**2.2
-        table = cube.fit_table(before, after)
+        table = cube.fit_table(before, after, 17)
         assert psnr(255 * cube.apply_table(table, before), 255 * after) > 55
         assert table.dtype == np.float32
         assert 0 <= table.min() < table.max() <= 1
 
-    def test_without_a_change_nothing_changes(self) -> None:
-        before = colors(500)
-        np.testing.assert_allclose(cube.fit_table(before, before), cube.identity_table(), atol=1e-4)
-
-    def test_one_color_is_a_shift(self) -> None:
-        gray = np.full((100, 3), 0.5, dtype=np.float32)
-        table = cube.fit_table(gray, gray + np.float32(0.1), 5)
-        np.testing.assert_allclose(table, np.minimum(cube.identity_table(5) + 0.1, 1), atol=1e-3)
-
-    @pytest.mark.parametrize("points", [1, 66])
-    def test_sizes_that_nobody_reads(self, points: int) -> None:
-        with pytest.raises(InvalidOption, match=f"{points} points a side.*expected 2 to 65"):
-            cube.fit_table(colors(10), colors(10), points)
+    def test_a_shift_is_found_everywhere(self) -> None:
+        identity, gray = cube.identity_table(5), np.full((100, 3), 0.5, dtype=np.float32)
+        table = cube.fit_table(colors(500), colors(500), 5)
+        np.testing.assert_allclose(table, identity, atol=1e-4)
+        table = cube.fit_table(gray, gray + np.float32(0.1), 5)  # from one color
+        np.testing.assert_allclose(table, np.minimum(identity + 0.1, 1), atol=1e-3)
+        for points in (1, 66):  # which nobody reads
+            with pytest.raises(InvalidOption, match=f"{points} points a side.*expected 2 to 65"):
+                cube.fit_table(gray, gray, points)
 
 
 class TestFiles:
@@ -107,10 +99,7 @@ class TestFiles:
         lines = path.read_text().splitlines()
         assert lines[:2] == ['TITLE "a look"', "LUT_3D_SIZE 3"]
         values = np.loadtxt(lines[4:])
-        assert values.shape == (27, 3)
-        np.testing.assert_allclose(values[1], table[1, 0, 0], atol=1e-6)
-        np.testing.assert_allclose(values[3], table[0, 1, 0], atol=1e-6)
-        np.testing.assert_allclose(values[9], table[0, 0, 1], atol=1e-6)
+        np.testing.assert_allclose(values, table.transpose(2, 1, 0, 3).reshape(27, 3), atol=1e-6)
 
     def test_a_hald_picture_of_no_change_holds_all_colors(self, tmp_path: Path) -> None:
         path = Look(cube.identity_table(), "none", 99.0).save(tmp_path / "out.png")
@@ -158,7 +147,7 @@ class TestOtherPrograms:
     ) -> None:
         content, style = small("photos/china.jpg"), small("rendered/dusk.jpg")
         options: dict[str, Any] = {"method": "color"}
-        found = pipeline.look(style, content, **options)
+        found = pipeline.look(style, content, points=17, **options)
         theirs = _filtered(content, "lut3d", str(found.save(tmp_path / "out.cube")))
         whole = pipeline.stylize(content, style, segment=False, **options)
         assert psnr(np.asarray(whole.image), theirs) > 45
@@ -166,7 +155,7 @@ class TestOtherPrograms:
 
     def test_a_photo_that_it_was_not_made_for(self, pipeline: Pipeline) -> None:
         style = small("rendered/dusk.jpg")
-        found = pipeline.look(style, method="color")
+        found = pipeline.look(style, method="color", points=17)
         photo = small("photos/rocket.jpg")
         given = cube.apply_table(found.table, photo.reshape(-1, 3) / np.float32(255)) * 255
         before = np.abs(photo.mean((0, 1)) - style.mean((0, 1))).sum()
@@ -182,35 +171,40 @@ def test_the_made_up_photo_is_like_photos() -> None:
 
 
 class TestCommand:
-    def run(self, pipeline: Pipeline, *arguments: object) -> Any:
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    def run(self, pipeline: Pipeline, *arguments: object) -> Result:
         def connect(url: str | None, **options: Any) -> StyleTransferClient:
             return StyleTransferClient(transport=pipeline.transport)
 
         return CliRunner().invoke(look, [str(one) for one in arguments], obj=connect)
 
-    def test_writes_and_says_how_near_it_is(
-        self, pipeline: Pipeline, tmp_path: Path, encoded: Callable[..., bytes]
-    ) -> None:
-        style, content, out = (tmp_path / name for name in ("dusk.png", "in.png", "out.cube"))
-        style.write_bytes(encoded(small("rendered/dusk.jpg")))
-        content.write_bytes(encoded(small("photos/china.jpg")))
-        call = (style, "--content", content, "--method", "color", "--points", "17", "-o", out)
-        outcome = self.run(pipeline, *call)
+    def test_writes_and_says_how_near_it_is(self, pipeline: Pipeline) -> None:
+        Path("dusk.png").write_bytes(encoded(small("rendered/dusk.jpg")))
+        Path("in.png").write_bytes(encoded(small("photos/china.jpg")))
+        call = "dusk.png --content in.png --method color --points 17 -o out.cube"
+        outcome = self.run(pipeline, *call.split())
         assert outcome.exit_code == 0, outcome.output
-        assert f"{out}: 17 points a side" in outcome.stdout
-        assert 'TITLE "dusk"\nLUT_3D_SIZE 17\n' in out.read_text()
+        assert "out.cube: 17 points a side" in outcome.stdout
+        assert 'TITLE "dusk"\nLUT_3D_SIZE 17\n' in Path("out.cube").read_text()
 
-    def test_calls_that_cannot_succeed(self, pipeline: Pipeline, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            "PHOTO -o out.doc",
+            "PHOTO -o none/out.cube",
+            "none.jpg -o out.cube",
+            "PHOTO -o out.cube --points 1",
+            "PHOTO -o out.cube --content none.jpg",
+            "- --content - -o out.cube",
+        ],
+    )
+    def test_calls_that_cannot_succeed(self, arguments: str, pipeline: Pipeline) -> None:
         photo = EXAMPLES / "rendered" / "dusk.jpg"
-        for call in (
-            (photo, "-o", tmp_path / "out.doc"),
-            (photo, "-o", tmp_path / "none" / "out.cube"),
-            (tmp_path / "none.jpg", "-o", tmp_path / "out.cube"),
-            (photo, "-o", tmp_path / "out.cube", "--points", "1"),
-            (photo, "-o", tmp_path / "out.cube", "--content", tmp_path / "none.jpg"),
-            ("-", "--content", "-", "-o", tmp_path / "out.cube"),
-        ):
-            outcome = self.run(pipeline, *call)
-            assert outcome.exit_code == 2, outcome.output
-            assert "Error: " in outcome.stderr
-        assert not list(tmp_path.iterdir())
+        call = [photo if one == "PHOTO" else one for one in arguments.split()]
+        outcome = self.run(pipeline, *call)
+        assert outcome.exit_code == 2, outcome.output
+        assert "Error: " in outcome.stderr
+        assert not list(Path().iterdir())

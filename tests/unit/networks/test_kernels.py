@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -16,30 +14,45 @@ from photoreal.contract import LEVELS, UNPOOLS, Unpool
 from photoreal.errors import ServeError
 from photoreal.networks import wavelet
 from photoreal.networks.fast import kernels
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.regions import Pair
-from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
+from photoreal.transfer.progressive import transfer
+from tests.shared import (
+    builtin_engine,
+    builtin_networks,
+    psnr,
+    random_image,
+    refused,
+    seeded_engine,
+    unlabelled,
+)
 
-Engines = Callable[[Unpool], NetworkEngine]
-MakeImage = Callable[..., Tensor]
-Unlabelled = Callable[[Tensor], LabelledImage]
-CountWork = Callable[[], AbstractContextManager[Any]]
+from .work import count_work
 
 # Not `has_winograd`: NNPACK would keep more threads than one, before a fixture sets their number.
 HAS_NNPACK = torch.backends.nnpack.is_available()  # type: ignore[no-untyped-call]
 needs_nnpack = pytest.mark.skipif(not HAS_NNPACK, reason="PyTorch has no NNPACK here")
 TOLERANCE = 5e-5  # of the largest value
-WAYS = [pytest.param("winograd", marks=needs_nnpack), "direct"]
+each_way = pytest.mark.parametrize("way", [pytest.param("winograd", marks=needs_nnpack), "direct"])
+Choose = Callable[[str], None]
 
 
 @pytest.fixture
-def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def choose(monkeypatch: pytest.MonkeyPatch) -> Choose:
     return lambda way: monkeypatch.setenv(kernels.CONVOLUTION_VARIABLE, way)
 
 
 @pytest.fixture
-def seeded_engine(seeded_networks: Callable[[Unpool], tuple[Encoder, Decoder]]) -> Engines:
-    return lambda unpool: NetworkEngine(*seeded_networks(unpool))
+def blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The heights of the blocks that go Winograd's way."""
+    heights: list[int] = []
+    original = kernels.winograd
+
+    def noting(padded: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        heights.append(padded.shape[2] - 2)
+        return original(padded, weight, bias)
+
+    monkeypatch.setattr(kernels, "winograd", noting)
+    return heights
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -60,76 +73,55 @@ def _error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-def _spent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Notes each block that goes Winograd's way."""
-    calls: list[int] = []
-    original = kernels.winograd
-
-    def noting(padded: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        calls.append(padded.shape[2] - 2)
-        return original(padded, weight, bias)
-
-    monkeypatch.setattr(kernels, "winograd", noting)
-    return calls
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("batch", [1, 2])
+@each_way
 @pytest.mark.parametrize("channels", [(16, 16), (64, 3), (3, 64), (40, 24), (200, 17)], ids=str)
 @pytest.mark.parametrize("size", [(2, 2), (2, 9), (7, 5), (31, 26)], ids=str)
 def test_convolve_is_the_convolution_of_reflected_features(
-    way: str,
-    batch: int,
-    channels: tuple[int, int],
-    size: tuple[int, int],
-    choose: Callable[[str], None],
+    way: str, channels: tuple[int, int], size: tuple[int, int], choose: Choose
 ) -> None:
     choose(way)
-    x, (weight, bias) = _random(batch, channels[0], *size), _layer(*channels)
-    expected = _expected(x, weight, bias)
-    assert _error(kernels.convolve(x, weight, bias), expected) < TOLERANCE
-    assert _error(kernels.convolve(x, weight, bias, relu=True), expected.relu()) < TOLERANCE
-    assert _error(kernels.convolve(x, weight, None), _expected(x, weight, None)) < TOLERANCE
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_features_need_not_lie_in_order(way: str, choose: Callable[[str], None]) -> None:
-    choose(way)
-    weight, bias = _layer(16, 16)
-    x = _random(1, 32, 40, 18).transpose(2, 3)[:, ::2, :, 3:]
-    assert _error(kernels.convolve(x, weight, bias), _expected(x, weight, bias)) < TOLERANCE
+    weight, bias = _layer(*channels)
+    strided = _random(2, 2 * channels[0], size[1] + 3, size[0]).transpose(2, 3)[:, ::2, :, 3:]
+    for x in (_random(1, channels[0], *size), strided):
+        expected = _expected(x, weight, bias)
+        assert _error(kernels.convolve(x, weight, bias), expected) < TOLERANCE
+        assert _error(kernels.convolve(x, weight, bias, relu=True), expected.relu()) < TOLERANCE
+        assert _error(kernels.convolve(x, weight, None), _expected(x, weight, None)) < TOLERANCE
 
 
 @needs_nnpack
 @pytest.mark.parametrize("workspace", [1, 100_000, 300_000])
 @pytest.mark.parametrize("height", [2, 6, 7, 31])
 def test_blocks_of_rows_leave_no_seam(
-    workspace: int, height: int, choose: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    workspace: int,
+    height: int,
+    choose: Choose,
+    blocks: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     choose("winograd")
     x, (weight, bias) = _random(2, 16, height, 20), _layer(16, 16)
     whole = kernels.convolve(x, weight, bias, relu=True)
+    blocks.clear()
     monkeypatch.setattr(kernels, "WORKSPACE", workspace)
-    calls = _spent(monkeypatch)
     # Blocks begin where tiles do, so that not even the rounding changes.
     assert torch.equal(kernels.convolve(x, weight, bias, relu=True), whole)
-    assert sum(calls) == 2 * height
-    assert max(calls) <= max(6, 6 * (workspace // (4 * 32 * 256)))
+    assert sum(blocks) == 2 * height
+    assert max(blocks) <= max(6, 6 * (workspace // (4 * 32 * 256)))
 
 
 @needs_nnpack
 @pytest.mark.parametrize("workspace", [1, 400_000, 2**26])
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (7, 1), (13, 10)], ids=str)
-@pytest.mark.parametrize("batch", [1, 2])
 def test_both_ways_of_joining_agree(
     workspace: int,
     size: tuple[int, int],
-    batch: int,
-    choose: Callable[[str], None],
+    choose: Choose,
+    blocks: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bands = wavelet.Bands(*(_random(batch, 16, *size, seed=seed) for seed in range(4)))
-    original = _random(batch, 16, 2 * size[0], 2 * size[1], seed=4)
+    bands = wavelet.Bands(*(_random(2, 16, *size, seed=seed) for seed in range(4)))
+    original = _random(2, 16, 2 * size[0], 2 * size[1], seed=4)
     weight, bias = _layer(80, 24)
     parts = weight.view(24, 5, 16, 3, 3)
     folded, own = wavelet.fold_unpooling(parts[:, :4]), parts[:, 4].contiguous()
@@ -138,59 +130,40 @@ def test_both_ways_of_joining_agree(
     assert (expected == 0).any()
     choose("winograd")
     monkeypatch.setattr(kernels, "WORKSPACE", workspace)
-    calls = _spent(monkeypatch)
     aligned = wavelet.align_phases(folded)
     found = wavelet.convolve_joined_by_winograd(bands, original, aligned, own, bias)
-    assert calls
+    assert blocks
     assert _error(found, expected) < TOLERANCE
 
 
 @needs_nnpack
 @pytest.mark.parametrize("unpool", UNPOOLS)
-def test_a_transfer_is_the_same_both_ways(
-    unpool: Unpool,
-    builtin_engine: Engines,
-    random_image: MakeImage,
-    unlabelled: Unlabelled,
-    psnr: Callable[[Tensor, Tensor], float],
-    choose: Callable[[str], None],
-) -> None:
-    content, style = unlabelled(random_image(72, 56)), unlabelled(0.5 * random_image(40, 64))
-
-    def result() -> Tensor:
-        return transfer(content, style, [Pair(0, None)], builtin_engine(unpool))
-
-    choose("winograd")
-    found = result()
-    assert torch.equal(result(), found)
-    choose("direct")
-    assert psnr(found, result()) > 80
+def test_a_transfer_is_the_same_both_ways(unpool: Unpool, choose: Choose) -> None:
+    content, style = unlabelled(random_image(40, 32)), unlabelled(0.5 * random_image(24, 32))
+    found = []
+    for way in ("winograd", "winograd", "direct"):
+        choose(way)
+        found.append(transfer(content, style, [Pair(0, None)], builtin_engine(unpool)))
+    assert torch.equal(found[0], found[1])
+    assert psnr(found[0], found[2]) > 80
 
 
 @pytest.mark.parametrize("size", [(1, 8), (8, 1)])
 @needs_nnpack
-def test_a_single_row_has_no_border_to_reflect(
-    size: tuple[int, int], choose: Callable[[str], None], check_sentence: Callable[[object], None]
-) -> None:
+def test_a_single_row_has_no_border_to_reflect(size: tuple[int, int], choose: Choose) -> None:
     choose("winograd")
-    with pytest.raises(ValueError, match=rf"{size[0]}x{size[1]} pixels.*expected 2") as no:
+    with refused(ValueError, rf"{size[0]}x{size[1]} pixels.*expected 2"):
         kernels.convolve(_random(1, 16, *size), *_layer(16, 16))
-    check_sentence(no.value)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
 @pytest.mark.parametrize("unpool", UNPOOLS)
 @pytest.mark.parametrize("level", LEVELS)
 def test_tracing_and_export_take_conv2d(
-    unpool: Unpool,
-    level: int,
-    builtin_networks: Callable[[Unpool], tuple[Encoder, Decoder]],
-    choose: Callable[[str], None],
-    monkeypatch: pytest.MonkeyPatch,
+    unpool: Unpool, level: int, choose: Choose, blocks: list[int]
 ) -> None:
     if HAS_NNPACK:
         choose("winograd")
-    calls = _spent(monkeypatch)
 
     class Level(nn.Module):
         def __init__(self) -> None:
@@ -206,32 +179,27 @@ def test_tracing_and_export_take_conv2d(
     for graph in (str(program.graph), str(traced.inlined_graph)):
         assert "conv" in graph
         assert "nnpack" not in graph
-    assert not calls
+    assert not blocks
 
 
 @pytest.mark.parametrize(
     "why", ["double", "half", "gradient of x", "gradient of the filters", "few channels"]
 )
-def test_what_winograd_cannot_do_takes_conv2d(
-    why: str, choose: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_winograd_cannot_do_takes_conv2d(why: str, choose: Choose, blocks: list[int]) -> None:
     if HAS_NNPACK:
         choose("winograd")
-    calls = _spent(monkeypatch)
     inputs = 8 if why == "few channels" else 16
-    x, (weight, bias) = _random(1, inputs, 8, 8), _layer(inputs, 16)
     dtype = {"double": torch.float64, "half": torch.float16}.get(why, torch.float32)
-    x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
-    if why == "gradient of x":
-        x.requires_grad_()
-    if why == "gradient of the filters":
-        weight.requires_grad_()
+    x, weight, bias = (t.to(dtype) for t in (_random(1, inputs, 8, 8), *_layer(inputs, 16)))
+    trained = {"gradient of x": x, "gradient of the filters": weight}.get(why)
+    if trained is not None:
+        trained.requires_grad_()
     out = kernels.convolve(x, weight, bias)
-    assert not calls
+    assert not blocks
     assert out.dtype == dtype
-    if why.startswith("gradient"):
+    if trained is not None:
         out.sum().backward()  # type: ignore[no-untyped-call]
-        assert (x if why.endswith("x") else weight).grad is not None
+        assert trained.grad is not None
 
 
 def _raise(*_: object, **__: object) -> Tensor:
@@ -244,10 +212,7 @@ def _wrong(padded: Tensor, weight: Tensor, *_: object, **__: object) -> Tensor:
 
 @pytest.mark.parametrize("what", ["not built", "not there", "fails", "wrong"])
 def test_without_a_working_nnpack_conv2d_does_it(
-    what: str,
-    choose: Callable[[str], None],
-    monkeypatch: pytest.MonkeyPatch,
-    check_sentence: Callable[[object], None],
+    what: str, choose: Choose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if what == "not built":
         monkeypatch.setattr(torch.backends.nnpack, "is_available", lambda: False)
@@ -262,16 +227,11 @@ def test_without_a_working_nnpack_conv2d_does_it(
     assert not kernels.prepare()
     assert _error(kernels.convolve(x, weight, bias), _expected(x, weight, bias)) < TOLERANCE
     choose("winograd")
-    with pytest.raises(ServeError, match=r"no NNPACK.*use auto or direct") as no:
+    with refused(ServeError, r"no NNPACK.*use auto or direct"):
         kernels.convolve(x, weight, bias)
-    check_sentence(no.value)
 
 
-def test_the_variable_names_the_kernel(
-    choose: Callable[[str], None],
-    monkeypatch: pytest.MonkeyPatch,
-    check_sentence: Callable[[object], None],
-) -> None:
+def test_the_variable_names_the_kernel(choose: Choose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "has_winograd", lambda: True)
     for faster in (True, False):
         monkeypatch.setattr(kernels, "_winograd_is_faster", lambda faster=faster: faster)
@@ -281,9 +241,8 @@ def test_the_variable_names_the_kernel(
             choose(way)
             assert kernels.prepare() is expected
     choose("fft")
-    with pytest.raises(ServeError, match="'fft'; expected auto, winograd or direct") as no:
+    with refused(ServeError, "'fft'; expected auto, winograd or direct"):
         kernels.prepare()
-    check_sentence(no.value)
 
 
 @needs_nnpack
@@ -295,65 +254,37 @@ def test_the_variable_names_the_kernel(
 def test_the_measurement_prefers_the_faster_way(
     winograd: float, direct: float, prefers_winograd: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    times = {"winograd": winograd, "direct": direct}
-    turn = iter(["winograd", "direct"] * 4)
-    monkeypatch.setattr(kernels, "_seconds", lambda way: times[next(turn)])
+    times = iter([winograd, direct] * 4)
+    monkeypatch.setattr(kernels, "_seconds", lambda way: next(times))
     assert kernels._winograd_is_faster.__wrapped__() is prefers_winograd
-    assert next(turn, None) is None
+    assert next(times, None) is None
 
 
 @needs_nnpack
-def test_threads_do_not_disturb_each_other(choose: Callable[[str], None]) -> None:
+def test_threads_do_not_disturb_each_other(choose: Choose) -> None:
     choose("winograd")
     x, (weight, bias) = _random(1, 32, 48, 48), _layer(32, 32)
     expected = kernels.convolve(x, weight, bias)
-    found: list[Tensor] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(kernels.convolve(x, weight, bias)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 4
-    assert all(torch.equal(one, expected) for one in found)
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(kernels.convolve, x, weight, bias) for _ in range(4)]
+        assert all(torch.equal(call.result(), expected) for call in calls)
 
 
 # For a content of 96x96 and a style of 96x48: products, and bytes of memory asked for.
 BUDGETS = {"winograd": (4_300_000_000, 500_000_000), "direct": (11_500_000_000, 220_000_000)}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_transfer_stays_within_its_budget(
-    way: str,
-    seeded_engine: Engines,
-    random_image: MakeImage,
-    unlabelled: Unlabelled,
-    choose: Callable[[str], None],
-    count_work: CountWork,
-) -> None:
+@each_way
+def test_a_transfer_stays_within_its_budget(way: str, choose: Choose) -> None:
     choose(way)
     kernels.prepare()  # trying the kernels out is no work of the transfer
     content, style = unlabelled(random_image(96, 96)), unlabelled(random_image(96, 48))
     with count_work() as work:
-        transfer(content, style, [Pair(0, None)], seeded_engine("cat5"))
+        transfer(content, style, [Pair(0, None)], seeded_engine())
     products, allocated = BUDGETS[way]
     assert work.convolutions == 22 + 21  # the style needs no picture
     assert 0.95 * products < work.products <= products
     assert work.allocated <= allocated
-
-
-@needs_nnpack
-def test_what_is_counted(choose: Callable[[str], None], count_work: CountWork) -> None:
-    x, (weight, bias) = _random(1, 16, 13, 12), _layer(16, 32)
-    for way, products in (("direct", 13 * 12 * 9), ("winograd", 3 * 2 * 64)):
-        choose(way)
-        with count_work() as work:
-            kernels.convolve(x, weight, bias)
-        assert work.convolutions == 1
-        assert work.products == products * 16 * 32
-        assert work.allocated >= 4 * (32 * 13 * 12 + 16 * 15 * 14)
 
 
 @pytest.mark.parametrize("reflect", [True, False])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 
 import pytest
 import torch
@@ -13,23 +10,25 @@ from speed.dense import dense_networks
 from speed.work import multiply_adds
 from torch import Tensor
 
-from photoreal.contract import LEVELS, UNPOOLS, Unpool
+from photoreal.contract import UNPOOLS, Unpool
 from photoreal.networks import wavelet
 from photoreal.networks.fast import kernels, sparse
 from photoreal.networks.fast.sparse import Layer, Run
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.regions import Pair
-from photoreal.transfer.progressive import (
-    LabelledImage,
-    NetworkEngine,
-    apply_style,
-    measure_style,
-    transfer,
+from photoreal.transfer.progressive import NetworkEngine, apply_style, measure_style, transfer
+from tests.shared import (
+    builtin_engine,
+    builtin_networks,
+    psnr,
+    random_image,
+    reconstruct,
+    smooth_image,
+    unlabelled,
 )
 
-Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
-MakeImage = Callable[..., Tensor]
+from .work import count_work
 
+WHOLE = [Pair(0, None)]
 C = 24
 
 
@@ -53,46 +52,47 @@ def _full(outputs: int) -> Tensor:
     return _random(outputs, C, 3, 3, seed=2).div(15.0)
 
 
-LAYERS: dict[str, tuple[Tensor, list[Run]]] = {
-    "the same": (_copying(C), [Run("copy", 0, C, 0, 1.0)]),
-    "half, doubled": (_copying(12, 12, 2.0), [Run("copy", 0, 12, 12, 2.0)]),
-    "negative": (_copying(C, 0, -0.5), [Run("copy", 0, C, 0, -0.5)]),
-    "a matrix": (_point(5), [Run("point", 0, 5)]),
+ZEROS = torch.zeros(3, C, 3, 3)
+HALF, QUARTER = _copying(4, 0, 0.5), _copying(4, 8, 0.25)
+LAYERS: dict[str, tuple[Tensor, tuple[Run, ...]]] = {
+    "the same": (_copying(C), (Run("copy", 0, C, 0, 1.0),)),
+    "half, doubled": (_copying(12, 12, 2.0), (Run("copy", 0, 12, 12, 2.0),)),
+    "negative": (_copying(C, 0, -0.5), (Run("copy", 0, C, 0, -0.5),)),
+    "a matrix": (_point(5), (Run("point", 0, 5),)),
     "copied, then convolved": (
         torch.cat([_copying(12, 3, 0.5), _full(17)]),
-        [Run("copy", 0, 12, 3, 0.5), Run("full", 12, 29)],
+        (Run("copy", 0, 12, 3, 0.5), Run("full", 12, 29)),
     ),
     "two gains": (
-        torch.cat([_copying(4, 0, 0.5), _copying(4, 8, 0.25)]),
-        [Run("copy", 0, 4, 0, 0.5), Run("copy", 4, 8, 8, 0.25)],
+        torch.cat([HALF, QUARTER]),
+        (Run("copy", 0, 4, 0, 0.5), Run("copy", 4, 8, 8, 0.25)),
     ),
     "no taps after others": (
-        torch.cat([_point(5), torch.zeros(3, C, 3, 3), _full(4), torch.zeros(2, C, 3, 3)]),
-        [Run("point", 0, 8), Run("full", 8, 14)],
+        torch.cat([_point(5), ZEROS, _full(4), ZEROS]),
+        (Run("point", 0, 8), Run("full", 8, 15)),
     ),
     "no taps at first": (
-        torch.cat([torch.zeros(2, C, 3, 3), _copying(C)]),
-        [Run("point", 0, 2), Run("copy", 2, C + 2, 0, 1.0)],
+        torch.cat([ZEROS, _copying(C)]),
+        (Run("point", 0, 3), Run("copy", 3, C + 3, 0, 1.0)),
     ),
 }
 
 
 @pytest.mark.parametrize(("weight", "runs"), LAYERS.values(), ids=LAYERS)
-def test_the_runs_of_a_layer_are_found(weight: Tensor, runs: list[Run]) -> None:
-    assert sparse.examine(weight, None) == Layer(tuple(runs), biased=False)
-    assert sparse.examine(weight, torch.zeros(len(weight))) == Layer(tuple(runs), biased=False)
-    assert sparse.examine(weight, torch.ones(len(weight))) == Layer(tuple(runs), biased=True)
+def test_the_runs_of_a_layer_are_found(weight: Tensor, runs: tuple[Run, ...]) -> None:
+    assert sparse.examine(weight, None) == Layer(runs, biased=False)
+    assert sparse.examine(weight, torch.zeros(len(weight))) == Layer(runs, biased=False)
+    assert sparse.examine(weight, torch.ones(len(weight))) == Layer(runs, biased=True)
 
 
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("layout", ["rows", "pixels", "neither"])
 @pytest.mark.parametrize("biased", [True, False])
-@pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("weight", [layer for layer, _ in LAYERS.values()], ids=LAYERS)
 def test_a_layer_gives_what_the_whole_convolution_gives(
-    weight: Tensor, batch: int, biased: bool, layout: str, relu: bool
+    weight: Tensor, biased: bool, layout: str, relu: bool
 ) -> None:
-    x = _random(batch, 2 * C, 13, 10, seed=3)[:, ::2]
+    x = _random(2, 2 * C, 13, 10, seed=3)[:, ::2]
     if layout != "neither":
         x = x.contiguous(
             memory_format=torch.channels_last if layout == "pixels" else torch.contiguous_format
@@ -123,22 +123,20 @@ def test_what_saves_nothing_is_convolved_as_a_whole(weight: Tensor) -> None:
 
 
 @pytest.mark.parametrize("biased", [True, False])
-@pytest.mark.parametrize("channels_last", [True, False])
-@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format], ids=str)
 @pytest.mark.parametrize("gains", [(0.1, 0.1, 0.1, 0.1, 0.9), (1.0, -2.0, 0.0, 0.5, 0.0)], ids=str)
 def test_a_join_that_only_adds_up_is_the_convolution_of_it(
-    gains: tuple[float, ...], batch: int, channels_last: bool, biased: bool
+    gains: tuple[float, ...], layout: torch.memory_format, biased: bool
 ) -> None:
     weight = torch.stack([_copying(C, 0, gain) for gain in gains], dim=1)
     assert sparse.join_gains(weight) == pytest.approx(gains)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    bands = wavelet.Bands(
-        *(_random(batch, C, 5, 7, seed=k).to(memory_format=layout) for k in range(4))
-    )
-    original = _random(batch, C, 10, 14, seed=4).to(memory_format=layout)
+    planes = [_random(2, C, 5, 7, seed=k).to(memory_format=layout) for k in range(4)]
+    original = _random(2, C, 10, 14, seed=4).to(memory_format=layout)
     bias = _random(C, seed=5) if biased else None
-    found = wavelet.join_scaled(bands, original, gains, bias)
-    stacked = [wavelet.unpool(bands._replace(**_alone(bands, name))) for name in bands._fields]
+    found = wavelet.join_scaled(wavelet.Bands(*planes), original, gains, bias)
+    zero = torch.zeros_like(planes[0])
+    apart = [[band if i == k else zero for k in range(4)] for i, band in enumerate(planes)]
+    stacked = [wavelet.unpool(wavelet.Bands(*one)) for one in apart]
     expected = kernels.convolve(
         torch.cat([*stacked, original], dim=1).double(),
         weight.flatten(1, 2).double(),
@@ -146,15 +144,6 @@ def test_a_join_that_only_adds_up_is_the_convolution_of_it(
         relu=True,
     )
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
-
-
-def _alone(bands: wavelet.Bands, kept: str) -> dict[str, Tensor]:
-    """All bands but one as zeros."""
-    return {
-        name: torch.zeros_like(band)
-        for name, band in zip(bands._fields, bands, strict=True)
-        if name != kept
-    }
 
 
 @pytest.mark.parametrize(
@@ -175,76 +164,37 @@ def test_a_join_that_does_more_is_convolved(change: Callable[[Tensor], object]) 
 @pytest.mark.parametrize("unpool", UNPOOLS)
 @pytest.mark.slow
 def test_the_picture_of_the_built_in_weights_is_the_same(
-    unpool: Unpool,
-    builtin_networks: Networks,
-    smooth_image: MakeImage,
-    unlabelled: Callable[[Tensor], LabelledImage],
-    monkeypatch: pytest.MonkeyPatch,
+    unpool: Unpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, style = unlabelled(smooth_image(40, 56)), unlabelled(smooth_image(48, 32, seed=1))
-    engine = NetworkEngine(*builtin_networks(unpool))
-    found = transfer(content, style, [Pair(0, None)], engine)
+    found = transfer(content, style, WHOLE, builtin_engine(unpool))
     monkeypatch.setattr(kernels, "computes", lambda *_: False)
-    expected = transfer(content, style, [Pair(0, None)], engine)
+    expected = transfer(content, style, WHOLE, builtin_engine(unpool))
     assert not torch.equal(found, content.image)
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("unpool", UNPOOLS)
 @pytest.mark.slow
-def test_new_parameters_are_examined_anew(unpool: Unpool, builtin_networks: Networks) -> None:
-    networks = copy.deepcopy(builtin_networks(unpool))
-    for network in networks:
-        assert network._known
-        network.load_state_dict(_noisy(network))
-        assert not network._known
-    decoder = networks[1]
-    assert all(gains is None for gains in decoder._gains.values())
-
-
-def _noisy(network: torch.nn.Module) -> dict[str, Tensor]:
-    return {
-        name: value + 0.01 * _random(*value.shape) for name, value in network.state_dict().items()
-    }
-
-
-@pytest.mark.slow
-def test_dense_networks_leave_nothing_out_and_the_picture_as_it_is(
-    builtin_networks: Networks,
-    smooth_image: MakeImage,
-    unlabelled: Callable[[Tensor], LabelledImage],
-    psnr: Callable[[Tensor, Tensor], float],
-) -> None:
+def test_dense_networks_leave_nothing_out_and_the_picture_as_it_is(unpool: Unpool) -> None:
+    """Their parameters are loaded into copies, which examines them again."""
     content, style = unlabelled(smooth_image(40, 56)), unlabelled(smooth_image(48, 32, seed=1))
-    networks = builtin_networks("cat5")
+    networks = builtin_networks(unpool)
     dense = dense_networks(networks)
     assert not any(network._known for network in dense)
+    assert all(gains is None for gains in dense[1]._gains.values())
     assert all(network._known for network in networks)
-    pictures = [
-        transfer(content, style, [Pair(0, None)], NetworkEngine(*one)).clamp(0, 1)
-        for one in (networks, dense)
-    ]
+    engines = (NetworkEngine(*one) for one in (networks, dense))
+    pictures = [transfer(content, style, WHOLE, one).clamp(0, 1) for one in engines]
     assert psnr(*pictures) > 50
 
 
-def test_a_thirtieth_of_the_products_is_left(
-    builtin_networks: Networks,
-    random_image: MakeImage,
-    count_work: Callable[[], AbstractContextManager[Any]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_thirtieth_of_the_products_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the documentation says."""
     monkeypatch.setenv(kernels.CONVOLUTION_VARIABLE, "direct")
-    networks = builtin_networks("cat5")
-    engine = NetworkEngine(*networks)
-    x, skips = random_image(96, 96), []
     with count_work() as work, torch.inference_mode():
-        for level in LEVELS:
-            x, skip = engine.encode(level, x)
-            skips += [] if skip is None else [skip]
-        for level in reversed(LEVELS):
-            x = engine.decode(level, x, skips.pop() if level > 1 else None)
-    whole = sum(multiply_adds(network, 96, 96) for network in networks)
+        reconstruct(builtin_engine(), random_image(96, 96))
+    whole = sum(multiply_adds(network, 96, 96) for network in builtin_networks("cat5"))
     assert 0.9 / 30 < work.products / whole < 1.1 / 30
 
 
@@ -255,21 +205,17 @@ PRODUCTS, ALLOCATED = 1_980_000_000, 145_000_000
 
 
 def test_a_transfer_with_the_built_in_weights_stays_within_its_budget(
-    builtin_networks: Networks,
-    random_image: MakeImage,
-    unlabelled: Callable[[Tensor], LabelledImage],
-    count_work: Callable[[], AbstractContextManager[Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(kernels.CONVOLUTION_VARIABLE, "direct")
     content, style = unlabelled(random_image(96, 96)), unlabelled(random_image(96, 48))
-    engine = NetworkEngine(*builtin_networks("cat5"))
+    engine = builtin_engine()
     with count_work() as work:
-        transfer(content, style, [Pair(0, None)], engine)
+        transfer(content, style, WHOLE, engine)
     assert work.convolutions == CONVOLUTIONS
     assert 0.95 * PRODUCTS < work.products <= PRODUCTS
     assert work.allocated <= ALLOCATED
     known = measure_style(style, [None], engine)
     with count_work() as again:
-        apply_style(content, known, [Pair(0, None)], engine)
+        apply_style(content, known, WHOLE, engine)
     assert again.convolutions == CONVOLUTIONS // 2

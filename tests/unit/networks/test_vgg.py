@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -13,10 +13,18 @@ from torch.nn import functional as F
 from photoreal import contract
 from photoreal.contract import BANDS, LEVELS, ORIGINAL, UNPOOLS, TensorSpec, Unpool
 from photoreal.networks import wavelet
-from photoreal.networks.vgg import Decoder, Encoder, Skips
+from photoreal.networks.vgg import Decoder, Skips
+from tests.shared import (
+    builtin_engine,
+    builtin_networks,
+    random_image,
+    reconstruct,
+    seeded_networks,
+)
 
-Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
-SIZES = [(1, 32, 48), (2, 40, 16)]
+each_unpool = pytest.mark.parametrize("unpool", UNPOOLS)
+each_level = pytest.mark.parametrize("level", LEVELS)
+each_size = pytest.mark.parametrize("size", [(1, 32, 48), (2, 40, 16)])
 
 
 def _shape(spec: TensorSpec, size: Sequence[int]) -> tuple[int, ...]:
@@ -32,14 +40,15 @@ def _skips(given: dict[str, Tensor]) -> Skips:
     return Skips(given["LH"], given["HL"], given["HH"], given.get(ORIGINAL))
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("unpool", UNPOOLS)
-def test_encoder_levels_have_the_shapes_of_the_contract(
-    unpool: Unpool, level: int, size: tuple[int, int, int], builtin_networks: Networks
+@each_size
+@each_level
+@each_unpool
+def test_levels_have_the_shapes_of_the_contract(
+    unpool: Unpool, level: int, size: tuple[int, int, int]
 ) -> None:
+    encoder, decoder = builtin_networks(unpool)
     spec = contract.encoder(level, unpool)
-    features, skips = builtin_networks(unpool)[0].level(level, _random(spec.inputs[0], size))
+    features, skips = encoder.level(level, _random(spec.inputs[0], size))
     found = {"FEATURES": features}
     if skips is not None:
         found |= {name: getattr(skips, name) for name in BANDS}
@@ -48,34 +57,22 @@ def test_encoder_levels_have_the_shapes_of_the_contract(
     expected = {tensor.name: _shape(tensor, size) for tensor in spec.outputs}
     assert {name: tuple(value.shape) for name, value in found.items()} == expected
 
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("unpool", UNPOOLS)
-def test_decoder_levels_have_the_shapes_of_the_contract(
-    unpool: Unpool, level: int, size: tuple[int, int, int], builtin_networks: Networks
-) -> None:
     spec = contract.decoder(level, unpool)
     given = {tensor.name: _random(tensor, size) for tensor in spec.inputs}
-    skips = _skips(given) if level > 1 else None
-    output = builtin_networks(unpool)[1].level(level, given["FEATURES"], skips)
+    output = decoder.level(level, given["FEATURES"], _skips(given) if level > 1 else None)
     assert tuple(output.shape) == _shape(spec.outputs[0], size)
 
 
-@pytest.mark.parametrize("level", [4, 3, 2])
-@pytest.mark.parametrize("unpool", UNPOOLS)
-def test_a_decoder_level_that_unpools_insists_on_its_skips(
-    unpool: Unpool, level: int, builtin_networks: Networks
-) -> None:
-    features = torch.zeros(1, contract.CHANNELS[level], 4, 4)
-    with pytest.raises(ValueError, match=f"level {level} needs the skips"):
-        builtin_networks(unpool)[1].level(level, features)
+@each_unpool
+def test_a_decoder_level_that_unpools_insists_on_its_skips(unpool: Unpool) -> None:
+    for level in (4, 3, 2):
+        features = torch.zeros(1, contract.CHANNELS[level], 4, 4)
+        with pytest.raises(ValueError, match=f"level {level} needs the skips"):
+            builtin_networks(unpool)[1].level(level, features)
 
 
-@pytest.mark.parametrize("unpool", UNPOOLS)
-def test_a_decoder_level_is_its_layers_one_by_one(
-    unpool: Unpool, seeded_networks: Networks
-) -> None:
+@each_unpool
+def test_a_decoder_level_is_its_layers_one_by_one(unpool: Unpool) -> None:
     """Level 3: convolve, unpool, join, convolve, each convolution with reflected borders."""
     decoder = copy.deepcopy(seeded_networks(unpool)[1]).double()
     spec = contract.decoder(3, unpool)
@@ -102,7 +99,7 @@ def test_a_decoder_level_is_its_layers_one_by_one(
     torch.testing.assert_close(found, expected)
 
 
-def test_loading_parameters_renews_the_folded_kernels(seeded_networks: Networks) -> None:
+def test_loading_parameters_renews_the_folded_kernels() -> None:
     trained = seeded_networks("cat5")[1]
     fresh = Decoder("cat5")
     fresh.load_state_dict(trained.state_dict())
@@ -111,15 +108,6 @@ def test_loading_parameters_renews_the_folded_kernels(seeded_networks: Networks)
     assert not [name for name in fresh.state_dict() if "folded" in name]
 
 
-@pytest.mark.parametrize("unpool", UNPOOLS)
-def test_smallest_picture_goes_through(unpool: Unpool, builtin_networks: Networks) -> None:
-    encoder, decoder = builtin_networks(unpool)
-    x, skips = torch.rand(1, 3, 16, 16), []
-    for level in LEVELS:
-        x, skip = encoder.level(level, x)
-        if skip is not None:
-            skips.append(skip)
-    for level in reversed(LEVELS):
-        x = decoder.level(level, x, skips.pop() if level > 1 else None)
-    assert x.shape == (1, 3, 16, 16)
-    assert not skips
+@each_unpool
+def test_smallest_picture_goes_through(unpool: Unpool) -> None:
+    assert reconstruct(builtin_engine(unpool), random_image(16, 16)).shape == (1, 3, 16, 16)

@@ -1,41 +1,29 @@
-"""Requests, and models that are functions and note what they are asked."""
+"""Requests of `stylize`, and models that are functions and note what they are asked."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from torch import Tensor
 
-from photoreal.contract import Place, Unpool
 from photoreal.networks.vgg import Encoded, Skips
-from photoreal.pipeline.request import (
-    FloatImage,
-    Models,
-    Shot,
-    SoftStyle,
-    StyleInput,
-    StylizeRequest,
-    StylizeResponse,
-    Transferred,
-)
-from photoreal.preprocess import Limits
+from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse, Transferred
+from photoreal.pipeline.sequences import SteadyRegions
+from photoreal.pipeline.stylize import stylize
+from photoreal.preprocess import Limits, decode_mask, decode_photo
 from photoreal.regions import LabelMap
 from photoreal.transfer.progressive import NetworkEngine
+from tests.shared import Array, Photo, builtin_networks, encoded, photo
 
-Array = npt.NDArray[Any]
-Encode = Callable[..., bytes]
-Photo = Callable[..., npt.NDArray[np.uint8]]
-CheckSentence = Callable[[object], None]
-
-SIZE = 16
-LIMITS = Limits()
+CONTENT, STYLE = photo(16, 24, seed=1), photo(20, 16, seed=2)
+GRAY = {"content": np.full_like(CONTENT, 128), "style": np.full_like(STYLE, 128)}
+"""Photos in which no edge moves a region's border."""
 
 
 class CountingEngine(NetworkEngine):
@@ -53,144 +41,107 @@ class CountingEngine(NetworkEngine):
 
 
 @pytest.fixture
-def engine(builtin_networks: Callable[[Unpool], tuple[Any, Any]]) -> CountingEngine:
+def engine() -> CountingEngine:
     return CountingEngine(*builtin_networks("cat5"))
 
 
+def rows(height: int, width: int, *labels: int) -> LabelMap:
+    """A label map of equal bands, from top to bottom."""
+    mask = np.zeros((height, width), dtype=np.uint8)
+    for band, label in zip(np.array_split(np.arange(height), len(labels)), labels, strict=True):
+        mask[band] = label
+    return mask
+
+
 @dataclass
-class FakeModels:
-    """Returns the content as it is and notes what it was asked."""
+class Answer:
+    response: StylizeResponse
 
-    labels: list[Array] = field(default_factory=list)
-    transfers: list[dict[str, Any]] = field(default_factory=list)
-    segmented: list[FloatImage] = field(default_factory=list)
-    soft_transfers: list[dict[str, Any]] = field(default_factory=list)
+    @property
+    def report(self) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(self.response.report)
+        return report
 
-    def transfer(
-        self,
-        content: FloatImage,
-        content_labels: LabelMap,
-        styles: Sequence[StyleInput],
-        *,
-        alpha: float,
-        places: Collection[Place],
-        blend: int,
-        shot: Shot | None = None,
-    ) -> Transferred:
-        self.transfers.append(
-            {
-                "content": content,
-                "content_labels": content_labels,
-                "styles": list(styles),
-                "style": styles[0].image,
-                "style_labels": styles[0].labels,
-                "pairs": list(styles[0].pairs),
-                "shot": shot,
-                "alpha": alpha,
-                "places": tuple(places),
-                "blend": blend,
-            }
-        )
-        return Transferred(content)
+    @property
+    def picture(self) -> Photo:
+        return decode_photo(self.response.image, "result", Limits())
 
-    def transfer_soft(
-        self,
-        content: FloatImage,
-        regions: npt.NDArray[np.uint8],
-        styles: Sequence[SoftStyle],
-        *,
-        places: Collection[Place],
-        shot: Shot | None = None,
-    ) -> Transferred:
-        self.soft_transfers.append(
-            {
-                "content": content,
-                "regions": regions,
-                "styles": list(styles),
-                "places": tuple(places),
-                "shot": shot,
-            }
-        )
-        return Transferred(content)
+    @property
+    def labels(self) -> list[LabelMap]:
+        """The content's, then the styles'."""
+        files = (self.response.content_labels, *self.response.style_labels)
+        return [decode_mask(file, "labels", Limits()).labels for file in files]
 
-    def segment(self, image: FloatImage) -> FloatImage:
-        """Probabilities of a segmenter that is sure of the next one of `labels`."""
-        self.segmented.append(image)
-        labels = self.labels[len(self.segmented) - 1]
-        classes = np.arange(labels.max() + 1).reshape(-1, 1, 1)
-        sure: FloatImage = (classes == labels).astype(np.float32)
-        return sure
+
+class Ask:
+    """`ask(...)` serves a request for two small photos; pictures may be given as arrays.
+
+    Models note what they are asked. The transfer does `change` to the content, the segmenter is
+    sure of the next one of `labels`, which are positions in `classes`; without classes there is
+    no segmenter.
+    """
+
+    def __init__(self, **defaults: Any) -> None:
+        self.defaults = {"content": CONTENT, "style": STYLE, "size": 16, **defaults}
+        self.limits = Limits()
+        self.sequences: SteadyRegions | None = None
+        self.known: KnownRegions | None = None
+        self.classes: tuple[str, ...] = ()
+        self.labels: list[LabelMap] = []
+        self.segment: Callable[[Array], Array] = self._segment
+        self.change: Callable[[Array], Array] = lambda content: content
+        self.segmented: list[Array] = []
+        self.transfers: list[dict[str, Any]] = []
+
+    def request(self, **given: Any) -> StylizeRequest:
+        files = {name: _encoded(value) for name, value in (self.defaults | given).items()}
+        return StylizeRequest(**files)
+
+    def __call__(self, **given: Any) -> Answer:
+        segment = self.segment if self.classes else None
+        models = Models(self._transfer, segment, self.classes, self._transfer_soft)
+        request = self.request(**given)
+        return Answer(stylize(request, models, self.limits, self.sequences, self.known))
 
     @property
     def called(self) -> dict[str, Any]:
-        assert len(self.transfers) == 1
-        assert not self.soft_transfers
-        return self.transfers[0]
+        """What the only transfer was asked."""
+        (only,) = self.transfers
+        return only
 
-    @property
-    def called_soft(self) -> dict[str, Any]:
-        assert len(self.soft_transfers) == 1
-        assert not self.transfers
-        return self.soft_transfers[0]
+    def _segment(self, image: Array) -> Array:
+        self.segmented.append(image)
+        labels = self.labels[len(self.segmented) - 1]
+        sure: Array = np.arange(len(self.classes)).reshape(-1, 1, 1) == labels
+        return sure.astype(np.float32)
+
+    def _transfer(
+        self, content: Array, content_labels: LabelMap, styles: Any, **options: Any
+    ) -> Transferred:
+        noted = {"content": content, "content_labels": content_labels, "styles": list(styles)}
+        self.transfers.append(noted | options)
+        return Transferred(self.change(content))
+
+    def _transfer_soft(
+        self, content: Array, regions: Array, styles: Any, **options: Any
+    ) -> Transferred:
+        noted = {"content": content, "regions": regions, "styles": list(styles)}
+        self.transfers.append(noted | options)
+        return Transferred(self.change(content))
 
 
-@pytest.fixture
-def fake() -> FakeModels:
-    return FakeModels()
-
-
-@pytest.fixture
-def content(photo: Photo) -> npt.NDArray[np.uint8]:
-    return photo(16, 24, seed=1)
-
-
-@pytest.fixture
-def style(photo: Photo) -> npt.NDArray[np.uint8]:
-    return photo(20, 16, seed=2)
-
-
-@pytest.fixture
-def request_for(content: Array, style: Array, encoded: Encode) -> Callable[..., StylizeRequest]:
-    """Makes a request with both photos; masks are given as arrays."""
-
-    def make(**given: Any) -> StylizeRequest:
-        for role in ("content_mask", "style_mask"):
-            if isinstance(given.get(role), np.ndarray):
-                given[role] = encoded(given[role])
-        given = {"content": encoded(content), "style": encoded(style), "size": SIZE, **given}
-        return StylizeRequest(**given)
-
-    return make
+def _encoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_encoded(one) for one in value]
+    return encoded(value) if isinstance(value, np.ndarray) else value
 
 
 @pytest.fixture
-def published_for(request_for: Callable[..., StylizeRequest]) -> Callable[..., StylizeRequest]:
+def ask() -> Ask:
+    return Ask()
+
+
+@pytest.fixture
+def published() -> Ask:
     """The same with the method `published`."""
-    return partial(request_for, method="published")
-
-
-@pytest.fixture
-def gray(encoded: Encode) -> dict[str, bytes]:
-    """Two photos of the same sizes in which no edge moves a region's border."""
-    return {
-        "content": encoded(np.full((16, 24, 3), 128, dtype=np.uint8)),
-        "style": encoded(np.full((20, 16, 3), 128, dtype=np.uint8)),
-    }
-
-
-def models_of(fake: FakeModels, classes: tuple[str, ...] = ()) -> Models:
-    return Models(fake.transfer, fake.segment if classes else None, classes, fake.transfer_soft)
-
-
-def report_of(response: StylizeResponse) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads(response.report)
-    return report
-
-
-def rows(height: int, width: int, *labels: int) -> npt.NDArray[np.uint8]:
-    """A label map of equal bands, from top to bottom."""
-    bands = np.array_split(np.arange(height), len(labels))
-    mask = np.zeros((height, width), dtype=np.uint8)
-    for band, label in zip(bands, labels, strict=True):
-        mask[band] = label
-    return mask
+    return Ask(method="published")

@@ -68,20 +68,14 @@ def pixels(picture: torch.Tensor) -> Any:
 
 
 def test_a_batch_is_what_the_pipeline_makes_of_each(run: Any, pipeline: Pipeline) -> None:
-    images, reference = pictures(2, 20, 24), pictures(1, 18, 16, seed=1)
-    found = run(image=images, reference=reference, strength=0.5)
-    assert found.shape == images.shape
-    for image, result in zip(images, found, strict=True):
-        wanted = pipeline.stylize(pixels(image), pixels(reference[0]), size=SIZE, alpha=0.5)
-        assert np.array_equal(pixels(result), np.asarray(wanted.image))
-
-
-def test_a_reference_for_each(run: Any) -> None:
     images, references = pictures(2, 20, 24), pictures(2, 18, 16, seed=1)
-    both = run(image=images, reference=references, method="color")
-    for index in range(2):
-        alone = run(image=images[[index]], reference=references[[index]], method="color")
-        assert torch.equal(both[index], alone[0])
+    for given, theirs in ((references[:1], [0, 0]), (references, [0, 1])):
+        found = run(image=images, reference=given, strength=0.5)
+        assert found.shape == images.shape
+        for image, index, result in zip(images, theirs, found, strict=True):
+            reference = pixels(references[index])
+            wanted = pipeline.stylize(pixels(image), reference, size=SIZE, alpha=0.5)
+            assert np.array_equal(pixels(result), np.asarray(wanted.image))
     with pytest.raises(ValueError, match="2 reference images for 3 images; expected 1 or 3"):
         run(image=pictures(3, 16, 16), reference=references)
 

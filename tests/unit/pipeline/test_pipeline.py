@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import io
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -22,8 +19,9 @@ from photoreal import Pipeline
 from photoreal.client import StyleTransferClient
 from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest, WeightsError
 from photoreal.preprocess import Limits
+from tests.shared import Photo, encoded, photo, refused
 
-Photo = npt.NDArray[np.uint8]
+CONTENT, STYLE = photo(20, 24, seed=1), photo(18, 16, seed=2)
 SIZE = 16
 
 
@@ -32,158 +30,146 @@ def pipeline() -> Pipeline:
     return Pipeline(device="cpu", segmenter=None)
 
 
-@pytest.fixture
-def content(photo: Callable[..., Photo]) -> Photo:
-    return photo(20, 24, seed=1)
-
-
-@pytest.fixture
-def style(photo: Callable[..., Photo]) -> Photo:
-    return photo(18, 16, seed=2)
-
-
 def _bands(height: int, width: int) -> Photo:
     mask = np.ones((height, width), dtype=np.uint8)
     mask[height // 2 :] = 2
     return mask
 
 
+OURS, THEIRS = _bands(20, 24), _bands(18, 16)
+
+
 class TestStylize:
-    def test_takes_what_the_client_takes(
-        self, pipeline: Pipeline, content: Photo, style: Photo, tmp_path: Path
-    ) -> None:
+    def test_takes_what_the_client_takes(self, pipeline: Pipeline, tmp_path: Path) -> None:
         path = tmp_path / "content.png"
-        Image.fromarray(content).save(path)
-        forms = (content, Image.fromarray(content), path, str(path), path.read_bytes())
-        results = [pipeline.stylize(form, style, size=SIZE) for form in forms]
+        Image.fromarray(CONTENT).save(path)
+        forms = (CONTENT, Image.fromarray(CONTENT), path, str(path), path.read_bytes())
+        results = [pipeline.stylize(form, STYLE, size=SIZE) for form in forms]
         assert len({result.png for result in results}) == 1
         assert results[0].image.size == (24, 20)
-        assert not np.array_equal(np.asarray(results[0].image), content)
+        assert not np.array_equal(np.asarray(results[0].image), CONTENT)
         assert results[0].report["regions"] == "whole"
         assert results[0].content_labels.shape == (20, 24)
         assert results[0].save(tmp_path / "out.png").read_bytes() == results[0].png
 
-    def test_signatures_are_the_client_s(self) -> None:
-        for name in ("stylize", "find_regions"):
-            ours = inspect.signature(getattr(Pipeline, name)).parameters
-            theirs = inspect.signature(getattr(StyleTransferClient, name)).parameters
-            assert set(theirs) - set(ours) == {"timeout", "request_id"}
-            assert set(ours) <= set(theirs)
+    @pytest.mark.parametrize("name", ["stylize", "find_regions"])
+    def test_signatures_are_the_client_s(self, name: str) -> None:
+        ours = inspect.signature(getattr(Pipeline, name)).parameters.keys()
+        theirs = inspect.signature(getattr(StyleTransferClient, name)).parameters.keys()
+        assert theirs - ours == {"timeout", "request_id"}
+        assert ours <= theirs
 
-    def test_options_matter_and_are_as_precise_as_a_server_s(
-        self, pipeline: Pipeline, content: Photo, style: Photo
-    ) -> None:
+    def test_options_matter_and_are_as_precise_as_a_server_s(self, pipeline: Pipeline) -> None:
         client = StyleTransferClient(transport=pipeline.transport)
         seen = set()
         for options in ({}, {"alpha": 0.7}, {"method": "color"}, {"method": "published"}):
-            result = pipeline.stylize(content, style, size=SIZE, **options)
-            assert client.stylize(content, style, size=SIZE, **options).png == result.png
+            result = pipeline.stylize(CONTENT, STYLE, size=SIZE, **options)
+            assert client.stylize(CONTENT, STYLE, size=SIZE, **options).png == result.png
             seen.add(result.png)
         assert len(seen) == 4
 
-    def test_other_formats(self, pipeline: Pipeline, content: Photo, style: Photo) -> None:
-        plain = pipeline.stylize(content, style, size=SIZE, method="color")
-        result = pipeline.stylize(content, style, size=SIZE, method="color", format="jpeg")
-        stream = io.BytesIO()
-        plain.image.save(stream, "JPEG", quality=95)
-        assert result.data == stream.getvalue()
+    def test_other_formats(self, pipeline: Pipeline) -> None:
+        plain = pipeline.stylize(CONTENT, STYLE, size=SIZE, method="color")
+        result = pipeline.stylize(CONTENT, STYLE, size=SIZE, method="color", format="jpeg")
+        assert result.data == encoded(plain.image, "JPEG", quality=95)
         assert (plain.format, result.format) == ("png", "jpeg")
         with pytest.raises(InvalidOption, match="format is 'gif'; expected png, jpeg or webp"):
-            pipeline.stylize(content, style, format="gif")  # type: ignore[arg-type]
+            pipeline.stylize(CONTENT, STYLE, format="gif")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
-    def test_photos_of_phones(
-        self, pipeline: Pipeline, encoded: Callable[..., bytes], tmp_path: Path, kind: str
-    ) -> None:
+    def test_photos_of_phones(self, pipeline: Pipeline, tmp_path: Path, kind: str) -> None:
         exif = Image.Exif()
         exif[0x010F] = "Camera & Sons"
-        photo = encoded(np.full((48, 64, 3), (30, 120, 200), dtype=np.uint8), kind, exif=exif)
-        result = pipeline.stylize(photo, photo, size=SIZE, method="color")
+        file = encoded(np.full((48, 64, 3), (30, 120, 200), dtype=np.uint8), kind, exif=exif)
+        result = pipeline.stylize(file, file, size=SIZE, method="color")
         assert result.image.size == (64, 48)
-        with Image.open(result.save(tmp_path / "out.jpg", like=photo)) as image:
+        with Image.open(result.save(tmp_path / "out.jpg", like=file)) as image:
             assert image.getexif()[0x010F] == "Camera & Sons"
 
-    def test_segments_without_masks(self, content: Photo, style: Photo) -> None:
-        found = Pipeline(device="cpu").find_regions(content, style, size=SIZE)
+    def test_segments_without_masks(self) -> None:
+        found = Pipeline(device="cpu").find_regions(CONTENT, STYLE, size=SIZE)
         assert found.report["regions"] == "segmenter"
-        assert found.content_labels.shape == content.shape[:2]
+        assert found.content_labels.shape == CONTENT.shape[:2]
 
-    def test_threads_share_it(self, pipeline: Pipeline, content: Photo, style: Photo) -> None:
-        options: list[dict[str, Any]] = [{"alpha": share} for share in (0.2, 0.5, 0.8)]
-        alone = [pipeline.stylize(content, style, size=SIZE, **one).png for one in options]
+    def test_threads_share_it(self, pipeline: Pipeline) -> None:
+        def run(alpha: float) -> bytes:
+            return pipeline.stylize(CONTENT, STYLE, size=SIZE, alpha=alpha).png
+
+        alphas = (0.2, 0.5, 0.8)
+        alone = [run(alpha) for alpha in alphas]
         with ThreadPoolExecutor(3) as pool:
-            calls = [pool.submit(pipeline.stylize, content, style, size=SIZE, **o) for o in options]
-            assert [call.result().png for call in calls] == alone
+            assert list(pool.map(run, alphas)) == alone
 
 
 class TestStyles:
-    def test_a_measured_style_is_known(self, content: Photo, style: Photo) -> None:
+    def test_a_measured_style_is_known(self) -> None:
         pipeline = Pipeline(device="cpu", segmenter=None)
-        measured = pipeline.style(style, size=SIZE)
-        for photo in (content, content[::-1].copy()):
-            result = pipeline.stylize(photo, measured, size=SIZE)
+        measured = pipeline.style(STYLE, size=SIZE)
+        for content in (CONTENT, CONTENT[::-1].copy()):
+            result = pipeline.stylize(content, measured, size=SIZE)
             assert result.report["style"] == "cached"
-            assert result.png == pipeline.stylize(photo, style, size=SIZE).png
-        assert pipeline.stylize(content, style, size=SIZE + 2).report["style"] == "measured"
+            assert result.png == pipeline.stylize(content, STYLE, size=SIZE).png
+        assert pipeline.stylize(CONTENT, STYLE, size=SIZE + 2).report["style"] == "measured"
 
-    def test_its_mask_goes_with_a_content_mask(
-        self, pipeline: Pipeline, content: Photo, style: Photo
-    ) -> None:
-        ours, theirs = _bands(20, 24), _bands(18, 16)
-        measured = pipeline.style(style, theirs, size=SIZE)
-        result = pipeline.stylize(content, measured, content_mask=ours, size=SIZE)
+    def test_its_mask_goes_with_a_content_mask(self, pipeline: Pipeline) -> None:
+        measured = pipeline.style(STYLE, THEIRS, size=SIZE)
+        result = pipeline.stylize(CONTENT, measured, content_mask=OURS, size=SIZE)
         assert (result.report["regions"], result.report["style"]) == ("masks", "cached")
-        given = pipeline.stylize(content, style, content_mask=ours, style_mask=theirs, size=SIZE)
+        given = pipeline.stylize(CONTENT, STYLE, content_mask=OURS, style_mask=THEIRS, size=SIZE)
         assert given.png == result.png
-        assert pipeline.stylize(content, measured, size=SIZE).report["regions"] == "whole"
+        assert pipeline.stylize(CONTENT, measured, size=SIZE).report["regions"] == "whole"
 
-    def test_several_are_mixed(self, pipeline: Pipeline, content: Photo, style: Photo) -> None:
-        both: list[Any] = [pipeline.style(style, size=SIZE), content]
-        mixed = pipeline.stylize(content, both, weights=[0.5, 0.5], size=SIZE)
-        assert mixed.png == pipeline.stylize(content, [style, content], size=SIZE).png
+    def test_several_are_mixed(self, pipeline: Pipeline) -> None:
+        both: list[Any] = [pipeline.style(STYLE, size=SIZE), CONTENT]
+        mixed = pipeline.stylize(CONTENT, both, weights=[0.5, 0.5], size=SIZE)
+        assert mixed.png == pipeline.stylize(CONTENT, [STYLE, CONTENT], size=SIZE).png
         assert len(mixed.report["style_regions"]) == 2
 
 
 class TestRefused:
+    @pytest.mark.parametrize(
+        ("error", "given", "words"),
+        [
+            (InvalidImage, {"content": b"no photo"}, "The content photo is no image"),
+            (InvalidOption, {"alpha": 2.0}, "alpha is 2"),
+            (InvalidOption, {"size": 4}, "size is 4"),
+            (InvalidMask, {"content_mask": OURS}, "no style mask"),
+            (InvalidRequest, {"content": "none.png"}, "none.png"),
+            (InvalidRequest, {"alpha": "much"}, "alpha"),
+        ],
+    )
     def test_in_a_server_s_words(
-        self,
-        pipeline: Pipeline,
-        content: Photo,
-        style: Photo,
-        check_sentence: Callable[[object], None],
+        self, error: type[InvalidRequest], given: dict[str, Any], words: str, pipeline: Pipeline
     ) -> None:
-        calls: list[tuple[type[InvalidRequest], dict[str, Any]]] = [
-            (InvalidImage, {"content": b"no photo"}),
-            (InvalidOption, {"alpha": 2.0}),
-            (InvalidOption, {"size": 4}),
-            (InvalidMask, {"content_mask": _bands(20, 24)}),
-            (InvalidRequest, {"content": "none.png"}),
-            (InvalidRequest, {"alpha": "much"}),
-        ]
-        for error, call in calls:
-            with pytest.raises(error) as caught:
-                pipeline.stylize(**{"content": content, "style": style, **call})
-            check_sentence(caught.value)
-        with pytest.raises(TypeError, match="alpa"):
-            pipeline.stylize(content, style, alpa=1.0)  # type: ignore[call-arg]
+        with refused(error, words):
+            pipeline.stylize(**{"content": CONTENT, "style": STYLE, **given})
 
-    def test_beyond_its_limits(self, content: Photo) -> None:
+    def test_unknown_options(self, pipeline: Pipeline) -> None:
+        with pytest.raises(TypeError, match="alpa"):
+            pipeline.stylize(CONTENT, STYLE, alpa=1.0)  # type: ignore[call-arg]
+
+    def test_beyond_its_limits(self) -> None:
         pipeline = Pipeline(device="cpu", segmenter=None, limits=Limits(max_pixels=100))
         with pytest.raises(InvalidImage, match="24x20 pixels; expected at most 100"):
-            pipeline.stylize(content, content)
+            pipeline.stylize(CONTENT, CONTENT)
 
-    def test_devices(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ({"device": "cuda"}, "device is 'cuda', but PyTorch cannot use a GPU"),
+            ({"device": "mps"}, "device is 'mps'; expected cpu or cuda"),
+            ({"precision": "fp16"}, "fp16"),
+            ({"threads": 0}, "threads is 0; expected 1 to 1024"),
+        ],
+    )
+    def test_devices(
+        self, given: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        with pytest.raises(InvalidOption, match="device is 'cuda', but PyTorch can use no GPU"):
-            Pipeline(device="cuda")
-        with pytest.raises(InvalidOption, match="device is 'mps'; expected cpu or cuda"):
-            Pipeline(device="mps")  # type: ignore[arg-type]
-        with pytest.raises(InvalidOption, match="fp16"):
-            Pipeline(precision="fp16")
-        with pytest.raises(InvalidOption, match="threads is 0; expected 1 to 1024"):
-            Pipeline(threads=0)
+        with pytest.raises(InvalidOption, match=words):
+            Pipeline(**given)
         monkeypatch.setenv("PHOTOREAL_DEVICE", "cuda")
-        with pytest.raises(InvalidOption, match="no GPU"):
+        with pytest.raises(InvalidOption, match="cannot use a GPU"):
             Pipeline()
 
     def test_weights_that_are_not_there(self, tmp_path: Path) -> None:
@@ -192,39 +178,46 @@ class TestRefused:
         with pytest.raises(WeightsError):
             Pipeline(device="cpu", segmenter=tmp_path)
 
-    def test_a_timeout(self, pipeline: Pipeline, content: Photo, style: Photo) -> None:
+    def test_a_timeout(self, pipeline: Pipeline) -> None:
         client = StyleTransferClient(transport=pipeline.transport, timeout=1e-6)
         with pytest.raises(photoreal.client.RequestTimeout, match="not finished within"):
-            client.stylize(content, style)
+            client.stylize(CONTENT, STYLE)
 
 
-class TestImports:
-    @pytest.mark.parametrize("missing", ["torch", "scipy", "safetensors"])
-    def test_what_is_missing_is_named(self, missing: str) -> None:
-        code = f"import sys; sys.modules[{missing!r}] = None; from photoreal import Pipeline"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert done.returncode == 1
-        last = done.stderr.splitlines()[-1]
-        assert missing in last
-        assert last.startswith("ImportError: photoreal.Pipeline needs packages")
-        assert 'pip install "photoreal[local]"' in last
-
-    def test_nothing_of_linux_is_needed(self) -> None:
-        code = """
+FRESH = """
 import os, sys
+import photoreal
+for missing in ("torch", "scipy", "safetensors"):
+    sys.modules[missing] = None
+    try:
+        photoreal.Pipeline
+    except ImportError as error:
+        print(missing, error)
+    del sys.modules[missing]
+    for name in [one for one in sys.modules if one.startswith("photoreal.")]:
+        del sys.modules[name]
 for name in ("fcntl", "resource", "pwd", "grp", "termios", "psutil", "prometheus_client"):
     sys.modules[name] = None
 for name in ("sched_getaffinity", "getuid", "pidfd_open"):
     delattr(os, name)
-import numpy, io
-from photoreal import Pipeline
+import numpy
 photo = numpy.zeros((16, 20, 3), dtype="uint8")
-assert Pipeline(device="cpu", segmenter=None).stylize(photo, photo, size=16).image.size == (20, 16)
+pipeline = photoreal.Pipeline(device="cpu", segmenter=None)
+assert pipeline.stylize(photo, photo, size=16).image.size == (20, 16)
 for name in ("tritonserver", "pytriton", "onnxruntime", "fastapi"):
     assert name not in sys.modules
 """
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+class TestImports:
+    def test_what_is_missing_is_named_and_nothing_of_linux_is_needed(self) -> None:
+        done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+        lines = done.stdout.splitlines()
+        for line, missing in zip(lines, ("torch", "scipy", "safetensors"), strict=True):
+            assert line.startswith(f"{missing} photoreal.Pipeline needs missing packages")
+            assert line.count(missing) > 1
+            assert 'pip install "photoreal[local]"' in line
 
     def test_names_of_the_package(self) -> None:
         assert photoreal.StyleTransferClient is StyleTransferClient

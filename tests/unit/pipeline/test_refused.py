@@ -3,131 +3,107 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from photoreal.contract import MAX_STYLES
 from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest
-from photoreal.pipeline.request import StylizeRequest
-from photoreal.pipeline.stylize import stylize
 from photoreal.preprocess import Limits
 from photoreal.regions.classes import ADE20K
+from tests.shared import refused
 
-from .conftest import (
-    LIMITS,
-    CheckSentence,
-    FakeModels,
-    models_of,
-    rows,
-)
+from .conftest import STYLE, Ask, rows
+
+MASKS = {"content_mask": rows(16, 24, 1), "style_mask": rows(20, 16, 1)}
+NO_PHOTOS = {"content": b"no photo", "style": b"no photo"}
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("given", "words"),
     [
-        ({"alpha": math.nan}, "alpha is nan"),
-        ({"alpha": 1.5}, "alpha is 1.5"),
-        ({"transfer_at": "everywhere"}, "transfer_at is 'everywhere'"),
-        ({"match": "closest"}, "match is 'closest'"),
-        ({"size": 15}, "size is 15"),
-        ({"size": 2049}, "size is 2049"),
-        ({"blend": -1}, "blend is -1"),
-        ({"blend": 65}, "blend is 65"),
-    ],
-)
-def test_wrong_options_are_refused(
-    change: dict[str, Any],
-    words: str,
-    request_for: Callable[..., StylizeRequest],
-    fake: FakeModels,
-    check_sentence: CheckSentence,
-) -> None:
-    with pytest.raises(InvalidOption) as no:
-        stylize(request_for(**change), models_of(fake, ADE20K), LIMITS)
-    assert str(no.value).startswith(words)
-    check_sentence(no.value)
-    assert not fake.segmented
-    assert not fake.transfers
-    assert not fake.soft_transfers
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"alpha": -1.0},
-        {"transfer_at": ""},
-        {"match": ""},
-        {"content_mask": b"x"},
-        {"size": 0},
-        {"blend": 65},
+        ({"alpha": math.nan}, "^alpha is nan"),
+        ({"alpha": 1.5}, "^alpha is 1.5"),
+        ({"transfer_at": "everywhere"}, "^transfer_at is 'everywhere'"),
+        ({"transfer_at": ""}, "^transfer_at is"),
+        ({"match": "closest"}, "^match is 'closest'"),
+        ({"size": 0}, "^size is 0"),
+        ({"size": 15}, "^size is 15"),
+        ({"size": 2049}, "^size is 2049"),
+        ({"blend": -1}, "^blend is -1"),
+        ({"blend": 65}, "^blend is 65"),
+        ({"content_mask": b"x"}, "There is a content mask but no style mask"),
+        ({"style_mask": b"x"}, "There is a style mask but no content mask"),
+        ({"sequence": b""}, "0 bytes long; expected 1 to 64"),
+        ({"sequence": b"x" * 65}, "65 bytes long"),
+        ({"sequence": b"x", "steady": 1.0}, "steady is 1; expected a number from 0 to 0.99"),
+        ({"steady": 0.5}, "steady is given without a sequence"),
     ],
     ids=str,
 )
 def test_options_are_checked_before_any_photo_is_decoded(
-    change: dict[str, Any], fake: FakeModels
+    given: dict[str, Any], words: str, ask: Ask
 ) -> None:
-    request = StylizeRequest(**{"content": b"no photo", "style": b"no photo", **change})
-    with pytest.raises((InvalidOption, InvalidMask)):
-        stylize(request, models_of(fake), LIMITS)
+    with refused(InvalidMask if "mask" in words else InvalidOption, words):
+        ask(**NO_PHOTOS, **given)
 
 
-@pytest.mark.parametrize("role", ["content", "style"])
-def test_an_unreadable_photo_is_named(
-    role: str,
-    request_for: Callable[..., StylizeRequest],
-    fake: FakeModels,
-    check_sentence: CheckSentence,
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"content": b"nonsense"}, InvalidImage, "^The content photo is no image"),
+        ({"style": b"nonsense"}, InvalidImage, "^The style photo is no image"),
+        (
+            MASKS | {"content_mask": rows(17, 25, 1)},
+            InvalidMask,
+            "The content mask is 25x17 pixels but .*same size",
+        ),
+        (
+            MASKS | {"style_mask": rows(17, 25, 1)},
+            InvalidMask,
+            "The style mask is 25x17 pixels but .*same size",
+        ),
+        (MASKS | {"style_mask": np.zeros((20, 16, 3), np.uint8)}, InvalidMask, "same kind"),
+    ],
+    ids=["content", "style", "content mask", "style mask", "kinds"],
+)
+@pytest.mark.parametrize("method", ["wct2", "published"])
+def test_pictures_that_do_not_fit(
+    method: str, given: dict[str, Any], error: type[InvalidRequest], words: str, ask: Ask
 ) -> None:
-    with pytest.raises(InvalidImage, match=f"^The {role} photo is no image") as no:
-        stylize(request_for(**{role: b"nonsense"}), models_of(fake), LIMITS)
-    check_sentence(no.value)
+    ask.classes = ADE20K
+    with refused(error, words):
+        ask(**given, method=method)
+    assert not ask.segmented
+    assert not ask.transfers
 
 
-@pytest.mark.parametrize(("given", "lacking"), [("content", "style"), ("style", "content")])
-def test_one_mask_alone_is_refused(
-    given: str,
-    lacking: str,
-    request_for: Callable[..., StylizeRequest],
-    fake: FakeModels,
-    check_sentence: CheckSentence,
-) -> None:
-    request = request_for(**{f"{given}_mask": rows(16, 24, 1, 2)})
-    with pytest.raises(InvalidMask, match=f"There is a {given} mask but no {lacking} mask") as no:
-        stylize(request, models_of(fake), LIMITS)
-    check_sentence(no.value)
+@pytest.mark.parametrize(
+    ("count", "given", "words"),
+    [
+        (2, {"weights": [1.0]}, "1 weights for 2 styles"),
+        (1, {"weights": [0.5, 0.5]}, "2 weights for 1 styles"),
+        (2, {"weights": [1.0, -0.5]}, "The weights are 1, -0.5; expected numbers from 0"),
+        (2, {"weights": [1.0, float("nan")]}, "expected numbers from 0"),
+        (2, {"weights": [0.0, 0.0]}, "all 0"),
+        (MAX_STYLES + 1, {}, "There are 5 styles; expected 1 to 4"),
+        (0, {}, "There are 0 styles"),
+        (2, MASKS | {"style_mask": [rows(20, 16, 1)]}, "1 style masks"),
+        (2, {"pairs": [[0, 0]]}, "for several styles; expected a single style"),
+    ],
+)
+def test_several_styles(count: int, given: dict[str, Any], words: str, ask: Ask) -> None:
+    with refused(InvalidRequest, words):
+        ask(style=[STYLE] * count, **given)
+    assert not ask.transfers
 
 
-@pytest.mark.parametrize("role", ["content", "style"])
-def test_a_mask_of_another_size_than_its_photo_is_refused(
-    role: str,
-    request_for: Callable[..., StylizeRequest],
-    fake: FakeModels,
-    check_sentence: CheckSentence,
-) -> None:
-    masks = {"content_mask": rows(16, 24, 1), "style_mask": rows(20, 16, 1)}
-    masks[f"{role}_mask"] = rows(17, 25, 1)
-    with pytest.raises(InvalidMask, match=f"The {role} mask is 25x17 pixels but .*same size") as no:
-        stylize(request_for(**masks), models_of(fake), LIMITS)
-    check_sentence(no.value)
-
-
-def test_masks_of_different_kinds_are_refused(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels, check_sentence: CheckSentence
-) -> None:
-    colors = np.zeros((20, 16, 3), dtype=np.uint8)
-    request = request_for(content_mask=rows(16, 24, 1), style_mask=colors)
-    with pytest.raises(InvalidMask, match="same kind") as no:
-        stylize(request, models_of(fake), LIMITS)
-    check_sentence(no.value)
-
-
-def test_limits_are_those_that_were_given(
-    request_for: Callable[..., StylizeRequest], fake: FakeModels
-) -> None:
-    for limits in (Limits(max_bytes=10), Limits(max_pixels=100), Limits(max_working_pixels=256)):
-        with pytest.raises(InvalidRequest):
-            stylize(request_for(), models_of(fake), limits)
-    assert not fake.transfers
-    assert not fake.soft_transfers
+@pytest.mark.parametrize(
+    "limits", [Limits(max_bytes=10), Limits(max_pixels=100), Limits(max_working_pixels=256)]
+)
+def test_limits_are_those_that_were_given(limits: Limits, ask: Ask) -> None:
+    ask.limits = limits
+    with pytest.raises(InvalidRequest):
+        ask()
+    assert not ask.transfers

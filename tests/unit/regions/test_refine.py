@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from photoreal.regions import LabelMap
 from photoreal.regions.refine import SPECK_SHARE, merge_specks, refine_labels
-
-Floats = npt.NDArray[np.float32]
+from tests.shared import Array
 
 HEIGHT, WIDTH = 96, 128
 CELL = 8
 """Pixels of the photo that one value of the probabilities stands for."""
 
 
-def _scene(slope: float = 0.4, noise: float = 0.03) -> tuple[Floats, LabelMap]:
+def _scene(slope: float = 0.4) -> tuple[Array, LabelMap]:
     """A photo of a blue region above a brown one, and where it is brown.
 
     The border is a slanted line, which no grid of cells follows.
@@ -28,85 +24,79 @@ def _scene(slope: float = 0.4, noise: float = 0.03) -> tuple[Floats, LabelMap]:
     below = rows > 0.3 * HEIGHT + slope * columns
     colors = np.array([[0.4, 0.6, 0.9], [0.45, 0.35, 0.2]])
     photo = colors[below.astype(int)].transpose(2, 0, 1)
-    photo += np.random.default_rng(0).normal(0, noise, photo.shape)
+    photo += np.random.default_rng(0).normal(0, 0.03, photo.shape)
     return np.clip(photo, 0, 1).astype(np.float32), below.astype(np.uint8)
 
 
-def _coarse(labels: LabelMap, classes: int) -> Floats:
+PHOTO, LABELS = _scene()
+
+
+def _coarse(labels: LabelMap, classes: int) -> Array:
     """Probabilities of a segmenter that is right, each cell a mean over its pixels."""
     sure = (np.arange(classes).reshape(-1, 1, 1) == labels).astype(np.float32)
     height, width = labels.shape[0] // CELL, labels.shape[1] // CELL
     cells = sure.reshape(classes, height, CELL, width, CELL)
-    means: Floats = cells.mean(axis=(2, 4), dtype=np.float32)
+    means: Array = cells.mean(axis=(2, 4), dtype=np.float32)
     return means
 
 
-def _upsampled(probabilities: Floats) -> LabelMap:
+def _upsampled(probabilities: Array) -> LabelMap:
     """The likeliest class of each pixel by plain bilinear interpolation."""
     planes = [
-        Image.fromarray(plane).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
+        np.asarray(Image.fromarray(plane).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR))
         for plane in probabilities
     ]
-    likeliest: LabelMap = np.stack([np.asarray(plane) for plane in planes]).argmax(axis=0)
-    return likeliest.astype(np.uint8)
+    likeliest: LabelMap = np.stack(planes).argmax(axis=0).astype(np.uint8)
+    return likeliest
 
 
-def _wrong(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
+def _wrong(found: Array, expected: Array) -> float:
     return float(np.mean(found != expected))
 
 
 def test_border_follows_the_photo_closer_than_plain_upsampling_does() -> None:
-    photo, labels = _scene()
-    shifted = np.roll(labels, 5, axis=0)  # the segmenter sees the border half a cell too low
+    shifted = np.roll(LABELS, 5, axis=0)  # the segmenter sees the border half a cell too low
     shifted[:5] = 0
     probabilities = _coarse(shifted, 2)
-    refined, plain = refine_labels(probabilities, photo), _upsampled(probabilities)
+    given = PHOTO.copy(), probabilities.copy()
+    refined, plain = refine_labels(probabilities, PHOTO), _upsampled(probabilities)
     assert refined.dtype == np.uint8
     assert refined.shape == (HEIGHT, WIDTH)
-    assert _wrong(plain, labels) > 0.03
-    assert _wrong(refined, labels) < _wrong(plain, labels) / 2
+    assert _wrong(plain, LABELS) > 0.03
+    assert _wrong(refined, LABELS) < _wrong(plain, LABELS) / 2
+    np.testing.assert_array_equal(PHOTO, given[0])
+    np.testing.assert_array_equal(probabilities, given[1])
 
 
 def test_a_photo_without_edges_leaves_the_border_where_the_segmenter_saw_it() -> None:
-    _, labels = _scene()
-    probabilities = _coarse(labels, 2)
+    probabilities = _coarse(LABELS, 2)
     flat = np.full((3, HEIGHT, WIDTH), 0.5, dtype=np.float32)
-    refined, plain = refine_labels(probabilities, flat), _upsampled(probabilities)
-    assert _wrong(refined, plain) < 0.02
+    assert _wrong(refine_labels(probabilities, flat), _upsampled(probabilities)) < 0.02
 
 
 @pytest.mark.parametrize("pixels", [2000, 10**9])
 def test_the_size_that_the_filter_is_solved_at_changes_little(
     pixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photo, labels = _scene()
     monkeypatch.setattr("photoreal.regions.refine.GUIDE_PIXELS", pixels)
-    assert _wrong(refine_labels(_coarse(labels, 2), photo), labels) < 0.015
+    assert _wrong(refine_labels(_coarse(LABELS, 2), PHOTO), LABELS) < 0.015
 
 
 @pytest.mark.parametrize("classes", [3, 12, 256])
 def test_labels_are_positions_of_the_classes(classes: int) -> None:
     photo, below = _scene(slope=0.0)
-    chosen = np.array([classes - 1, 1], dtype=np.uint8)
-    labels = chosen[below]
+    labels = np.array([classes - 1, 1], dtype=np.uint8)[below]
     found = refine_labels(_coarse(labels, classes), photo)
     assert set(np.unique(found)) == {1, classes - 1}
     assert _wrong(found, labels) < 0.01
 
 
-@pytest.mark.parametrize("classes", [1, 4])
-def test_one_class_covers_the_photo(classes: int) -> None:
-    photo, _ = _scene()
-    probabilities = np.zeros((classes, 12, 16), dtype=np.float32)
-    probabilities[-1] = 1
-    assert (refine_labels(probabilities, photo) == classes - 1).all()
-
-
-def test_where_no_class_is_likely_the_likeliest_wins() -> None:
-    photo, _ = _scene()
-    probabilities = np.full((40, 12, 16), 0.97 / 39, dtype=np.float32)
-    probabilities[17] = 0.03
-    assert (refine_labels(probabilities, photo) == 17).all()
+@pytest.mark.parametrize(("classes", "likely"), [(1, 1.0), (4, 1.0), (40, 0.03)])
+def test_the_likeliest_class_wins_however_unlikely(classes: int, likely: float) -> None:
+    rest = (1 - likely) / max(classes - 1, 1)
+    probabilities = np.full((classes, 12, 16), rest, dtype=np.float32)
+    probabilities[classes // 2] = likely
+    assert (refine_labels(probabilities, PHOTO) == classes // 2).all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (17, 300), (33, 41)])
@@ -115,44 +105,25 @@ def test_any_size_will_do(height: int, width: int, cells: tuple[int, int]) -> No
     random = np.random.default_rng(height)
     photo = random.random((3, height, width), dtype=np.float32)
     probabilities = random.random((5, *cells), dtype=np.float32)
-    probabilities /= probabilities.sum(axis=0)
-    found = refine_labels(probabilities, photo)
+    found = refine_labels(probabilities / probabilities.sum(axis=0), photo)
     assert found.shape == (height, width)
     assert found.max() < 5
 
 
-def test_inputs_stay_as_they_are() -> None:
-    photo, labels = _scene()
-    probabilities = _coarse(labels, 2)
-    before = photo.copy(), probabilities.copy()
-    refine_labels(probabilities, photo)
-    np.testing.assert_array_equal(photo, before[0])
-    np.testing.assert_array_equal(probabilities, before[1])
-
-
-def _halves(size: int = 100) -> LabelMap:
-    """Label 3 on the left and label 8 on the right."""
-    labels = np.full((size, size), 3, dtype=np.uint8)
-    labels[:, size // 2 :] = 8
-    return labels
+def _halves() -> LabelMap:
+    """100 x 100 pixels, label 3 on the left and label 8 on the right."""
+    return np.repeat(np.array([[3, 8]], dtype=np.uint8), 50, axis=1).repeat(100, axis=0)
 
 
 def test_specks_join_what_surrounds_them() -> None:
-    clean = _halves()
-    labels = clean.copy()
+    labels = _halves()
     labels[10:14, 10:15] = 8  # 20 pixels of 10000, below 0.3 %
     labels[30, 80] = 5
     labels[99, 99] = 3
+    labels[40:45, 48:52] = 1  # on the border, and shared by its neighbors
     found = merge_specks(labels)
     assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, clean)
-
-
-def test_a_speck_on_a_border_is_shared_by_its_neighbors() -> None:
-    clean = _halves()
-    labels = clean.copy()
-    labels[40:45, 48:52] = 1
-    np.testing.assert_array_equal(merge_specks(labels), clean)
+    np.testing.assert_array_equal(found, _halves())
 
 
 def test_a_region_of_specks_alone_vanishes_and_one_patch_that_is_large_enough_stays() -> None:
@@ -165,34 +136,28 @@ def test_a_region_of_specks_alone_vanishes_and_one_patch_that_is_large_enough_st
     assert np.count_nonzero(found == 9) == 36
 
 
-def test_patches_that_touch_at_a_corner_are_two() -> None:
+@pytest.mark.parametrize(
+    ("row", "column", "label"),
+    [pytest.param(14, 15, 1, id="touch at a corner"), pytest.param(10, 14, 2, id="side by side")],
+)
+def test_patches_that_touch_are_two(row: int, column: int, label: int) -> None:
     labels = np.zeros((100, 100), dtype=np.uint8)
-    labels[10:14, 10:15] = labels[14:18, 15:20] = 1  # 40 pixels, 20 a patch
+    labels[10:14, 10:15] = 1  # 20 pixels; 40 would stay
+    labels[row : row + 4, column : column + 5] = label
     assert not merge_specks(labels).any()
 
 
-def test_specks_beside_each_other_both_go() -> None:
-    labels = np.zeros((100, 100), dtype=np.uint8)
-    labels[10:14, 10:14] = 1
-    labels[10:14, 14:18] = 2
-    assert not merge_specks(labels).any()
-
-
-def test_a_map_of_nothing_but_specks_is_left_alone() -> None:
-    labels = np.random.default_rng(0).integers(0, 200, (60, 60)).astype(np.uint8)
-    labels[::2] += 20
-    assert merge_specks(labels, 0.05) is labels
-
-
-def test_one_region_is_left_alone() -> None:
-    labels = np.full((30, 40), 5, dtype=np.uint8)
-    np.testing.assert_array_equal(merge_specks(labels), labels)
+def test_maps_that_are_left_alone() -> None:
+    noise = np.random.default_rng(0).integers(0, 200, (60, 60)).astype(np.uint8)
+    noise[::2] += 20  # nothing but specks
+    assert merge_specks(noise, 0.05) is noise
+    one = np.full((30, 40), 5, dtype=np.uint8)
+    np.testing.assert_array_equal(merge_specks(one), one)
     np.testing.assert_array_equal(merge_specks(_halves(), 0.0), _halves())
 
 
 def test_refined_labels_have_no_specks() -> None:
-    photo, labels = _scene()
-    probabilities = _coarse(labels, 3)
+    probabilities, photo = _coarse(LABELS, 3), PHOTO.copy()
     probabilities[:, 1, 1] = (0, 0, 1)  # one cell of 64 pixels in 12288 is enough
     photo[:, 12:14, 12:14] = 1.0
     found = refine_labels(probabilities, photo)

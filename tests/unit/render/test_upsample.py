@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
 from photoreal.preprocess import resize_photo
 from photoreal.render.local_linear import fit_local_linear
 from photoreal.render.upsample import ColorModel, apply_colors, fit_colors
-
-Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
+from tests.shared import Array, Photo
 
 HEIGHT, WIDTH, SCALE = 60, 88, 4
 
 
-@pytest.fixture(scope="module")
-def photo() -> Pixels:
-    """A scene with fine texture: a blue sky that fades, and ground of another color below it."""
-    rows, columns = np.mgrid[: HEIGHT * SCALE, : WIDTH * SCALE] / SCALE
-    sky = np.stack([0.3 + rows / 200, 0.5 + rows / 300, 0.9 - rows / 400])
-    ground = np.stack([0.5 + columns / 400, 0.4 + rows / 500, 0.2 + columns / 900])
-    picture = np.where(rows < 0.45 * HEIGHT + 4 * np.sin(columns / 9), sky, ground)
-    picture += np.random.default_rng(0).normal(0, 0.03, picture.shape[1:])
-    return _pixels(picture)
-
-
-@pytest.fixture(scope="module")
-def small(photo: Pixels) -> Floats:
-    return resize_photo(photo, HEIGHT, WIDTH)
-
-
-def _floats(photo: Pixels) -> Floats:
-    return photo.transpose(2, 0, 1).astype(np.float32) / 255
-
-
-def _pixels(picture: Floats) -> Pixels:
+def _pixels(picture: Array) -> Photo:
     pixels = np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 
 
-def _psnr(one: Pixels, other: Pixels) -> float:
+def _scene() -> Photo:
+    """Fine texture: a blue sky that fades, and ground of another color below it."""
+    rows, columns = np.mgrid[: HEIGHT * SCALE, : WIDTH * SCALE] / SCALE
+    sky = np.stack([0.3 + rows / 200, 0.5 + rows / 300, 0.9 - rows / 400])
+    ground = np.stack([0.5 + columns / 400, 0.4 + rows / 500, 0.2 + columns / 900])
+    picture = np.where(rows < 0.45 * HEIGHT + 4 * np.sin(columns / 9), sky, ground)
+    return _pixels(picture + np.random.default_rng(0).normal(0, 0.03, picture.shape[1:]))
+
+
+PHOTO = _scene()
+SMALL = resize_photo(PHOTO, HEIGHT, WIDTH)
+FLOATS = PHOTO.transpose(2, 0, 1).astype(np.float32) / 255
+
+
+def _psnr(one: Photo, other: Photo) -> float:
     error = np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2)
     return float(10 * np.log10(255**2 / error)) if error else 100.0
 
@@ -53,49 +45,48 @@ MATRIX = np.array([[0.7, 0.2, 0.0], [0.1, 0.5, 0.1], [0.0, 0.1, 0.6]], dtype=np.
 SHIFT = np.array([0.05, 0.1, 0.02], dtype=np.float32).reshape(3, 1, 1)
 
 
-def test_one_change_of_color_reaches_every_pixel(photo: Pixels, small: Floats) -> None:
-    def change(picture: Floats) -> Floats:
-        changed: Floats = np.tensordot(MATRIX, picture, axes=1) + SHIFT
-        return changed
-
-    result = apply_colors(fit_colors(small, change(small)), photo)
-    wanted = _pixels(change(_floats(photo)))
-    assert _psnr(result, wanted) > 40  # all but some of the grain's strength where it is flat
+def _mixed(picture: Array) -> Array:
+    changed: Array = np.tensordot(MATRIX, picture, axes=1) + SHIFT
+    return changed
 
 
-def test_nothing_changed_is_nothing_changed(photo: Pixels, small: Floats) -> None:
-    result = apply_colors(fit_colors(small, small), photo)
-    assert np.abs(result.astype(int) - photo.astype(int)).max() <= 1
+@pytest.mark.parametrize(
+    ("change", "decibels"),
+    [
+        pytest.param(_mixed, 40, id="colors"),  # but some of the grain where it is flat
+        pytest.param(lambda picture: picture, 50, id="nothing"),
+        pytest.param(lambda picture: picture * 3 - 1, 30, id="beyond the range"),
+    ],
+)
+def test_one_change_reaches_every_pixel(change: Callable[[Array], Array], decibels: float) -> None:
+    result = apply_colors(fit_colors(SMALL, change(SMALL)), PHOTO)
+    assert _psnr(result, _pixels(change(FLOATS))) > decibels
 
 
-def test_regions_change_by_themselves_and_detail_stays(photo: Pixels, small: Floats) -> None:
+def test_regions_change_independently_and_detail_stays() -> None:
     """Sky and ground get changes of their own, whose border is in the photo alone."""
 
-    def change(picture: Floats) -> Floats:
+    def change(picture: Array) -> Array:
         ground = picture[0] > picture[2]
         one, other = picture[::-1] * 0.8, picture * np.float32(0.5) + np.float32(0.2)
         return np.where(ground, one, other).astype(np.float32)
 
-    wanted = _pixels(change(_floats(photo)))
-    enlarged = _pixels(
-        apply_colors(
-            ColorModel(np.zeros((3, 3, HEIGHT, WIDTH), np.float32), change(small)), photo
-        ).transpose(2, 0, 1)
-        / np.float32(255)
-    )
-    result = apply_colors(fit_colors(small, change(small)), photo)
+    wanted = _pixels(change(FLOATS))
+    without_slopes = ColorModel(np.zeros((3, 3, HEIGHT, WIDTH), np.float32), change(SMALL))
+    enlarged = apply_colors(without_slopes, PHOTO)
+    result = apply_colors(fit_colors(SMALL, change(SMALL)), PHOTO)
     assert _psnr(result, wanted) > 38
     assert _psnr(result, wanted) > _psnr(enlarged, wanted) + 4
     # The sky's grain, which the small picture does not have.
     grain, kept, lost = (_grain(one[:60]) for one in (wanted, result, enlarged))
-    assert 0.9 * grain.std() < kept.std() < 1.1 * _grain(photo[:60]).std()
+    assert 0.9 * grain.std() < kept.std() < 1.1 * _grain(PHOTO[:60]).std()
     assert np.corrcoef(grain.ravel(), kept.ravel())[0, 1] > 0.9
     assert np.corrcoef(grain.ravel(), lost.ravel())[0, 1] < 0.5
 
 
-def _grain(picture: Pixels) -> npt.NDArray[np.float64]:
+def _grain(picture: Photo) -> Array:
     values = picture.astype(np.float64)
-    grain: npt.NDArray[np.float64] = values - ndimage.uniform_filter(values, (9, 9, 0))
+    grain: Array = values - ndimage.uniform_filter(values, (9, 9, 0))
     return grain
 
 
@@ -105,20 +96,10 @@ def test_flat_photo_takes_the_results_color() -> None:
     assert np.unique(result).tolist() == [64]
 
 
-def test_values_beyond_the_range_are_clipped(photo: Pixels, small: Floats) -> None:
-    result = apply_colors(fit_colors(small, small * 3 - 1), photo)
-    wanted = _pixels(_floats(photo) * 3 - 1)
-    assert wanted.min() == 0
-    assert wanted.max() == 255
-    assert _psnr(result, wanted) > 30
-
-
 @pytest.mark.parametrize("shape", [(37, 53), (240, 352), (16, 400)])
-def test_strips_and_threads_change_nothing(
-    photo: Pixels, small: Floats, shape: tuple[int, int]
-) -> None:
-    model = fit_colors(small, np.sqrt(small))
-    part = np.ascontiguousarray(np.resize(photo, (*shape, 3)))
+def test_strips_and_threads_change_nothing(shape: tuple[int, int]) -> None:
+    model = fit_colors(SMALL, np.sqrt(SMALL))
+    part = np.ascontiguousarray(np.resize(PHOTO, (*shape, 3)))
     whole = apply_colors(model, part, strip_pixels=part.size)
     strips = apply_colors(model, part, strip_pixels=5 * shape[1], threads=3)
     assert np.abs(strips.astype(int) - whole.astype(int)).max() <= 1

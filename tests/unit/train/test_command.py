@@ -39,7 +39,7 @@ def test_a_run_ends_with_a_table_of_accuracies_and_can_be_resumed(
     data: Path, settings_file: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     run = tmp_path / "run"
-    common = [str(data), "-o", str(run), "--workers", "0", "--measure-every", "1"]
+    common = [str(data), "-o", str(run), "--measure-every", "1"]
     assert main(["train-segmenter", *common, "--settings", str(settings_file)]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
@@ -70,7 +70,7 @@ def test_broken_data_end_a_run_before_it_begins(
     call = [str(tmp_path / "data"), "-o", str(tmp_path / "run"), "--settings", str(settings_file)]
     assert main(["train-segmenter", *call]) == FAILED
     error = capsys.readouterr().err
-    assert error == f"Error: camvid/{part}/{broken.name} does not open as a picture.\n"
+    assert error == f"Error: camvid/{part}/{broken.name} cannot be read as an image.\n"
     assert not (tmp_path / "run").exists()
 
 
@@ -93,13 +93,14 @@ def test_unsound_settings_are_refused(data: Path, tmp_path: Path, capsys: Captur
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", ["train-segmenter", "evaluate-segmenter"])
 def test_a_gpu_that_is_not_there_is_refused(
-    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    command: str, data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    call = [str(data), "-o", str(tmp_path / "run"), "--device", "cuda"]
-    assert main(["train-segmenter", *call]) == FAILED
-    assert "CUDA was asked for and is not there" in capsys.readouterr().err
+    output = ["-o", str(tmp_path / "run")] if command == "train-segmenter" else []
+    assert main([command, str(data), *output, "--device", "cuda"]) == FAILED
+    assert "CUDA is not available" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -154,10 +155,21 @@ def test_a_run_can_begin_with_a_segmenter(
     assert main(["train-segmenter", *call, "--from", str(tmp_path / "mine")]) == FAILED
     assert "has a width of 8" in capsys.readouterr().err
     save_segmenter(tmp_path / "mine", Segmenter(4, 2), ("sky", "tree"))
-    call += ["--workers", "0"]
     assert main(["train-segmenter", *call, "--from", str(tmp_path / "mine")]) == 0
     assert main(["train-segmenter", *call, "--resume", "--from", "default"]) == CALLER_ERROR
     assert "--from" in capsys.readouterr().err
+
+
+def test_a_run_can_be_given_a_time(
+    data: Path, settings_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    call = [str(data), "-o", str(tmp_path / "run"), "--settings", str(settings_file)]
+    assert main(["train-segmenter", *call, "--seconds", "1", "--every", "2"]) == 0
+    shown = capsys.readouterr().out
+    steps = Settings.read(tmp_path / "run" / "settings.json").steps
+    assert f"step {steps // 2 * 2}, " in shown  # for a log, which has no progress bar
+    assert main(["train-segmenter", *call, "--resume", "--seconds", "1"]) == CALLER_ERROR
+    assert "--seconds" in capsys.readouterr().err
 
 
 def test_a_segmenter_with_other_classes_is_refused(

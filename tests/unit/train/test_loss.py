@@ -7,61 +7,68 @@ import torch
 from torch.nn import functional as F
 
 from photoreal.train.loss import segmentation_loss
-from photoreal.train.sources import IGNORE, NOT, SKY
+from photoreal.train.sources import IGNORE, NOT, PARTIAL, SKY
 from photoreal.train.tables import CLASSES
 
-COUNT = len(CLASSES)
+COUNT, WATER = len(CLASSES), CLASSES.index("water")
 
 
-def _scores(*, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
+@pytest.fixture
+def scores() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
     return 3 * torch.randn((2, COUNT, 6, 5), generator=generator, dtype=torch.float64)
 
 
-def _classes() -> torch.Tensor:
+@pytest.fixture
+def targets() -> torch.Tensor:
     return torch.randint(0, COUNT, (2, 6, 5), generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.03, 0.5])
-def test_labeled_pixels_cost_their_cross_entropy(smoothing: float) -> None:
-    scores, targets = _scores(), _classes()
+def test_labeled_pixels_cost_their_cross_entropy(
+    smoothing: float, scores: torch.Tensor, targets: torch.Tensor
+) -> None:
     expected = F.cross_entropy(scores, targets, label_smoothing=smoothing)
     torch.testing.assert_close(segmentation_loss(scores, targets, smoothing), expected)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("label", range(COUNT))
-def test_not_a_class_costs_the_probability_of_that_class(label: int, smoothing: float) -> None:
-    scores = _scores()
-    targets = torch.full((2, 6, 5), NOT + label)
-    expected = -torch.log(1 - scores.softmax(dim=1)[:, label]).mean()
+def test_not_a_class_costs_the_probability_of_that_class(
+    smoothing: float, scores: torch.Tensor
+) -> None:
+    for label in range(COUNT):
+        found = segmentation_loss(scores, torch.full((2, 6, 5), NOT + label), smoothing)
+        expected = -torch.log(1 - scores.softmax(dim=1)[:, label]).mean()
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("name", PARTIAL)
+def test_one_of_several_classes_costs_their_probability(
+    name: str, smoothing: float, scores: torch.Tensor
+) -> None:
+    labels = [CLASSES.index(one) for one in name.split("|")]
+    targets = torch.full((2, 6, 5), PARTIAL[name])
+    expected = -torch.log(scores.softmax(dim=1)[:, labels].sum(dim=1)).mean()
     torch.testing.assert_close(segmentation_loss(scores, targets, smoothing), expected)
 
 
-def test_ignored_pixels_cost_nothing_and_do_not_count() -> None:
-    scores, targets = _scores(), _classes()
-    targets[:, 3:] = IGNORE
-    found = segmentation_loss(scores, targets, 0.1)
-    expected = F.cross_entropy(scores[:, :, :3], targets[:, :3], label_smoothing=0.1)
-    torch.testing.assert_close(found, expected)
-    scores[:, :, 3:] = 50 * torch.randn(2, COUNT, 3, 5, dtype=torch.float64)
-    torch.testing.assert_close(segmentation_loss(scores, targets, 0.1), expected)
-
-
-def test_kinds_of_targets_mix_by_their_pixels() -> None:
-    scores, targets = _scores(), _classes()
-    water = CLASSES.index("water")
-    targets[:, 2:3], targets[:, 3:4], targets[:, 4:] = NOT + SKY, NOT + water, IGNORE
+def test_kinds_of_targets_mix_by_their_pixels_and_ignored_ones_do_not_count(
+    scores: torch.Tensor, targets: torch.Tensor
+) -> None:
+    targets[:, 2:3], targets[:, 3:4], targets[:, 4:] = NOT + SKY, NOT + WATER, IGNORE
     labeled = F.cross_entropy(scores[:, :, :2], targets[:, :2], label_smoothing=0.03)
     probabilities = scores.softmax(dim=1)
     not_sky = -torch.log(1 - probabilities[:, SKY, 2]).mean()
-    not_water = -torch.log(1 - probabilities[:, water, 3]).mean()
-    found = segmentation_loss(scores, targets, 0.03)
-    torch.testing.assert_close(found, labeled / 2 + not_sky / 4 + not_water / 4)
+    not_water = -torch.log(1 - probabilities[:, WATER, 3]).mean()
+    for scale in (1, 50):  # whatever the scores of what is ignored
+        scores[:, :, 4:] *= scale
+        found = segmentation_loss(scores, targets, 0.03)
+        torch.testing.assert_close(found, labeled / 2 + not_sky / 4 + not_water / 4)
 
 
-def test_nothing_labeled_costs_nothing_and_moves_nothing() -> None:
-    scores = _scores().requires_grad_()
+def test_nothing_labeled_costs_nothing_and_moves_nothing(scores: torch.Tensor) -> None:
+    scores.requires_grad_()
     loss = segmentation_loss(scores, torch.full((2, 6, 5), IGNORE), 0.03)
     assert loss.item() == 0
     (gradient,) = torch.autograd.grad(loss, scores)

@@ -59,7 +59,7 @@ def test_a_run_goes_on_from_them(
     settings = Settings(width=4, stages=(Stage(1, 64, 2),), learning_rate=1e-12)
     training = Training(settings, tmp_path / "run")
     training.start(train, tmp_path / "origin")
-    training.run(train, validation, lambda _: None, workers=0)
+    training.run(train, validation, lambda _: None)
     weight = "encoder.layer4.2.conv3.weight"
     expected = origin.state_dict()[weight].half().float()
     for network in (training._network, training.average):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,19 +10,15 @@ import torch
 from torch import Tensor
 
 from photoreal.contract import CHANNELS
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.pipeline.wct2.model import serve_wct2
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.regions import Pair
 from photoreal.transfer import roots
 from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
 from tests.reference_cases import TOLERANCE, case_arrays, case_error, cases
+from tests.shared import builtin_networks, psnr, seeded_networks, smooth_image
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU here.")
-
-Networks = Callable[[str], tuple[Encoder, Decoder]]
-MakeImage = Callable[..., Tensor]
-Psnr = Callable[[Tensor, Tensor], float]
 
 PAIRS = [Pair(0, 1), Pair(1, None), Pair(2, 2)]
 
@@ -62,12 +57,13 @@ def test_roots_of_several_sizes_come_in_order() -> None:
         assert (squared - covariance).abs().max() < 1e-3 * covariance.abs().max()
 
 
-def _pictures(image: MakeImage) -> tuple[LabelledImage, LabelledImage]:
+def _pictures() -> tuple[LabelledImage, LabelledImage]:
     labels, theirs = np.zeros((72, 90), np.uint8), np.zeros((88, 64), np.uint8)
     labels[:, 40:], labels[50:] = 1, 2
     theirs[30:] = 1
     theirs[60:, 20:] = 2
-    return LabelledImage(image(72, 90), labels), LabelledImage(image(88, 64, seed=1), theirs)
+    content, style = smooth_image(72, 90), smooth_image(88, 64, seed=1)
+    return LabelledImage(content, labels), LabelledImage(style, theirs)
 
 
 @pytest.mark.parametrize("blend", [0, 3])
@@ -83,13 +79,10 @@ def test_a_transfer_is_that_of_the_cpu(
     least_db: float,
     alpha: float,
     blend: int,
-    builtin_networks: Networks,
-    smooth_image: MakeImage,
-    psnr: Psnr,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    content, style = _pictures(smooth_image)
+    content, style = _pictures()
     networks = builtin_networks("cat5")
     expected = transfer(content, style, PAIRS, NetworkEngine(*networks), alpha=alpha, blend=blend)
     engine = NetworkEngine(*networks, "cuda", dtype=dtype, channels_last=channels_last)
@@ -98,10 +91,8 @@ def test_a_transfer_is_that_of_the_cpu(
     assert psnr(found.cpu().float().clamp(0, 1), expected.clamp(0, 1)) >= least_db
 
 
-def test_a_known_style_gives_the_same_picture(
-    builtin_networks: Networks, smooth_image: MakeImage
-) -> None:
-    content, style = _pictures(smooth_image)
+def test_a_known_style_gives_the_same_picture() -> None:
+    content, style = _pictures()
     engine = NetworkEngine(
         *builtin_networks("cat5"), "cuda", dtype=torch.float16, channels_last=True
     )
@@ -123,7 +114,7 @@ def test_a_known_style_gives_the_same_picture(
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case['case']}-{case['unpool']}")
 def test_the_published_numbers_on_a_gpu(
-    case: dict[str, Any], seeded_networks: Networks, monkeypatch: pytest.MonkeyPatch
+    case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     engine = NetworkEngine(*seeded_networks(case["unpool"]), torch.device("cuda"))

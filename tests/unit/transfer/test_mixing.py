@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from photoreal.contract import Unpool
 from photoreal.regions import Pair
 from photoreal.transfer.mixing import Ingredient, mix_styles
 from photoreal.transfer.progressive import (
     LabelledImage,
-    NetworkEngine,
     StyleMeasures,
     apply_style,
     measure_style,
     transfer,
 )
 from photoreal.transfer.whitening import affine_map, moments, style_statistics
+from tests.shared import builtin_engine, random_image
 
 CHANNELS = 4
 PLACE = ("encoder", 1)
@@ -83,23 +80,15 @@ def test_a_style_of_weight_0_adds_nothing() -> None:
 
 
 @pytest.mark.parametrize("blend", [0, 2])
-def test_a_mix_of_one_style_is_that_style_to_the_bit(
-    blend: int,
-    builtin_engine: Callable[[Unpool], NetworkEngine],
-    random_image: Callable[..., Tensor],
-) -> None:
-    engine = builtin_engine("cat5")
-    labels = np.zeros((32, 48), dtype=np.uint8)
-    labels[:, 20:], labels[20:, :8] = 1, 2
-    content = LabelledImage(random_image(32, 48), labels)
-    style = LabelledImage(random_image(32, 48, seed=1), labels)
+def test_a_mix_of_one_style_is_that_style_to_the_bit(blend: int) -> None:
+    engine = builtin_engine()
+    labels = np.zeros((16, 24), dtype=np.uint8)
+    labels[:, 10:], labels[10:, :4] = 1, 2
+    content = LabelledImage(random_image(16, 24), labels)
+    style = LabelledImage(random_image(16, 24, seed=1), labels)
     pairs = [Pair(0, 1), Pair(1, None)]
     measures = measure_style(style, {1, None}, engine)
     expected = transfer(content, style, pairs, engine, blend=blend)
-    for ingredients in (
-        [Ingredient(measures, pairs, 1.0)],
-        [Ingredient(measures, pairs, 0.5), Ingredient(measures, pairs, 0.5)],
-    ):
-        mixed, own = mix_styles(ingredients)
-        found = apply_style(content, mixed, own, engine, blend=blend)
-        assert torch.equal(found, expected)
+    for shares in ((1.0,), (0.5, 0.5)):
+        mixed, own = mix_styles([Ingredient(measures, pairs, share) for share in shares])
+        assert torch.equal(apply_style(content, mixed, own, engine, blend=blend), expected)

@@ -5,27 +5,21 @@ What a GPU itself computes is checked by `benchmarks/gpu.py`, on one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from photoreal import devices
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.regions import Pair
 from photoreal.transfer import region_pixels
 from photoreal.transfer import roots as roots_module
 from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
 from photoreal.transfer.roots import inverse_roots, newton_schulz, roots
 from photoreal.transfer.whitening import moments
+from tests.shared import builtin_engine, builtin_networks, psnr, smooth_image
 
 pytestmark = pytest.mark.slow
-
-Networks = Callable[[str], tuple[Encoder, Decoder]]
-Images = Callable[..., Tensor]
-Psnr = Callable[[Tensor, Tensor], float]
 
 
 @pytest.fixture
@@ -120,54 +114,34 @@ def test_statistics_of_half_precision_are_float32() -> None:
     assert torch.equal(found.mean, expected.mean)
 
 
-def _pictures(image: Images) -> tuple[LabelledImage, LabelledImage, list[Pair]]:
+def _pictures() -> tuple[LabelledImage, LabelledImage, list[Pair]]:
     labels, theirs = np.zeros((48, 44), np.uint8), np.zeros((40, 48), np.uint8)
     labels[:, 20:], labels[30:] = 1, 2
     theirs[12:] = 1
-    content, style = (
-        LabelledImage(image(48, 44), labels),
-        LabelledImage(image(40, 48, seed=1), theirs),
-    )
+    content = LabelledImage(smooth_image(48, 44), labels)
+    style = LabelledImage(smooth_image(40, 48, seed=1), theirs)
     return content, style, [Pair(0, 1), Pair(1, None)]
 
 
 @pytest.mark.parametrize("blend", [0, 3])
 @pytest.mark.parametrize("alpha", [1.0, 0.4])
 def test_the_transfer_is_the_same(
-    blend: int,
-    alpha: float,
-    builtin_networks: Networks,
-    smooth_image: Images,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
+    blend: int, alpha: float, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content, style, pairs = _pictures(smooth_image)
-    engine = NetworkEngine(*builtin_networks("cat5"))
-    expected = transfer(content, style, pairs, engine, alpha=alpha, blend=blend)
+    expected = transfer(*_pictures(), builtin_engine(), alpha=alpha, blend=blend)
     request.getfixturevalue("queued")
     monkeypatch.setattr(region_pixels, "QUEUED_BLOCK", 500)
-    found = transfer(content, style, pairs, engine, alpha=alpha, blend=blend)
-    assert not torch.equal(found, content.image)
+    found = transfer(*_pictures(), builtin_engine(), alpha=alpha, blend=blend)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("blend", [0, 3])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_half_precision_is_close(
-    channels_last: bool,
-    blend: int,
-    builtin_networks: Networks,
-    smooth_image: Images,
-    psnr: Psnr,
-    queued: None,
-) -> None:
-    content, style, pairs = _pictures(smooth_image)
-    expected = transfer(
-        content, style, pairs, NetworkEngine(*builtin_networks("cat5")), blend=blend
-    )
+def test_half_precision_is_close(channels_last: bool, blend: int, queued: None) -> None:
+    expected = transfer(*_pictures(), builtin_engine(), blend=blend)
     half = NetworkEngine(
         *builtin_networks("cat5"), dtype=torch.float16, channels_last=channels_last
     )
-    found = transfer(content, style, pairs, half, blend=blend)
+    found = transfer(*_pictures(), half, blend=blend)
     assert found.dtype == torch.float16
     assert psnr(found.float().clamp(0, 1), expected.clamp(0, 1)) >= 40

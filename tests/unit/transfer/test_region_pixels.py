@@ -17,10 +17,6 @@ PIXELS = 3 * BLOCK + 100
 Indices = npt.NDArray[np.intp]
 
 
-def _every(step: int, start: int = 0) -> Indices:
-    return np.arange(start, PIXELS, step)
-
-
 REGIONS: dict[str, Indices] = {
     "one pixel": np.array([77]),
     "all": np.arange(PIXELS),
@@ -28,7 +24,7 @@ REGIONS: dict[str, Indices] = {
     "one run over blocks": np.arange(40, 2 * BLOCK + 300),
     "exactly a block": np.arange(10, 10 + BLOCK),
     "many runs": np.flatnonzero(np.arange(PIXELS) % 97 < 60),
-    "scattered pixels": _every(3, 1),
+    "scattered pixels": np.arange(1, PIXELS, 3),
     "short runs": np.flatnonzero(np.arange(PIXELS) % 8 < 3),
     "first and last pixel": np.array([0, PIXELS - 1]),
 }
@@ -50,29 +46,20 @@ def _find_one(indices: Indices, *, queued: bool) -> RegionPixels:
 @pytest.mark.parametrize("by_pixel", [False, True])
 @pytest.mark.parametrize("queued", [False, True])
 @pytest.mark.parametrize("indices", REGIONS.values(), ids=REGIONS)
-def test_blocks_hold_each_pixel_of_the_region_once(
+def test_blocks_hold_each_pixel_of_the_region_once_and_can_be_put_back(
     indices: Indices, queued: bool, by_pixel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(region_pixels, "QUEUED_BLOCK", BLOCK)
-    features = _features(by_pixel=by_pixel)
-    blocks = list(_find_one(indices, queued=queued).blocks(features))
-    assert torch.equal(torch.cat(blocks, dim=1), features[:, torch.from_numpy(indices)])
+    features, inside = _features(by_pixel=by_pixel), torch.from_numpy(indices)
+    pixels = _find_one(indices, queued=queued)
+    blocks = list(pixels.blocks(features))
+    assert torch.equal(torch.cat(blocks, dim=1), features[:, inside])
     assert all(0 < block.shape[1] <= BLOCK for block in blocks)
     assert len(blocks) == -(-indices.size // BLOCK)
 
-
-@pytest.mark.parametrize("by_pixel", [False, True])
-@pytest.mark.parametrize("queued", [False, True])
-@pytest.mark.parametrize("indices", REGIONS.values(), ids=REGIONS)
-def test_what_is_put_changes_the_region_alone(
-    indices: Indices, queued: bool, by_pixel: bool
-) -> None:
-    features = _features(by_pixel=by_pixel)
-    expected = features.clone()
-    expected[:, torch.from_numpy(indices)] += 0.5
-    pointer = features.data_ptr()
-    pixels = _find_one(indices, queued=queued)
-    pixels.put_(features, [block + 0.5 for block in pixels.blocks(features)])
+    expected, pointer = features.clone(), features.data_ptr()
+    expected[:, inside] += 0.5
+    pixels.put_(features, [block + 0.5 for block in blocks])
     assert torch.equal(features, expected)
     assert features.data_ptr() == pointer
 

@@ -2,63 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import combinations
 
 import pytest
 import torch
-from torch import Tensor
 
-from photoreal.contract import LEVELS, UNPOOLS, Unpool
+from photoreal.contract import UNPOOLS, Unpool
 from photoreal.networks.fast.kernels import CONVOLUTION_VARIABLE, has_winograd
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.weights.builtin import builtin_parameters
+from tests.shared import builtin_engine, psnr, random_image, reconstruct, smooth_image
 
-Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
+PICTURES = {
+    "random": random_image(64, 96),
+    "smooth": smooth_image(64, 96),
+    "black and white": random_image(64, 96).round(),
+}
 
 
-@pytest.mark.parametrize("kind", ["random", "smooth", "black and white"])
+@pytest.mark.parametrize("kind", PICTURES)
 @pytest.mark.parametrize("unpool", UNPOOLS)
 @pytest.mark.parametrize(("convolution", "decibels"), [("direct", 140), ("winograd", 115)])
 def test_every_picture_is_reconstructed(
-    convolution: str,
-    decibels: float,
-    unpool: Unpool,
-    kind: str,
-    monkeypatch: pytest.MonkeyPatch,
-    builtin_networks: Networks,
-    random_image: Callable[..., Tensor],
-    smooth_image: Callable[..., Tensor],
-    psnr: Callable[[Tensor, Tensor], float],
+    convolution: str, decibels: float, unpool: Unpool, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if convolution == "winograd" and not has_winograd():
         pytest.skip("this PyTorch has no NNPACK for this machine")
     monkeypatch.setenv(CONVOLUTION_VARIABLE, convolution)
-    picture = smooth_image(64, 96) if kind == "smooth" else random_image(64, 96)
-    if kind == "black and white":
-        picture = picture.round()
-    encoder, decoder = builtin_networks(unpool)
-    x, skips = picture, []
-    for level in LEVELS:
-        x, skip = encoder.level(level, x)
-        if skip is not None:
-            skips.append(skip)
-    for level in reversed(LEVELS):
-        x = decoder.level(level, x, skips.pop() if level > 1 else None)
-    assert psnr(x, picture) > decibels
+    found = reconstruct(builtin_engine(unpool), PICTURES[kind])
+    assert psnr(found, PICTURES[kind]) > decibels
 
 
-@pytest.mark.parametrize("unpool", UNPOOLS)
-def test_weights_are_the_same_every_time(unpool: Unpool) -> None:
-    for one, other in zip(builtin_parameters(unpool), builtin_parameters(unpool), strict=True):
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_both_ways_of_unpooling_share_their_encoder() -> None:
-    one, other = (builtin_parameters(unpool)[0] for unpool in UNPOOLS)
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+def test_weights_are_the_same_every_time_and_both_ways_of_unpooling_share_their_encoder() -> None:
+    encoder, decoder = builtin_parameters("cat5")
+    again, (other, _) = builtin_parameters("cat5"), builtin_parameters("sum")
+    for one, same in ((encoder, again[0]), (decoder, again[1]), (encoder, other)):
+        assert one.keys() == same.keys()
+        assert all(torch.equal(one[name], same[name]) for name in one)
 
 
 def test_second_halves_are_filters_of_their_own() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,12 @@ import torch
 
 from photoreal.contract import UNPOOLS, Unpool
 from photoreal.errors import WeightsError
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.weights.networks import load_bundle, load_wct2, save_bundle
-
-Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
+from tests.shared import seeded_networks
 
 
 @pytest.mark.parametrize("unpool", UNPOOLS)
-def test_a_bundle_keeps_both_networks(
-    unpool: Unpool, seeded_networks: Networks, tmp_path: Path
-) -> None:
+def test_a_bundle_keeps_both_networks(unpool: Unpool, tmp_path: Path) -> None:
     networks = seeded_networks(unpool)
     save_bundle(tmp_path / "weights.pt", *networks)
     for found, saved in zip(load_bundle(tmp_path / "weights.pt"), networks, strict=True):
@@ -36,26 +31,14 @@ def test_a_bundle_of_something_else_is_refused(tmp_path: Path) -> None:
         load_bundle(tmp_path / "weights.pt")
 
 
-def test_a_folder_that_is_not_there_is_refused() -> None:
+def test_networks_that_cannot_be_loaded(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no weight set or folder 'vgg'"):
         load_wct2("vgg")
-
-
-def test_a_folder_without_the_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"encoder_\w+\.pth is not there"):
-        load_wct2(tmp_path)
-
-
-def test_an_unknown_unpooling_is_refused() -> None:
     with pytest.raises(WeightsError, match="Unpooling 'max' is not known"):
         load_wct2(unpool="max")  # type: ignore[arg-type]
-
-
-def test_files_of_the_other_unpooling_are_refused(
-    seeded_networks: Networks, tmp_path: Path
-) -> None:
-    encoder, decoder = seeded_networks("sum")
-    torch.save(encoder.state_dict(), tmp_path / "wave_encoder_cat5_l4.pth")
-    torch.save(decoder.state_dict(), tmp_path / "wave_decoder_cat5_l4.pth")
+    with pytest.raises(WeightsError, match=r"encoder_\w+\.pth is missing"):
+        load_wct2(tmp_path)
+    for name, network in zip(("encoder", "decoder"), seeded_networks("sum"), strict=True):
+        torch.save(network.state_dict(), tmp_path / f"wave_{name}_cat5_l4.pth")
     with pytest.raises(WeightsError, match=r"wave_decoder_cat5_l4\.pth does not fit"):
         load_wct2(tmp_path, "cat5")

@@ -161,8 +161,8 @@ def prepare() -> bool:
         )
     if choice == "winograd" and not has_winograd():
         raise ServeError(
-            f"{CONVOLUTION_VARIABLE} asks for winograd, but PyTorch has no NNPACK that runs on"
-            " this machine; use auto or direct."
+            f"{CONVOLUTION_VARIABLE} is winograd, but PyTorch has no NNPACK for this"
+            " machine; use auto or direct."
         )
     return choice == "winograd" or (choice == "auto" and has_winograd() and _winograd_is_faster())
 

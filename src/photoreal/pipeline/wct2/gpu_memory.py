@@ -9,40 +9,42 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 
-from photoreal.errors import NO_ROOM_ON_GPU, InvalidOption, ModelFailed
+from photoreal.errors import InvalidOption, ModelFailed
 from photoreal.pipeline.tensors import Array
+from photoreal.transfer.soft_transfer import SoftImage
+from photoreal.triton_messages import Condition, reports
 
-# Error messages of the models behind the bls engine; ONNX Runtime uses its own wording.
-_NO_ROOM_MARKS = ("out of memory", "Failed to allocate memory")
-
+_Content = TypeVar("_Content", dict[str, Array], SoftImage)
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
 
 def within_gpu_memory(
-    serve: Callable[Concatenate[dict[str, Array], _Given], _Result],
-) -> Callable[Concatenate[dict[str, Array], _Given], _Result]:
-    """Wrap a function over the inputs of `wct2` so that GPU out-of-memory is InvalidOption.
+    serve: Callable[Concatenate[_Content, _Given], _Result],
+) -> Callable[Concatenate[_Content, _Given], _Result]:
+    """Wrap a transfer so that GPU out-of-memory is InvalidOption.
 
-    The memory that the failed request had allocated is released for the next one.
+    Its first argument is the inputs of `wct2` or the content. The memory that the failed request
+    had allocated is released for the next one.
     """
 
     @wraps(serve)
-    def run(inputs: dict[str, Array], /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+    def run(content: _Content, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
         try:
-            return serve(inputs, *args, **kwargs)
+            return serve(content, *args, **kwargs)
         except torch.OutOfMemoryError:
             pass
         except ModelFailed as error:
-            if not any(mark in str(error) for mark in _NO_ROOM_MARKS):
+            if not reports(str(error), Condition.OUT_OF_MEMORY):
                 raise
         # Outside the handler: the traceback keeps the tensors alive until the handler ends.
         torch.cuda.empty_cache()
-        height, width = inputs["CONTENT"].shape[1:]
+        picture = content.image if isinstance(content, SoftImage) else content["CONTENT"]
+        height, width = picture.shape[-2:]
         smaller = math.floor(min(height, width) * math.sqrt(0.5))
         raise InvalidOption(
-            f"{NO_ROOM_ON_GPU} a content of {width}x{height} pixels; a size of {smaller} takes"
-            " about half of that."
+            f"The GPU has too little memory for a content of {width}x{height} pixels; a size of"
+            f" {smaller} needs about half as much."
         )
 
     return run

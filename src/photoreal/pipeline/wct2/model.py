@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from photoreal import regions
@@ -19,12 +20,12 @@ from photoreal.options import (
     check_weights,
     parse_places,
 )
-from photoreal.pipeline.request import shot_of
+from photoreal.pipeline.request import Shot, shot_of
 from photoreal.pipeline.sequences import SequenceStore
 from photoreal.pipeline.tensors import Array, read_options
 from photoreal.pipeline.wct2.gpu_memory import within_gpu_memory
 from photoreal.pipeline.wct2.soft_inputs import NAMES as SOFT_INPUTS
-from photoreal.pipeline.wct2.soft_inputs import Prepared, read_soft
+from photoreal.pipeline.wct2.soft_inputs import Prepared, prepare_soft, read_soft
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.pipeline.wct2.style_strip import cut_out, read_pairs
 from photoreal.regions import Pair
@@ -36,6 +37,7 @@ from photoreal.transfer.progressive import (
     apply_style,
     check_side,
 )
+from photoreal.transfer.soft_transfer import SoftImage
 from photoreal.transfer.steady import SteadyMoments
 from photoreal.transfer.whitening import Moments
 
@@ -57,19 +59,52 @@ def serve_wct2(
     soft = any(name in inputs for name in SOFT_INPUTS)
     prepared = (read_soft if soft else _labelled)(inputs, options, engine, cache)
     shot = None if options.sequence is None else shot_of(options)
+    style_key = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data) if shot is not None else 0
+    image = _applied(prepared, shot, style_key, sequences)
+    return {
+        "IMAGE": np.ascontiguousarray(image.cpu().numpy()),
+        "STYLE_CACHED": np.array(prepared.cached),
+    }
+
+
+@within_gpu_memory
+def transfer_tensors(
+    content: SoftImage,
+    styles: Sequence[SoftImage],
+    couplings: Sequence[npt.NDArray[np.float64]],
+    options: StylizeOptions,
+    engine: Engine,
+    cache: StyleCache,
+    sequences: SequenceStore[SteadyMoments] | None = None,
+) -> tuple[torch.Tensor, bool]:
+    """Transfer by soft regions between tensors of one device.
+
+    Returns the image (3, H, W), and whether every style was cached. Each style needs a key. Raises
+    NumericalError when the result is not finite.
+    """
+    prepared = prepare_soft(content, styles, couplings, options, engine, cache)
+    style_key = hash(tuple(style.key for style in styles))
+    return _applied(prepared, shot_of(options), style_key, sequences), all(prepared.cached)
+
+
+def _applied(
+    prepared: Prepared,
+    shot: Shot | None,
+    style_key: int,
+    sequences: SequenceStore[SteadyMoments] | None,
+) -> torch.Tensor:
+    """Result (3, H, W) of a transfer, steadied over the frames of a shot."""
     if sequences is None or shot is None:
-        image = _array(prepared.apply(steady=None))
-    else:
-        looks = zlib.crc32(np.ascontiguousarray(inputs["STYLE"]).data)
-        memory = sequences.get(shot.sequence, (prepared.fits, looks))
-        memory.next_frame()
-        try:
-            image = _array(prepared.apply(steady=_steady(memory, prepared.takes, shot.steady)))
-        except NumericalError:
-            sequences.forget(shot.sequence)  # otherwise later frames fail too
-            raise
-        sequences.keep(shot.sequence, (prepared.fits, looks), memory)
-    return {"IMAGE": image, "STYLE_CACHED": np.array(prepared.cached)}
+        return _checked(prepared.apply(steady=None))
+    memory = sequences.get(shot.sequence, (prepared.shot_key, style_key))
+    memory.next_frame()
+    try:
+        image = _checked(prepared.apply(steady=_steady(memory, prepared.partner_key, shot.steady)))
+    except NumericalError:
+        sequences.forget(shot.sequence)  # otherwise later frames fail too
+        raise
+    sequences.keep(shot.sequence, (prepared.shot_key, style_key), memory)
+    return image
 
 
 def _labelled(
@@ -106,13 +141,13 @@ def _labelled(
     )
 
 
-def _array(result: torch.Tensor) -> Array:
-    """Convert an image (1, 3, H, W) to a float32 array (3, H, W).
+def _checked(result: torch.Tensor) -> torch.Tensor:
+    """Convert an image (1, 3, H, W) to float32 (3, H, W).
 
     Raises NumericalError for non-finite values.
     """
-    image = np.ascontiguousarray(result[0].float().cpu().numpy())
-    if not np.isfinite(image).all():
+    image = result[0].float()
+    if not image.isfinite().all():
         raise NumericalError(
             "the features left the range of half precision; serve with fp32."
             if result.dtype == torch.float16
@@ -122,11 +157,11 @@ def _array(result: torch.Tensor) -> Array:
     return image
 
 
-def _steady(memory: SteadyMoments, takes: Callable[[int], Hashable], share: float) -> Steady:
+def _steady(memory: SteadyMoments, partner_key: Callable[[int], Hashable], share: float) -> Steady:
     """Return a function that smooths the moments of a region while its style partners are equal."""
 
     def smooth(place: Hashable, region: int, found: Moments) -> Moments:
-        return memory((place, region, takes(region)), found, share)
+        return memory((place, region, partner_key(region)), found, share)
 
     return smooth
 

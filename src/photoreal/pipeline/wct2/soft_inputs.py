@@ -35,14 +35,14 @@ class Apply(Protocol):
 class Prepared(NamedTuple):
     """A transfer with its styles measured.
 
-    `cached` is true for each style that was a cache hit, `takes` maps a content region to a key
-    of its style partners, `fits` is everything that the frames of a shot have in common.
+    `cached` is true for each style that was a cache hit, `partner_key` maps a content region
+    to a key of its style partners, `shot_key` is what the frames of a shot have in common.
     """
 
     apply: Apply
     cached: list[bool]
-    takes: Callable[[int], Hashable]
-    fits: Hashable
+    partner_key: Callable[[int], Hashable]
+    shot_key: Hashable
 
 
 def read_soft(
@@ -53,7 +53,21 @@ def read_soft(
     Raises InvalidOption for a missing input, for planes that differ in size from their photo, and
     for a coupling whose shape does not match the planes.
     """
-    content, styles, couplings = _read(inputs)
+    return prepare_soft(*_read(inputs), options, engine, cache)
+
+
+def prepare_soft(
+    content: SoftImage,
+    styles: Sequence[SoftImage],
+    couplings: Sequence[npt.NDArray[np.float64]],
+    options: StylizeOptions,
+    engine: Engine,
+    cache: StyleCache,
+) -> Prepared:
+    """Prepare a transfer by soft regions: measure the styles.
+
+    Each style's coupling (K, J) is the share of its regions in each content region's mix.
+    """
     weights = check_weights(options.weights, check_style_count(len(styles)))
     places = parse_places(options.transfer_at)
     for picture in (content, *styles):

@@ -90,6 +90,9 @@ def _key(style: LabelledImage | SoftImage, places: Collection[Place]) -> bytes:
     """Cache key: everything that the measures depend on except the networks."""
     digest = hashlib.blake2b(digest_size=32)
     digest.update(repr((tuple(style.image.shape), sorted(places))).encode())
+    if isinstance(style, SoftImage) and style.key:
+        digest.update(style.key)
+        return digest.digest()
     digest.update(np.ascontiguousarray(style.image.numpy()).data)
     regions = style.labels if isinstance(style, LabelledImage) else style.weights
     digest.update(repr((regions.shape, regions.dtype.str)).encode())

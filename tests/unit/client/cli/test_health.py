@@ -3,7 +3,6 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,19 +14,19 @@ from photoreal.serve.supervise.health import HealthServer, Status
 
 
 @pytest.fixture
-def status() -> Status:
+def status():
     return Status()
 
 
 @pytest.fixture
-def url(status: Status) -> Iterator[str]:
+def url(status):
     """Address of a supervisor's endpoint."""
     (port,) = free_ports("127.0.0.1", 1)
     with HealthServer("127.0.0.1", port, status):
         yield f"127.0.0.1:{port}"
 
 
-def _get(url: str, path: str) -> tuple[int, str]:
+def get(url, path):
     try:
         with urllib.request.urlopen(f"http://{url}{path}", timeout=5) as answer:
             return answer.status, answer.read().decode()
@@ -36,77 +35,61 @@ def _get(url: str, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_a_starting_server_lives_and_is_not_ready(url: str) -> None:
-    assert _get(url, "/live") == (200, json.dumps({"live": True}))
-    code, body = _get(url, "/ready")
+def test_a_server_is_live_while_it_starts_and_ready_until_there_is_a_problem(url, status):
+    assert get(url, "/live") == (200, json.dumps({"live": True}))
+    code, body = get(url, "/ready")
     assert code == 503
     assert json.loads(body) == {"ready": False, "problem": "The server is starting."}
-
-
-def test_ready_until_there_is_a_problem(url: str, status: Status) -> None:
     status.problem = None
-    assert _get(url, "/ready")[0] == 200
+    assert get(url, "/ready")[0] == 200
     status.stopping()
-    code, body = _get(url, "/ready?from=probe")
-    assert code == 503
-    assert json.loads(body)["problem"] == "The server is stopping."
+    code, body = get(url, "/ready?from=probe")
+    assert (code, json.loads(body)["problem"]) == (503, "The server is stopping.")
+    code, body = get(url, "/../etc/passwd")
+    assert code == 404
+    assert "/live" in body
 
 
-def test_metrics_are_prometheus_text(url: str, status: Status) -> None:
-    assert "photoreal_ready 0.0\n" in _get(url, "/metrics")[1]
+def test_metrics_are_prometheus_text(url, status):
+    assert "photoreal_ready 0.0\n" in get(url, "/metrics")[1]
     status.problem = None
     status.model_restarts.labels("wct2", "died").inc()
     status.canary_seconds.observe(0.3)
-    text = _get(url, "/metrics")[1]
+    text = get(url, "/metrics")[1]
     assert "photoreal_ready 1.0\n" in text
     assert 'photoreal_model_restarts_total{model="wct2",reason="died"} 1.0\n' in text
     assert "photoreal_canary_seconds_sum 0.3\n" in text
     assert 'photoreal_canaries_total{result="failed"} 0.0\n' in text
 
 
-def test_other_paths_are_not_found(url: str) -> None:
-    code, body = _get(url, "/../etc/passwd")
-    assert code == 404
-    assert "Try /live" in body
-
-
-def test_quick_asks_the_supervisor(
-    url: str, status: Status, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["health", "--quick", "--supervisor", f"http://{url}"]
-    assert main(arguments) == 1
+def test_quick_asks_the_supervisor(url, status, closed_url, capsys):
+    quick = ["health", "--quick", "--supervisor"]
+    assert main([*quick, url]) == 1
     assert capsys.readouterr().err == "Error: The server is starting.\n"
     status.problem = None
-    assert main(arguments) == 0
-    assert capsys.readouterr().out == "Ready, says the supervisor.\n"
+    assert main([*quick, url]) == 0
+    assert capsys.readouterr().out.startswith("Ready")
+    assert main([*quick, closed_url]) == 1
+    assert f"{closed_url} (Connection refused)" in capsys.readouterr().err
+    assert main([*quick, "ftp://x"]) == 2
 
 
-def test_quick_without_a_supervisor(capsys: pytest.CaptureFixture[str]) -> None:
-    (port,) = free_ports("127.0.0.1", 1)
-    assert main(["health", "--quick", "--supervisor", f"127.0.0.1:{port}"]) == 1
-    expected = f"Error: No supervisor answers at 127.0.0.1:{port} (Connection refused).\n"
-    assert capsys.readouterr().err == expected
+@pytest.mark.parametrize(
+    ("outcome", "code", "words"),
+    [
+        (0.25, 0, "0.25 s"),
+        (ServerUnavailable("Nobody is there."), 1, "Error: Nobody is there.\n"),
+        (ServerFailed("It died."), 1, "Error: It died.\n"),
+    ],
+)
+def test_a_real_request_is_timed(outcome, code, words, monkeypatch, capsys):
+    def send(client):
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-
-def test_a_real_request_is_timed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(health, "send_canary", lambda client: 0.25)
-    assert main(["health", "--url", "localhost:1"]) == 0
-    assert capsys.readouterr().out == "Ready: a tiny photo came back in 0.25 s.\n"
-
-
-@pytest.mark.parametrize("error", [ServerUnavailable("Nobody is there."), ServerFailed("It died.")])
-def test_a_failure_is_one_line_and_exit_code_1(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(client: object) -> float:
-        raise error
-
-    monkeypatch.setattr(health, "send_canary", fail)
-    assert main(["health"]) == 1
-    assert capsys.readouterr().err == f"Error: {error}\n"
-
-
-def test_an_address_that_makes_no_sense_is_the_caller_s_mistake() -> None:
-    assert main(["health", "--quick", "--supervisor", "ftp://x"]) == 2
+    monkeypatch.setattr(health, "send_canary", send)
+    assert main(["health", "--url", "localhost:1"]) == code
+    printed = capsys.readouterr()
+    assert words in (printed.err or printed.out)
+    assert (printed.err + printed.out).count("\n") == 1

@@ -2,10 +2,7 @@
 
 import json
 import re
-import socketserver
-import threading
-from contextlib import contextmanager
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -29,13 +26,20 @@ from photoreal.client.web import command as web_module
 from photoreal.client.web.command import web
 from photoreal.errors import WeightsError
 
-from ..conftest import REPORT, FakeTransport, answer, png, read_request
-from ..transport.test_transport import http, http_answer
+from ..conftest import REPORT, FakeTransport, http, http_answer, png, read_request, serving
 from ..video.video import HEIGHT, WIDTH, film
 
 COMMAND_LINE = Path(__file__).parents[4] / "docs" / "command-line.md"
 KEY = "a-key"
 FRAME = png(np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8))
+MADE = http_answer(IMAGE=FRAME, REPORT=json.dumps(REPORT | {"style": "measured"}).encode())
+DENIED = http(403, {"error": "This API is restricted, expecting header 'api-key'"})
+
+
+@click.command()
+@server_options(waits_for="it", embedding="never")
+def bare(server):
+    """A command with these options only."""
 
 
 def option_names(command):
@@ -45,31 +49,19 @@ def option_names(command):
 @pytest.fixture(scope="module")
 def guarded():
     """Address of a server that makes pictures for those who show the key."""
-    denied = http(403, b'{"error": "This API is restricted, expecting header \'api-key\'"}')
-    made = http_answer(
-        answer(IMAGE=FRAME, REPORT=json.dumps(REPORT | {"style": "measured"}).encode())
-    )
 
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
-            request = read_request(self.request)
-            if not request.startswith(b"POST"):
-                self.request.sendall(http(200, b""))
-            else:
-                shown = f"\r\napi-key: {KEY}\r\n".encode() in request
-                self.request.sendall(made if shown else denied)
+    def handle(connection):
+        request = read_request(connection)
+        reply = MADE if f"\r\napi-key: {KEY}\r\n".encode() in request else DENIED
+        connection.sendall(reply if request.startswith(b"POST") else http(200))
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(handle) as url:
+        yield url
 
 
 @pytest.fixture
 def calls(tmp_path, photo_file):
-    """Arguments of the commands that end by themselves."""
+    """Arguments of the commands that end."""
     photo, source = str(photo_file), str(film(tmp_path / "in.mp4", 2))
     return {
         "stylize": ["stylize", photo, photo, "-o", str(tmp_path / "out.png")],
@@ -80,17 +72,13 @@ def calls(tmp_path, photo_file):
 
 
 @pytest.mark.parametrize("command", ["stylize", "video", "warm", "health"])
-class TestGuardedServer:
-    def test_is_reached_with_the_key_of_the_environment(
-        self, command, calls, guarded, monkeypatch, capsys
-    ):
-        monkeypatch.setenv("PHOTOREAL_API_KEY", KEY)
-        assert main([*calls[command], "--url", guarded]) == 0, capsys.readouterr().err
-
-    def test_is_not_reached_without(self, command, calls, guarded, monkeypatch, capsys):
-        monkeypatch.delenv("PHOTOREAL_API_KEY", raising=False)
-        assert main([*calls[command], "--url", guarded]) == 2
-        assert "wants an API key" in capsys.readouterr().err
+def test_the_key_of_the_environment_is_shown(command, calls, guarded, monkeypatch, capsys):
+    call = [*calls[command], "--url", guarded]
+    monkeypatch.delenv("PHOTOREAL_API_KEY", raising=False)
+    assert main(call) == 2
+    assert "API key" in capsys.readouterr().err
+    monkeypatch.setenv("PHOTOREAL_API_KEY", KEY)
+    assert main(call) == 0, capsys.readouterr().err
 
 
 class TestGateway:
@@ -108,12 +96,8 @@ class TestGateway:
                 with TestClient(self.app, base_url="http://localhost") as caller:
                     answers.append(caller.post("/upload_images/", files=files))
 
-        @contextmanager
-        def listen(host, port):
-            yield None
-
         monkeypatch.setattr(uvicorn, "Server", Server)
-        monkeypatch.setattr(web_module, "_listen", listen)
+        monkeypatch.setattr(web_module, "_listen", lambda host, port: nullcontext())
         monkeypatch.setattr(web_module, "interrupt_on_signals", lambda: None)
 
         def run(*options):
@@ -133,44 +117,40 @@ class TestGateway:
         response = post()
         assert response.status_code == 502
         assert guarded not in response.text
-        assert "PHOTOREAL_API_KEY holds it" in caplog.text
-
-    @pytest.mark.parametrize(
-        ("options", "words"),
-        [
-            (("--ca-cert", "none.pem"), "Certificates need TLS"),
-            (("--url", "https://there:1", "--ca-cert", "none.pem"), "does not exist"),
-            (("--repository", "somewhere"), "--repository needs --embedded"),
-            (("--timeout", "0"), "--timeout"),
-        ],
-    )
-    def test_refuses_options_that_make_no_sense(self, post, guarded, capsys, options, words):
-        assert main(["web", "--url", guarded, *options]) == 2
-        assert words in capsys.readouterr().err
+        assert "PHOTOREAL_API_KEY" in caplog.text
 
 
 @pytest.mark.parametrize(
-    "command", [stylize, video, look, web, warm, health], ids=lambda one: one.name
+    ("options", "words"),
+    [
+        (("--ca-cert", "none.pem"), "TLS"),
+        (("--url", "https://there:1", "--ca-cert", "none.pem"), "does not exist"),
+        (("--repository", "somewhere"), "--embedded"),
+        (("--timeout", "0"), "--timeout"),
+        (("--url", "ftp://here"), "ftp"),
+        (("--port", "0"), "--port"),
+        (("--max-upload", "0"), "--max-upload"),
+    ],
 )
-def test_every_command_has_the_options(command):
-    @click.command()
-    @server_options(waits_for="it", embedding="never")
-    def bare(server):
-        pass
+def test_options_that_make_no_sense_are_refused(closed_url, capsys, options, words):
+    port = closed_url.split(":")[1]
+    assert main(["web", "--port", port, "--url", "there:1", *options]) == 2
+    error = capsys.readouterr().err
+    assert "Error: " in error
+    assert words in error
 
+
+@pytest.mark.parametrize("command", [stylize, video, look, web, warm, health])
+def test_every_command_has_the_options(command):
     assert option_names(bare) <= option_names(command)
     embeds = command in (stylize, video, look, web)
     assert ({"--embedded", "--repository"} <= option_names(command)) == embeds
 
 
 def test_the_page_of_the_commands_names_them_all():
-    @click.command()
-    @server_options(waits_for="it")
-    def bare(server):
-        pass
-
     rows = re.findall(r"^\| (.*?) \|", COMMAND_LINE.read_text(), re.MULTILINE)
-    assert set(re.findall(r"`(--[a-z-]+)`", "\n".join(rows))) == option_names(bare)
+    named = set(re.findall(r"`(--[a-z-]+)`", "\n".join(rows)))
+    assert named == option_names(bare) | {"--embedded", "--repository"}
 
 
 @pytest.mark.parametrize(
@@ -186,62 +166,49 @@ def test_which_commands_do_without_a_server(
     calls["look"] = ["look", str(photo_file), "-o", str(tmp_path / "out.cube")]
     monkeypatch.setattr(module, "is_installed", lambda: True)
     monkeypatch.setattr(module, "client_of_this_process", load)
-    monkeypatch.setattr(module, "StyleTransferClient", partial(_instead, closed_url))
+    # A client of a closed port where none was named: a server may run at the usual one.
+    instead = lambda url, **how: StyleTransferClient(url or closed_url, **how)  # noqa: E731
+    monkeypatch.setattr(module, "StyleTransferClient", instead)
     assert main(calls[command]) == 1
     assert ("They would be loaded here." in capsys.readouterr().err) == works_here
     assert main([*calls[command], "--url", closed_url]) == 1
     assert "They would be loaded here." not in capsys.readouterr().err
 
 
-def _instead(address, url, **how):
-    """A client of the address where none was named: a server may run at the usual one."""
-    return StyleTransferClient(url or address, **how)
+def test_a_server_of_its_own_is_shown_no_credentials(monkeypatch):
+    seen, said = [], []
+
+    def make(url, **arguments):
+        seen.append((url, arguments))
+        gone = FakeTransport(error=ServerUnavailable("Nobody."))
+        return StyleTransferClient(transport=gone if url is None else FakeTransport())
+
+    monkeypatch.setattr(module, "own_server", lambda *how: nullcontext("own:8001"))
+    key = {"api_key": "secret"}
+    options = ServerOptions(None, "grpc", 5, 1, embedded=True, credentials=key, make=make)
+    assert "secret" not in repr(options)
+    with options.client(said.append) as client:
+        assert client.ready()
+    rest = {"protocol": "grpc", "timeout": 5, "retries": 1}
+    assert seen == [(None, rest | key), ("own:8001", rest)]
+    assert said == ["Starting Triton"]
 
 
-class TestServerOptions:
-    def test_shows_no_key(self):
-        options = ServerOptions(None, "http", 5, 0, credentials={"api_key": "secret"})
-        assert "secret" not in repr(options)
-
-    def test_a_server_of_its_own_is_shown_no_credentials(self, monkeypatch):
-        seen, said = [], []
-
-        def make(url, **arguments):
-            seen.append((url, arguments))
-            gone = FakeTransport(error=ServerUnavailable("Nobody."))
-            return StyleTransferClient(transport=gone if url is None else FakeTransport())
-
-        @contextmanager
-        def own(repository, protocol):
-            yield f"own:{protocol}"
-
-        monkeypatch.setattr(module, "own_server", own)
-        options = ServerOptions(
-            None, "grpc", 5, 1, embedded=True, credentials={"api_key": "secret"}, make=make
-        )
-        with options.client(said.append) as client:
-            assert client.ready()
-        rest = {"protocol": "grpc", "timeout": 5, "retries": 1}
-        assert seen == [(None, rest | {"api_key": "secret"}), ("own:grpc", rest)]
-        assert said == ["Starting Triton"]
+GONE = ServerUnavailable("No.")
 
 
 @pytest.mark.parametrize(
-    ("error", "embedded", "sentence"),
+    ("error", "embedded", "offers"),
     [
-        (ServerUnavailable("No."), None, "No. Start one with `photoreal serve`."),
-        (
-            ServerUnavailable("No."),
-            False,
-            (
-                "No. Start one with `photoreal serve`, or add --embedded."
-                ' Without a server it takes `pip install "photoreal[local]"`.'
-            ),
-        ),
-        (ServerUnavailable("No."), True, "No."),
-        (ServerBusy("16 wait."), False, "16 wait."),
-        (RequestTimeout("Too slow."), False, "Too slow. --timeout allows more."),
+        (GONE, None, ["photoreal serve"]),
+        (GONE, False, ["photoreal serve", "--embedded", "photoreal[local]"]),
+        (GONE, True, []),
+        (ServerBusy("16 wait."), False, []),
+        (RequestTimeout("Too slow."), False, ["--timeout"]),
     ],
 )
-def test_failures_say_what_to_do(error, embedded, sentence):
-    assert failure(error, embedded=embedded).message == sentence
+def test_failures_say_what_to_do(error, embedded, offers):
+    message = failure(error, embedded=embedded).message
+    assert message.startswith(str(error))
+    ways = ["photoreal serve", "--embedded", "photoreal[local]", "--timeout"]
+    assert [way for way in ways if way in message] == offers

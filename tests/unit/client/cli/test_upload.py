@@ -6,15 +6,7 @@ import pytest
 
 from photoreal import cli
 
-from ..conftest import PHOTO, png
-
-
-def answer(status, body):
-    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (
-        status,
-        len(body),
-        body,
-    )
+from ..conftest import PHOTO, http, png
 
 
 @pytest.fixture
@@ -30,7 +22,7 @@ def upload(photo_file, tmp_path):
 
 
 def test_sends_a_form_and_writes_the_picture(upload, serve_bytes, photo_file, tmp_path, capsys):
-    url = serve_bytes(answer(200, png(PHOTO)))
+    url = serve_bytes(http(200, png(PHOTO), connection="close"))
     mask = ("--content-mask", str(photo_file), "--style_mask", str(photo_file))
     assert upload(url, "--alpha", "0.5", "--size", "64", *mask) == 0
     assert (tmp_path / "out.png").read_bytes() == png(PHOTO)
@@ -49,19 +41,16 @@ def test_sends_a_form_and_writes_the_picture(upload, serve_bytes, photo_file, tm
 @pytest.mark.parametrize(
     ("status", "body", "code", "words"),
     [
-        (400, b'{"detail": "size is 3."}', 2, "Error: size is 3."),
-        (413, b'{"detail": "Too large."}', 2, "Error: Too large."),
-        (502, b'{"detail": "It broke."}', 1, "Error: It broke."),
-        (503, b'{"detail": "Not ready."}', 1, "Error: Not ready."),
-        (504, b'{"detail": "Too slow."}', 1, "Error: Too slow."),
-        (200, b"<html>", 1, "is no gateway (HTTP status 200)"),
-        (500, b"<html>", 1, "is no gateway (HTTP status 500)"),
-        (404, b'{"detail": 3}', 1, "is no gateway (HTTP status 404)"),
-        (400, b"[]", 1, "is no gateway (HTTP status 400)"),
+        *((status, {"detail": "Reason."}, 2, "Error: Reason.") for status in (400, 413)),
+        *((status, {"detail": "Reason."}, 1, "Error: Reason.") for status in (502, 503, 504)),
+        (200, b"<html>", 1, "gateway (HTTP status 200)"),
+        (500, b"<html>", 1, "gateway (HTTP status 500)"),
+        (404, {"detail": 3}, 1, "gateway (HTTP status 404)"),
+        (400, b"[]", 1, "gateway (HTTP status 400)"),
     ],
 )
 def test_other_answers(upload, serve_bytes, tmp_path, capsys, status, body, code, words):
-    assert upload(serve_bytes(answer(status, body))) == code
+    assert upload(serve_bytes(http(status, body))) == code
     printed = capsys.readouterr()
     assert words in printed.err
     assert printed.out == ""
@@ -70,38 +59,27 @@ def test_other_answers(upload, serve_bytes, tmp_path, capsys, status, body, code
 
 def test_no_answer(upload, closed_url, silent_url, capsys):
     assert upload(closed_url) == 1
-    assert "Nothing answers at" in capsys.readouterr().err
+    assert closed_url in capsys.readouterr().err
     assert upload(silent_url, "--timeout", "0.2") == 1
-    assert "did not answer within 0.2 seconds." in capsys.readouterr().err
+    assert "0.2 seconds" in capsys.readouterr().err
 
 
-def test_calls_that_cannot_succeed(upload, capsys, tmp_path):
-    for options in (
-        ("--api-url", "nonsense"),
-        ("--output", "out.jpg"),
-        ("--output", str(tmp_path / "none" / "out.png")),
-        ("--style-mask", str(tmp_path / "none.png")),
-        ("--timeout", "0"),
-    ):
-        assert upload("localhost:1", *options) == 2
-        printed = capsys.readouterr()
-        assert "Error: " in printed.err
-        assert "Traceback" not in printed.err
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("--api-url", "nonsense"), ("--output", "out.jpg"), ("--output", "none/out.png")),
+        *(("--style-mask", "none.png"), ("--timeout", "0")),
+    ],
+)
+def test_calls_that_cannot_succeed(upload, capsys, name, value):
+    assert upload("localhost:1", name, value) == 2
+    printed = capsys.readouterr().err
+    assert "Error: " in printed
+    assert "Traceback" not in printed
 
 
-class TestWeb:
-    def test_port_is_taken_before_a_server_is_started(self, capsys):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = str(taken.getsockname()[1])
-            assert cli.main(["web", "--port", port]) == 1
-        assert f"The port {port} on 127.0.0.1 cannot be used" in capsys.readouterr().err
-
-    @pytest.mark.parametrize(
-        "options",
-        [("--url", "ftp://here"), ("--timeout", "0"), ("--port", "0"), ("--max-upload", "0")],
-    )
-    def test_options_that_make_no_sense(self, capsys, options):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            free = str(taken.getsockname()[1])
-        assert cli.main(["web", "--port", free, *options]) == 2
-        assert "Error: " in capsys.readouterr().err
+def test_web_takes_its_port_before_a_server_is_started(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert cli.main(["web", "--port", port]) == 1
+    assert f"The port {port} on 127.0.0.1 cannot be used" in capsys.readouterr().err

@@ -22,45 +22,26 @@ from photoreal.client.address import parse_address
 )
 def test_reads_an_address(url, protocol, target, tls):
     address = parse_address(url, protocol)
-    assert (address.target, address.tls) == (target, tls)
-    assert address.protocol == protocol
+    assert (address.target, address.tls, address.protocol) == (target, tls, protocol)
+
+
+HTTP = ["", "ftp://localhost", "://localhost", "grpc://localhost:8001", "localhost:port", 8000]
+HTTP += ["localhost:99999", "a b:8000", "user@localhost", "localhost:8000?x=1"]
 
 
 @pytest.mark.parametrize(
     ("url", "protocol"),
-    [
-        ("", "http"),
-        ("ftp://localhost", "http"),
-        ("://localhost", "http"),
-        ("grpc://localhost:8001", "http"),
-        ("localhost:port", "http"),
-        ("localhost:99999", "http"),
-        ("a b:8000", "http"),
-        ("user@localhost", "http"),
-        ("localhost:8000?x=1", "http"),
-        ("localhost:8001/base", "grpc"),
-        ("localhost", "smoke"),
-        (8000, "http"),
-    ],
+    [*((url, "http") for url in HTTP), ("localhost:8001/base", "grpc"), ("localhost", "smoke")],
 )
 def test_refuses_what_is_no_address(url, protocol):
     with pytest.raises(InvalidInput):
         parse_address(url, protocol)
 
 
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        (None, True),
-        ("localhost", True),
-        ("LOCALHOST:9", True),
-        ("127.0.0.2:8001", True),
-        ("[::1]:8001", True),
-        ("photos.example:8001", False),
-        ("10.0.0.1", False),
-        ("[2001:db8::1]:8001", False),
-        ("localhost.example", False),
-    ],
-)
-def test_loopback_is_this_machine(url, expected):
-    assert parse_address(url, "grpc").is_loopback is expected
+HERE = ("localhost", "LOCALHOST:9", "127.0.0.2:8001", "[::1]:8001", "grpcs://[::1]:8001", None)
+ELSEWHERE = ("photos.example:8001", "10.0.0.1", "[2001:db8::1]:8001", "localhost.example")
+
+
+@pytest.mark.parametrize("url", HERE + ELSEWHERE)
+def test_loopback_is_this_machine(url):
+    assert parse_address(url, "grpc").is_loopback is (url in HERE)

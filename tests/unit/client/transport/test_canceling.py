@@ -1,107 +1,84 @@
 """A call over HTTP that is given up is canceled by its key, as Triton does not notice."""
 
 import asyncio
-import contextlib
 import re
 import signal
-import socket
 import threading
 import time
 
 import pytest
 
-from photoreal.client import AsyncStyleTransferClient, RequestTimeout, StyleTransferClient
+from photoreal.client import AsyncStyleTransferClient, RequestTimeout
+
+from ..conftest import KINDS, call, serving
 
 KEY_INPUT = re.compile(rb"\x20\x00\x00\x00[0-9a-f]{32}$")
 KEY = re.compile(rb'"cancel":"([0-9a-f]{32})"')
 
 
+class Unanswered:
+    """Never answers `stylize`; `requests` holds what came."""
+
+    def __init__(self):
+        self.requests = []
+
+    def read(self, connection):
+        connection.settimeout(5)
+        number = len(self.requests)
+        self.requests.append(b"")
+        while data := connection.recv(65536):
+            self.requests[number] += data
+            if KEY_INPUT.search(self.requests[number]):
+                connection.sendall(b"HTTP/1.1 404 -\r\nContent-Length: 2\r\n\r\n{}")
+
+    def wait_for_request(self):
+        deadline = time.monotonic() + 5
+        while not self.requests or b"\x00style" not in self.requests[0]:
+            assert time.monotonic() < deadline, self.requests
+            time.sleep(0.01)
+
+    def check(self):
+        request, cancel = self.requests
+        assert request.startswith(b"POST /v2/models/stylize/infer ")
+        assert cancel.startswith(b"POST /v2/models/cancel/infer ")
+        (key,) = KEY.findall(request)
+        assert key in cancel
+
+
 @pytest.fixture
 def unanswered():
-    """A server that never answers `stylize`; `requests` holds what came."""
-
-    class Unanswered:
-        def __init__(self, listener):
-            self.url = f"127.0.0.1:{listener.getsockname()[1]}"
-            self.requests = []
-
-        def serve(self):
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    threading.Thread(target=self.read, args=(connection,), daemon=True).start()
-
-        def read(self, connection):
-            connection.settimeout(5)
-            number = len(self.requests)
-            self.requests.append(b"")
-            with connection, contextlib.suppress(OSError):
-                while data := connection.recv(65536):
-                    self.requests[number] += data
-                    if KEY_INPUT.search(self.requests[number]):
-                        connection.sendall(b"HTTP/1.1 404 -\r\nContent-Length: 2\r\n\r\n{}")
-
-        def wait_for(self, count):
-            deadline = time.monotonic() + 5
-            while len(self.requests) < count or b"\x00style" not in self.requests[0]:
-                assert time.monotonic() < deadline, self.requests
-                time.sleep(0.01)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Unanswered(listener)
-        threading.Thread(target=server.serve, daemon=True).start()
+    server = Unanswered()
+    with serving(server.read) as server.url:
         yield server
-        listener.shutdown(socket.SHUT_RDWR)
 
 
-def check(server):
-    request, cancel = server.requests
-    assert request.startswith(b"POST /v2/models/stylize/infer ")
-    assert cancel.startswith(b"POST /v2/models/cancel/infer ")
-    (key,) = KEY.findall(request)
-    assert key in cancel
-
-
-def test_timeout(unanswered):
-    with StyleTransferClient(unanswered.url) as client, pytest.raises(RequestTimeout):
-        client.stylize(b"content", b"style", timeout=0.3)
-    check(unanswered)
-    assert b'"timeout":300000' in unanswered.requests[0]
-
-
-async def test_timeout_of_an_asynchronous_call(unanswered):
-    async with AsyncStyleTransferClient(unanswered.url) as client:
-        with pytest.raises(RequestTimeout):
-            await client.stylize(b"content", b"style", timeout=0.3)
-    check(unanswered)
+@pytest.mark.parametrize("kind", KINDS)
+def test_timeout(kind, unanswered):
+    with pytest.raises(RequestTimeout):
+        call(kind, unanswered.url, timeout=0.3)
+    unanswered.check()
     assert b'"timeout":300000' in unanswered.requests[0]
 
 
 async def test_canceled_task(unanswered):
     async with AsyncStyleTransferClient(unanswered.url) as client:
         task = asyncio.create_task(client.stylize(b"content", b"style"))
-        await asyncio.to_thread(unanswered.wait_for, 1)
+        await asyncio.to_thread(unanswered.wait_for_request)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    check(unanswered)
+    unanswered.check()
 
 
 def test_interrupt(unanswered):
     def interrupt():
-        unanswered.wait_for(1)
+        unanswered.wait_for_request()
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    def raise_interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, raise_interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=interrupt)
-    try:
-        thread.start()
-        with StyleTransferClient(unanswered.url) as client, pytest.raises(KeyboardInterrupt):
-            client.stylize(b"content", b"style", timeout=10)
-    finally:
-        signal.signal(signal.SIGINT, before)
-        thread.join()
-    check(unanswered)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        call("sync", unanswered.url, timeout=10)
+    thread.join()
+    unanswered.check()

@@ -1,93 +1,36 @@
-"""The four transports against sockets that misbehave, and the sense made of statuses."""
+"""The four transports against sockets that misbehave, and what statuses mean."""
 
 import asyncio
-import json
-import socket
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from tritonclient.utils import InferenceServerException, serialize_byte_tensor
+from tritonclient.utils import InferenceServerException
 
-from photoreal.client import (
-    AsyncStyleTransferClient,
-    InvalidInput,
+from photoreal.client import AsyncStyleTransferClient, InvalidInput, StyleTransferClient
+from photoreal.client._transport.base import Exchange
+from photoreal.client.address import Address
+from photoreal.client.errors import (
+    AccessDenied,
     RequestRejected,
     RequestTimeout,
+    ServerBusy,
     ServerFailed,
     ServerUnavailable,
-    StyleTransferClient,
 )
-from photoreal.client._transport.base import Exchange
-from photoreal.client.address import Address, parse_address
-from photoreal.client.errors import ServerBusy
-from photoreal.contract import STYLIZE
 
-from ..conftest import PHOTO, REPORT, answer, png
+from ..conftest import KINDS, PHOTO, REPORT, call, http, http_answer, png, serving
 
-WAYS = [(kind, protocol) for kind in ("sync", "async") for protocol in ("http", "grpc")]
-HTTP_WAYS = ["sync", "async"]
-
-
-def stylize(kind, protocol, url, timeout=5.0):
-    if kind == "sync":
-        with StyleTransferClient(url, protocol=protocol, timeout=timeout, retries=0) as client:
-            return client.stylize(b"content", b"style", request_id="7")
-
-    async def call():
-        async with AsyncStyleTransferClient(
-            url, protocol=protocol, timeout=timeout, retries=0
-        ) as client:
-            return await client.stylize(b"content", b"style", request_id="7")
-
-    return asyncio.run(call())
-
-
-def ready(kind, protocol, url, timeout=5.0):
-    if kind == "sync":
-        with StyleTransferClient(url, protocol=protocol) as client:
-            return client.ready(timeout)
-
-    async def call():
-        async with AsyncStyleTransferClient(url, protocol=protocol) as client:
-            return await client.ready(timeout)
-
-    return asyncio.run(call())
-
-
-def http(status, body, **headers):
-    lines = [f"HTTP/1.1 {status} -", f"Content-Length: {len(body)}"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def http_error(status, message):
-    return http(status, json.dumps({"error": message}).encode())
-
-
-def http_answer(outputs):
-    """Triton's answer in its binary form."""
-    described, data = [], b""
-    for name, tensor in outputs.items():
-        raw = serialize_byte_tensor(tensor).item()
-        described.append(
-            {
-                "name": name,
-                "datatype": "BYTES",
-                "shape": list(tensor.shape),
-                "parameters": {"binary_data_size": len(raw)},
-            }
-        )
-        data += raw
-    header = json.dumps({"model_name": STYLIZE.name, "outputs": described}).encode()
-    return http(200, header + data, Inference_Header_Content_Length=len(header))
+WAYS = [(kind, protocol) for kind in KINDS for protocol in ("http", "grpc")]
+WHOLE = http_answer()
+STOPPING = http(503, {"error": "The server is stopping."})
 
 
 @pytest.fixture
 def proxy(serve_bytes, monkeypatch):
     """The requests that come to a proxy named in the environment."""
-    url = f"http://{serve_bytes(http(502, b''))}"
+    url = f"http://{serve_bytes(http(502))}"
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, url)
     for name in ("no_proxy", "no_grpc_proxy"):
@@ -97,111 +40,90 @@ def proxy(serve_bytes, monkeypatch):
 
 @pytest.mark.parametrize(("kind", "protocol"), WAYS)
 def test_a_proxy_is_not_asked_for_this_machine(kind, protocol, proxy, closed_url):
-    _, port = closed_url.split(":")
     with pytest.raises(ServerUnavailable):
-        stylize(kind, protocol, f"localhost:{port}", timeout=2.0)
+        call(kind, closed_url.replace("127.0.0.1", "localhost"), protocol=protocol, retries=0)
     assert not proxy
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_grpc_asks_a_proxy_for_other_machines(kind, proxy):
     with pytest.raises((ServerUnavailable, RequestTimeout)):
-        stylize(kind, "grpc", "triton.invalid:8001", timeout=2.0)
+        call(kind, "triton.invalid:8001", protocol="grpc", timeout=2.0, retries=0)
     assert any(request.startswith(b"CONNECT triton.invalid:8001") for request in proxy)
-
-
-@pytest.mark.parametrize(
-    ("url", "local"),
-    [
-        ("localhost", True),
-        ("127.0.0.1:8001", True),
-        ("127.8.8.8:8001", True),
-        ("grpcs://[::1]:8001", True),
-        ("localhost.example.com:8001", False),
-        ("192.0.2.1:8001", False),
-        ("[2001:db8::1]:8001", False),
-    ],
-)
-def test_which_addresses_are_this_machine_s(url, local):
-    assert parse_address(url, "grpc").is_loopback is local
 
 
 @pytest.mark.parametrize(("kind", "protocol"), WAYS)
 class TestNoAnswer:
+    @pytest.mark.usefixtures("quick")
     def test_refused(self, kind, protocol, closed_url):
-        with pytest.raises(ServerUnavailable, match="connection refused") as caught:
-            stylize(kind, protocol, closed_url)
+        with pytest.raises(ServerUnavailable, match=f"{closed_url}.*refused.*3 times") as caught:
+            call(kind, closed_url, protocol=protocol)
         assert caught.value.request_id == "7"
-        assert closed_url in str(caught.value)
 
     def test_silence(self, kind, protocol, silent_url):
         started = time.monotonic()
         with pytest.raises(RequestTimeout, match=r"0\.3 seconds") as caught:
-            stylize(kind, protocol, silent_url, timeout=0.3)
+            call(kind, silent_url, protocol=protocol, timeout=0.3)
         assert time.monotonic() - started < 5
         assert caught.value.request_id == "7"
 
     def test_dropped(self, kind, protocol, serve_bytes):
         with pytest.raises(ServerUnavailable):
-            stylize(kind, protocol, serve_bytes(b""))
+            call(kind, serve_bytes(b""), protocol=protocol, retries=0)
 
     def test_unknown_host(self, kind, protocol):
         # Where no name server can be reached either, time may run out first.
         with pytest.raises((ServerUnavailable, RequestTimeout), match="no-such-host"):
-            stylize(kind, protocol, "no-such-host.invalid:8000")
+            call(kind, "no-such-host.invalid:8000", protocol=protocol, timeout=5.0, retries=0)
 
     def test_plain_server_behind_a_tls_address(self, kind, protocol, serve_bytes):
-        url = serve_bytes(b"HTTP/1.1 400 no\r\nContent-Length: 0\r\n\r\n")
         with pytest.raises(ServerUnavailable):
-            stylize(kind, protocol, f"https://{url}")
+            call(kind, f"https://{serve_bytes(http(400))}", protocol=protocol, retries=0)
 
     def test_is_not_ready(self, kind, protocol, closed_url, silent_url):
-        assert not ready(kind, protocol, closed_url)
-        assert not ready(kind, protocol, silent_url, timeout=0.2)
+        assert not call(kind, closed_url, "ready", protocol=protocol)
+        assert not call(kind, silent_url, "ready", protocol=protocol, wait=0.2)
 
 
-@pytest.mark.parametrize("kind", HTTP_WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("quick")
 class TestHttpAnswers:
-    def test_success(self, kind, serve_bytes):
-        result = stylize(kind, "http", serve_bytes(http_answer(answer())))
-        assert result.png == png(PHOTO)
-        assert result.report == REPORT
+    def test_success_below_a_base_path(self, kind, serve_bytes):
+        result = call(kind, f"http://{serve_bytes(WHOLE)}/base/")
+        assert (result.png, result.report) == (png(PHOTO), REPORT)
         request = serve_bytes.requests[0]
-        assert request.startswith(b"POST /v2/models/stylize/infer HTTP/1.1")
+        assert request.startswith(b"POST /base/v2/models/stylize/infer HTTP/1.1")
         assert b'"id":"7"' in request
         assert request.endswith(b"\x07\x00\x00\x00content\x05\x00\x00\x00style")
 
     def test_large_photo(self, kind, serve_bytes):
-        url, photo = serve_bytes(http_answer(answer())), bytes(3 << 20)
-        with StyleTransferClient(url) as client:
-            if kind == "sync":
-                client.stylize(photo, b"style")
-            else:
-                asyncio.run(AsyncStyleTransferClient(url).stylize(photo, b"style"))
+        url, photo = serve_bytes(WHOLE), bytes(3 << 20)
+        if kind == "sync":
+            StyleTransferClient(url).stylize(photo, b"style")
+        else:
+            asyncio.run(AsyncStyleTransferClient(url).stylize(photo, b"style"))
         assert photo + b"\x05\x00\x00\x00style" in serve_bytes.requests[0]
 
-    def test_base_path(self, kind, serve_bytes):
-        stylize(kind, "http", f"http://{serve_bytes(http_answer(answer()))}/base/")
-        assert serve_bytes.requests[0].startswith(b"POST /base/v2/models/stylize/infer ")
+    def test_another_attempt_gets_the_answer(self, kind, serve_bytes):
+        url = serve_bytes(b"", WHOLE[:200], STOPPING, WHOLE)
+        assert call(kind, url, retries=3).png == png(PHOTO)
+        assert len(serve_bytes.requests) == 4
 
-    def test_rejected(self, kind, serve_bytes):
-        url = serve_bytes(http_error(400, "alpha is 2.0; expected 0 to 1."))
-        with pytest.raises(RequestRejected) as caught:
-            stylize(kind, "http", url)
-        assert str(caught.value) == "alpha is 2.0; expected 0 to 1."
+    @pytest.mark.parametrize(
+        ("status", "message", "error", "sentence", "attempts"),
+        [
+            (400, "alpha is 2.0.", RequestRejected, r"^alpha is 2\.0\.$", 1),
+            (500, "It broke.\n\nAt:\n  /some/model.py(7)\n", ServerFailed, r"^It broke\.$", 1),
+            (404, "Request for unknown model", ServerUnavailable, "unknown model", 1),
+            (503, "Request for unknown model", ServerUnavailable, "unknown model", 3),
+        ],
+    )
+    def test_refusal(self, kind, status, message, error, sentence, attempts, serve_bytes):
+        with pytest.raises(error, match=sentence) as caught:
+            call(kind, serve_bytes(http(status, {"error": message})))
+        assert type(caught.value) is error
         assert caught.value.request_id == "7"
-
-    def test_failed_without_the_traceback(self, kind, serve_bytes):
-        url = serve_bytes(http_error(500, "It broke.\n\nAt:\n  /some/model.py(7): execute\n"))
-        with pytest.raises(ServerFailed) as caught:
-            stylize(kind, "http", url)
-        assert str(caught.value) == "It broke."
-
-    @pytest.mark.parametrize("status", [404, 503])
-    def test_model_is_not_there(self, kind, status, serve_bytes):
-        url = serve_bytes(http_error(status, "Request for unknown model"))
-        with pytest.raises(ServerUnavailable, match="unknown model"):
-            stylize(kind, "http", url)
+        assert len(serve_bytes.requests) == attempts
 
     @pytest.mark.parametrize(
         "reply",
@@ -216,125 +138,106 @@ class TestHttpAnswers:
     )
     def test_something_else_answers(self, kind, reply, serve_bytes):
         with pytest.raises(ServerFailed):
-            stylize(kind, "http", serve_bytes(reply))
+            call(kind, serve_bytes(reply))
 
     def test_answer_breaks_off(self, kind, serve_bytes):
-        reply = http_answer(answer())
         with pytest.raises((ServerFailed, ServerUnavailable)):
-            stylize(kind, "http", serve_bytes(reply[: len(reply) // 2]))
+            call(kind, serve_bytes(WHOLE[: len(WHOLE) // 2]), retries=0)
 
     @pytest.mark.parametrize(("status", "expected"), [(200, True), (400, False)])
     def test_ready(self, kind, status, expected, serve_bytes):
-        assert ready(kind, "http", serve_bytes(http(status, b""))) is expected
+        assert call(kind, serve_bytes(http(status)), "ready") is expected
 
 
 def test_whole_call_is_timed_not_each_read():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    def drip(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(100):
+            connection.sendall(b"x")
+            time.sleep(0.05)
 
-        def drip():
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-                try:
-                    for _ in range(100):
-                        connection.sendall(b"x")
-                        time.sleep(0.05)
-                except OSError:  # the client has hung up
-                    pass
-
-        thread = threading.Thread(target=drip)
-        thread.start()
-        started = time.monotonic()
-        with pytest.raises(RequestTimeout):
-            stylize("sync", "http", f"127.0.0.1:{listener.getsockname()[1]}", timeout=0.4)
-        assert time.monotonic() - started < 2
-        thread.join(10)
+    started = time.monotonic()
+    with serving(drip) as url, pytest.raises(RequestTimeout):
+        call("sync", url, timeout=0.4)
+    assert time.monotonic() - started < 2
 
 
 def test_threads_share_a_client_and_leave_nothing_behind(serve_bytes):
-    url = serve_bytes(http_answer(answer()))
     results = []
-    with StyleTransferClient(url, timeout=10) as client:
+    with StyleTransferClient(serve_bytes(WHOLE), timeout=10) as client:
 
-        def call():
-            results.append(client.stylize(PHOTO, PHOTO).png)
-
-        def round_of_threads():
-            threads = [threading.Thread(target=call) for _ in range(6)]
+        def run_threads():
+            work = lambda: results.append(client.stylize(PHOTO, PHOTO).png)  # noqa: E731
+            threads = [threading.Thread(target=work) for _ in range(6)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join(20)
 
-        round_of_threads()
+        run_threads()
         descriptors = len(list(Path("/proc/self/fd").iterdir()))
-        round_of_threads()
+        run_threads()
         assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
     assert results == [png(PHOTO)] * 12
 
 
 def test_one_client_in_several_loops(serve_bytes):
-    client = AsyncStyleTransferClient(serve_bytes(http_answer(answer())))
+    client = AsyncStyleTransferClient(serve_bytes(WHOLE))
     for _ in range(2):
         assert asyncio.run(client.stylize(PHOTO, PHOTO)).png == png(PHOTO)
     asyncio.run(client.close())
 
 
-def test_address_is_read_at_once():
-    for client in (StyleTransferClient, AsyncStyleTransferClient):
-        with pytest.raises(InvalidInput):
-            client("grpc://localhost:8001", protocol="http")
+@pytest.mark.parametrize("client", [StyleTransferClient, AsyncStyleTransferClient])
+def test_address_is_read_at_once(client):
+    with pytest.raises(InvalidInput):
+        client("grpc://localhost:8001", protocol="http")
+
+
+BROKEN_HTTP2 = "failed to connect; last error: X: Failed parsing HTTP/2 (frame)"
+DEAD_STUB = "Failed to process: Stub process 'stylize_0_0' is not healthy."
+RESTRICTED = "This API is restricted, expecting header 'api-key'"
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "kind", "sentence"),
+    ("status", "message", "kind", "words", "transient"),
     [
-        ("StatusCode.INVALID_ARGUMENT", "size is 0.", RequestRejected, "size is 0."),
-        ("StatusCode.INTERNAL", "It broke.\nAt: x.py", ServerFailed, "It broke."),
-        ("StatusCode.UNKNOWN", None, ServerFailed, "The server failed without saying why."),
-        ("StatusCode.RESOURCE_EXHAUSTED", "Too large", ServerFailed, "Too large"),
-        ("StatusCode.DEADLINE_EXCEEDED", "Deadline Exceeded", RequestTimeout, "9 seconds"),
-        ("StatusCode.NOT_FOUND", "no such model", ServerUnavailable, "no such model"),
-        ("StatusCode.UNAVAILABLE", "", ServerUnavailable, "at host:1."),
-        (
-            "StatusCode.UNAVAILABLE",
-            "[request id: 7] Exceeds maximum queue size",
-            ServerBusy,
-            "as many requests waiting as it allows; try again later.",
-        ),
-        (
-            "503",
-            "The request was stopped after 2 s, the timeout that it came with.",
-            RequestTimeout,
-            "stopped after 2 s",
-        ),
-        ("503", "Request timeout expired", RequestTimeout, "waited at host:1 until its time"),
-        (
-            "StatusCode.UNAVAILABLE",
-            "failed to connect; last error: X: Failed parsing HTTP/2 (frame)",
-            ServerUnavailable,
-            "does not speak gRPC",
-        ),
-        (
-            "500",
-            "Failed to process the request(s): Stub process 'stylize_0_0' is not healthy.",
-            ServerUnavailable,
-            "a model has died and is brought back",
-        ),
-        (
-            "StatusCode.INTERNAL",
-            "Stub process 'stylize_0_0' is not healthy.",
-            ServerUnavailable,
-            "a model has died and is brought back",
-        ),
-        (None, "client side", ServerFailed, "client side"),
+        ("INVALID_ARGUMENT", "size is 0.", RequestRejected, "size is 0.", None),
+        ("INTERNAL", "It broke.\nAt: x.py", ServerFailed, "It broke.", None),
+        ("UNKNOWN", None, ServerFailed, "server failed", None),
+        ("RESOURCE_EXHAUSTED", "Too large", ServerFailed, "Too large", None),
+        (None, "client side", ServerFailed, "client side", None),
+        ("401", "<html>", AccessDenied, "API key", None),
+        ("403", RESTRICTED, AccessDenied, "at host:1", None),
+        ("PERMISSION_DENIED", "no", AccessDenied, "API key", None),
+        ("UNAUTHENTICATED", "no", AccessDenied, "API key", None),
+        ("UNAVAILABLE", RESTRICTED.replace("API", "protocol"), AccessDenied, "API key", None),
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", RequestTimeout, "9 seconds", None),
+        ("503", "The request was stopped after 2 s, .", RequestTimeout, "after 2 s", None),
+        ("503", "Request timeout expired", RequestTimeout, "host:1", None),
+        ("UNAVAILABLE", "[id] Exceeds maximum queue size", ServerBusy, "host:1", True),
+        ("503", "The server is stopping.", ServerUnavailable, "stopping", True),
+        ("UNAVAILABLE", "Socket closed", ServerUnavailable, "Socket closed", True),
+        ("UNAVAILABLE", "", ServerUnavailable, "at host:1.", True),
+        ("UNAVAILABLE", BROKEN_HTTP2, ServerUnavailable, "does not speak gRPC", False),
+        ("CANCELLED", "CANCELLED", ServerUnavailable, "cancel", True),
+        ("500", DEAD_STUB, ServerUnavailable, "died", True),
+        ("INTERNAL", DEAD_STUB, ServerUnavailable, "died", True),
+        ("NOT_FOUND", "unknown model: 'x' is not found", ServerUnavailable, "not found", False),
+        ("NOT_FOUND", "'x' has no available versions", ServerUnavailable, "no available", True),
+        ("404", "'x' has no available versions", ServerUnavailable, "no available", True),
     ],
 )
-def test_statuses(status, message, kind, sentence):
-    exchange = Exchange(Address("host:1", "grpc"), timeout=9.0, request_id="7")
-    details = None if str(status).isdigit() else "details"
-    error = exchange.answered(InferenceServerException(message, status, details))
+def test_statuses(status, message, kind, words, transient):
+    over_http = status is None or status.isdigit()
+    given = InferenceServerException(
+        message,
+        status if over_http else f"StatusCode.{status}",
+        None if over_http and message != "<html>" else "details",
+    )
+    error = Exchange(Address("host:1", "grpc"), timeout=9.0, request_id="7").answered(given)
     assert type(error) is kind
-    assert sentence in str(error)
+    assert words in str(error)
     assert "\n" not in str(error)
     assert error.request_id == "7"
+    assert getattr(error, "transient", None) is transient

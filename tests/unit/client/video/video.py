@@ -7,11 +7,31 @@ import av
 import numpy as np
 from PIL import Image
 
-from ..conftest import answer, png
+from photoreal.client import ServerUnavailable, StyleTransferClient
+from photoreal.client.video.run import stylize_video
+from photoreal.client.video.source import Frame, VideoSource
+
+from ..conftest import PHOTO, answer, png
 
 HEIGHT, WIDTH = 64, 96
 RATE = 24
 TIME_BASE = Fraction(1, 1000)
+STYLE = png(PHOTO)
+GONE = ServerUnavailable("The server is gone.")
+
+
+def run(transport, source, output, **options):
+    return stylize_video(StyleTransferClient(transport=transport), source, STYLE, output, **options)
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def frames_of(path):
+    """The frames of a film as they are sent."""
+    with VideoSource(path, 512) as source:
+        return [item.pixels for item in source if isinstance(item, Frame)]
 
 
 def scene(step, shade=60):
@@ -75,7 +95,6 @@ def times(path):
 
 
 def sound_packets(path):
-    """The bytes of a film's packets of sound."""
     with av.open(str(path)) as container:
         packets = container.demux(container.streams.audio)
         return [bytes(packet) for packet in packets if packet.size]

@@ -1,10 +1,7 @@
 """A repository, and a stand-in for the wheel's tritonserver."""
 
-from __future__ import annotations
-
 import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import time
 
 import psutil
 import pytest
@@ -15,30 +12,49 @@ from photoreal.serve.launch import launcher
 from photoreal.serve.launch.environment import Wheel, free_ports
 from photoreal.serve.launch.settings import ServeSettings
 
-Script = Callable[[str], None]
-Export = Callable[..., None]
+LEVELS = [spec.name for spec in contract.network_levels()]
+ALWAYS = ["stylize", "wct2", "cancel"]
+KEY = "a-key-of-these-tests"
+
+
+def wait_until(condition):
+    """What the condition gives as soon as it is true."""
+    deadline = time.monotonic() + 10
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
 
 
 @pytest.fixture(autouse=True)
-def _no_engine_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_engine_from_outside(monkeypatch):
     monkeypatch.delenv(contract.ENGINE_VARIABLE, raising=False)
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository with every config and no network exported."""
-    folder = tmp_path / "repository"
-    for name, text in model_configs().items():
-        (folder / name / "1").mkdir(parents=True)
-        (folder / name / "config.pbtxt").write_text(text)
-    return folder
+def configure(tmp_path):
+    """Writes the configs of an export into the repository."""
+
+    def write(*arguments):
+        for name, text in model_configs(*arguments).items():
+            (tmp_path / "repository" / name / "1").mkdir(parents=True, exist_ok=True)
+            (tmp_path / "repository" / name / "config.pbtxt").write_text(text)
+
+    return write
 
 
 @pytest.fixture
-def export(repository: Path) -> Export:
+def repository(tmp_path, configure):
+    """A repository with every config and no network exported."""
+    configure()
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def export(repository):
     """Puts files in the place of exported models, as ONNX or as a plan."""
 
-    def touch(*names: str, kind: str = "onnx") -> None:
+    def touch(*names, kind="onnx"):
         for name in names:
             (repository / name / "1" / f"model.{kind}").touch()
 
@@ -46,7 +62,7 @@ def export(repository: Path) -> Export:
 
 
 @pytest.fixture
-def wheel(tmp_path: Path) -> Wheel:
+def wheel(tmp_path):
     """Folders like the wheel's."""
     folder = tmp_path / "wheel"
     backend = folder / "backends" / "python"
@@ -61,10 +77,10 @@ def wheel(tmp_path: Path) -> Wheel:
 
 
 @pytest.fixture
-def script(wheel: Wheel) -> Script:
+def script(wheel):
     """Writes the stand-in for tritonserver, which answers nothing and runs until it is ended."""
 
-    def write(text: str) -> None:
+    def write(text):
         wheel.binary.write_text(f"#!/bin/sh\n{text}\n")
         wheel.binary.chmod(0o755)
 
@@ -73,13 +89,13 @@ def script(wheel: Wheel) -> Script:
 
 
 @pytest.fixture
-def settings(repository: Path) -> ServeSettings:
+def settings(repository):
     http, grpc, metrics = free_ports("127.0.0.1", 3)
     return ServeSettings(repository, "local", "127.0.0.1", http, grpc, metrics)
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def temporary(tmp_path, monkeypatch):
     """The folder that temporary files of this test go to."""
     folder = tmp_path / "temporary"
     folder.mkdir()
@@ -88,12 +104,10 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def ready(
-    wheel: Wheel, script: Script, temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[bool], None]]:
+def ready(wheel, script, temporary, monkeypatch):
     """Makes the stand-in the server of this machine, and says whether it counts as ready."""
 
-    def set_ready(answer: bool) -> None:
+    def set_ready(answer):
         monkeypatch.setattr(launcher, "canary", lambda url, timeout, key: answer)
 
     monkeypatch.setattr(launcher, "check_environment", lambda: wheel)

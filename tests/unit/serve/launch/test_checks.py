@@ -1,33 +1,28 @@
 """What a server finds out, and refuses, before it starts."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from photoreal import contract
 from photoreal.errors import ServeError
-from photoreal.export.configs import ExportTarget, model_configs
+from photoreal.export.configs import ExportTarget
 from photoreal.serve.launch import launcher
-from photoreal.serve.launch.environment import Wheel
 from photoreal.serve.launch.launcher import Server
 from photoreal.serve.launch.settings import ServeSettings, command_line
 
-Export = Callable[..., None]
-LEVELS = [spec.name for spec in contract.network_levels()]
+from .conftest import LEVELS
+
+REQUIRE_CUDA = "photoreal.serve.backend.device.require_cuda"
 BINARY, BACKENDS = Path("/opt/tritonserver"), Path("/tmp/backends")  # noqa: S108
 
 
-def _environment(settings: ServeSettings) -> dict[str, str]:
+def _environment(settings):
     return Server(settings)._chosen_engine()
 
 
-def test_engine_device_and_precision_reach_the_model(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("photoreal.serve.backend.device.require_cuda", lambda: None)
+def test_engine_device_and_precision_reach_the_model(repository, monkeypatch):
+    monkeypatch.setattr(REQUIRE_CUDA, lambda: None)
     assert _environment(ServeSettings(repository)) == {}
     settings = ServeSettings(repository, engine="local", device="cuda", precision="fp32")
     assert _environment(settings) == {
@@ -35,33 +30,27 @@ def test_engine_device_and_precision_reach_the_model(
         "PHOTOREAL_DEVICE": "cuda",
         "PHOTOREAL_PRECISION": "fp32",
     }
-
-
-@pytest.mark.parametrize("by", ["setting", "environment"])
-def test_a_device_that_is_not_there_is_told_before_the_start(
-    by: str, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def require() -> None:
-        raise ServeError("none here")
-
-    monkeypatch.setattr("photoreal.serve.backend.device.require_cuda", require)
-    if by == "environment":
-        monkeypatch.setenv(contract.DEVICE_VARIABLE, "cuda")
-    with pytest.raises(ServeError, match="none here"):
-        _environment(ServeSettings(repository, device="cuda" if by == "setting" else None))
-
-
-def test_the_device_is_the_local_engine_s(repository: Path) -> None:
-    with pytest.raises(ServeError, match=r"for the local engine; .*export --device cuda"):
+    with pytest.raises(ServeError, match=r"local engine.*export --device cuda"):
         _environment(ServeSettings(repository, engine="bls", device="cuda"))
 
 
-def test_models_on_a_gpu_get_a_pool_for_the_largest_request(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_a_device_that_is_not_there_is_refused_before_the_start(
+    by_environment, repository, monkeypatch
+):
+    def require():
+        raise ServeError("none here")
+
+    monkeypatch.setattr(REQUIRE_CUDA, require)
+    if by_environment:
+        monkeypatch.setenv(contract.DEVICE_VARIABLE, "cuda")
+    with pytest.raises(ServeError, match="none here"):
+        _environment(ServeSettings(repository, device=None if by_environment else "cuda"))
+
+
+def test_models_on_a_gpu_get_a_pool_for_the_largest_request(repository, configure):
     assert Server(ServeSettings(repository))._gpu_pool(["wct2"]) == 0
-    for name, text in model_configs("cat5", ExportTarget(gpu=True)).items():
-        (repository / name / "config.pbtxt").write_text(text)
+    configure("cat5", ExportTarget(gpu=True))
     settings = ServeSettings(repository, limits={"PHOTOREAL_MAX_WORKING_PIXELS": "1000000"})
     pool = Server(settings)._gpu_pool(["wct2", *LEVELS])
     # Kept: 64 + 32 + 16 channels of features, 3 (16 + 8 + 4) of bands. The largest call undoes
@@ -76,22 +65,18 @@ def test_models_on_a_gpu_get_a_pool_for_the_largest_request(
     ("host", "reached"),
     [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")],  # noqa: S104
 )
-def test_addresses_can_be_reached_from_this_machine(host: str, reached: str) -> None:
+def test_addresses_can_be_reached_from_this_machine(host, reached):
     server = Server(ServeSettings(host=host, http_port=11, grpc_port=12, metrics_port=13))
-    assert server.http_url == f"{reached}:11"
-    assert server.grpc_url == f"{reached}:12"
+    assert (server.http_url, server.grpc_url) == (f"{reached}:11", f"{reached}:12")
     assert server.metrics_url == f"http://{reached}:13/metrics"
 
 
-def test_models_for_a_gpu_are_not_started_without_one(
-    repository: Path, export: Export, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, text in model_configs(target=ExportTarget(gpu=True)).items():
-        (repository / name / "config.pbtxt").write_text(text)
+def test_models_for_a_gpu_are_not_started_without_one(repository, configure, export, monkeypatch):
+    configure("cat5", ExportTarget(gpu=True))
     export(*LEVELS)
-    asked: list[list[str]] = []
+    asked = []
 
-    def refuse(models: list[str]) -> None:
+    def refuse(models):
         asked.append(models)
         raise ServeError("There is no GPU.")
 
@@ -101,11 +86,8 @@ def test_models_for_a_gpu_are_not_started_without_one(
     assert asked == [["wct2", *LEVELS]]
 
 
-def test_a_command_can_be_shown_without_its_keys(
-    wheel: Wheel, repository: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(launcher, "check_environment", lambda: wheel)
-    settings = ServeSettings(repository)
+@pytest.mark.usefixtures("ready")
+def test_a_command_can_be_shown_without_its_keys(wheel, settings, temporary):
     shown = Server(settings).command()
     assert shown[0] == str(wheel.binary)
     assert settings.admin_key not in " ".join(shown)

@@ -1,23 +1,20 @@
 """Arguments that the process list does not show."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from photoreal.serve.launch import hidden_arguments
-from photoreal.serve.launch.hidden_arguments import Started, start
+from photoreal.serve.launch.hidden_arguments import start
 
-KEY = "a-key-of-these-tests"
+from .conftest import KEY, wait_until
+
 PROGRAM = """
 import json, os, subprocess, sys
 child = subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True)
@@ -31,20 +28,24 @@ REAL = [sys.executable, "-c", PROGRAM, f"--key={KEY}", "--other", f"--again={KEY
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "COLOR": "blue"}
 
 
-def _said(started: Started) -> Any:
-    assert started.process.stdout is not None
-    return json.loads(started.process.stdout.readline())
-
-
-def _ended(started: Started) -> None:
+@contextlib.contextmanager
+def running(shown=SHOWN, real=REAL):
+    """The program, and what it has said."""
+    started = start(shown, real, ENVIRONMENT, stdout=subprocess.PIPE)
     with started.process as process:
-        process.kill()
+        assert process.stdout is not None
+        try:
+            yield started, json.loads(process.stdout.readline())
+        finally:
+            process.kill()
 
 
-def test_a_program_gets_its_arguments_and_nobody_sees_them() -> None:
-    started = start(SHOWN, REAL, ENVIRONMENT, stdout=subprocess.PIPE)
-    try:
-        arguments, environment, of_child = _said(started)
+def _children():
+    return {child.pid for child in psutil.Process().children()}
+
+
+def test_a_program_gets_its_arguments_and_nobody_sees_them():
+    with running() as (started, (arguments, environment, of_child)):
         assert started.hidden
         assert arguments == REAL[3:]
         assert psutil.Process(started.process.pid).cmdline() == SHOWN
@@ -53,15 +54,13 @@ def test_a_program_gets_its_arguments_and_nobody_sees_them() -> None:
         assert KEY not in of_child
         assert "COLOR=blue" in of_child
         assert started.process.poll() is None
-    finally:
-        _ended(started)
 
 
-def test_the_key_is_in_no_command_line_at_any_moment() -> None:
+def test_the_key_is_in_no_command_line_at_any_moment():
     seen: list[str] = []
     done = threading.Event()
 
-    def watch() -> None:
+    def watch():
         while not done.is_set():
             for child in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
@@ -71,9 +70,8 @@ def test_the_key_is_in_no_command_line_at_any_moment() -> None:
     watcher.start()
     try:
         for _ in range(3):
-            started = start(SHOWN, REAL, ENVIRONMENT, stdout=subprocess.PIPE)
-            _said(started)
-            _ended(started)
+            with running():
+                pass
     finally:
         done.set()
         watcher.join()
@@ -81,37 +79,29 @@ def test_the_key_is_in_no_command_line_at_any_moment() -> None:
     assert not [one for one in seen if KEY in one]
 
 
-def test_a_script_of_another_program_gets_them_too(tmp_path: Path) -> None:
+def test_a_script_of_another_program_gets_them_too(tmp_path):
     script = tmp_path / "script"
     script.write_text('#!/bin/sh\nprintf \'["%s"]\\n\' "$2"\nexec sleep 60\n')
     script.chmod(0o755)
-    shown = [str(script), "--shown", "***"]
-    started = start(shown, [*shown[:2], KEY], ENVIRONMENT, stdout=subprocess.PIPE)
-    try:
-        assert _said(started) == [KEY]
-        assert started.hidden
-    finally:
-        _ended(started)
+    shown = [str(script), "--shown"]
+    with running([*shown, "***"], [*shown, KEY]) as (started, said):
+        assert (said, started.hidden) == ([KEY], True)
 
 
-def test_a_program_has_a_session_of_its_own_and_its_end_is_seen() -> None:
-    shown = ["/bin/sh", "-c", "exit 7", "***"]
-    started = start(shown, [*shown[:3], KEY], ENVIRONMENT)
-    assert started.process.wait(10) == 7
+def test_a_program_has_a_session_of_its_own_and_its_end_is_seen():
+    shown = ["/bin/sh", "-c", "exit 7"]
+    assert start([*shown, "***"], [*shown, KEY], ENVIRONMENT).process.wait(10) == 7
     sleeping = start(["/bin/sleep", "60"], ["/bin/sleep", "60"], ENVIRONMENT)
-    try:
+    with sleeping.process as process:
         assert sleeping.hidden  # there is nothing to hide
-        stat = Path(f"/proc/{sleeping.process.pid}/stat").read_text()
-        assert int(stat.rpartition(")")[2].split()[3]) == sleeping.process.pid
-    finally:
-        _ended(sleeping)
+        stat = Path(f"/proc/{process.pid}/stat").read_text()
+        process.kill()
+    assert int(stat.rpartition(")")[2].split()[3]) == process.pid
 
 
 @pytest.mark.parametrize("fails", ["hold", "memory", "detach"])
-def test_where_ptrace_is_not_permitted_they_are_visible(
-    fails: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*arguments: object) -> int:
+def test_where_ptrace_is_not_permitted_they_are_visible(fails, monkeypatch):
+    def refuse(*arguments):
         raise PermissionError
 
     if fails == "hold":
@@ -120,35 +110,26 @@ def test_where_ptrace_is_not_permitted_they_are_visible(
         monkeypatch.setattr(hidden_arguments._Memory, "replace", refuse)
     else:
         monkeypatch.setattr(hidden_arguments, "_ptrace", lambda *arguments: -1)
-    before = {child.pid for child in psutil.Process().children()}
-    started = start(SHOWN, REAL, ENVIRONMENT, stdout=subprocess.PIPE)
-    try:
-        arguments, environment, _ = _said(started)
+    before = _children()
+    with running() as (started, (arguments, environment, _)):
         assert not started.hidden
         assert arguments == REAL[3:]
         assert KEY not in json.dumps(environment)
-        assert {child.pid for child in psutil.Process().children()} - before == {
-            started.process.pid
-        }
-    finally:
-        _ended(started)
+        assert _children() - before == {started.process.pid}
 
 
-def test_a_program_that_is_not_there_cannot_be_started(tmp_path: Path) -> None:
+def test_a_program_that_is_not_there_cannot_be_started(tmp_path):
     missing = str(tmp_path / "missing")
     with pytest.raises(FileNotFoundError):
         start([missing, "***"], [missing, KEY], ENVIRONMENT)
 
 
-def test_an_interruption_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*arguments: object) -> None:
+def test_an_interruption_leaves_no_process(monkeypatch):
+    def interrupt(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(hidden_arguments._Memory, "replace", interrupt)
-    before = {child.pid for child in psutil.Process().children()}
+    before = _children()
     with pytest.raises(KeyboardInterrupt):
         start(SHOWN, REAL, ENVIRONMENT)
-    deadline = time.monotonic() + 10
-    while {child.pid for child in psutil.Process().children()} - before:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not _children() - before)

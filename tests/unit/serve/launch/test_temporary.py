@@ -1,11 +1,8 @@
 """The server's temporary folder, and the paths by which models' processes find what they need."""
 
-from __future__ import annotations
-
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,56 +13,35 @@ from photoreal.serve.launch.temporary import plain_folder, plain_programs
 ODD = ("with space", "größer", "it's", "a&b", "a;b", "$HOME")
 
 
-def test_a_plain_temporary_folder_is_taken(temporary: Path) -> None:
+def test_a_plain_temporary_folder_is_used(temporary):
     assert plain_folder([]) == temporary
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_another_is_taken_where_its_path_is_not_plain(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_is_used_where_its_path_is_not_plain(name, tmp_path, monkeypatch):
     (tmp_path / name).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
     missing = str(tmp_path / "missing")
     assert plain_folder([missing, str(tmp_path)]) == tmp_path
-    with pytest.raises(ServeError, match="Set TMPDIR to a folder that can be written to"):
+    with pytest.raises(ServeError, match="TMPDIR"):
         plain_folder([missing])
 
 
-@pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Makes a virtual environment in a folder of this name and takes it for this process's own."""
-
-    def make(name: str) -> Path:
-        prefix = tmp_path / name / ".venv"
-        packages = prefix / "lib" / "python3" / "site-packages"
-        packages.mkdir(parents=True)
-        (packages / "numpy").mkdir()
-        (packages / "numpy" / "__init__.py").touch()
-        (packages / "plain.pth").write_text("/somewhere")
-        (prefix / "bin").mkdir()
-        (prefix / "bin" / "python3").touch()
-        (prefix / "pyvenv.cfg").write_text("home = /usr/bin")
-        monkeypatch.setattr(sys, "executable", str(prefix / "bin" / "python3"))
-        monkeypatch.setattr(sysconfig, "get_path", {"purelib": str(packages)}.get)
-        return packages
-
-    return make
-
-
-def test_an_environment_with_a_plain_path_is_used_as_it_is(
-    environment: Callable[[str], Path], tmp_path: Path
-) -> None:
-    environment("plain")
-    assert plain_programs(tmp_path / "run") == Path(sys.executable).parent
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize("name", [*ODD, "plain"])
-def test_others_are_reached_by_links(
-    name: str, environment: Callable[[str], Path], tmp_path: Path
-) -> None:
-    packages = environment(name)
+def test_programs_are_reached_by_links_where_a_path_is_not_plain(name, tmp_path, monkeypatch):
+    prefix = tmp_path / name / ".venv"
+    packages = prefix / "lib" / "python3" / "site-packages"
+    (packages / "numpy").mkdir(parents=True)
+    (packages / "numpy" / "__init__.py").touch()
+    (packages / "plain.pth").write_text("/somewhere")
+    (prefix / "bin").mkdir()
+    (prefix / "bin" / "python3").touch()
+    (prefix / "pyvenv.cfg").write_text("home = /usr/bin")
+    monkeypatch.setattr(sys, "executable", str(prefix / "bin" / "python3"))
+    monkeypatch.setattr(sysconfig, "get_path", {"purelib": str(packages)}.get)
+    if name == "plain":
+        assert plain_programs(tmp_path / "run") == prefix / "bin"
+        assert not (tmp_path / "run").exists()
     (packages / "editable.pth").write_text("/home/jürgen/photoreal", encoding="utf-8")
     programs = plain_programs(tmp_path / "run")
     assert programs == tmp_path / "run" / "python" / "bin"

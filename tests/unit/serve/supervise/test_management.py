@@ -1,7 +1,5 @@
 """What the supervisor reads from a server's metrics."""
 
-from __future__ import annotations
-
 import pytest
 
 from photoreal.serve.supervise.management import Management
@@ -21,33 +19,23 @@ photoreal_requests_working WORKING
 """
 
 
-def _management(monkeypatch: pytest.MonkeyPatch, answer: str | OSError) -> Management:
-    def get(self: Management, url: str) -> bytes:
+@pytest.mark.parametrize(
+    ("waiting", "working", "owes"),
+    [
+        *((0, 0, False), (1, 0, True), (0, 1, True), (16, 1, True)),
+        *((None, None, True), (OSError(), None, True)),  # it does not say
+    ],
+)
+def test_requests_that_were_answered_and_are_owed(waiting, working, owes, monkeypatch):
+    text = METRICS.replace("WAITING", str(waiting)).replace("WORKING", str(working))
+
+    def get(self, url):
         assert url == "metrics"
-        if isinstance(answer, OSError):
-            raise answer
-        return answer.encode()
+        if isinstance(waiting, OSError):
+            raise waiting
+        return b"" if waiting is None else text.encode()
 
     monkeypatch.setattr(Management, "_get", get)
-    return Management("server", "metrics", "key")
-
-
-def test_requests_that_were_answered_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _management(monkeypatch, METRICS).completed() == 7
-    assert _management(monkeypatch, "").completed() is None
-    assert _management(monkeypatch, ConnectionRefusedError()).completed() is None
-
-
-@pytest.mark.parametrize(
-    ("waiting", "working", "owes"), [(0, 0, False), (1, 0, True), (0, 1, True), (16, 1, True)]
-)
-def test_whether_answers_are_owed(
-    waiting: int, working: int, owes: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = METRICS.replace("WAITING", str(waiting)).replace("WORKING", str(working))
-    assert _management(monkeypatch, text).owes_answers() is owes
-
-
-def test_a_server_that_does_not_say_may_owe_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _management(monkeypatch, ConnectionRefusedError()).owes_answers()
-    assert _management(monkeypatch, "").owes_answers()
+    management = Management("server", "metrics", "key")
+    assert management.has_pending_requests() is owes
+    assert management.completed() == (7 if isinstance(waiting, int) else None)

@@ -1,13 +1,12 @@
-"""A fixture that counts work, which unlike time is the same on every machine."""
+"""Counts work, which unlike time is the same on every machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -24,20 +23,15 @@ class Work:
     allocated: int = 0
 
 
-@pytest.fixture
-def count_work() -> Callable[[], AbstractContextManager[Work]]:
-    """Counts what PyTorch computes on real tensors for as long as the context lasts.
+@contextmanager
+def count_work() -> Iterator[Work]:
+    """Count what PyTorch computes on real tensors for as long as the context lasts.
 
     A Winograd convolution counts the 64 products of each 6x6 tile, its transforms nothing.
     """
-
-    @contextmanager
-    def count() -> Iterator[Work]:
-        work = Work()
-        with _Counter(work):
-            yield work
-
-    return count
+    work = Work()
+    with _Counter(work):
+        yield work
 
 
 _aten = torch.ops.aten

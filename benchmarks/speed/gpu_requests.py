@@ -1,0 +1,125 @@
+"""Whole requests on a GPU: JPEG files in, a JPEG file out, regions found in both photos."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from statistics import median
+from typing import Any, Protocol
+
+import numpy as np
+from pictures import EXAMPLES, PAIR, pair_files
+from PIL import Image
+from tables import Cell, Column, Part, Spread
+
+STAGES = ("decode", "segment", "colors", "transfer", "upsample", "encode")
+CLIENTS = 8
+_COLUMNS = {
+    "size": Column("pixels"),
+    "what": Column("request"),
+    "ms": Column("ms", 1),
+    "rate": Column("requests a second", 1),
+    **{stage: Column(f"{stage}, ms", 1) for stage in STAGES},
+}
+_NOTE = (
+    "JPEG files in and out; regions are found in both photos. Median (least..most); stages are"
+    f" medians of those requests. The rate of one client is 1 / median, that of {CLIENTS} clients"
+    " at once is counted over all of their requests. A new style has one other pixel. Frames belong"
+    " to one shot and have a known style."
+)
+
+
+class Stylize(Protocol):
+    """`Pipeline.stylize` or `StyleTransferClient.stylize`."""
+
+    def __call__(self, content: bytes, style: bytes, **options: Any) -> Any:
+        """Stylize a photo."""
+
+
+def whole_requests(stylize: Stylize, sizes: list[int], repeats: int) -> Part:
+    """Measure requests of square photos and frames of 1920x1080, one by one and at once."""
+    rows: list[dict[str, Cell]] = []
+    for size in sizes:
+        content, styles = jpeg("content", (size, size)), new_styles((size, size))
+        known = next(styles)
+        for name, options in (("default", {}), ("method color", {"method": "color"})):
+            how = {"size": size, "format": "jpeg", **options}
+            one = _calls(stylize, content, styles, how)
+            rows.append(_row(size, size, f"{name}, style new", one, repeats))
+            again = _calls(stylize, content, repeat(known), how)
+            rows.append(_row(size, size, f"{name}, style known", again, repeats))
+            rows.append(_at_once(size, f"{name}, style known", again, repeats))
+    content, style = jpeg("content", (1920, 1080)), jpeg("style", (1920, 1080))
+    for name, options in (("default", {}), ("method color", {"method": "color"})):
+        how = {"size": 1080, "format": "jpeg", "sequence": name, **options}
+        frames = _calls(stylize, content, repeat(style), how)
+        rows.append(_row(1920, 1080, f"{name}, frames of a video", frames, repeats))
+    return Part("Whole requests", _COLUMNS, rows, [_NOTE])
+
+
+def jpeg(role: str, size: tuple[int, int], change: int = 0) -> bytes:
+    """A photo of the example pair as a JPEG of a size (width, height), with one pixel changed."""
+    with Image.open(EXAMPLES / pair_files(PAIR)[role]) as photo:
+        pixels = np.array(photo.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+    pixels[:8, :8] = change % 256
+    pixels[:8, 8:16] = change // 256
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG", quality=92)
+    return data.getvalue()
+
+
+def new_styles(size: tuple[int, int]) -> Iterator[bytes]:
+    """Endless style photos, each slightly different from all others."""
+    change = 0
+    while True:
+        change += 1
+        yield jpeg("style", size, change)
+
+
+def _calls(
+    stylize: Stylize, content: bytes, styles: Iterator[bytes], options: Mapping[str, Any]
+) -> Callable[[], tuple[float, Mapping[str, float]]]:
+    def call() -> tuple[float, Mapping[str, float]]:
+        photo = next(styles)
+        started = time.perf_counter()
+        result = stylize(content, photo, **options)
+        return time.perf_counter() - started, result.report["seconds"]
+
+    return call
+
+
+def _row(
+    width: int,
+    height: int,
+    what: str,
+    call: Callable[[], tuple[float, Mapping[str, float]]],
+    repeats: int,
+) -> dict[str, Cell]:
+    for _ in range(3):
+        call()
+    found = [call() for _ in range(repeats)]
+    stages = {
+        stage: 1e3 * median(seconds[stage] for _, seconds in found)
+        for stage in STAGES
+        if stage in found[0][1]
+    }
+    ms = Spread.of(1e3 * seconds for seconds, _ in found)
+    return {"size": f"{width}x{height}", "what": what, "ms": ms, "rate": 1e3 / ms.median, **stages}
+
+
+def _at_once(
+    size: int, what: str, call: Callable[[], tuple[float, Mapping[str, float]]], repeats: int
+) -> dict[str, Cell]:
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        started = time.perf_counter()
+        found = list(pool.map(lambda _: call()[0], range(CLIENTS * repeats)))
+        seconds = time.perf_counter() - started
+    return {
+        "size": f"{size}x{size}",
+        "what": f"{what}, {CLIENTS} clients at once",
+        "ms": Spread.of(1e3 * one for one in found),
+        "rate": len(found) / seconds,
+    }

@@ -1,0 +1,1 @@
+"""Stylization of many photos on Ray Data, without a server."""

@@ -1,0 +1,73 @@
+"""Arrays on the CPU (numpy) or on a GPU (PyTorch), for code that handles both alike.
+
+Element-wise arithmetic is written once with the functions of the Python array API standard
+(`namespace`); the few operations that the standard lacks are here. PyTorch is imported only for
+tensors, so a process without it can handle numpy arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace
+from PIL import Image
+
+Floats: TypeAlias = Any
+"""A float32 numpy array or a float32 tensor."""
+
+Namespace: TypeAlias = Any
+
+
+def namespace(*arrays: Floats) -> Namespace:
+    """Array API functions for the type of the arrays."""
+    return array_namespace(*arrays)
+
+
+def is_tensor(array: Floats) -> bool:
+    """Whether an array is a PyTorch tensor."""
+    return not isinstance(array, np.ndarray)
+
+
+def to_host(array: Floats) -> npt.NDArray[Any]:
+    """The array as a numpy array; a copy if it is on a GPU."""
+    if not is_tensor(array):
+        return np.asarray(array)
+    values: npt.NDArray[Any] = array.cpu().numpy()
+    return values
+
+
+def like(array: npt.NDArray[Any], other: Floats) -> Floats:
+    """A numpy array in the form of another one: unchanged, or as a tensor on its device."""
+    if not is_tensor(other):
+        return array
+    import torch
+
+    return torch.from_numpy(np.array(array)).to(other.device)
+
+
+def cube_root(values: Floats) -> Floats:
+    """Cube root of values from 0 up."""
+    return values ** (1 / 3) if is_tensor(values) else np.cbrt(values)
+
+
+def resize(planes: Floats, height: int, width: int) -> Floats:
+    """Resize planes (K, H, W) bilinearly; with a filter as wide as the step when it shrinks."""
+    if not is_tensor(planes):
+        return np.stack([_resized(plane, height, width) for plane in planes])
+    if tuple(planes.shape[1:]) == (height, width):
+        return planes.clone()
+    from torch.nn import functional as F
+
+    shrinks = planes.shape[1] > height or planes.shape[2] > width
+    return F.interpolate(
+        planes[None], (height, width), mode="bilinear", align_corners=False, antialias=shrinks
+    )[0]
+
+
+def _resized(plane: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
+    if plane.shape == (height, width):
+        return plane.copy()
+    image = Image.fromarray(np.ascontiguousarray(plane))
+    return np.array(image.resize((width, height), Image.Resampling.BILINEAR))

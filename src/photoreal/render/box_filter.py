@@ -1,0 +1,59 @@
+"""Box filter: the mean over square windows, at a cost that hardly grows with the window."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from photoreal.arrays import Floats, is_tensor
+
+
+def box_mean(planes: Floats, side: int, border: str = "edge") -> Floats:
+    """Mean over the windows around each pixel of planes (K, H, W); `side` is odd.
+
+    Beyond its border a plane repeats its outermost pixel ("edge") or is mirrored ("symmetric").
+    """
+    if is_tensor(planes):
+        return _sums(_sums(_padded(planes, side // 2, border), side, -2), side, -1) / side**2
+
+    half = side // 2
+    wide = np.pad(planes, ((0, 0), (half, half), (half, half)), mode=border)  # type: ignore[call-overload]
+    means = _sums(_sums(wide, side, -2), side, -1)
+    means /= np.float32(side**2)
+    return means
+
+
+def _sums(values: Floats, side: int, axis: int) -> Floats:
+    """Sums of `side` adjacent values along an axis: of pairs, pairs of pairs and so on."""
+    count = values.shape[axis] - side + 1
+    total, start, width = None, 0, 1
+    while True:
+        if side & width:
+            part = _cut(values, axis, start, count)
+            total = part if total is None else total + part
+            start += width
+        if 2 * width > side:
+            return total
+        length = values.shape[axis] - width
+        values = _cut(values, axis, 0, length) + _cut(values, axis, width, length)
+        width *= 2
+
+
+def _cut(values: Floats, axis: int, start: int, count: int) -> Floats:
+    cut = slice(start, start + count)
+    return values[..., cut] if axis == -1 else values[..., cut, :]
+
+
+def _padded(planes: Floats, half: int, border: str) -> Floats:
+    from torch.nn import functional as F
+
+    if border == "edge":
+        return F.pad(planes[None], (half, half, half, half), mode="replicate")[0]
+    return _mirrored(_mirrored(planes, half).mT, half).mT
+
+
+def _mirrored(planes: Floats, half: int) -> Floats:
+    """Extend the rows of planes by their mirror images, border pixels included."""
+    from torch import cat
+
+    far = planes.shape[-1] - half
+    return cat((planes[..., :half].flip(-1), planes, planes[..., far:].flip(-1)), -1)

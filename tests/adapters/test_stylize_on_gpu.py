@@ -1,0 +1,82 @@
+"""The adapter of `stylize` with the networks in its own process, here on the CPU."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from photoreal.contract import DEVICE_VARIABLE
+from photoreal.pipeline.in_process import in_process_models
+from photoreal.serve.backend import on_gpu
+from photoreal.transfer.progressive import NetworkEngine
+from photoreal.weights.networks import load_wct2
+from photoreal.weights.segmenters import load_segmenter
+
+
+def tensor(value: bytes) -> Any:
+    return np.array([value], dtype=object)
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_networks_run_in_its_process(
+    loaded: bool,
+    load_adapter: Callable[[str], Any],
+    arguments: Callable[..., dict[str, str]],
+    photo: Any,
+    encoded: Any,
+    triton: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A segmenter whose weights are not at hand is called as a model of the server."""
+    segmenter, classes = load_segmenter("default")
+
+    def models(*_: object) -> Any:
+        engine = NetworkEngine(*load_wct2())
+        return in_process_models(engine, segmenter if loaded else None, classes, device="cpu")
+
+    def called(inputs: dict[str, Any]) -> dict[str, Any]:
+        shares = np.full((1, len(classes), 2, 3), 1 / len(classes), dtype=np.float32)
+        return {"PROBABILITIES": shares}
+
+    monkeypatch.setenv(DEVICE_VARIABLE, "cuda")
+    monkeypatch.setattr(on_gpu, "models_on_gpu", models)
+    triton.models["segmenter"] = called
+    given = arguments("stylize")
+    folder = Path(given["model_repository"]).parent / "segmenter"
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.onnx").touch()
+    (folder / "labels.txt").write_text("\n".join(classes) + "\n")
+    model = load_adapter("model_repository/stylize/1/model.py")
+    model.initialize(given)
+    inputs = {
+        "CONTENT": tensor(encoded(photo(32, 48, seed=1))),
+        "STYLE": tensor(encoded(photo(40, 32, seed=2))),
+        "SIZE": np.array([32], dtype=np.int32),
+    }
+    (response,) = model.execute([triton.Request(inputs)])
+    assert not response.has_error(), response.error().message()
+    image = next(one for one in response.output_tensors() if one.name() == "IMAGE")
+    assert Image.open(io.BytesIO(image.as_numpy()[0])).size == (48, 32)
+    assert [name for name, _, _ in triton.calls] == ([] if loaded else ["segmenter"] * 2)
+
+
+def test_a_segmenter_with_other_classes_is_not_the_default_one(tmp_path: Path) -> None:
+    assert on_gpu._segmenter(tmp_path, ("sky", "tree")) is None
+
+
+def test_the_default_networks_are_loaded(
+    arguments: Callable[..., dict[str, str]], triton: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_gpu, "require_cuda", lambda: None)
+    given = arguments("stylize")
+    repository = Path(given["model_repository"]).parent
+    models = on_gpu.models_on_gpu(triton, given["model_config"], repository, ())
+    assert models.segment is None
+    assert models.transfer_soft is not None
+    assert models.device is not None

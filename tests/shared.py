@@ -1,0 +1,109 @@
+"""Pictures, networks and checks for tests of many folders."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from photoreal.contract import LEVELS, Unpool
+from photoreal.networks.vgg import Decoder, Encoder, Skips
+from photoreal.transfer.progressive import Engine, LabelledImage, NetworkEngine
+from photoreal.weights.networks import load_wct2
+from tests.reference_cases import seeded_wct2
+
+Array = npt.NDArray[Any]
+Photo = npt.NDArray[np.uint8]
+
+
+def random_image(height: int, width: int, seed: int = 0) -> Tensor:
+    """A random image (1, 3, H, W) in 0..1, the same one for the same size and seed."""
+    generator = torch.Generator().manual_seed(1000 * height + width + 7919 * seed)
+    return torch.rand((1, 3, height, width), generator=generator)
+
+
+def smooth_image(height: int, width: int, seed: int = 0) -> Tensor:
+    """An image (1, 3, H, W) of soft color gradients."""
+    rows, columns = torch.linspace(0, 1, height).view(-1, 1), torch.linspace(0, 1, width)
+    waves = [0.5 + 0.4 * torch.sin((2 + k) * rows + (3 - k) * columns + k + seed) for k in range(3)]
+    return torch.stack(waves)[None]
+
+
+def unlabelled(image: Tensor) -> LabelledImage:
+    """The image as one region, label 0."""
+    return LabelledImage(image, np.zeros(image.shape[-2:], dtype=np.uint8))
+
+
+def photo(height: int, width: int, seed: int = 0) -> Photo:
+    """A random photo (H, W, 3) uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def encoded(picture: Array | Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """An array or a Pillow image as a file."""
+    stream = io.BytesIO()
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(stream, format=kind, **options)
+    return stream.getvalue()
+
+
+def psnr(one: Tensor, other: Tensor) -> float:
+    """The peak signal-to-noise ratio of two images in 0..1, in dB."""
+    return float(-10 * torch.log10(((one.double() - other.double()) ** 2).mean()))
+
+
+seeded_networks = cache(seeded_wct2)
+"""WCT2's networks with seeded parameters, which nobody may change."""
+
+
+@cache
+def builtin_networks(unpool: Unpool) -> tuple[Encoder, Decoder]:
+    """WCT2's networks with the built-in weights, which nobody may change."""
+    return load_wct2(unpool=unpool)
+
+
+def seeded_engine(unpool: Unpool = "cat5") -> NetworkEngine:
+    """An engine with seeded parameters."""
+    return NetworkEngine(*seeded_networks(unpool))
+
+
+def builtin_engine(unpool: Unpool = "cat5") -> NetworkEngine:
+    """An engine with the built-in weights."""
+    return NetworkEngine(*builtin_networks(unpool))
+
+
+def reconstruct(engine: Engine, image: Tensor) -> Tensor:
+    """The image (1, 3, H, W) through all levels, nothing transformed."""
+    x, skips = image, list[Skips]()
+    for level in LEVELS:
+        x, skip = engine.encode(level, x)
+        skips += [] if skip is None else [skip]
+    for level in reversed(LEVELS):
+        x = engine.decode(level, x, skips.pop() if level > 1 else None)
+    assert not skips
+    return x
+
+
+def check_sentence(error: object) -> None:
+    """Assert that an error's words can travel to a caller: a sentence, no path, no traceback."""
+    words = str(error)
+    assert words.endswith("."), words
+    for forbidden in ("/", "\\", "Traceback", "\n", "Error", "object at 0x"):
+        assert forbidden not in words, words
+
+
+@contextmanager
+def refused(error: type[Exception], words: str) -> Iterator[pytest.ExceptionInfo[Exception]]:
+    """Expect an error whose words match the pattern and can travel to a caller."""
+    with pytest.raises(error, match=words) as caught:
+        yield caught
+    check_sentence(caught.value)

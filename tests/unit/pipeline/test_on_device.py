@@ -1,0 +1,153 @@
+"""Pixels of a request as tensors: the same pictures as with numpy, within rounding.
+
+The tensors are on the CPU here; on a GPU the same code runs (`tests/unit/transfer/test_gpu.py`).
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+
+from photoreal.arrays import is_tensor, resize, to_host
+from photoreal.errors import NumericalError
+from photoreal.networks.vgg import Skips
+from photoreal.pipeline.engine import network_engine
+from photoreal.pipeline.in_process import in_process_models
+from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse
+from photoreal.pipeline.stylize import stylize
+from photoreal.preprocess import Limits
+from photoreal.render.box_filter import box_mean
+from photoreal.render.local_linear import FloatArray, fit_local_linear
+from photoreal.render.on_device import apply_on_device
+from photoreal.render.upsample import ColorModel, apply_colors, fit_colors
+from photoreal.transfer.progressive import NetworkEngine
+from photoreal.weights.networks import load_wct2
+from photoreal.weights.segmenters import load_segmenter
+
+
+def random(*shape: int) -> FloatArray:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def file(photo: npt.NDArray[np.uint8]) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(photo).save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    return in_process_models(
+        network_engine(*load_wct2(), "cpu", half=False), *load_segmenter("default"), device="cpu"
+    )
+
+
+@pytest.mark.parametrize(("border", "mode"), [("edge", "nearest"), ("symmetric", "reflect")])
+@pytest.mark.parametrize("side", [1, 3, 9, 11, 17])
+@pytest.mark.parametrize("size", [(20, 17), (320, 330)])
+def test_box_means_are_those_of_scipy(
+    size: tuple[int, int], side: int, border: str, mode: str
+) -> None:
+    planes = random(2, *size)
+    expected = np.stack([ndimage.uniform_filter(plane, side, mode=mode) for plane in planes])
+    found = box_mean(torch.from_numpy(planes), side, border)
+    assert np.allclose(to_host(found), expected, atol=1e-6)
+    assert np.allclose(box_mean(planes, side, border), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(20, 31), (40, 62), (7, 11), (33, 12)])
+def test_resizing_agrees(size: tuple[int, int]) -> None:
+    planes = random(2, 20, 31)
+    found = resize(torch.from_numpy(planes), *size)
+    assert np.allclose(to_host(found), resize(planes, *size), atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [3, 33])
+def test_strips_of_a_large_image_join_without_a_seam(side: int) -> None:
+    values, guide, prior = random(2, 400, 300), random(3, 400, 300), random(2, 3, 400, 300)
+    found = fit_local_linear(values, guide, side, 1e-3, prior)
+    planes, colors, slopes = (torch.from_numpy(one) for one in (values, guide, prior))
+    whole = fit_local_linear(planes, colors, side, 1e-3, slopes)
+    for ours, theirs in zip(found, whole, strict=True):
+        assert np.allclose(ours, to_host(theirs), atol=2e-4)
+
+
+@pytest.mark.parametrize("size", [(24, 36), (61, 90), (200, 300), (10, 15)])
+@pytest.mark.parametrize("strip", [1 << 20, 700])
+def test_colors_are_applied_alike(size: tuple[int, int], strip: int) -> None:
+    content, result = random(3, 24, 36), random(3, 24, 36)
+    photo = (random(*size, 3) * 255).astype(np.uint8)
+    model = fit_colors(content, result)
+    tensors = fit_colors(torch.from_numpy(content), torch.from_numpy(result))
+    assert is_tensor(tensors.slopes)
+    found = apply_on_device(ColorModel(*tensors), photo, strip)
+    apart = np.abs(found.astype(int) - apply_colors(model, photo))
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 1e-3
+
+
+def scene(height: int, width: int, blue: float) -> npt.NDArray[np.uint8]:
+    rows = np.linspace(0, 1, height)[:, None, None]
+    colors = np.where(rows < 0.5, [90, 120, 255 * blue], [120, 90, 60 + 50 * blue])
+    noise = np.random.default_rng(1).normal(0, 12, (height, width, 1))
+    photo: npt.NDArray[np.uint8] = np.clip(colors * (0.6 + 0.4 * rows) + noise, 0, 255).astype(
+        np.uint8
+    )
+    return photo
+
+
+CONTENT, STYLE = file(scene(96, 128, 0.9)), file(scene(80, 100, 0.2))
+MASKS = {
+    "content_mask": file(
+        np.repeat(np.arange(96) // 48 * 50, 128).reshape(96, 128).astype(np.uint8)
+    ),
+    "style_mask": file(np.repeat(np.arange(80) // 40 * 50, 100).reshape(80, 100).astype(np.uint8)),
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"method": "color"},
+        {"segment": False},
+        MASKS,
+        MASKS | {"mask_edges": False},
+        {"style": (STYLE, CONTENT), "weights": (0.6, 0.4)},
+        {"sequence": "shot", "steady": 0.5},
+        {"output_size": 48},
+        {"alpha": 0.5, "wct2_strength": 0.3},
+        {"method": "published"},
+    ],
+    ids=str,
+)
+def test_pictures_agree(models: Models, options: dict[str, Any]) -> None:
+    request = StylizeRequest(**{"content": CONTENT, "style": STYLE, "size": 64, **options})
+
+    def answer(device: Any) -> StylizeResponse:
+        return stylize(request, replace(models, device=device), Limits())
+
+    ours, theirs = answer(models.device), answer(None)
+    pixels = [np.asarray(Image.open(io.BytesIO(one.image)), dtype=int) for one in (ours, theirs)]
+    assert np.abs(pixels[0] - pixels[1]).max() <= 2
+    assert np.abs(pixels[0] - pixels[1]).mean() < 0.05
+    assert ours.content_labels == theirs.content_labels
+
+
+def test_results_that_are_not_finite_are_refused(models: Models) -> None:
+    class Broken(NetworkEngine):
+        def decode(self, level: int, x: torch.Tensor, skips: Skips | None) -> torch.Tensor:
+            return super().decode(level, x, skips) * torch.nan
+
+    broken = in_process_models(Broken(*load_wct2()), device="cpu")
+    request = StylizeRequest(content=CONTENT, style=STYLE, size=64, segment=False)
+    with pytest.raises(NumericalError):
+        stylize(request, broken, Limits())
