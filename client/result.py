@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photoreal.client._images import encode_image
-from photoreal.client._metadata import Metadata, insert_metadata, read_metadata
 from photoreal.client.errors import InvalidInput, ServerFailed
 from photoreal.contract import STYLIZE
+from photoreal.errors import InvalidImage
 from photoreal.options import DEFAULT_QUALITY, FORMATS
+from photoreal.preprocess import Limits, Photo, encode_pixels, read_photo
+from photoreal.render.pixels import Pixels, in_8_bits
 
-_PNG = b"\x89PNG"
+_UNREADABLE = "The server's answer holds a picture that cannot be read."
+_NO_LIMITS = Limits(max_bytes=1 << 62, max_pixels=1 << 62, min_side=1)
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,7 @@ class FoundRegions:
             if whole:
                 image.load()
         except (OSError, ValueError, SyntaxError):  # what Pillow's readers raise
-            raise ServerFailed(
-                "The server's answer holds a picture that cannot be read.",
-                request_id=self.request_id,
-            ) from None
+            raise ServerFailed(_UNREADABLE, request_id=self.request_id) from None
         return image
 
     def _labels(self, data: bytes) -> NDArray[np.uint8]:
@@ -109,14 +108,15 @@ class StylizeResult(FoundRegions):
     """A stylized photo, with the regions that were used and a report of the run.
 
     Attributes:
-        data: the stylized photo, as the bytes of a file in the requested ``format``.
+        data: the stylized photo, as the bytes of a file in the requested ``format``, with the
+            color profile and, unless ``metadata`` was False, the EXIF data of the content photo.
     """
 
     data: bytes = field(repr=False)
 
     @cached_property
     def format(self) -> str:
-        """The format of ``data``: "png", "jpeg" or "webp".
+        """The format of ``data``: "png", "jpeg", "webp" or "tiff".
 
         Raises:
             ServerFailed: the server's picture cannot be read.
@@ -130,73 +130,77 @@ class StylizeResult(FoundRegions):
         Raises:
             ServerFailed: the server's picture cannot be read.
         """
-        if self.data.startswith(_PNG):
-            return self.data
-        buffer = BytesIO()
-        self.image.save(buffer, format="PNG", compress_level=1)
-        return buffer.getvalue()
+        return self.encoded("PNG")
+
+    @property
+    def pixels(self) -> Pixels:
+        """The stylized photo as an array (H, W, 3), uint8, or uint16 if it has 16 bits.
+
+        Raises:
+            ServerFailed: the server's picture cannot be read.
+        """
+        return self._photo.pixels
 
     @cached_property
     def image(self) -> Image.Image:
-        """The stylized photo.
+        """The stylized photo as a Pillow image, of 8 bits a channel.
 
         Raises:
             ServerFailed: the server's picture cannot be read.
         """
         return self._opened(self.data, whole=True)
 
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        quality: int | None = None,
-        like: str | os.PathLike[str] | bytes | None = None,
-    ) -> Path:
+    @cached_property
+    def _photo(self) -> Photo:
+        try:
+            return read_photo(self.data, "picture", _NO_LIMITS)
+        except InvalidImage:
+            raise ServerFailed(_UNREADABLE, request_id=self.request_id) from None
+
+    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> Path:
         """Write the photo to ``path`` atomically, and return the path.
 
         If the suffix matches ``format``, the file is written as the server encoded it; otherwise
-        it is converted with Pillow. The folder must exist; an existing file is replaced.
+        it is encoded again, with its EXIF data and color profile, and with 16 bits where picture
+        and format have them. The folder must exist; an existing file is replaced.
 
         Args:
             path: where to write; the suffix selects the format.
             quality: quality of lossy formats, 1..100; 95 by default. If given, a picture that is
                 in such a format already is encoded again.
-            like: the content photo, as a path or the bytes of a file. Its EXIF data on camera,
-                time, place and author is copied, and the color profile of sRGB is added if the
-                photo has a profile.
 
         Raises:
-            InvalidInput: Pillow cannot write the format, the path exists and is not a file, or
-                ``like`` cannot be read.
+            InvalidInput: Pillow cannot write the format, or the path exists and is not a file.
             ServerFailed: the server's picture cannot be read.
             OSError: the file cannot be written.
         """
         target = Path(path)
-        write_aside(target, self.encoded(output_format(target), quality=quality, like=like))
+        write_aside(target, self.encoded(output_format(target), quality=quality))
         return target
 
-    def encoded(
-        self,
-        image_format: str,
-        *,
-        quality: int | None = None,
-        like: str | os.PathLike[str] | bytes | None = None,
-    ) -> bytes:
+    def encoded(self, image_format: str, *, quality: int | None = None) -> bytes:
         """The bytes that :meth:`save` writes; formats have Pillow's names ("PNG", "JPEG").
 
         Raises:
-            InvalidInput: ``like`` cannot be read.
             ServerFailed: the server's picture cannot be read.
         """
-        metadata = Metadata()
-        if like is not None:
-            metadata = read_metadata(encode_image(like, "content"), self._opened(self.data).size)
-        own = self._opened(self.data).format == image_format
-        if own and (quality is None or image_format == "PNG"):
-            return insert_metadata(self.data, image_format, metadata)
+        if self._opened(self.data).format == image_format and (
+            quality is None or image_format in ("PNG", "TIFF")
+        ):
+            return self.data
+        photo = self._photo
+        if image_format == "PNG":
+            return encode_pixels(photo.pixels, "png", photo.metadata)
+        if image_format == "TIFF":
+            return encode_pixels(photo.pixels, "tiff", photo.metadata)
+        height, width = photo.shape
         buffer = BytesIO()
-        quality = DEFAULT_QUALITY if quality is None else quality
-        self.image.save(buffer, format=image_format, quality=quality, **metadata.options())
+        Image.fromarray(in_8_bits(photo.pixels)).save(
+            buffer,
+            format=image_format,
+            quality=DEFAULT_QUALITY if quality is None else quality,
+            **photo.metadata.options(width, height),
+        )
         return buffer.getvalue()
 
 

@@ -1,10 +1,9 @@
-"""Decode images to upright sRGB arrays: accepted formats only, and within limits."""
+"""Decode images upright, in accepted formats only and within limits."""
 
 from __future__ import annotations
 
 import io
 import struct
-import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +11,29 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from photoreal.errors import InvalidImage, InvalidMask, InvalidRequest
+from photoreal.preprocess.deep import (
+    WHITE,
+    byte_modes,
+    deep_mode,
+    has_deep_planes,
+    join_bytes,
+    on_white,
+    take_mode,
+)
 from photoreal.preprocess.formats import phone_format, usable
 from photoreal.preprocess.limits import MASK_FORMATS, Limits
+from photoreal.preprocess.metadata import Exif, read_exif
+from photoreal.preprocess.photo import Photo
+from photoreal.preprocess.profiles import (
+    gray_in_srgb,
+    metadata_in_srgb,
+    photo_in_space,
+    photo_of_image,
+)
+from photoreal.preprocess.quiet import without_warnings
 from photoreal.regions import check_label_count, labels_from_colors
 
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -35,6 +52,18 @@ _DAMAGED = (
     MemoryError,
     RuntimeError,
 )
+# The same of EXIF data, whose values may have any type.
+_ODD = (*_DAMAGED, ArithmeticError, AssertionError, AttributeError)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image of an EXIF orientation upright."""
 
 
 def _go_on() -> None:
@@ -48,27 +77,70 @@ class Mask(NamedTuple):
     kind: Literal["labels", "colors"]
 
 
-def decode_photo(
-    data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on
-) -> npt.NDArray[np.uint8]:
-    """Decode a photo to RGB (H, W, 3) uint8, upright and in sRGB.
+def read_photo(data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on) -> Photo:
+    """Decode a photo, upright, with 8 or 16 bits a channel as in the file.
 
-    16-bit gray is scaled to 8 bits, CMYK and palette images are converted to RGB, and transparent
-    images are composited on white. `name`, such as "content photo", is the subject of error
-    messages. `check` is called before each read of the data, and may raise to stop decoding.
+    A photo with a profile of an RGB space by primaries and curves (`photoreal.color.icc`) stays in
+    that space. All others are converted to sRGB: CMYK, gray and palette images, and colors that a
+    profile defines by tables, which come out with 8 bits. Transparent images are composited on
+    white. `name`, such as "content photo", is the subject of error messages. `check` is called
+    before each read of the data, and may raise to stop decoding.
+
     Raises InvalidImage when the data is not an image in an accepted format, is damaged or
     animated, holds floating-point values, or exceeds a limit.
     """
-    with _opened(data, name, limits.formats, limits, InvalidImage, check) as image:
-        return np.asarray(_to_srgb(_upright(image), name))
+    given = (data, name, limits.formats, limits, InvalidImage, check)
+    with _opened(*given, decode=False) as image:
+        deep = deep_mode(image)
+        if has_deep_planes(image):
+            raise InvalidImage(
+                f"The {name} is a TIFF with a separate plane of 16 bits for each channel; expected"
+                " interleaved channels."
+            )
+    if deep is None:
+        with _opened(*given) as image:
+            return _shallow_photo(image, name)
+    layers = []
+    for mode in byte_modes(deep):
+        with _opened(*given, raw_mode=mode) as image:
+            layers.append(np.asarray(_upright(image)))
+            clear = image.info.get("transparency")
+            profile, exif = image.info.get("icc_profile"), _exif(image)
+        del image  # Pillow's copy of the pixels
+    values = join_bytes(layers)
+    layers.clear()
+    return photo_in_space(on_white(values, deep, clear), profile, exif)
+
+
+def decode_photo(
+    data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on
+) -> npt.NDArray[np.uint8]:
+    """Decode a photo to sRGB (H, W, 3) uint8, upright; arguments and errors as `read_photo`."""
+    return read_photo(data, name, limits, check).srgb()
+
+
+class PhotoHeader(NamedTuple):
+    """Height and width of a photo as stored, and bits of a channel, 8 or 16."""
+
+    height: int
+    width: int
+    depth: int
+
+
+def photo_header(
+    data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on
+) -> PhotoHeader:
+    """Read the header of a photo; raises like `read_photo`, except for damaged pixels."""
+    with _opened(data, name, limits.formats, limits, InvalidImage, check, decode=False) as image:
+        deep = image.mode in _SIXTEEN_BIT or deep_mode(image) is not None
+        return PhotoHeader(image.height, image.width, 16 if deep else 8)
 
 
 def photo_size(
     data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on
 ) -> tuple[int, int]:
-    """Height and width of a photo as stored, read from its header; raises like `decode_photo`."""
-    with _opened(data, name, limits.formats, limits, InvalidImage, check, decode=False) as image:
-        return image.height, image.width
+    """Height and width of a photo as stored, read from its header."""
+    return photo_header(data, name, limits, check)[:2]
 
 
 def decode_mask(data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on) -> Mask:
@@ -114,14 +186,14 @@ def _opened(
     check: Callable[[], None],
     *,
     decode: bool = True,
+    raw_mode: str | None = None,
 ) -> Iterator[Image.Image]:
-    """Open an image, validate its header and decode it."""
+    """Open an image, validate its header and decode it, with another raw mode if one is given."""
     if not data:
         raise error(f"The {name} is empty; expected an image file.")
     if len(data) > limits.max_bytes:
         raise error(f"The {name} has {len(data)} bytes; expected at most {limits.max_bytes}.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # malformed metadata is no reason to reject a photo
+    with without_warnings():  # malformed metadata is no reason to reject a photo
         try:
             image = Image.open(_Checked(data, check), formats=usable(formats))
         except UnidentifiedImageError:
@@ -137,6 +209,8 @@ def _opened(
         with image:
             try:
                 _check_header(image, name, limits, error)
+                if raw_mode is not None:
+                    take_mode(image, raw_mode)
                 if decode:
                     image.load()
             except InvalidRequest:
@@ -167,45 +241,45 @@ def _check_header(
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """The image by the orientation of its EXIF data; as it is if that cannot be read.
+
+    Not `ImageOps.exif_transpose`, which copies the image and fails on any odd tag.
+    """
     try:
-        return ImageOps.exif_transpose(image)
-    except _DAMAGED:
-        return image  # unreadable EXIF data: assume that the image is upright
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except _ODD:
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
-def _to_srgb(image: Image.Image, name: str) -> Image.Image:
+def _exif(image: Image.Image) -> Exif | None:
+    try:
+        return read_exif(image)
+    except _ODD:
+        return None
+
+
+def _shallow_photo(image: Image.Image, name: str) -> Photo:
+    """A photo with 8 bits a channel, or 16 bits of gray."""
     if image.mode == "F":
         raise InvalidImage(
             f"The {name} holds floating-point values; expected 8 or 16 bits a channel."
         )
+    exif, profile = _exif(image), image.info.get("icc_profile")
+    clear = image.info.get("transparency")
+    image = _upright(image)
     if image.mode in _SIXTEEN_BIT:
         values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
+        if values.min() < 0 or values.max() > WHITE:
             raise InvalidImage(f"The {name} has more than 16 bits a channel; expected 8 or 16.")
-        return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")
-    profile = image.info.get("icc_profile")
+        gray = gray_in_srgb(values.astype(np.uint16), profile)
+        pixels = on_white(gray[..., None], image.mode, clear)
+        return Photo(pixels, metadata=metadata_in_srgb(profile, exif))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, layer).convert("RGB")
-    elif image.mode not in ("RGB", "CMYK", "L"):
-        image = image.convert("RGB")
-    return _apply_profile(image, profile)
-
-
-def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert from the embedded color profile, if there is a usable one, to sRGB."""
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(
-                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-            if converted is not None:
-                return converted
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # damaged, or of another color space: assume that the values are sRGB
-    return image.convert("RGB")
+    return photo_of_image(image, profile, exif)
 
 
 def _list(formats: tuple[str, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,9 @@ from PIL import Image
 
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_QUALITY, Format
+from photoreal.preprocess.deep_files import write_deep_png, write_tiff
+from photoreal.preprocess.metadata import NO_METADATA, Metadata
+from photoreal.render.pixels import Pixels, highest
 
 # zlib's fastest level: the default makes photographs a few percent smaller, but takes several
 # times as long.
@@ -22,27 +26,35 @@ def encode_photo(image: npt.NDArray[np.float32]) -> bytes:
     return encode_pixels(to_pixels(image))
 
 
-def to_pixels(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Convert an image (3, H, W) float32 to (H, W, 3) uint8; values outside 0..1 are clipped."""
-    scaled = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return np.ascontiguousarray(scaled.transpose(1, 2, 0))
+def to_pixels(image: npt.NDArray[np.float32], dtype: npt.DTypeLike = np.uint8) -> Pixels:
+    """Convert an image (3, H, W) float32 to (H, W, 3) uint8 or uint16, clipped to 0..1."""
+    result = np.empty((*image.shape[1:], 3), dtype=dtype)
+    scaled = np.rint(np.clip(image, 0.0, 1.0) * np.float32(highest(result)))
+    result[:] = scaled.transpose(1, 2, 0)
+    return result
 
 
-def encode_pixels(pixels: npt.NDArray[np.uint8], kind: Format = "png") -> bytes:
-    """Encode a photo (H, W, 3) uint8; raises InvalidOption when it is too large for the format.
+def encode_pixels(pixels: Pixels, kind: Format = "png", metadata: Metadata = NO_METADATA) -> bytes:
+    """Encode a photo (H, W, 3), uint8, or uint16 as PNG or TIFF.
 
-    JPEG and WebP are encoded with the quality `DEFAULT_QUALITY`.
+    JPEG and WebP are encoded with the quality `DEFAULT_QUALITY`. Raises InvalidOption when the
+    photo is too large for the format.
     """
-    if kind == "png":
-        return _png(pixels)
     height, width = pixels.shape[:2]
-    if max(height, width) > _MOST_SIDE[kind]:
+    if max(height, width) > _MOST_SIDE.get(kind, max(height, width)):
         raise InvalidOption(
             f"format is {kind}, which has sides of up to {_MOST_SIDE[kind]} pixels, and the result"
             f" is {width}x{height}; expected png, or a smaller output_size."
         )
+    if kind == "tiff":
+        return write_tiff(pixels, metadata)
+    options = metadata.options(width, height)
+    if kind == "png":
+        if pixels.dtype == np.uint16:
+            return write_deep_png(pixels, options)
+        return _png(pixels, **options)
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format=kind, quality=DEFAULT_QUALITY)
+    Image.fromarray(pixels).save(stream, format=kind, quality=DEFAULT_QUALITY, **options)
     return stream.getvalue()
 
 
@@ -51,7 +63,7 @@ def encode_labels(labels: npt.NDArray[np.uint8]) -> bytes:
     return _png(labels)
 
 
-def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
+def _png(pixels: npt.NDArray[np.uint8], **options: Any) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format="PNG", compress_level=_COMPRESSION)
+    Image.fromarray(pixels).save(stream, format="PNG", compress_level=_COMPRESSION, **options)
     return stream.getvalue()

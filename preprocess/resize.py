@@ -12,6 +12,7 @@ from PIL import Image
 
 from photoreal.errors import InvalidOption
 from photoreal.preprocess.limits import Limits
+from photoreal.render.pixels import Pixels, highest
 
 
 def working_size(height: int, width: int, size: int) -> tuple[int, int]:
@@ -71,18 +72,27 @@ def check_sides(photos: Iterable[npt.NDArray[np.float32]], limits: Limits) -> No
             )
 
 
-def resize_photo(photo: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.float32]:
-    """Resize a photo (H, W, 3) uint8 to float32 (3, height, width) in 0..1."""
+def resize_photo(photo: Pixels, height: int, width: int) -> npt.NDArray[np.float32]:
+    """Resize a photo (H, W, 3) uint8 or uint16 to float32 (3, height, width) in 0..1."""
+    if photo.dtype != np.uint8:
+        planes = np.stack([_resized(photo[..., channel], height, width) for channel in range(3)])
+        return np.clip(planes / np.float32(highest(photo)), 0.0, 1.0)
     resized: npt.NDArray[np.float32] = as_photo(resize_pixels(photo, height, width))
     return resized
 
 
-def resize_pixels(photo: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Resize a photo (H, W, 3) uint8 by the Lanczos filter."""
+def resize_pixels(photo: Pixels, height: int, width: int) -> Pixels:
+    """Resize a photo (H, W, 3) uint8 or uint16 by the Lanczos filter."""
     if photo.shape[:2] == (height, width):
         return photo
-    image = Image.fromarray(photo)
-    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    if photo.dtype == np.uint8:
+        image = Image.fromarray(photo)
+        return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    result = np.empty((height, width, 3), dtype=photo.dtype)
+    for channel in range(3):
+        plane = _resized(photo[..., channel], height, width)
+        result[..., channel] = np.rint(np.clip(plane, 0.0, highest(photo)))
+    return result
 
 
 def as_photo(pixels: Any) -> Any:
@@ -90,3 +100,12 @@ def as_photo(pixels: Any) -> Any:
     if isinstance(pixels, np.ndarray):
         return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
     return pixels.permute(2, 0, 1).float() / 255.0
+
+
+def _resized(plane: Pixels, height: int, width: int) -> npt.NDArray[np.float32]:
+    """Resize a plane (H, W) with floating-point values: Pillow resizes no 16-bit colors."""
+    values = plane.astype(np.float32)
+    if plane.shape == (height, width):
+        return values
+    image = Image.fromarray(values)
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
+from photoreal.preprocess import encode_pixels
+
 WIDTH, HEIGHT = 24, 20
 """Size of every seed in pixels, so that any photos and masks can be combined."""
 
@@ -54,6 +56,7 @@ def photos() -> dict[str, bytes]:
     alpha = rgb.copy()
     alpha.putalpha(gray)
     deep = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
+    colors = pixels().astype(np.uint16) * 257
     pages: dict[str, Any] = {"save_all": True, "append_images": [rgb.rotate(180)]}
     return {
         "jpeg": encode(rgb, "JPEG", quality=80),
@@ -71,6 +74,7 @@ def photos() -> dict[str, bytes]:
         "png color clear": encode(rgb, "PNG", transparency=(9, 9, 9)),
         "png bits": encode(gray.convert("1"), "PNG"),
         "png 16 bit": encode(deep, "PNG"),
+        "png 16 bit color": encode_pixels(colors, "png"),
         "png with profile": encode(rgb, "PNG", icc_profile=profile(), exif=exif(8)),
         "png animated": encode(rgb, "PNG", **pages),
         "webp": encode(rgb, "WEBP"),
@@ -86,6 +90,7 @@ def photos() -> dict[str, bytes]:
         "tiff lab": encode(_lab(rgb), "TIFF"),
         "tiff palette": encode(palette, "TIFF"),
         "tiff 16 bit": encode(deep, "TIFF"),
+        "tiff 16 bit color": encode_pixels(colors, "tiff"),
         "tiff float": encode(Image.fromarray(np.asarray(gray, dtype=np.float32)), "TIFF"),
         "tiff pages": encode(rgb, "TIFF", **pages),
         "tiff turned": encode(rgb, "TIFF", exif=exif(5), icc_profile=profile()),

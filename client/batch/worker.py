@@ -105,4 +105,4 @@ class Stylist:
         content = read(photo.content, "content")
         options = {**self._work.options, **format_option(target)}
         result = self._pipeline.stylize(content, self._styles, **options)
-        write(photo.output, result.encoded(output_format(target), like=content))
+        write(photo.output, result.encoded(output_format(target)))

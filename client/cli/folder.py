@@ -20,7 +20,7 @@ from photoreal.client.folder.manifest import Manifest
 from photoreal.client.folder.plan import Job, Plan, plan_folder
 from photoreal.client.folder.run import IN_FLIGHT, FolderRun, PhotoOutcome, recipe
 
-FORMATS = ("png", "jpg", "webp")
+FORMATS = ("png", "jpg", "webp", "tif")
 _ESTIMATE_S = 600.0  # a photo may take a minute, and the estimate needs several of them
 FAILED = 1
 INTERRUPTED = 130

@@ -144,22 +144,20 @@ def stylize(
             client = stack.enter_context(server.client(say, notes(quiet), here=True))
             say("Stylizing")
             result = client.stylize(**options | format_option(target))
-        _write(result, output, target, save_labels, options["content"])
+        _write(result, output, target, save_labels)
     except PhotorealError as error:
         raise failure(error, embedded=server.embedded) from None
     if not quiet:
         click.echo(summary(result, output, save_labels), err=output == STANDARD)
 
 
-def _write(
-    result: StylizeResult, output: Path, target: Path, labels_folder: Path | None, content: bytes
-) -> None:
+def _write(result: StylizeResult, output: Path, target: Path, labels_folder: Path | None) -> None:
     """Write the picture in the format of `target`'s suffix, and the label maps."""
     try:
         if output == STANDARD:
-            write_to_output(result.encoded(output_format(target), like=content))
+            write_to_output(result.encoded(output_format(target)))
         else:
-            result.save(output, like=content)
+            result.save(output)
         if labels_folder is not None:
             write_labels(result, labels_folder)
     except OSError as error:

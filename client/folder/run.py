@@ -144,7 +144,7 @@ class FolderRun:
         options = {**self._options, **format_option(job.output)}
         result = self._client.stylize(content, job.style, **options)
         try:
-            result.save(job.output, like=content)
+            result.save(job.output)
             with self._lock:
                 self._manifest.add(job.output, made_by)
         except OSError as error:

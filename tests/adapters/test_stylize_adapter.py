@@ -213,7 +213,7 @@ def test_segment_false_calls_no_segmenter(
         ({"ALPHA": np.array([np.nan], dtype=np.float32)}, "alpha is nan"),
         ({"TRANSFER_AT": _text(b"\xff\xfe")}, "not valid UTF-8"),
         ({"CONTENT": _text(b"nonsense")}, "content photo is no image"),
-        ({"STYLE": None}, "The input STYLE is missing; stylize needs it"),
+        ({"STYLE": None}, "The input STYLE is missing"),
         ({"STYLE_MASK": _text(b"nonsense")}, "no content mask"),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_killed_worker_costs_no_picture(folder: Path, ray_address: str) -> Non
     for number in (0, COUNT - 1):
         photo = folder / "in" / f"{number:02}.jpg"
         result = pipeline.stylize(photo, folder / "dusk.png", size=32, format="jpeg")
-        result.save(folder / "by_library.jpg", like=photo)
+        result.save(folder / "by_library.jpg")
         assert (folder / "by_library.jpg").read_bytes() == (output / photo.name).read_bytes()
 
     # The same call from another process makes what is missing, and nothing else.

@@ -23,7 +23,7 @@ from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.networks.segmenter import Segmenter
 from photoreal.serve.launch.repository import models_on_gpu, models_to_load
 from photoreal.weights.networks import load_bundle
-from photoreal.weights.segmenters import load_segmenter
+from photoreal.weights.segmenters import SEGMENTER_FILE, load_segmenter
 from tests.kinds import Networks, Patch
 
 LEVELS = [spec.name for spec in contract.network_levels()]
@@ -100,7 +100,8 @@ def test_an_export_makes_a_repository_that_can_be_served(
     expected = {f"{spec.name}/config.pbtxt" for spec in contract.models()}
     expected |= {f"{name}/1/model.py" for name in ADAPTERS}
     expected |= {f"{name}/1/model.onnx" for name in [*LEVELS, "segmenter"]}
-    assert set(_files(folder)) == expected | {"segmenter/labels.txt"}
+    expected |= {"segmenter/labels.txt", f"segmenter/1/{SEGMENTER_FILE}"}  # weights of its own
+    assert set(_files(folder)) == expected
     assert (folder / "segmenter" / "labels.txt").read_text() == "sky\ntree\n"
     assert [line.split()[0] for line in lines] == ["segmenter", *LEVELS]
     for name, text in model_configs().items():
@@ -250,7 +251,8 @@ def test_engines_and_onnx_models_take_each_other_s_place(
         _export(folder, segmenter=str(segmenter_folder), tensorrt=tensorrt)
         kept = "model.plan" if tensorrt else "model.onnx"
         for name in [*LEVELS, "segmenter"]:
-            assert [path.name for path in (folder / name / "1").iterdir()] == [kept]
+            files = {path.name for path in (folder / name / "1").iterdir()}
+            assert files - {SEGMENTER_FILE} == {kept}
             assert kept in (folder / name / "config.pbtxt").read_text()
 
 
@@ -258,8 +260,12 @@ def test_engines_and_onnx_models_take_each_other_s_place(
 def test_the_default_segmenter_is_exported_with_its_terms_unless_another_or_none_is_asked_for(
     folder: Path, segmenter_folder: Path
 ) -> None:
+    own = folder / "segmenter" / "1" / SEGMENTER_FILE
+    _export(folder, segmenter=str(segmenter_folder))
+    assert own.exists()
     terms = "research and non-commercial use (photoreal's code: MIT)"
     assert _export(folder)[-1] == f"weights of the segmenter default: {terms}"
+    assert not own.exists()
     labels = folder / "segmenter" / "labels.txt"
     assert labels.read_text().splitlines() == list(load_segmenter("default")[1])
     for segmenter in (None, str(segmenter_folder)):  # nothing is known of their terms

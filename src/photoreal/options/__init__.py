@@ -9,6 +9,8 @@ from photoreal.options.arguments import RegionArguments, StylizeArguments
 from photoreal.options.checks import MAX_STYLES, check_style_count, check_weights
 from photoreal.options.declared import Option, Where
 from photoreal.options.stylize import (
+    BIT_DEPTHS,
+    DEEP_FORMATS,
     DEFAULT_ALPHA,
     DEFAULT_BLEND,
     DEFAULT_METHOD,
@@ -39,6 +41,8 @@ from photoreal.options.stylize import (
 )
 
 __all__ = [
+    "BIT_DEPTHS",
+    "DEEP_FORMATS",
     "DEFAULT_ALPHA",
     "DEFAULT_BLEND",
     "DEFAULT_METHOD",

@@ -47,8 +47,16 @@ class StylizeArguments(RegionArguments, total=False):
     the content photo's; size with published.
     """
     format: Format | None
-    """Format of the result's file, png, jpeg or webp; default png. jpeg and webp have quality
-    95.
+    """Format of the result's file, png, jpeg, webp or tiff; default png. jpeg and webp have
+    quality 95.
+    """
+    bit_depth: int | None
+    """Bits a channel of the result, 8 or 16; default the content photo's with png or tiff, else
+    8.
+    """
+    metadata: bool | None
+    """Keep the content photo's EXIF data (camera, time, place, author); default true. The color
+    profile is kept in any case.
     """
     transfer_at: str | Iterable[Place] | None
     """Where features are transformed, some of encoder,skip,decoder; default all."""

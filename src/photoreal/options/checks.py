@@ -49,6 +49,18 @@ def one_of(choices: Sequence[str]) -> Check:
     return check
 
 
+def one_whole_of(choices: Sequence[int]) -> Check:
+    """Check for one of several integers."""
+
+    def check(name: str, value: int) -> None:
+        if value not in choices:
+            raise InvalidOption(
+                f"{name} is {value}; expected {either([str(one) for one in choices])}."
+            )
+
+    return check
+
+
 def some_of(choices: Collection[str]) -> Check:
     """Check for one or more of the choices, comma-separated or as several strings."""
 

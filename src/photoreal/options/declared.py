@@ -16,6 +16,7 @@ from photoreal.options.checks import (
     id_up_to,
     number_between,
     one_of,
+    one_whole_of,
     some_of,
     whole_between,
 )
@@ -126,6 +127,17 @@ def whole(
     text = f"{help}, {low} to {high}"
     check = None if by_server else whole_between(low, high, unit)
     return _option(Option("whole", "INT32", text, default, unit=unit, check=check, **rest))
+
+
+def whole_of(
+    default: int | None,
+    choices: Sequence[int],
+    help: str,  # noqa: A002
+    **rest: Any,
+) -> Any:
+    """Declare one of several integers."""
+    text = f"{help}, {either([str(one) for one in choices])}"
+    return _option(Option("whole", "INT32", text, default, check=one_whole_of(choices), **rest))
 
 
 def flag(default: bool | None, help: str, *, off: str = "", **rest: Any) -> Any:  # noqa: A002

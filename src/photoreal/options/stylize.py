@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from photoreal.options.checks import some_of, split_words
+from photoreal.options.checks import either, some_of, split_words
 from photoreal.options.declared import (
     Option,
     Where,
@@ -22,6 +22,7 @@ from photoreal.options.declared import (
     numbers,
     options_of,
     whole,
+    whole_of,
     words,
 )
 
@@ -36,9 +37,12 @@ Method = Literal["wct2", "color", "published"]
 METHODS: tuple[Method, ...] = ("wct2", "color", "published")
 """Color alignment by region, then WCT2; color alignment only; WCT2 as published."""
 
-Format = Literal["png", "jpeg", "webp"]
-FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp")
+Format = Literal["png", "jpeg", "webp", "tiff"]
+FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp", "tiff")
 """File formats of the result."""
+DEEP_FORMATS: tuple[Format, ...] = ("png", "tiff")
+"""Formats that hold 16 bits a channel."""
+BIT_DEPTHS = (8, 16)
 DEFAULT_QUALITY = 95
 """Quality of JPEG and WebP, in 1..100."""
 
@@ -114,6 +118,22 @@ class StylizeOptions:
         "Format of the result's file",
         more=f"`jpeg` and `webp` have quality {DEFAULT_QUALITY}",
         offered=("form",),  # commands go by the name of the file
+    )
+    bit_depth: int | None = whole_of(
+        None,
+        BIT_DEPTHS,
+        "Bits a channel of the result",
+        unit="bits",
+        default_words=f"the content photo's with {either([f'`{one}`' for one in DEEP_FORMATS])},"
+        " else 8",
+        offered=("command", "form"),
+    )
+    metadata: bool = flag(
+        True,
+        "Keep the content photo's EXIF data (camera, time, place, author)",
+        off="Leave out the photo's EXIF data: camera, time, place and author.",
+        more="The color profile is kept in any case",
+        offered=("command", "form"),
     )
     transfer_at: str | Iterable[Place] = words(
         DEFAULT_TRANSFER_AT,

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from photoreal import regions
 from photoreal.contract import MatchRule
@@ -16,7 +15,7 @@ from photoreal.errors import InvalidMask, InvalidOption
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.request import FloatImage, Models, StylizeRequest
 from photoreal.pipeline.soft_regions import segment_groups
-from photoreal.preprocess import Limits, Mask, decode_mask
+from photoreal.preprocess import Limits, Mask, Photo, decode_mask
 from photoreal.regions import LabelMap, Pair, classes
 from photoreal.regions.refine import refine_labels
 
@@ -71,13 +70,13 @@ class LabelRegions:
 
 def decode_masks(
     request: StylizeRequest,
-    photos: Mapping[str, npt.NDArray[np.uint8]],
+    photos: Mapping[str, Photo],
     limits: Limits,
     check: Callable[[], None] = lambda: None,
 ) -> dict[str, Mask] | None:
     """Decode the masks of a request by role; returns None for a request without masks.
 
-    `photos` are the decoded photos (H, W, 3) by role: "content", then the styles in order.
+    `photos` are the decoded photos by role: "content", then the styles in order.
     `check` is called during decoding. Raises InvalidMask when a mask cannot be read, differs in
     size from its photo, or is of a different kind than the content's mask.
     """
@@ -95,7 +94,7 @@ def decode_masks(
         for role, file in zip(photos, files, strict=True)
     }
     for role, mask in masks.items():
-        height, width = photos[role].shape[:2]
+        height, width = photos[role].shape
         if mask.labels.shape != (height, width):
             tall, wide = mask.labels.shape
             raise InvalidMask(
@@ -111,7 +110,7 @@ def decode_masks(
 
 
 def find_regions(
-    originals: Mapping[str, npt.NDArray[np.uint8]],
+    originals: Mapping[str, Photo],
     photos: Mapping[str, FloatImage],
     masks: Mapping[str, Mask] | None,
     models: Models | None,
@@ -159,7 +158,7 @@ def find_regions(
 
 def _segment(
     models: Models,
-    original: npt.NDArray[np.uint8],
+    original: Photo,
     photo: FloatImage,
     smooth: Smooth | None = None,
 ) -> LabelMap:

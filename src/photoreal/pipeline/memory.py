@@ -7,7 +7,7 @@ and style pass through the networks in turn, so the larger of the two determines
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from photoreal.errors import InvalidOption
@@ -22,6 +22,8 @@ SMALLER_BYTES_PER_PIXEL = 100
 """At working size, of the smaller photo: the image itself in each process."""
 ORIGINAL_BYTES_PER_PIXEL = 16
 """Of each photo at its original size: decoded, converted, and its label map."""
+DEEP_BYTES_PER_PIXEL = 26
+"""The same for a photo with 16 bits a channel."""
 
 RESERVE_BYTES = 800_000_000
 """Reserve for the idle server (about 540 MB) plus headroom for other processes."""
@@ -34,16 +36,16 @@ _GROUPS = Path("/sys/fs/cgroup")
 Size = tuple[int, int]  # (H, W)
 
 
-def estimate_bytes(originals: Mapping[str, Size], size: int) -> int:
+def estimate_bytes(originals: Mapping[str, Size], size: int, deep: Collection[str] = ()) -> int:
     """Estimate the peak memory of a request in bytes, beyond the idle server.
 
-    `originals` are the original sizes (H, W) of the photos, `size` the shorter side in pixels at
-    working size.
+    `originals` are the original sizes (H, W) of the photos by role, `size` the shorter side in
+    pixels at working size. `deep` are the roles of photos with 16 bits a channel.
     """
     working = [math.prod(working_size(height, width, size)) for height, width in originals.values()]
-    return (
-        transfer_bytes(*working)
-        + sum(math.prod(one) for one in originals.values()) * ORIGINAL_BYTES_PER_PIXEL
+    return transfer_bytes(*working) + sum(
+        math.prod(one) * (DEEP_BYTES_PER_PIXEL if role in deep else ORIGINAL_BYTES_PER_PIXEL)
+        for role, one in originals.items()
     )
 
 
@@ -54,12 +56,14 @@ def transfer_bytes(*pixels: int) -> int:
     return REQUEST_BYTES + largest * LARGER_BYTES_PER_PIXEL + others * SMALLER_BYTES_PER_PIXEL
 
 
-def check_memory(originals: Mapping[str, Size], size: int, limits: Limits) -> None:
+def check_memory(
+    originals: Mapping[str, Size], size: int, limits: Limits, deep: Collection[str] = ()
+) -> None:
     """Raise InvalidOption, naming a size that fits, for a request over the memory budget."""
     budget = limits.max_memory
-    if budget is None or (wanted := estimate_bytes(originals, size)) <= budget:
+    if budget is None or (wanted := estimate_bytes(originals, size, deep)) <= budget:
         return
-    fitting = _largest_fitting(originals, size, budget)
+    fitting = _largest_fitting(originals, size, budget, deep)
     advice = (
         f"a size of up to {fitting} fits"
         if fitting >= limits.min_size
@@ -85,12 +89,14 @@ def check_transfer_memory(photos: Sequence[FloatImage], limits: Limits) -> None:
         )
 
 
-def _largest_fitting(originals: Mapping[str, Size], size: int, budget: int) -> int:
+def _largest_fitting(
+    originals: Mapping[str, Size], size: int, budget: int, deep: Collection[str]
+) -> int:
     """Largest size below `size` that fits the budget, or 0."""
     lowest = 0
     while size - lowest > 1:
         middle = (lowest + size) // 2
-        if estimate_bytes(originals, middle) <= budget:
+        if estimate_bytes(originals, middle, deep) <= budget:
             lowest = middle
         else:
             size = middle

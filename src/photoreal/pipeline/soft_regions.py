@@ -16,7 +16,7 @@ from photoreal.errors import InvalidOption, NumericalError
 from photoreal.options import MatchRule
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.request import FloatImage, Models
-from photoreal.preprocess import Mask, resize_photo
+from photoreal.preprocess import Mask, Photo
 from photoreal.regions import Pair, classes, soft
 from photoreal.regions.coupling import Matrix, couple
 from photoreal.regions.soft import RegionInfo, RegionPlan, SoftRegions
@@ -49,7 +49,7 @@ class SoftMatch:
 
 
 def find_soft(
-    originals: Mapping[str, npt.NDArray[np.uint8]],
+    originals: Mapping[str, Photo],
     photos: Mapping[str, Floats],
     masks: Mapping[str, Mask] | None,
     models: Models | None,
@@ -97,7 +97,7 @@ def find_soft(
     return SoftMatch(ours, theirs, "segmenter", rule, couplings, plan)
 
 
-def segment_groups(models: Models, original: npt.NDArray[np.uint8], photo: Floats) -> FloatImage:
+def segment_groups(models: Models, original: Photo, photo: Floats) -> FloatImage:
     """Group probabilities (groups, h, w), computed at the working size or smaller.
 
     Raises NumericalError when the segmenter returns non-finite values.
@@ -106,7 +106,7 @@ def segment_groups(models: Models, original: npt.NDArray[np.uint8], photo: Float
     _, height, width = photo.shape
     scale = math.sqrt(SEGMENT_PIXELS / (height * width))
     if scale < 1.0:
-        small = resize_photo(original, round(height * scale), round(width * scale))
+        small = original.resized(round(height * scale), round(width * scale))
     else:
         small = to_host(photo)
     probabilities = models.segment(small)

@@ -10,12 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
 from photoreal import regions
-from photoreal.arrays import Floats, is_tensor
+from photoreal.arrays import Floats
 from photoreal.cores import available_cores
 from photoreal.errors import InvalidMask, InvalidOption, ServeError
 from photoreal.options import (
@@ -31,7 +27,8 @@ from photoreal.options import (
 from photoreal.pipeline import looks, soft_regions
 from photoreal.pipeline.known_regions import KnownRegions, photo_key
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
-from photoreal.pipeline.memory import check_memory
+from photoreal.pipeline.photos import read_photos
+from photoreal.pipeline.rendering import check_bit_depth, render, result_type, scaled
 from photoreal.pipeline.request import (
     Models,
     Shot,
@@ -45,21 +42,15 @@ from photoreal.pipeline.soft_regions import find_soft
 from photoreal.preprocess import (
     Limits,
     Mask,
-    as_photo,
+    Metadata,
+    Photo,
     check_size,
-    check_working_size,
-    decode_photo,
     encode_labels,
     encode_pixels,
-    photo_size,
-    resize_photo,
-    resize_pixels,
     to_pixels,
-    working_size,
 )
 from photoreal.regions import Pair
-from photoreal.render.on_device import apply_on_device
-from photoreal.render.upsample import apply_colors, fit_colors
+from photoreal.render.pixels import Pixels
 
 
 class _Stopwatch:
@@ -98,7 +89,7 @@ def stylize(
     watch = _Stopwatch(check)
     asked = _read_options(request, limits)
     device = None if request.method == "published" else models.device
-    originals, photos = _read_photos(request, asked, limits, check, device)
+    originals, photos = read_photos(request, asked.size, limits, check, device)
     masks = decode_masks(request, originals, limits, check)
     watch.lap("decode")
     work = _Work(request, asked, originals, photos, masks, models, watch)
@@ -107,17 +98,17 @@ def stylize(
     else:
         done = _soft(work, sequences, known)
 
-    def encode_map(photo: npt.NDArray[np.uint8], used: regions.LabelMap) -> bytes:
+    def encode_map(photo: Photo, used: regions.LabelMap) -> bytes:
         # At the photo's original size, a label map can be sent back as its mask.
-        return encode_labels(regions.resize_labels(used, *photo.shape[:2]))
+        return encode_labels(regions.resize_labels(used, *photo.shape))
 
     image, size = b"", {}
     with ThreadPoolExecutor(available_cores()) as pool:  # Pillow releases the GIL
         maps = pool.map(encode_map, originals.values(), done.labels)
         if done.pixels is not None:
-            pixels = _scaled(done.pixels, request.output_size)
-            image = encode_pixels(pixels, request.format)
-            size = {"height": pixels.shape[0], "width": pixels.shape[1]}
+            metadata = done.metadata if request.metadata else done.metadata.without_exif()
+            image = encode_pixels(done.pixels, request.format, metadata)
+            size = {"height": done.pixels.shape[0], "width": done.pixels.shape[1]}
         labels = list(maps)
     watch.lap("encode")
     seconds = watch.total()
@@ -130,7 +121,7 @@ class _Work(NamedTuple):
 
     request: StylizeRequest
     asked: _Options
-    originals: dict[str, npt.NDArray[np.uint8]]
+    originals: dict[str, Photo]
     photos: dict[str, Floats]
     masks: dict[str, Mask] | None
     models: Models
@@ -155,9 +146,10 @@ class _Work(NamedTuple):
 class _Done(NamedTuple):
     """The result (H, W, 3), or None with `regions_only`, and the regions that were used."""
 
-    pixels: npt.NDArray[np.uint8] | None
+    pixels: Pixels | None
     labels: list[regions.LabelMap]
     report: dict[str, Any]
+    metadata: Metadata = Metadata()
 
 
 def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
@@ -205,15 +197,12 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     if memory is not None and sequences is not None and asked.shot is not None:
         memory.plan, memory.couplings = found.plan, found.couplings
         sequences.remember(asked.shot, memory)
-    original = _scaled(work.originals["content"], request.output_size)
-    model = fit_colors(content, image)
-    if is_tensor(content):
-        pixels = apply_on_device(model, original)
-    else:
-        pixels = apply_colors(model, original, threads=available_cores())
+    original = work.originals["content"]
+    pixels = render(original, content, image, result_type(request, original), request.output_size)
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
-    return _Done(pixels, labels, soft_regions.describe(found, {}) | report)
+    described = soft_regions.describe(found, {}) | report
+    return _Done(pixels, labels, described, original.metadata)
 
 
 def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | None) -> _Done:
@@ -244,17 +233,9 @@ def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions
     )
     work.watch.lap("transfer")
     cached = {"style": "cached" if result.style_cached else "measured"}
-    return _Done(to_pixels(result.image), labels, describe(found, {}) | cached)
-
-
-def _scaled(photo: npt.NDArray[np.uint8], size: int | None) -> npt.NDArray[np.uint8]:
-    """Downscale a photo (H, W, 3) so that its shorter side is at most `size`."""
-    height, width = photo.shape[:2]
-    if size is None or size >= min(height, width):
-        return photo
-    tall, wide = working_size(height, width, size)
-    scaled = Image.fromarray(photo).resize((wide, tall), Image.Resampling.LANCZOS)
-    return np.asarray(scaled)
+    original = work.originals["content"]
+    pixels = scaled(to_pixels(result.image, result_type(request, original)), request.output_size)
+    return _Done(pixels, labels, describe(found, {}) | cached, original.metadata.in_srgb())
 
 
 class _Options(NamedTuple):
@@ -269,6 +250,7 @@ class _Options(NamedTuple):
 
 def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
     check_options(request)
+    check_bit_depth(request)
     size = request.size
     if size is None:
         size = PUBLISHED_SIZE if request.method == "published" else DEFAULT_SIZE
@@ -289,41 +271,3 @@ def _read_options(request: StylizeRequest, limits: Limits) -> _Options:
         shot=shot_of(request),
         pairs=None if request.pairs is None else regions.given_pairs(request.pairs),
     )
-
-
-def _read_photos(
-    request: StylizeRequest,
-    asked: _Options,
-    limits: Limits,
-    check: Callable[[], None],
-    device: Callable[[npt.NDArray[Any]], Floats] | None,
-) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, Floats]]:
-    """Decode the photos by role ("content", then the styles), at original and working size.
-
-    The latter are on the `device`, if there is one.
-    """
-    several = len(request.styles) > 1
-    names = [f"style {i}" if several else "style" for i in range(1, len(request.styles) + 1)]
-    files = dict(zip(("content", *names), (request.content, *request.styles), strict=True))
-    sizes = {role: photo_size(file, f"{role} photo", limits, check) for role, file in files.items()}
-    size = asked.size
-    if request.method != "published":  # upscaling a photo adds no detail
-        size = max(limits.min_size, min(size, *sizes["content"]))
-    for role, (height, width) in sizes.items():
-        check_working_size(height, width, size, f"{role} photo", limits)
-    check_memory(sizes, size, limits)
-
-    def decode(role: str) -> npt.NDArray[np.uint8]:
-        return decode_photo(files[role], f"{role} photo", limits, check)
-
-    with ThreadPoolExecutor(available_cores()) as pool:
-        originals = dict(zip(files, pool.map(decode, files), strict=True))
-    photos = {}
-    for role, photo in originals.items():
-        height, width = photo.shape[:2]
-        tall, wide = working_size(height, width, size)
-        if device is None:
-            photos[role] = resize_photo(photo, tall, wide)
-        else:  # a quarter of the bytes to copy
-            photos[role] = as_photo(device(resize_pixels(photo, tall, wide)))
-    return originals, photos

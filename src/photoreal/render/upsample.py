@@ -21,8 +21,7 @@ from PIL import Image
 
 from photoreal.arrays import Floats
 from photoreal.render.local_linear import FloatArray, fit_coarse_slopes, fit_local_linear
-
-Photo = npt.NDArray[np.uint8]  # (H, W, 3)
+from photoreal.render.pixels import Pixels, highest
 
 STRIP_PIXELS = 500_000
 """Pixels that one thread processes at a time; bounds the memory use."""
@@ -52,11 +51,17 @@ def fit_colors(content: Floats, result: Floats) -> ColorModel:
 
 
 def apply_colors(
-    model: ColorModel, photo: Photo, *, threads: int = 1, strip_pixels: int = STRIP_PIXELS
-) -> Photo:
-    """Apply the model to a photo (H, W, 3) of any size.
+    model: ColorModel,
+    photo: Pixels,
+    *,
+    dtype: npt.DTypeLike = None,
+    threads: int = 1,
+    strip_pixels: int = STRIP_PIXELS,
+) -> Pixels:
+    """Apply the model to a photo (H, W, 3) of any size, uint8 or uint16.
 
-    The photo is processed in strips of about `strip_pixels` pixels on `threads` threads.
+    The result has the type `dtype`, by default the photo's; it is rounded once, to that type. The
+    photo is processed in strips of about `strip_pixels` pixels on `threads` threads.
     """
     height, width = photo.shape[:2]
     planes = [
@@ -64,7 +69,9 @@ def apply_colors(
         for slopes, offset in zip(*model, strict=True)
     ]
     scale = model.offsets.shape[1] / height
-    result = np.empty_like(photo)
+    result = np.empty(photo.shape, dtype=photo.dtype if dtype is None else dtype)
+    white = np.float32(highest(result))
+    step = white / np.float32(highest(photo))  # of the photo's values in those of the result
     rows = max(1, strip_pixels // width)
 
     def work(first: int) -> None:
@@ -72,12 +79,14 @@ def apply_colors(
         below = min((first + len(strip)) * scale, float(planes[0][0].height))
         box = (0.0, first * scale, float(planes[0][0].width), below)
         colors = strip.transpose(2, 0, 1).astype(np.float32, order="C")
+        if step != 1:
+            colors *= step
         for channel, (*slopes, offset) in enumerate(planes):
             # Pillow's filter reads beyond the box, so strips join without a seam.
-            value = _resized(offset, len(strip), width, box) * np.float32(255)
+            value = _resized(offset, len(strip), width, box) * white
             for slope, color in zip(slopes, colors, strict=True):
                 value += _resized(slope, len(strip), width, box) * color
-            np.rint(np.clip(value, 0.0, 255.0, out=value), out=value)
+            np.rint(np.clip(value, 0.0, white, out=value), out=value)
             result[first : first + rows, :, channel] = value
 
     # Pillow and numpy release the GIL while they compute.

@@ -44,7 +44,7 @@ def test_both_protocols_write_the_picture_and_the_labels(
     local: Server, files: dict[str, Path], tmp_path: Path, stylize: Stylize
 ) -> None:
     wanted = stylize(local, **files, size=48, output_size=48)
-    file = wanted.save(tmp_path / "wanted.png", like=files["content"])
+    file = wanted.save(tmp_path / "wanted.png")
     masks = "--content-mask", files["content_mask"], "--style-mask", files["style_mask"]
     call = "stylize", files["content"], files["style"], *masks, "--size", 48, "--output-size", 48
     for protocol, url in (("http", local.http_url), ("grpc", f"grpc://{local.grpc_url}")):

@@ -71,7 +71,7 @@ def test_too_little_memory_is_a_row_without_a_time(timing: Timing) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="There is a GPU here.")
 def test_without_a_gpu_a_sentence_says_so(capsys: Capture) -> None:
     assert gpu.main([]) == 1
-    assert capsys.readouterr().err.startswith("Error: There is no CUDA device")
+    assert capsys.readouterr().err.startswith("Error: PyTorch cannot use a CUDA device")
 
 
 @pytest.mark.parametrize("sizes", ["large", "20", "8"])

@@ -37,6 +37,9 @@ from photoreal.preprocess import (
 from photoreal.regions import MASK_COLORS, MAX_REGIONS
 from tests.kinds import Array, Encode, Photo, Pixels, Sentence
 
+from .files import png_of, raw_png
+from .profiles import DISPLAY_P3, SRGB, rgb_profile
+
 HEIGHT, WIDTH = 16, 24
 LIMITS = Limits()
 
@@ -93,33 +96,6 @@ def refuses(check_sentence: Sentence) -> Refuses:
 
 def _largest_difference(one: Array, other: Array) -> int:
     return int(np.abs(one.astype(int) - other.astype(int)).max())
-
-
-def _png(
-    width: int, height: int, depth: int, color: int, rows: bytes, *chunks: tuple[bytes, bytes]
-) -> bytes:
-    """A PNG written by hand; `rows` are the bytes of the filtered lines."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + content))
-        return struct.pack(">I", len(content)) + name + content + checksum
-
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    return b"".join(
-        [
-            b"\x89PNG\r\n\x1a\n",
-            chunk(b"IHDR", header),
-            *(chunk(*one) for one in chunks),
-            chunk(b"IDAT", zlib.compress(rows)),
-            chunk(b"IEND", b""),
-        ]
-    )
-
-
-def _png_of(pixels: Array, depth: int, color: int) -> bytes:
-    lines = pixels.astype(">u2" if depth == 16 else np.uint8)
-    rows = b"".join(b"\0" + line.tobytes() for line in lines)
-    return _png(pixels.shape[1], pixels.shape[0], depth, color, rows)
 
 
 # --- formats and modes ---------------------------------------------------------------------
@@ -208,7 +184,7 @@ def test_16_bit_pngs_keep_their_upper_bits(color: int, channels: int) -> None:
     pixels = np.dstack([*np.moveaxis(_photo(), 2, 0), _gray()])[..., :channels].astype(int) * 257
     if channels in (2, 4):
         pixels[..., -1] = 65535  # opaque
-    found = _decoded(_png_of(pixels, 16, color))
+    found = _decoded(png_of(pixels, 16, color))
     color_channels = pixels[..., : 1 if channels < 3 else 3] // 257
     assert _largest_difference(found, np.broadcast_to(color_channels, found.shape)) == 0
 
@@ -333,36 +309,6 @@ def test_odd_metadata_is_no_reason_to_refuse_a_photo(
     assert _decoded(encoded(_photo(), kind, exif=tags)).shape == (HEIGHT, WIDTH, 3)
 
 
-# XYZ of the primaries, adapted to D50, as profiles hold them.
-SRGB = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
-DISPLAY_P3 = ((0.5151, 0.2412, -0.0011), (0.2919, 0.6922, 0.0419), (0.1572, 0.0666, 0.7841))
-
-
-def _profile(primaries: tuple[tuple[float, ...], ...], gamma: float) -> bytes:
-    """An ICC profile of an RGB space: three primaries and one power law."""
-
-    def fixed(*values: float) -> bytes:
-        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
-
-    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    name = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78)
-    entries = [(b"desc", name + bytes(-len(name) % 4))]
-    entries += [(b"cprt", b"text" + bytes(4) + b"none" + bytes(4))]
-    entries += [(b"wtpt", b"XYZ " + bytes(4) + fixed(0.9642, 1.0, 0.8249))]
-    for letter, primary in zip((b"r", b"g", b"b"), primaries, strict=True):
-        entries += [(letter + b"XYZ", b"XYZ " + bytes(4) + fixed(*primary))]
-        entries += [(letter + b"TRC", curve)]
-    table, body, offset = b"", b"", 128 + 4 + 12 * len(entries)
-    for tag, content in entries:
-        table += tag + struct.pack(">II", offset + len(body), len(content))
-        body += content
-    size = offset + len(body)
-    header = struct.pack(">I4sI4s4s4s", size, bytes(4), 0x02100000, b"mntr", b"RGB ", b"XYZ ")
-    header += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
-    header += fixed(0.9642, 1.0, 0.8249)
-    return header + bytes(128 - len(header)) + struct.pack(">I", len(entries)) + table + body
-
-
 def _in_srgb(photo: Array, primaries: tuple[tuple[float, ...], ...], gamma: float) -> Array:
     """The photo's colors in sRGB, by definition."""
     xyz = (photo / 255) ** gamma @ np.array(primaries)
@@ -382,7 +328,7 @@ def test_an_embedded_profile_is_converted_to_srgb(
     mode: str, primaries: tuple[tuple[float, ...], ...], gamma: float, encoded: Encode
 ) -> None:
     image = Image.fromarray(_photo()).convert(mode)
-    found = _decoded(encoded(image, icc_profile=_profile(primaries, gamma)))
+    found = _decoded(encoded(image, icc_profile=rgb_profile(primaries, gamma)))
     expected = _in_srgb(_photo(), primaries, gamma)
     assert _largest_difference(expected, _photo()) > 10  # the profile matters
     assert _largest_difference(found, expected) <= 2
@@ -390,14 +336,14 @@ def test_an_embedded_profile_is_converted_to_srgb(
 
 def test_a_profile_counts_for_palette_images_too(encoded: Encode) -> None:
     image, colors = _palette_image(transparent=False)
-    found = _decoded(encoded(image, icc_profile=_profile(SRGB, 1.0)))
+    found = _decoded(encoded(image, icc_profile=rgb_profile(SRGB, 1.0)))
     assert _largest_difference(found, _in_srgb(colors, SRGB, 1.0)) <= 2
 
 
 UNUSABLE = [
     *(ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes() for name in ("LAB", "XYZ")),
     b"no profile at all",
-    _profile(SRGB, 1.0)[:150],
+    rgb_profile(SRGB, 1.0)[:150],
     ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
 ]
 
@@ -406,7 +352,7 @@ UNUSABLE = [
 def test_an_srgb_or_unusable_profile_changes_nothing(mode: str, encoded: Encode) -> None:
     image = Image.fromarray(_photo()).convert(mode)
     kind = "JPEG" if mode == "CMYK" else "PNG"
-    of_other_channels = [_profile(SRGB, 1.0)] if mode == "L" else []
+    of_other_channels = [rgb_profile(SRGB, 1.0)] if mode == "L" else []
     for profile in (*UNUSABLE, *of_other_channels):
         found = _decoded(encoded(image, kind, icc_profile=profile))
         difference = _largest_difference(found, np.asarray(image.convert("RGB")))
@@ -482,7 +428,7 @@ def _little_memory(most: int) -> Iterator[None]:
 def test_a_huge_picture_is_refused_by_its_header(
     decode: Callable[..., object], width: int, height: int, refuses: Refuses
 ) -> None:
-    data = _png(width, height, 8, 0, bytes(1000))
+    data = raw_png(width, height, 8, 0, bytes(1000))
     start = time.perf_counter()
     with _little_memory(5_000_000):
         refuses(data, "64000000 pixels", decode=decode)
@@ -491,7 +437,7 @@ def test_a_huge_picture_is_refused_by_its_header(
 
 def test_a_text_chunk_that_unpacks_to_gigabytes_is_not_unpacked(refuses: Refuses) -> None:
     text = b"Comment\0\0" + zlib.compress(bytes(200_000_000), 9)
-    data = _png(16, 16, 8, 0, bytes(17 * 16), (b"zTXt", text))
+    data = raw_png(16, 16, 8, 0, bytes(17 * 16), (b"zTXt", text))
     with _little_memory(20_000_000):
         refuses(data, "content photo")
 
@@ -567,10 +513,10 @@ MANY = np.arange(HEIGHT * WIDTH)
     [
         (b"", "is empty"),
         (b"nonsense", "is no image"),
-        (_png_of(LABELS, 8, 0)[:70], "is truncated or damaged"),
-        (_png_of(LABELS.astype(int) + (LABELS == 0) * 256, 16, 0), "labels up to 256"),
+        (png_of(LABELS, 8, 0)[:70], "is truncated or damaged"),
+        (png_of(LABELS.astype(int) + (LABELS == 0) * 256, 16, 0), "labels up to 256"),
         (
-            _png_of(MANY.reshape(HEIGHT, WIDTH) % 256, 8, 0),
+            png_of(MANY.reshape(HEIGHT, WIDTH) % 256, 8, 0),
             f"256 different labels.*{MAX_REGIONS}",
         ),
     ],

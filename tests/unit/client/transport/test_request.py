@@ -32,6 +32,8 @@ ALL = PLAIN | {
     "size": 256,
     "output_size": 512,
     "format": "jpeg",
+    "bit_depth": 8,
+    "metadata": True,
     "transfer_at": "encoder,skip",
     "segment": False,
     "match": "nearest",

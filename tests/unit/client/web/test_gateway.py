@@ -457,5 +457,6 @@ class TestPage:
         paths = gateway().get("/openapi.json").json()["paths"]
         assert set(paths) == {"/upload_images/", "/regions/", "/health", "/settings"}
         responses = paths["/upload_images/"]["post"]["responses"]
-        assert list(responses["200"]["content"]) == ["image/png", "image/jpeg", "image/webp"]
+        kinds = [f"image/{kind}" for kind in ("png", "jpeg", "webp", "tiff")]
+        assert list(responses["200"]["content"]) == kinds
         assert {"400", "413", "502", "503", "504"} <= set(responses)
