@@ -16,20 +16,19 @@ LATEST = Path(__file__).parent / "results" / "latest"
 HELP = {"help_option_names": ["-h", "--help"]}
 """Context settings of every command."""
 
+_STARTED = time.monotonic()
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def output_option(files: str, *, required: bool = False) -> Callable[[_Command], _Command]:
-    """The option `--output`: a folder for `files`, by default `LATEST` unless `required`."""
-    default: dict[str, Any] = {"required": True} if required else {"default": LATEST}
-    shown = "" if required else "  [default: benchmarks/results/latest]"
+def output_option(files: str) -> Callable[[_Command], _Command]:
+    """The option `--output`: a folder for `files`."""
     return click.option(
         "-o",
         "--output",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="FOLDER",
-        help=f"Folder for {files}.{shown}",
-        **default,
+        default=LATEST,
+        help=f"Folder for {files}.  [default: benchmarks/results/latest]",
     )
 
 
@@ -45,10 +44,9 @@ def repository_option(command: _Command) -> _Command:
 
 
 def make_main(command: click.Command, file: str) -> Callable[..., int]:
-    """Return the entry point of a benchmark script: a function that is called like `main`.
+    """Return the entry point of a script: it takes `argv` and returns the exit code.
 
-    Its arguments are those of the process by default. It returns the exit code: 0 for success,
-    1 for a failure, 2 for an invalid call.
+    The code is 0 for success, 1 for a failure, 2 for an invalid call.
     """
 
     def main(argv: Sequence[str] | None = None) -> int:
@@ -61,12 +59,6 @@ def make_main(command: click.Command, file: str) -> Callable[..., int]:
     return main
 
 
-class Teller:
-    """Prints progress messages on standard error, with the elapsed seconds."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    def __call__(self, words: str) -> None:
-        """Print a message."""
-        click.echo(f"{time.monotonic() - self._started:6.0f} s  {words}", err=True)
+def tell(words: str) -> None:
+    """Print a progress message on standard error, with the elapsed seconds."""
+    click.echo(f"{time.monotonic() - _STARTED:6.0f} s  {words}", err=True)

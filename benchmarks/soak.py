@@ -6,20 +6,19 @@ writes ``soak.json`` and ``soak.md``. Everything but the timing is reproducible 
 
 from __future__ import annotations
 
-import json
+import itertools
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
-from entry import HELP, Teller, make_main, output_option, repository_option
+from entry import HELP, make_main, output_option, repository_option, tell
 from hardening import faults, fuzz, growth, load
-from machine import machine
 from serving import running_server, server_version
-from tables import Column, Part
+from tables import Cell, Column, Part, Report
 
 from photoreal.errors import PhotorealError
 from photoreal.serve.launch.launcher import Server
@@ -32,22 +31,16 @@ KEEP_MEMORY_S = 5
 
 CLIENTS = 8
 WARM_UP = 50
-INPUTS_A_MINUTE = 200
-_INPUTS_SHARE, _LOAD_SHARE = 0.5, 0.15
+_INPUTS_SHARE, _LOAD_SHARE = 0.4, 0.15
 
-_COLUMNS = {
-    "what": Column("what"),
-    "figures": Column("figures"),
-    "wrong": Column("wrong", 0),
-}
+_COLUMNS = {"what": Column("what"), "figures": Column("figures"), "wrong": Column("wrong", 0)}
 
 
 @dataclass
 class Soak:
     """The steps done so far, and everything that went wrong."""
 
-    tell: Callable[[str], None]
-    rows: list[dict[str, str | float]] = field(default_factory=list)
+    rows: list[dict[str, Cell]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
     def add(self, what: str, figures: object, complaints: Iterable[str]) -> None:
@@ -55,88 +48,50 @@ class Soak:
         found = list(complaints)
         self.rows.append({"what": what, "figures": str(figures), "wrong": float(len(found))})
         self.complaints += found
-        self.tell(f"{what}: {figures}")
-        for one in found:
-            self.tell(f"  wrong: {one}")
-
-    def part(self, seed: int) -> Part:
-        """The results as a table."""
-        verdict = "Nothing was lost." if not self.complaints else "Something was lost."
-        notes = [f"Seed {seed}. {verdict}", *self.complaints]
-        return Part("What was tried", _COLUMNS, self.rows, notes)
+        tell("\n  wrong: ".join([f"{what}: {figures}", *found]))
 
 
-def soak(repository: Path, minutes: float, seed: int, tell: Callable[[str], None]) -> Soak:
+def soak(repository: Path, minutes: float, seed: int) -> Soak:
     """Run every step for about `minutes` minutes; raises ServeError when no server starts."""
-    report, seconds = Soak(tell), 60 * minutes
-    started = time.monotonic()
+    found, seconds = Soak(), 60 * minutes
     jobs = load.make_jobs(CLIENTS)
     with running_server(repository, style_cache=STYLE_CACHE, keep_memory_s=KEEP_MEMORY_S) as server:
         tell(f"tritonserver {server_version(server)}")
-        expected = load.solo(server, jobs)
-        _inputs(report, server, seed, minutes, started + _INPUTS_SHARE * seconds)
-        _load(report, server, jobs, expected, _LOAD_SHARE * seconds)
+        urls = server.http_url, server.grpc_url
+        expected = load.solo(urls, jobs)
+        _inputs(found, server, seed, _INPUTS_SHARE * seconds)
+        clients = load.Load(urls, jobs, expected, retries=0)
+        with clients.running():
+            time.sleep(_LOAD_SHARE * seconds)
+        figures = (
+            f"{clients.pictures} pictures for {CLIENTS} clients at once,"
+            f" {clients.pictures / _LOAD_SHARE / minutes:.0f} a minute, each compared with the one"
+            " made alone"
+        )
+        found.add("load held", figures, clients.complaints())
         for abruptly in (False, True) * max(1, int(minutes // 5)):
             fault = faults.restart(server, jobs, expected, abruptly=abruptly)
-            report.add(fault.name, fault.figures, fault.complaints)
+            found.add(fault.name, fault.figures, fault.complaints)
     for fault in (
         faults.stop_under_load(repository, jobs, expected),
         faults.stop_with_idle_connection(repository),
     ):
-        report.add(fault.name, fault.figures, fault.complaints)
-    return report
+        found.add(fault.name, fault.figures, fault.complaints)
+    return found
 
 
-def _inputs(report: Soak, server: Server, seed: int, minutes: float, end: float) -> None:
-    """Send invalid inputs until `end`, and at least as many as belong to `minutes`."""
+def _inputs(found: Soak, server: Server, seed: int, seconds: float) -> None:
+    """Send invalid inputs for some seconds; the server's memory must not grow."""
     growth.fill(server)
     warm_up = fuzz.try_inputs(server, seed, range(WARM_UP))
-    before = growth.measure_at_rest(server)
-    least = WARM_UP + int(INPUTS_A_MINUTE * minutes)
-    outcome = fuzz.try_inputs(server, seed, range(WARM_UP, least))
-    at = least
-    while time.monotonic() < end:
-        outcome += fuzz.try_inputs(server, seed, range(at, at + WARM_UP))
-        at += WARM_UP
-    after = growth.measure_at_rest(server)
-    report.add("bad inputs", outcome, warm_up.complaints + outcome.complaints)
-    report.add(
-        f"memory after {WARM_UP} inputs and after {at}",
-        growth.compare(before, after),
-        growth.complaints(before, after),
-    )
-
-
-def _load(
-    report: Soak,
-    server: Server,
-    jobs: Sequence[load.Job],
-    expected: Sequence[bytes],
-    seconds: float,
-) -> None:
-    """Run all clients concurrently for `seconds`."""
-    clients = load.Load(server, jobs, expected, retries=0)
-    with load.running(clients):
-        time.sleep(seconds)
-    tally = clients.tally
-    report.add(
-        "load held",
-        f"{tally.pictures} pictures for {len(jobs)} clients at once,"
-        f" {60 * tally.pictures / seconds:.0f} a minute, each compared with the one made alone",
-        clients.complaints(),
-    )
-
-
-def write(report: Soak, seed: int, minutes: float, folder: Path) -> str:
-    """Write ``soak.json`` and ``soak.md``; return the text of the latter."""
-    part, facts = report.part(seed), machine()
-    found = {"seed": seed, "minutes": minutes, "machine": facts, **part.as_json()}
-    words = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
-    text = "\n".join(["# Soak", "", *part.as_markdown(), f"Machine and versions: {words}.", ""])
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "soak.json").write_text(f"{json.dumps(found, indent=1)}\n", encoding="utf-8")
-    (folder / "soak.md").write_text(text, encoding="utf-8")
-    return text
+    before = growth.measure(server, at_rest=True)
+    end = time.monotonic() + seconds
+    later = fuzz.try_inputs(server, seed, itertools.count(WARM_UP), end)
+    after = growth.measure(server, at_rest=True)
+    found.add("first bad inputs", warm_up, warm_up.complaints)
+    found.add("bad inputs", later, later.complaints)
+    tried = warm_up.tried + later.tried
+    found.add(f"memory after {WARM_UP} and {tried} inputs", *growth.compare(before, after))
 
 
 @click.command(context_settings=HELP)
@@ -156,12 +111,14 @@ def command(minutes: float, seed: int | None, output: Path, repository: Path) ->
     Exit code 1 says that something was.
     """
     seed = random.SystemRandom().randrange(2**31) if seed is None else seed
-    tell = Teller()
     tell(f"seed {seed}, about {minutes:g} minutes")
-    report = soak(repository, minutes, seed, tell)
-    click.echo(write(report, seed, minutes, output))
-    if report.complaints:
-        raise PhotorealError(f"{len(report.complaints)} things went wrong; see the table.")
+    found = soak(repository, minutes, seed)
+    report = Report(output, "soak", "Soak", {"seed": seed, "minutes": minutes})
+    verdict = "Something was lost." if found.complaints else "Nothing was lost."
+    report.add(Part("What was tried", _COLUMNS, found.rows, [verdict, *found.complaints]))
+    click.echo(report.as_markdown())
+    if found.complaints:
+        raise PhotorealError(f"{len(found.complaints)} things went wrong; see the table.")
 
 
 main = make_main(command, __file__)

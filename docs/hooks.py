@@ -27,7 +27,6 @@ ELSEWHERE = {
     "benchmarks/results/quality.md": "results/quality.md",
     "benchmarks/results/video.md": "results/video.md",
     "benchmarks/results/soak.md": "results/soak.md",
-    "benchmarks/results/stages.svg": "results/stages.svg",
     "client/web/static/icon.svg": "assets/icon.svg",
 }
 """Files of the repository that are part of the site, and where."""

@@ -25,6 +25,7 @@ from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.weights.networks import BUILTIN, load_wct2, save_bundle
 from photoreal.weights.segmenters import (
     DEFAULT_SEGMENTER,
+    SEGMENTER_FILE,
     load_segmenter,
     save_segmenter,
     segmenter_terms,
@@ -222,7 +223,9 @@ def _drop_stale_models(settings: ExportSettings) -> None:
         current, stale = stale, current
     for spec in (contract.SEGMENTER, *contract.network_levels()):
         (settings.repository / spec.name / "1" / stale).unlink(missing_ok=True)
+    segmenter = settings.repository / contract.SEGMENTER.name
+    if settings.segmenter in (None, DEFAULT_SEGMENTER):
+        (segmenter / "1" / SEGMENTER_FILE).unlink(missing_ok=True)
     if settings.segmenter is None:
-        segmenter = settings.repository / contract.SEGMENTER.name
         for file in (f"1/{current}", contract.SEGMENTER_CLASSES_FILE):
             (segmenter / file).unlink(missing_ok=True)

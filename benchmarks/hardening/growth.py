@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 
 from PIL import Image
 from speed.memory import proportional_bytes, session_processes, shared_bytes
@@ -18,31 +17,19 @@ ALLOWED = 0.05
 """Allowed growth of a server's memory, as a share, once it has served every kind of request."""
 
 _MARGIN_S = 2.0
-_FILL_S = 300.0
-_SMALL = 16
-_MB = 1e6
+
+Memory = dict[str, int]
+"""Bytes of a server's processes, and of its files in shared memory."""
 
 
-@dataclass(frozen=True)
-class Memory:
-    """Memory of all processes of a server, and of its files in shared memory, in bytes."""
-
-    processes: int
-    shared: int
-
-
-def measure(server: Server) -> Memory:
-    """Measure the memory of a server now."""
-    return Memory(
-        proportional_bytes(session_processes(server.pid)),
-        shared_bytes(server.settings.shm_prefix),
-    )
-
-
-def measure_at_rest(server: Server) -> Memory:
-    """Measure the memory of a server after it was idle long enough to release what it keeps."""
-    time.sleep(server.settings.keep_memory_s + _MARGIN_S)
-    return measure(server)
+def measure(server: Server, *, at_rest: bool = False) -> Memory:
+    """Measure the memory of a server, now or once it was idle and released what it keeps."""
+    if at_rest:
+        time.sleep(server.settings.keep_memory_s + _MARGIN_S)
+    return {
+        "processes": proportional_bytes(session_processes(server.pid)),
+        "shared memory": shared_bytes(server.settings.shm_prefix),
+    }
 
 
 def fill(server: Server) -> None:
@@ -52,29 +39,17 @@ def fill(server: Server) -> None:
     look like a leak.
     """
     side = math.isqrt(Limits().max_working_pixels)
-    photo, style = (seeds.encode(Image.new("RGB", (one, one)), "PNG") for one in (side, _SMALL))
-    with StyleTransferClient(server.http_url, timeout=_FILL_S) as client:
+    photo, style = (seeds.encode(Image.new("RGB", (one, one)), "PNG") for one in (side, 16))
+    with StyleTransferClient(server.http_url, timeout=300) as client:
         client.stylize(photo, style, size=side, transfer_at="encoder", segment=False)
 
 
-def compare(before: Memory, after: Memory) -> str:
-    """Describe both measurements."""
-    return (
-        f"processes {before.processes / _MB:.0f} to {after.processes / _MB:.0f} MB"
-        f" ({_share(before.processes, after.processes):+.1%}),"
-        f" shared memory {before.shared / _MB:.1f} to {after.shared / _MB:.1f} MB"
-        f" ({_share(before.shared, after.shared):+.1%})"
-    )
-
-
-def complaints(before: Memory, after: Memory) -> list[str]:
-    """List what has grown by more than `ALLOWED`."""
-    grown = {
-        "processes": _share(before.processes, after.processes),
-        "shared memory": _share(before.shared, after.shared),
-    }
-    return [f"{name} grew by {share:.1%}" for name, share in grown.items() if share > ALLOWED]
-
-
-def _share(before: int, after: int) -> float:
-    return after / before - 1 if before else float(after > 0)
+def compare(before: Memory, after: Memory) -> tuple[str, list[str]]:
+    """Describe both measurements, and list what has grown by more than `ALLOWED`."""
+    figures, complaints = [], []
+    for name, first in before.items():
+        share = after[name] / first - 1 if first else float(after[name] > 0)
+        figures.append(f"{name} {first / 1e6:.1f} to {after[name] / 1e6:.1f} MB ({share:+.1%})")
+        if share > ALLOWED:
+            complaints.append(f"{name} grew by {share:.1%}")
+    return ", ".join(figures), complaints

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,17 +24,8 @@ _MOST_KINDS = 5
 Job = dict[str, Any]
 """Arguments of ``stylize``."""
 
-
-class Addresses(Protocol):
-    """Addresses of a server, such as a `Server`."""
-
-    @property
-    def http_url(self) -> str:
-        """Address of the HTTP endpoint."""
-
-    @property
-    def grpc_url(self) -> str:
-        """Address of the gRPC endpoint."""
+Urls = tuple[str, str]
+"""Addresses of a server's HTTP and gRPC endpoints."""
 
 
 def make_jobs(count: int, side: int = 48) -> list[Job]:
@@ -54,128 +45,100 @@ def make_jobs(count: int, side: int = 48) -> list[Job]:
     ]
 
 
-def connect(server: Addresses, number: int, retries: int) -> StyleTransferClient:
+def connect(urls: Urls, number: int, retries: int) -> StyleTransferClient:
     """Open a client: HTTP for even numbers, gRPC for odd ones."""
-    protocol = PROTOCOLS[number % 2]
-    url = server.grpc_url if protocol == "grpc" else server.http_url
-    return StyleTransferClient(url, protocol=protocol, timeout=TIMEOUT_S, retries=retries)
+    side = number % len(PROTOCOLS)
+    return StyleTransferClient(
+        urls[side], protocol=PROTOCOLS[side], timeout=TIMEOUT_S, retries=retries
+    )
 
 
-def solo(server: Addresses, jobs: Sequence[Job]) -> list[bytes]:
+def solo(urls: Urls, jobs: Sequence[Job]) -> list[bytes]:
     """The pictures of the jobs, made one after the other without other load."""
-    with connect(server, 0, 0) as client:
+    with connect(urls, 0, 0) as client:
         return [client.stylize(**job).png for job in jobs]
 
 
 @dataclass
-class Tally:
-    """Outcomes of the calls of several clients; `wrong` counts pictures that differ."""
-
-    pictures: int = 0
-    wrong: int = 0
-    errors: list[ClientError] = field(default_factory=list)
-    unexpected: list[BaseException] = field(default_factory=list)
-
-    @property
-    def kinds(self) -> Counter[str]:
-        """Number of errors by kind."""
-        return Counter(type(error).__name__ for error in self.errors)
-
-
 class Load:
     """Clients in separate threads, which send requests until they are stopped.
 
     Args:
-        server: the server that gets the requests.
+        urls: the server that gets the requests.
         jobs: one job per client.
         expected: the expected picture of each job.
         retries: retries of the clients.
         until_error: whether a client stops at its first error.
+
+    Attributes:
+        pictures: how many came, `wrong` of them different from the expected one.
+        errors: those that the calls raised.
+        hanging: how many clients were still in a call long after the end.
     """
 
-    def __init__(
-        self,
-        server: Addresses,
-        jobs: Sequence[Job],
-        expected: Sequence[bytes],
-        *,
-        retries: int,
-        until_error: bool = False,
-    ) -> None:
-        self.tally = Tally()
-        self._server, self._retries, self._until_error = server, retries, until_error
-        self._lock, self._done = threading.Lock(), threading.Event()
-        self._threads = [
-            threading.Thread(target=self._work, args=(number, job, picture))
-            for number, (job, picture) in enumerate(zip(jobs, expected, strict=True))
+    urls: Urls
+    jobs: Sequence[Job]
+    expected: Sequence[bytes]
+    retries: int
+    until_error: bool = False
+    pictures: int = 0
+    wrong: int = 0
+    errors: list[Exception] = field(default_factory=list)
+    hanging: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _done: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the clients for the duration of the context; each finishes its last call."""
+        threads = [
+            threading.Thread(target=self._work, args=(number, job, picture), daemon=True)
+            for number, (job, picture) in enumerate(zip(self.jobs, self.expected, strict=True))
         ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            for thread in threads:
+                thread.join(2 * TIMEOUT_S)
+            self.hanging = sum(thread.is_alive() for thread in threads)
 
     def await_pictures(self, count: int, timeout_s: float = TIMEOUT_S) -> None:
         """Wait for `count` more pictures; raises TimeoutError."""
-        goal, deadline = self.tally.pictures + count, time.monotonic() + timeout_s
-        while self.tally.pictures < goal:
+        goal, deadline = self.pictures + count, time.monotonic() + timeout_s
+        while self.pictures < goal:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.tally.pictures} of {goal} pictures came")
+                raise TimeoutError(f"{self.pictures} of {goal} pictures came")
             time.sleep(0.01)
 
-    def start(self) -> None:
-        """Start the clients."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Stop the clients once each has finished its call."""
-        self._done.set()
-        for thread in self._threads:
-            thread.join(2 * TIMEOUT_S)
-
-    @property
-    def hanging(self) -> int:
-        """Number of clients that are still in a call after `stop`."""
-        return sum(thread.is_alive() for thread in self._threads)
-
-    def complaints(self, *, errors: bool = True) -> list[str]:
-        """List what went wrong, with or without the errors that clients got."""
-        tally = self.tally
-        failed = [*tally.unexpected, *(tally.errors if errors else ())]
-        words = Counter(f"{type(one).__name__}: {one}" for one in failed)
+    def complaints(self, allowed: type[Exception] | tuple[()] = ()) -> list[str]:
+        """List what went wrong, but for the errors that are allowed."""
+        words = Counter(
+            f"{type(one).__name__}: {one}" for one in self.errors if not isinstance(one, allowed)
+        )
         found = [f"{count} times {one}" for one, count in words.most_common(_MOST_KINDS)]
-        if tally.wrong:
-            found.append(f"{tally.wrong} pictures differ from those made alone")
+        if self.wrong:
+            found.append(f"{self.wrong} pictures differ from those made alone")
         if self.hanging:
             found.append(f"{self.hanging} calls hang")
         return found
 
     def _work(self, number: int, job: Job, picture: bytes) -> None:
-        try:
-            with connect(self._server, number, self._retries) as client:
-                while not self._done.is_set() and not self._call(client, job, picture):
-                    pass
-        except BaseException as error:  # noqa: BLE001 (would vanish in the thread)
-            self.tally.unexpected.append(error)
-
-    def _call(self, client: StyleTransferClient, job: Job, picture: bytes) -> bool:
-        """Make one call; return whether the client should stop."""
-        try:
-            got = client.stylize(**job).png
-        except ClientError as error:
-            with self._lock:
-                self.tally.errors.append(error)
-            return self._until_error
-        with self._lock:
-            self.tally.pictures += 1
-            self.tally.wrong += got != picture
-        return False
-
-
-@contextmanager
-def running(load: Load) -> Iterator[Load]:
-    """Run the clients for the duration of the context."""
-    load.start()
-    try:
-        yield load
-    finally:
-        load.stop()
+        with connect(self.urls, number, self.retries) as client:
+            while not self._done.is_set():
+                try:
+                    got = client.stylize(**job).png
+                except Exception as error:  # noqa: BLE001 (would vanish in the thread)
+                    with self._lock:
+                        self.errors.append(error)
+                    if self.until_error or not isinstance(error, ClientError):
+                        return
+                else:
+                    with self._lock:
+                        self.pictures += 1
+                        self.wrong += got != picture
 
 
 def _photo(seed: int, height: int, width: int) -> bytes:
@@ -184,12 +147,9 @@ def _photo(seed: int, height: int, width: int) -> bytes:
 
 
 def _masks(number: int, side: int) -> dict[str, bytes]:
-    shapes = {
-        "content_mask": (side, side + 8 * number),
-        "style_mask": (side + 8, side),
-    }
     made = {}
-    for role, (height, width) in shapes.items():
+    sizes = {"content_mask": (side, side + 8 * number), "style_mask": (side + 8, side)}
+    for role, (height, width) in sizes.items():
         labels = np.zeros((height, width), np.uint8)
         labels[:, width // 2 :] = 1 + number % 3
         made[role] = seeds.encode(Image.fromarray(labels), "PNG")

@@ -9,6 +9,7 @@ import http.client
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +28,7 @@ REFUSED = "INVALID_ARGUMENT"
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _STATUS = {200: PICTURE, 400: REFUSED}
-_GRPC_BYTES = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-]
+_NUMBERS = {"FP32": np.float32, "INT32": np.int32, "BOOL": np.bool_}
 
 
 @dataclass(frozen=True)
@@ -52,24 +50,18 @@ class Answer:
     outputs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
-def element(data: bytes) -> bytes:
-    """Encode one element of a BYTES tensor."""
-    return struct.pack("<I", len(data)) + data
-
-
 def tensors(**values: Any) -> list[Tensor]:
     """Build inputs of `stylize` from Python values, by lower-case names; None is left out."""
-    numbers = {"FP32": np.float32, "INT32": np.int32, "BOOL": np.bool_}
     made = []
     for spec in STYLIZE.inputs:
         value = values.get(spec.name.lower())
         if value is None:
             continue
         if spec.dtype == "BYTES":
-            data = element(value.encode() if isinstance(value, str) else value)
+            text = value.encode() if isinstance(value, str) else value
+            data = struct.pack("<I", len(text)) + text
         else:
-            with np.errstate(over="ignore"):
-                data = np.array([value], dtype=numbers[spec.dtype]).tobytes()
+            data = np.array([value], dtype=_NUMBERS[spec.dtype]).tobytes()
         shape = tuple(abs(size) for size in spec.dims)  # -1 (any number) becomes 1
         made.append(Tensor(spec.name, spec.dtype, shape, data))
     return made
@@ -77,30 +69,24 @@ def tensors(**values: Any) -> list[Tensor]:
 
 def over_http(server: Server, sent: Sequence[Tensor]) -> Answer:
     """Send inputs to `stylize` in Triton's binary extension; raises OSError without a response."""
-    described = [
-        {
-            "name": one.name,
-            "datatype": one.dtype,
-            "shape": list(one.shape),
-            "parameters": {"binary_data_size": len(one.data)},
-        }
+    inputs = [
+        {"name": one.name, "datatype": one.dtype, "shape": list(one.shape)}
+        | {"parameters": {"binary_data_size": len(one.data)}}
         for one in sent
     ]
-    header = json.dumps({"inputs": described, "parameters": {"binary_data_output": True}}).encode()
+    header = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
     body = header + b"".join(one.data for one in sent)
-    connection = http.client.HTTPConnection(server.http_url, timeout=TIMEOUT_S)
-    try:
-        path = f"/v2/models/{STYLIZE.name}/infer"
-        connection.request("POST", path, body, {_HEADER_LENGTH: str(len(header))})
-        response = connection.getresponse()
-        content = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise OSError(f"no answer over HTTP: {error!r}") from error
-    finally:
-        connection.close()
+    path = f"/v2/models/{STYLIZE.name}/infer"
+    with closing(http.client.HTTPConnection(server.http_url, timeout=TIMEOUT_S)) as connection:
+        try:
+            connection.request("POST", path, body, {_HEADER_LENGTH: str(len(header))})
+            response = connection.getresponse()
+            content = response.read()
+        except http.client.HTTPException as error:
+            raise OSError(f"no answer over HTTP: {error!r}") from error
     status = _STATUS.get(response.status, str(response.status))
     if status != PICTURE:
-        return Answer(status, _error(content))
+        return Answer(status, str(json.loads(content)["error"]))
     outputs, at = {}, int(response.headers[_HEADER_LENGTH])
     for one in json.loads(content[:at])["outputs"]:
         size = one["parameters"]["binary_data_size"]
@@ -115,7 +101,7 @@ def over_grpc(server: Server, sent: Sequence[Tensor]) -> Answer:
     for one in sent:
         request.inputs.add(name=one.name, datatype=one.dtype, shape=list(one.shape))
         request.raw_input_contents.append(one.data)
-    with grpc.insecure_channel(server.grpc_url, options=_GRPC_BYTES) as channel:
+    with grpc.insecure_channel(server.grpc_url) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         try:
             response = stub.ModelInfer(request, timeout=TIMEOUT_S)
@@ -127,10 +113,3 @@ def over_grpc(server: Server, sent: Sequence[Tensor]) -> Answer:
     raw = response.raw_output_contents
     outputs = {one.name: data[4:] for one, data in zip(response.outputs, raw, strict=True)}
     return Answer(PICTURE, outputs=outputs)
-
-
-def _error(content: bytes) -> str:
-    try:
-        return str(json.loads(content)["error"])
-    except (ValueError, KeyError, TypeError):
-        return content.decode(errors="replace")

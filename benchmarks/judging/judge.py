@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from pictures import LIMITS
 from PIL import Image
 
 from judging.metrics import RESIDUAL_SIDE, residual, structure_kept, style_distance, style_goals
 from judging.pairs import InvalidPair, PhotoPair
 from photoreal.color.spaces import lab
-from photoreal.preprocess import Limits, decode_mask, decode_photo, resize_photo
+from photoreal.preprocess import decode_mask, resize_photo
 from photoreal.regions import LabelMap, Pair, match_published, resize_labels
-
-_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ class Judge:
     """
 
     def __init__(self, pair: PhotoPair) -> None:
-        self._content = decode_photo(pair.content, "content photo", _LIMITS)
-        self.style = decode_photo(pair.style, "style photo", _LIMITS)
+        self._content, self._style = pair.photos()
         self._size = self._content.shape[:2]
         if min(self._size) < RESIDUAL_SIDE:
             raise InvalidPair(
@@ -50,7 +48,7 @@ class Judge:
                 " expected a larger one."
             )
         self._labels, style_labels, pairs = self._regions(pair)
-        style = resize_photo(self.style, *self.style.shape[:2])
+        style = resize_photo(self._style, *self._style.shape[:2])
         self._goals = style_goals(lab(style), style_labels, pairs)
 
     def measure(self, result: Image.Image) -> Measures:
@@ -70,8 +68,8 @@ class Judge:
         content, style = (
             np.zeros(photo.shape[:2], np.uint8)
             if mask is None
-            else resize_labels(decode_mask(mask, "mask", _LIMITS).labels, *photo.shape[:2])
-            for mask, photo in zip(masks, (self._content, self.style), strict=True)
+            else resize_labels(decode_mask(mask, "mask", LIMITS).labels, *photo.shape[:2])
+            for mask, photo in zip(masks, (self._content, self._style), strict=True)
         )
         pairs = match_published(content, style)
         if not pairs:

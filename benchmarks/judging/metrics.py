@@ -27,8 +27,9 @@ RESIDUAL_SIDE = 17
 
 _RIDGE = 1e-5  # a variance, for content colors in 0..1
 
-_SSIM_TAPS = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
-_SSIM_TAPS /= _SSIM_TAPS.sum()
+_SCHARR = np.outer([-1, 0, 1], [3, 10, 3]) / 32.0
+
+_SSIM_REACH = 5  # of the window, from its middle
 _SSIM_LUMINANCE, _SSIM_CONTRAST = 0.01**2, 0.03**2
 
 _EDGE_PERCENTILE = 99.0
@@ -49,11 +50,10 @@ def psnr(one: Floats, other: Floats) -> float:
 
 def gradient(plane: Floats) -> Floats:
     """Gradient magnitude (H, W) of a plane (H, W), in its units per pixel, by Scharr's filter."""
-    padded = np.pad(plane, 1, mode="edge")
-    rows = (3 * padded[:-2] + 10 * padded[1:-1] + 3 * padded[2:]) / 16
-    columns = (3 * padded[:, :-2] + 10 * padded[:, 1:-1] + 3 * padded[:, 2:]) / 16
-    magnitude: Floats = np.hypot(rows[:, 2:] - rows[:, :-2], columns[2:] - columns[:-2]) / 2
-    return magnitude
+    rows, columns = (
+        ndimage.correlate(plane, taps, mode="nearest") for taps in (_SCHARR, _SCHARR.T)
+    )
+    return np.asarray(np.hypot(rows, columns))
 
 
 def edges(picture: Floats) -> Floats:
@@ -75,8 +75,8 @@ def ssim(one: Floats, other: Floats) -> float:
     for planes of different shapes or too small ones.
     """
     _check_shapes(one, other)
-    if min(one.shape) < _SSIM_TAPS.size:
-        raise ValueError(f"SSIM needs {_SSIM_TAPS.size} pixels a side, got {one.shape}.")
+    if min(one.shape) <= 2 * _SSIM_REACH:
+        raise ValueError(f"SSIM needs {2 * _SSIM_REACH + 1} pixels a side, got {one.shape}.")
     mean_one, mean_other = _smooth(one), _smooth(other)
     variances = _smooth(one * one) - mean_one**2 + _smooth(other * other) - mean_other**2
     covariance = _smooth(one * other) - mean_one * mean_other
@@ -120,31 +120,22 @@ def residual(content: Floats, result: Floats) -> Floats:
         np.asarray(picture, np.float64) - picture.mean(axis=(1, 2), keepdims=True)
         for picture in (content, result)
     )
-    x_mean, y_mean = ([_box(channel) for channel in picture] for picture in (x, y))
-
-    def covariance(i: int, j: int) -> Floats:
-        product: Floats = _box(x[i] * x[j]) - x_mean[i] * x_mean[j]
-        return product
-
-    # The ridge makes [[a, b, c], [b, d, e], [c, e, f]] invertible; its inverse has a closed form.
-    a, b, c = covariance(0, 0) + _RIDGE, covariance(0, 1), covariance(0, 2)
-    d, e, f = covariance(1, 1) + _RIDGE, covariance(1, 2), covariance(2, 2) + _RIDGE
-    first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
-    fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b
-    determinant = a * first + b * second + c * third
-    left = np.zeros_like(a)
-    for channel, mean in zip(y, y_mean, strict=True):
-        p, q, r = (_box(x[i] * channel) - x_mean[i] * mean for i in range(3))
-        slopes = (
-            (first * p + second * q + third * r) / determinant,
-            (second * p + fourth * q + fifth * r) / determinant,
-            (third * p + fifth * q + sixth * r) / determinant,
-        )
-        left += _box(channel * channel) - mean * mean
-        for slope, shared in zip(slopes, (p, q, r), strict=True):
-            left -= slope * (shared + _RIDGE * slope)
+    inside, across, total = _covariances(x, x), _covariances(x, y), _covariances(y, y)
+    slopes = np.linalg.solve(inside + _RIDGE * np.eye(3), across)
+    left = np.trace(total, axis1=-2, axis2=-1)
+    left = left - (slopes * (across + _RIDGE * slopes)).sum(axis=(-2, -1))
     levels: Floats = 255 * np.sqrt(np.maximum(left, 0) / 3)
     return levels
+
+
+def _covariances(one: Floats, other: Floats) -> Floats:
+    """Covariances (H - 16, W - 16, 3, 3) of the channels of two pictures in each window."""
+    means = [[_box(channel) for channel in picture] for picture in (one, other)]
+    products = [
+        [_box(a * b) - a_mean * b_mean for b, b_mean in zip(other, means[1], strict=True)]
+        for a, a_mean in zip(one, means[0], strict=True)
+    ]
+    return np.moveaxis(np.array(products), (0, 1), (-2, -1))
 
 
 def color_profile(points: Floats) -> Floats:
@@ -211,9 +202,9 @@ def style_distance(picture: Floats, labels: LabelMap, goals: Mapping[int, Floats
 
 def _smooth(plane: Floats) -> Floats:
     """Gaussian means over the windows inside the plane, (H, W) to (H - 10, W - 10)."""
-    for axis in (0, 1):
-        plane = ndimage.correlate1d(plane, _SSIM_TAPS, axis=axis)
-    return plane[5:-5, 5:-5]
+    inside = slice(_SSIM_REACH, -_SSIM_REACH)
+    means: Floats = ndimage.gaussian_filter(plane, 1.5, radius=_SSIM_REACH)[inside, inside]
+    return means
 
 
 def _box(plane: Floats) -> Floats:

@@ -16,13 +16,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from pictures import LIMITS
 from PIL import Image
 
 from judging.pairs import InvalidPair, PhotoPair
 from photoreal.color.align import apply_map
 from photoreal.color.transport import color_map, color_moments
-from photoreal.errors import InvalidOption, InvalidRequest
-from photoreal.preprocess import Limits, decode_photo
+from photoreal.errors import InvalidOption
+from photoreal.preprocess import decode_photo
 
 Method = Callable[[PhotoPair], Image.Image | None]
 """Makes the result of a pair; None if the method has none for it."""
@@ -30,12 +31,10 @@ Method = Callable[[PhotoPair], Image.Image | None]
 COLOR_MATCHER = "color-matcher"
 _MATCHING = "hm-mkl-hm"
 
-_LIMITS = Limits()
-
 
 def copy(pair: PhotoPair) -> Image.Image:
     """The content itself, the reference for every other row."""
-    return Image.fromarray(decode_photo(pair.content, "content photo", _LIMITS))
+    return Image.fromarray(pair.photos()[0])
 
 
 def folder_peer(option: str) -> tuple[str, Method]:
@@ -54,10 +53,8 @@ def folder_peer(option: str) -> tuple[str, Method]:
         file = Path(pattern.replace("{pair}", pair.name))
         if not file.exists():
             return None
-        try:
-            return Image.fromarray(decode_photo(file.read_bytes(), f"result of {name}", _LIMITS))
-        except InvalidRequest as error:
-            raise InvalidPair(f"Pair {pair.name!r}: {error}") from None
+        with pair.named():
+            return Image.fromarray(decode_photo(file.read_bytes(), f"result of {name}", LIMITS))
 
     return name, read
 
@@ -69,10 +66,7 @@ def monge_kantorovich(pair: PhotoPair) -> Image.Image:
     Colour Transfer" (CVMP 2007), section 4: of all linear maps between the two Gaussians, the one
     that moves colors least.
     """
-    photos = [
-        decode_photo(data, f"{role} photo", _LIMITS).transpose(2, 0, 1).astype(np.float32) / 255
-        for role, data in (("content", pair.content), ("style", pair.style))
-    ]
+    photos = [photo.transpose(2, 0, 1).astype(np.float32) / 255 for photo in pair.photos()]
     moments = [color_moments(photo, np.ones(photo.shape[1:], dtype=np.float32)) for photo in photos]
     mapped = apply_map(color_map(*moments, gain=np.inf), photos[0])
     pixels = np.rint(255 * np.clip(mapped, 0, 1)).astype(np.uint8)
@@ -96,14 +90,14 @@ def color_matcher(program: str) -> Method:
     def match(pair: PhotoPair) -> Image.Image:
         with TemporaryDirectory() as name:
             content, style = Path(name, "content.png"), Path(name, "style.png")
-            for file, data in ((content, pair.content), (style, pair.style)):
-                Image.fromarray(decode_photo(data, f"{file.stem} photo", _LIMITS)).save(file)
+            for file, photo in zip((content, style), pair.photos(), strict=True):
+                Image.fromarray(photo).save(file)
             call: list[str | Path] = [program, "-s", content, "-r", style, "-m", _MATCHING]
             done = subprocess.run(call, capture_output=True, text=True, check=False)
             result = content.with_stem(f"content_{_MATCHING}")
             if not result.exists():  # the exit code is 1 on success
                 said = done.stderr.strip().rpartition("\n")[2]
                 raise InvalidPair(f"Pair {pair.name!r}: {COLOR_MATCHER} failed ({said}).")
-            return Image.fromarray(decode_photo(result.read_bytes(), "result", _LIMITS))
+            return Image.fromarray(decode_photo(result.read_bytes(), "result", LIMITS))
 
     return match

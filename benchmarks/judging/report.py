@@ -1,16 +1,32 @@
-"""Results of a quality run, as JSON and as a Markdown table."""
+"""Results of a quality run as parts of a report: medians over the pairs, and every outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
 
-import numpy as np
-from machine import machine
-from tables import table
+from tables import Cell, Column, Part, Spread
 
 from judging.judge import Measures
+
+_TAIL = 10  # percent of the pairs at either end that a range leaves out
+_COLUMNS = {
+    "what": Column("what"),
+    "structure": Column("structure kept", 2),
+    "style": Column("distance from style", 1),
+    "residual": Column("residual", 1),
+    "p99": Column("p99", 0),
+}
+_NOTES = """\
+Median (10th..90th percentile) over the pairs, all at the content's own size; a result of another \
+size is resized. Definitions and sources: `benchmarks/judging/metrics.py`.
+structure kept: SSIM of the luma edges of content and result; 1 is best.
+distance from style: of the result's colors from the style's, drawn region by drawn region \
+whatever regions a result was made with (sliced Wasserstein, CIELAB); lower is closer.
+residual: in every 17x17 window, the root mean square of what no affine function of the content's \
+colors explains in the result, in 8-bit levels, averaged over the picture; p99 is its 99th \
+percentile. 0 is light and color changed and nothing else; torn regions and fringes show in p99.
+""".splitlines()
 
 
 @dataclass(frozen=True)
@@ -22,99 +38,19 @@ class Outcome:
     measures: Measures
 
 
-class Spread(NamedTuple):
-    """Median and 10th and 90th percentile of one measure over pairs."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Return the spread of at least one value."""
-        return cls(*(float(value) for value in np.percentile(values, [50, 10, 90])))
-
-
-_COLUMNS = {
-    "structure": ("structure kept", 2),
-    "style": ("distance from style", 1),
-    "residual": ("residual", 1),
-    "p99": ("p99", 0),
-}
-
-_LEGEND = """\
-- structure kept: SSIM of the luma edges of content and result; 1 is best.
-- distance from style: of the result's colors from the style's, drawn region by drawn region
-  whatever regions a result was made with (sliced Wasserstein, CIELAB); lower is closer.
-- residual: in every 17x17 window, the root mean square of what no affine function of the content's
-  colors explains in the result, in 8-bit levels, averaged over the picture; p99 is its 99th
-  percentile. 0 is light and color changed and nothing else; torn regions and fringes show in p99.
-
-All at the content's own size; a result of another size is resized. Definitions and sources:
-`benchmarks/judging/metrics.py`.
-"""
-
-
-def summarize(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Spread]]:
-    """Return the spread of every measure for each row, in order of first appearance."""
-    rows: dict[str, list[Measures]] = {}
-    for outcome in outcomes:
-        rows.setdefault(outcome.what, []).append(outcome.measures)
-    return {
-        what: {
-            measure.name: Spread.of([getattr(one, measure.name) for one in found])
-            for measure in fields(Measures)
-        }
-        for what, found in rows.items()
-    }
-
-
-def as_json(settings: dict[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The results as plain JSON values: settings, machine, summary and each outcome."""
-    return {
-        "settings": settings,
-        "machine": machine(),
-        "summary": {
-            what: {
-                name: {key: round(value, 4) for key, value in spread._asdict().items()}
-                for name, spread in spreads.items()
-            }
-            for what, spreads in summarize(outcomes).items()
-        },
-        "outcomes": [
-            {
-                "pair": outcome.pair,
-                "what": outcome.what,
-                **{name: round(value, 4) for name, value in asdict(outcome.measures).items()},
-            }
-            for outcome in outcomes
-        ],
-    }
-
-
-def as_markdown(settings: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
-    """The results as Markdown: one table of medians, with 10th to 90th percentile in brackets."""
+def summarize(outcomes: Sequence[Outcome]) -> tuple[Part, Part]:
+    """The spread of every measure for each row, in order of first appearance; every outcome."""
     pairs = len({outcome.pair for outcome in outcomes})
-    rows = []
-    for what, spreads in summarize(outcomes).items():
-        count = sum(outcome.what == what for outcome in outcomes)
-        name = what if count == pairs else f"{what} ({count} of the pairs)"
-        cells = [_text(spreads[key], digits) for key, (_, digits) in _COLUMNS.items()]
-        rows.append([name, *cells])
-    said = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
-    return "\n".join(
-        [
-            "# Quality of style transfers",
-            "",
-            f"{pairs} pairs; {said}. Medians (10th to 90th percentile).",
-            "",
-            *table(["what", *(heading for heading, _ in _COLUMNS.values())], rows),
-            "",
-            _LEGEND,
-        ]
-    )
-
-
-def _text(spread: Spread, digits: int) -> str:
-    middle, low, high = (f"{value:.{digits}f}" for value in spread)
-    return f"{middle} ({low}..{high})"
+    rows: dict[str, list[dict[str, float]]] = {}
+    for outcome in outcomes:
+        rows.setdefault(outcome.what, []).append(asdict(outcome.measures))
+    spreads: list[dict[str, Cell]] = []
+    for what, found in rows.items():
+        name = what if len(found) == pairs else f"{what} ({len(found)} of the pairs)"
+        measures = {key: Spread.of((one[key] for one in found), _TAIL) for key in found[0]}
+        spreads.append({"what": name, **measures})
+    single: list[dict[str, Cell]] = [
+        {"pair": one.pair, "what": one.what, **asdict(one.measures)} for one in outcomes
+    ]
+    medians = Part("Medians", _COLUMNS, spreads, [f"{pairs} pairs.", *_NOTES])
+    return medians, Part("Pairs", {}, single)

@@ -7,18 +7,15 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
+from pictures import LIMITS
 from PIL import Image
 
-from judging.pairs import InvalidPair, PhotoPair
-from photoreal.errors import InvalidRequest
+from judging.pairs import PhotoPair
 from photoreal.networks.segmenter import Segmenter
 from photoreal.pipeline.in_process import in_process_models
 from photoreal.pipeline.request import StylizeRequest
 from photoreal.pipeline.stylize import stylize
-from photoreal.preprocess import Limits
 from photoreal.transfer.progressive import Engine
-
-_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -65,8 +62,6 @@ class Stylizer:
             **variant.options,
         )
         models = in_process_models(self.engine, self.segmenter, self.classes)
-        try:
-            response = stylize(request, models, _LIMITS)
-        except InvalidRequest as error:
-            raise InvalidPair(f"Pair {pair.name!r}: {error}") from None
+        with pair.named():
+            response = stylize(request, models, LIMITS)
         return Image.open(BytesIO(response.image))

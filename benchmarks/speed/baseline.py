@@ -10,12 +10,12 @@ covariance and application. Only the parameters come from this project's network
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from pictures import Inputs
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from photoreal.networks.vgg import Decoder, Encoder
@@ -36,8 +36,6 @@ _DECODER: tuple[tuple[str, ...], ...] = (
     ("conv2_1", "conv1_2_2"),
     ("conv1_1",),
 )
-_BANDS = 4
-_LOW, _HIGH = (1.0, 1.0), (-1.0, 1.0)
 
 _Skip = tuple[Tensor, Tensor, Tensor, Tensor]  # the three high bands, the features before pooling
 
@@ -51,13 +49,10 @@ class Baseline:
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         if encoder.unpool != "cat5" or decoder.unpool != "cat5":
             raise ValueError('The baseline supports only the unpooling "cat5".')
-        self._encoder = _parameters(encoder)
-        self._decoder = _parameters(decoder)
+        self._encoder, self._decoder = (dict(one.named_parameters()) for one in (encoder, decoder))
         self._device = next(encoder.parameters()).device
-        rows = {"L": torch.tensor(_LOW), "H": torch.tensor(_HIGH)}
-        names = ("LL", "LH", "HL", "HH")
-        filters = torch.stack([torch.outer(rows[one[0]], rows[one[1]]) / 2 for one in names])
-        self._haar = filters.to(self._device)
+        rows = torch.tensor([[1.0, 1.0], [-1.0, 1.0]], device=self._device)  # low, high
+        self._haar = torch.stack([torch.outer(one, two) / 2 for one in rows for two in rows])
 
     @torch.inference_mode()
     def transfer(self, inputs: Inputs) -> Tensor:
@@ -111,10 +106,8 @@ class Baseline:
 
     def _pool(self, x: Tensor) -> list[Tensor]:
         channels = x.shape[1]
-        return [
-            F.conv2d(x, self._filter(band, channels), stride=2, groups=channels)
-            for band in range(_BANDS)
-        ]
+        filters = (self._filter(band, channels) for band in range(len(self._haar)))
+        return [F.conv2d(x, one, stride=2, groups=channels) for one in filters]
 
     def _unpool(self, x: Tensor, band: int) -> Tensor:
         channels = x.shape[1]
@@ -145,24 +138,21 @@ def transform(
             theirs = torch.nonzero(style_small == pair.style)[:, 0]
         if ours.numel() == 0 or theirs.numel() == 0:
             continue
-        mean, style_mean = _mean(flat, ours), _mean(source, theirs)
-        whitening = _power(_covariance(flat, ours, mean), -0.5)
-        coloring = _power(_covariance(source, theirs, style_mean), 0.5)
+        mean, covariance = _moments(flat, ours)
+        style_mean, style_covariance = _moments(source, theirs)
+        whitening, coloring = _power(covariance, -0.5), _power(style_covariance, 0.5)
         region = flat.index_select(1, ours)
         colored = coloring @ (whitening @ (region - mean)) + style_mean
         result.index_copy_(1, ours, colored.clamp(region.min().item(), region.max().item()))
     return result.view_as(content)
 
 
-def _mean(features: Tensor, indices: Tensor) -> Tensor:
-    return features.index_select(1, indices).mean(dim=1, keepdim=True)
-
-
-def _covariance(features: Tensor, indices: Tensor, mean: Tensor) -> Tensor:
-    """Covariance (C, C) plus the identity."""
+def _moments(features: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (C, 1), and covariance (C, C) plus the identity."""
+    mean = features.index_select(1, indices).mean(dim=1, keepdim=True)
     centered = features.index_select(1, indices) - mean
     covariance = centered @ centered.T / max(indices.numel() - 1, 1)
-    return covariance + torch.eye(features.shape[0], device=features.device)
+    return mean, covariance + torch.eye(features.shape[0], device=features.device)
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
@@ -171,11 +161,7 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     return powered
 
 
-def _parameters(network: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in network.named_parameters()}
-
-
-def _convolve(parameters: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+def _convolve(parameters: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     return F.conv2d(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import sqrt
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from serving import Files, timed_request
+import psutil
+from pictures import Files
+from scipy.stats import linregress
+from serving import timed_request
 from tables import Cell, Column, Part
 
 from photoreal.serve.launch.launcher import Server
@@ -29,29 +31,6 @@ _COLUMNS = {
 }
 
 
-class Line(NamedTuple):
-    """A fitted line, and the share of the variance that it explains."""
-
-    slope: float
-    offset: float
-    r_squared: float
-
-    def at(self, x: float) -> float:
-        """The line's value at `x`."""
-        return self.slope * x + self.offset
-
-
-def fit_line(x: Sequence[float], y: Sequence[float]) -> Line:
-    """Fit a line by least squares; raises ValueError for fewer than two different x."""
-    if len(set(x)) < 2:
-        raise ValueError("A line needs points at two places at least.")
-    slope, offset = np.polyfit(np.asarray(x), np.asarray(y), 1).tolist()
-    values = np.asarray(y)
-    rest = float(((values - (slope * np.asarray(x) + offset)) ** 2).sum())
-    total = float(((values - values.mean()) ** 2).sum())
-    return Line(slope, offset, 1.0 - rest / total if total else 1.0)
-
-
 def measure_memory(server: Server, files: Files, megapixels: Sequence[float]) -> Part:
     """Measure one request per size, smallest first, on a server that has served nothing larger.
 
@@ -67,19 +46,12 @@ def measure_memory(server: Server, files: Files, megapixels: Sequence[float]) ->
             seconds, result = timed_request(server, files, round(sqrt(wanted * 1e6 / _ASPECT)))
         sizes.append(result.report["width"] * result.report["height"] / 1e6)
         peaks.append(max(figures) / _MB)
-        rows.append(
-            {
-                "megapixels": sizes[-1],
-                "peak_mb": peaks[-1],
-                "seconds": seconds,
-                "samples": len(figures),
-            }
-        )
-    line = fit_line(sizes, peaks)
+        rows.append({"megapixels": sizes[-1], "peak_mb": peaks[-1], "seconds": seconds})
+    line = linregress(sizes, peaks)
     for row, size in zip(rows, sizes, strict=True):
-        row |= {"fit_mb": line.at(size), "slope": line.slope, "offset": line.offset}
+        row["fit_mb"] = float(line.slope * size + line.intercept)
     found = (
-        f"{line.slope:.0f} MB a megapixel and {line.offset:.0f} MB, R^2 {line.r_squared:.4f};"
+        f"{line.slope:.0f} MB a megapixel and {line.intercept:.0f} MB, R^2 {line.rvalue**2:.4f};"
         f" {idle:.0f} MB before the first request."
     )
     how = (
@@ -92,38 +64,27 @@ def measure_memory(server: Server, files: Files, megapixels: Sequence[float]) ->
 def session_processes(session: int) -> set[int]:
     """Process ids of a session: a server leads its own, which includes its models' processes."""
     found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):  # it has just ended
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.add(int(stat.parent.name))
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it has just ended
+            ours = os.getsid(process.pid) == session
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.add(process.pid)
     return found
 
 
 def proportional_bytes(processes: Collection[int]) -> int:
     """Memory of processes in bytes, with shared pages counted once."""
-    return sum(map(_pss, processes))
+    total = 0
+    for pid in processes:
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            total += psutil.Process(pid).memory_full_info().pss
+    return total
 
 
 def shared_bytes(prefix: str) -> int:
     """Bytes allocated by shared memory files with a name prefix, without holes."""
     files = Path("/dev/shm").glob(f"{prefix}*")  # noqa: S108 (where it is, on every Linux)
     return sum(512 * file.stat().st_blocks for file in files)
-
-
-def _pss(pid: int) -> int:
-    try:
-        return parse_pss(Path(f"/proc/{pid}/smaps_rollup").read_text())
-    except (FileNotFoundError, ProcessLookupError):  # it has just ended
-        return 0
-
-
-def parse_pss(rollup: str) -> int:
-    """Parse the proportional set size in bytes from the text of a ``smaps_rollup``."""
-    lines = (line.split() for line in rollup.splitlines() if line.startswith("Pss:"))
-    return sum(int(fields[1]) for fields in lines) * 1024
 
 
 @contextmanager

@@ -14,15 +14,13 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
-import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from serving import BenchmarkFailed, Files, transfer_inputs
+from pictures import Files, transfer_inputs
+from serving import BenchmarkFailed
 from tables import Cell, Column, Part
 
 from photoreal.contract import SEGMENTER, STYLIZE
@@ -40,133 +38,78 @@ WARM_UP = 4
 LOADS = (("http", 1), ("http", 4), ("grpc", 1))
 """Protocols, and numbers of requests in flight."""
 
-_MEMBER = "data/bin/perf_analyzer"
 _TIMEOUT_S = 600
+_FIGURES = {"p50_s": "p50 latency", "p90_s": "p90 latency", "p95_s": "p95 latency"}
 _COLUMNS = {
     "model": Column("model"),
     "protocol": Column("protocol"),
     "concurrency": Column("at once"),
-    "p50_s": Column("p50 s", 3),
-    "p90_s": Column("p90 s", 3),
-    "p95_s": Column("p95 s", 3),
+    **{key: Column(f"{key[:3]} s", 3) for key in _FIGURES},
     "throughput_per_s": Column("requests/s", 2),
 }
 
 
-@dataclass(frozen=True)
-class Load:
-    """Requests to send: `requests` in total, `concurrency` of them in flight."""
+class Load(NamedTuple):
+    """Requests to a model, `concurrency` of them in flight."""
 
     model: str
     protocol: str
     url: str
     concurrency: int
-    requests: int
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Results of perf_analyzer; percentiles are of the latency that a client sees."""
+def send(binary: Path, load: Load, data: Path, requests: int) -> dict[str, float]:
+    """Send requests with the inputs in the JSON file `data`; raises BenchmarkFailed.
 
-    p50_s: float
-    p90_s: float
-    p95_s: float
-    throughput_per_s: float
-
-
-@dataclass(frozen=True)
-class PerfAnalyzer:
-    """An installed perf_analyzer."""
-
-    binary: Path
-    libraries: Path
-
-    def run(self, load: Load, data: Path, timeout_s: float = _TIMEOUT_S) -> Measured:
-        """Send a load whose inputs are in the JSON file `data`; raises BenchmarkFailed."""
-        name = f"perf_analyzer on {load.model} over {load.protocol}"
-        with tempfile.TemporaryDirectory(prefix="photoreal-perf-") as folder:
-            report = Path(folder) / "report.csv"
-            try:
-                done = subprocess.run(
-                    [self.binary, *arguments(load, data, report)],
-                    env=self._environment(),
-                    capture_output=True,
-                    text=True,
-                    timeout=timeout_s,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                raise BenchmarkFailed(f"{name} took more than {timeout_s:.0f} s.") from None
-            if done.returncode or not report.exists():
-                raise BenchmarkFailed(f"{name} failed: {_last_words(done.stdout, done.stderr)}")
-            return parse_report(report.read_text())
-
-    def check(self) -> None:
-        """Raise BenchmarkFailed if the program cannot run on this machine."""
-        done = subprocess.run(
-            [self.binary, "--version"],
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if done.returncode:
-            raise BenchmarkFailed(
-                f"perf_analyzer does not start: {_last_words(done.stdout, done.stderr)}"
-            )
-
-    def _environment(self) -> dict[str, str]:
-        paths = [str(self.libraries), os.environ.get("LD_LIBRARY_PATH", "")]
-        return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
-
-
-def arguments(load: Load, data: Path, report: Path) -> list[str]:
-    """Command-line arguments of the program for a load."""
-    return [
+    Returns percentiles of the latency that a client sees, and requests per second.
+    """
+    report = data.with_suffix(".csv")
+    report.unlink(missing_ok=True)
+    call = [
+        str(binary),
         *("-m", load.model),
         *("-i", load.protocol),
         *("-u", load.url),
         *("--input-data", str(data)),
         *("--concurrency-range", str(load.concurrency)),
-        *("--request-count", str(load.requests)),
+        *("--request-count", str(requests)),
         *("--percentile", "50"),
         *("-f", str(report)),
     ]
+    paths = [str(binary.parent), os.environ.get("LD_LIBRARY_PATH", "")]
+    environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
+    _check_call(f"perf_analyzer on {load.model} over {load.protocol}", call, env=environment)
+    return parse_report(report.read_text() if report.exists() else "")
 
 
-def parse_report(text: str) -> Measured:
+def parse_report(text: str) -> dict[str, float]:
     """Parse the CSV report of one concurrency; raises BenchmarkFailed if it cannot be parsed."""
-    rows = list(csv.DictReader(io.StringIO(text)))
     try:
-        (row,) = rows
-        return Measured(
-            p50_s=float(row["p50 latency"]) / 1e6,
-            p90_s=float(row["p90 latency"]) / 1e6,
-            p95_s=float(row["p95 latency"]) / 1e6,
-            throughput_per_s=float(row["Inferences/Second"]),
-        )
+        (row,) = csv.DictReader(io.StringIO(text))
+        found = {key: float(row[heading]) / 1e6 for key, heading in _FIGURES.items()}
+        return found | {"throughput_per_s": float(row["Inferences/Second"])}
     except (KeyError, TypeError, ValueError):
         raise BenchmarkFailed(
             "The report of perf_analyzer has other columns or rows than expected."
         ) from None
 
 
-def install(cache: Path) -> PerfAnalyzer:
-    """Return perf_analyzer from a cache folder; pip downloads it the first time.
+def install(cache: Path) -> Path:
+    """Return the program in a cache folder, into which pip installs it the first time.
 
     Raises BenchmarkFailed, or ServeError when the server's wheel is missing.
     """
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise BenchmarkFailed("perf_analyzer is there for Linux on x86_64 alone.")
-    cache.mkdir(parents=True, exist_ok=True)
-    binary = cache / "perf_analyzer"
+    binary = cache / "bin" / "perf_analyzer"
     if not binary.exists():
-        _download(binary)
-    link_libraries(check_environment().libraries, cache)
-    program = PerfAnalyzer(binary, cache)
-    program.check()
-    return program
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
+        call = [*pip, "--only-binary=:all:", "--target", str(cache), REQUIREMENT]
+        _check_call(f"The installation of {REQUIREMENT}", call)
+    if not binary.exists():
+        raise BenchmarkFailed(f"{REQUIREMENT} includes no perf_analyzer for this machine.")
+    link_libraries(check_environment().libraries, binary.parent)
+    return binary
 
 
 def link_libraries(source: Path, folder: Path) -> None:
@@ -183,43 +126,22 @@ def link_libraries(source: Path, folder: Path) -> None:
         link.symlink_to(found[0])
 
 
-def _download(binary: Path) -> None:
-    """Download the wheel with pip, by pip's configuration, and extract the program."""
-    with tempfile.TemporaryDirectory(dir=binary.parent) as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        done = subprocess.run(
-            [*command, "--only-binary=:all:", "--dest", folder, REQUIREMENT],
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=False,
+def _check_call(what: str, call: Sequence[str], **options: Any) -> None:
+    """Run a program; raises BenchmarkFailed with its last line when it fails or takes too long."""
+    try:
+        subprocess.run(
+            call, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S, **options
         )
-        wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode or len(wheels) != 1:
-            raise BenchmarkFailed(
-                f"pip could not download {REQUIREMENT}: {_last_words(done.stdout, done.stderr)}"
-            )
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            members = [name for name in wheel.namelist() if name.endswith(_MEMBER)]
-            if not members:
-                raise BenchmarkFailed(
-                    f"The wheel of {REQUIREMENT} holds no perf_analyzer; on this machine pip took"
-                    " one without programs."
-                )
-            fresh = Path(folder) / binary.name
-            fresh.write_bytes(wheel.read(members[0]))
-        fresh.chmod(0o755)
-        fresh.rename(binary)
-
-
-def _last_words(*outputs: str) -> str:
-    """The last line of a program's output, as the end of a sentence."""
-    lines = [line.strip() for text in outputs for line in text.splitlines() if line.strip()]
-    return f"{lines[-1].rstrip('.')}." if lines else "it wrote nothing."
+    except subprocess.TimeoutExpired:
+        raise BenchmarkFailed(f"{what} took more than {_TIMEOUT_S} s.") from None
+    except subprocess.CalledProcessError as error:
+        lines = f"{error.stdout}\n{error.stderr}".split("\n")
+        said = [line.strip() for line in lines if line.strip()] or ["it wrote nothing"]
+        raise BenchmarkFailed(f"{what} failed: {said[-1].rstrip('.')}.") from None
 
 
 def measure_loads(
-    program: PerfAnalyzer,
+    binary: Path,
     server: Server,
     repository: Path,
     files: Files,
@@ -243,14 +165,11 @@ def measure_loads(
         data.write_text(json.dumps({"data": [model_inputs(model, files)]}))
         for protocol, concurrency in loads:
             url = server.http_url if protocol == "http" else server.grpc_url
-            program.run(Load(model, protocol, url, concurrency, WARM_UP), data)
-            found = program.run(Load(model, protocol, url, concurrency, REQUESTS), data)
-            row: dict[str, Cell] = {
-                "model": model,
-                "protocol": protocol,
-                "concurrency": concurrency,
-            }
-            rows.append({**row, **asdict(found)})
+            load = Load(model, protocol, url, concurrency)
+            send(binary, load, data, WARM_UP)
+            found = send(binary, load, data, REQUESTS)
+            row = {"model": model, "protocol": protocol, "concurrency": str(concurrency)}
+            rows.append({**row, **found})
     return Part("perf_analyzer", _COLUMNS, rows, notes)
 
 
@@ -262,7 +181,7 @@ def model_inputs(model: str, files: Files, size: int = SIZE) -> dict[str, Any]:
     # perf_analyzer sends the decoded base64 unchanged, so BYTES elements need a length prefix.
     photos = {
         name.upper(): {"content": _base64(len(data).to_bytes(4, "little") + data), "shape": [1]}
-        for name, data in asdict(files).items()
+        for name, data in vars(files).items()
     }
     return {**photos, "SIZE": {"content": [size], "shape": [1]}}
 

@@ -8,30 +8,32 @@ import os
 import queue
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
 from photoreal.export.configs import model_configs
+from tests.kinds import Arguments, Array, Encode, Load, Patch, Photo, Start
 
-Array = npt.NDArray[Any]
 Model = Callable[[dict[str, Array]], dict[str, Array]]
 
 ROOT = Path(__file__).parents[2]
 
 
+@dataclass
 class Tensor:
     """A named array, or what another framework handed over as being on a GPU."""
 
-    def __init__(self, name: str, array: Array, gpu: torch.Tensor | None = None) -> None:
-        self._name, self._array, self._gpu = name, array, gpu
+    _name: str
+    _array: Array | None
+    _gpu: torch.Tensor | None = None
 
     def name(self) -> str:
         return self._name
@@ -40,7 +42,7 @@ class Tensor:
         return self._gpu is None
 
     def as_numpy(self) -> Array:
-        if self._gpu is not None:
+        if self._array is None:
             raise RuntimeError("Tensor is stored in GPU and cannot be converted to NumPy.")
         return self._array
 
@@ -49,17 +51,11 @@ class Tensor:
         """Takes the numbers where they are; Triton knows no strides."""
         if not tensor.is_contiguous():
             raise RuntimeError("DLPack tensor is not contiguous.")
-        taken = torch.utils.dlpack.from_dlpack(tensor)
-        return cls(name, np.empty(0), taken)
-
-    @classmethod
-    def on_gpu(cls, name: str, array: Array) -> Tensor:
-        """As a model on a GPU answers."""
-        return cls(name, np.empty(0), torch.from_numpy(array))
+        return cls(name, None, torch.utils.dlpack.from_dlpack(tensor))
 
     def numbers(self) -> Array:
         """What the server itself sees."""
-        return self._array if self._gpu is None else self._gpu.numpy()
+        return self.as_numpy() if self._gpu is None else self._gpu.numpy()
 
     def __dlpack__(self, **how: Any) -> Any:
         assert self._gpu is not None
@@ -70,20 +66,21 @@ class Tensor:
         return self._gpu.__dlpack_device__()
 
 
+@dataclass
 class PreferredMemory:
     """Where the caller wants the outputs of another model."""
 
-    def __init__(self, kind: int, device: int = 0) -> None:
-        self.kind, self.device = kind, device
+    kind: int
+    device: int = 0
 
 
+@dataclass
 class TritonError:
     """A message with one of Triton's codes."""
 
     UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG, UNAVAILABLE, CANCELLED = range(6)
-
-    def __init__(self, message: str, code: int = UNKNOWN) -> None:
-        self._message, self._code = message, code
+    _message: str
+    _code: int = UNKNOWN
 
     def message(self) -> str:
         return self._message
@@ -98,10 +95,10 @@ class InferenceResponse:
     def __init__(
         self, output_tensors: Sequence[Tensor] = (), error: TritonError | None = None
     ) -> None:
-        self._tensors, self._error = list(output_tensors), error
+        self._tensors, self._error = output_tensors, error
 
     def output_tensors(self) -> list[Tensor]:
-        return self._tensors
+        return list(self._tensors)
 
     def has_error(self) -> bool:
         return self._error is not None
@@ -147,32 +144,13 @@ class Request:
         parameters: dict[str, object] | None = None,
     ) -> None:
         self.tensors = {name: Tensor(name, array) for name, array in tensors.items()}
-        self._id, self._outputs = request_id, list(outputs)
-        self._timeout, self._parameters = timeout, json.dumps(parameters or {})
-        self._trace = Trace()
         self.canceled = False
-        self.sender = ResponseSender()
-
-    def get_response_sender(self) -> ResponseSender:
-        return self.sender
-
-    def is_cancelled(self) -> bool:
-        return self.canceled
-
-    def timeout(self) -> int:
-        return self._timeout
-
-    def parameters(self) -> str:
-        return self._parameters
-
-    def request_id(self) -> str:
-        return self._id
-
-    def trace(self) -> object:
-        return self._trace
-
-    def requested_output_names(self) -> list[str]:
-        return self._outputs
+        self.sender, trace = ResponseSender(), Trace()
+        self.get_response_sender = lambda: self.sender
+        self.is_cancelled = lambda: self.canceled
+        self.timeout, self.request_id = (lambda: timeout), (lambda: request_id)
+        self.parameters, self.trace = (lambda: json.dumps(parameters or {})), (lambda: trace)
+        self.requested_output_names = lambda: list(outputs)
 
 
 class Refused(Exception):
@@ -185,6 +163,7 @@ class Metric:
     def __init__(self, labels: dict[str, str], buckets: Sequence[float] = ()) -> None:
         self.labels, self.buckets = labels, list(buckets)
         self.observed: list[float] = []
+        self.observe = self.observed.append
         self._value = 0.0
 
     def increment(self, by: float) -> None:
@@ -192,9 +171,6 @@ class Metric:
 
     def set(self, value: float) -> None:
         self._value = value
-
-    def observe(self, value: float) -> None:
-        self.observed.append(value)
 
     def value(self) -> float:
         return self._value
@@ -219,6 +195,49 @@ class MetricFamily:
         return {tuple(one.labels.values()): one.value() for one in cls.made[name] if one.value()}
 
 
+@dataclass
+class InferenceRequest:
+    """A call of another model of the stand-in that `server` is."""
+
+    server: ClassVar[FakeTriton]
+    model_name: str
+    requested_output_names: list[str]
+    inputs: list[Tensor]
+    request_id: str = ""
+    trace: object = None
+    timeout: int = 0
+    parameters: dict[str, object] | None = None
+    preferred_memory: PreferredMemory | None = None
+
+    def exec(self) -> InferenceResponse:
+        server, model = self.server, self.model_name
+        inputs = {tensor.name(): tensor.numbers() for tensor in self.inputs}
+        server.passed_on.append((self.timeout, self.parameters))
+        server.traces.append(self.trace)
+        server.calls.append((model, inputs, self.request_id))
+        server.asked.append(self.requested_output_names)
+        if server.refusal:
+            return InferenceResponse(error=TritonError(server.refusal))
+        if model in server.dead:
+            words = f"Stub process '{model}_0_0' is not healthy."
+            return InferenceResponse(error=TritonError(words))
+        if model not in server.models:
+            return InferenceResponse(error=TritonError(f"no model {model} at /srv"))
+        try:
+            outputs = server.models[model](inputs)
+        except Refused as error:  # codes are lost between models
+            return InferenceResponse(error=TritonError(str(error), TritonError.INTERNAL))
+        on_cpu = self.preferred_memory is not None and self.preferred_memory.kind == 0
+        gpu = model in server.on_gpu and not on_cpu
+        found = {name: outputs[name] for name in self.requested_output_names}
+        return InferenceResponse(
+            [
+                Tensor(name, None, torch.from_numpy(array)) if gpu else Tensor(name, array)
+                for name, array in found.items()
+            ]
+        )
+
+
 class FakeTriton(ModuleType):
     """The module `triton_python_backend_utils` over a server whose models are functions.
 
@@ -230,15 +249,11 @@ class FakeTriton(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("triton_python_backend_utils")
-        self.Tensor, self.Request, self.Refused = Tensor, Request, Refused
-        self.Trace = Trace
-        self.TritonError, self.InferenceResponse = TritonError, InferenceResponse
-        self.PreferredMemory = PreferredMemory
+        named = (Tensor, Request, Refused, Trace, TritonError, InferenceResponse, PreferredMemory)
+        vars(self).update({one.__name__: one for one in (*named, MetricFamily, InferenceRequest)})
         self.models: dict[str, Model] = {}
         self.on_gpu: set[str] = set()
         self.dead: set[str] = set()
-        self.MetricFamily = MetricFamily
-        MetricFamily.made.clear()
         self.calls: list[tuple[str, dict[str, Array], str]] = []
         self.asked: list[list[str]] = []
         self.passed_on: list[tuple[int, dict[str, object] | None]] = []
@@ -247,64 +262,11 @@ class FakeTriton(ModuleType):
         self.warnings: list[str] = []
         self.infos: list[str] = []
         self.refusal = ""
-        server = self
-
-        class InferenceRequest:
-            """A call of another model."""
-
-            def __init__(
-                self,
-                *,
-                model_name: str,
-                requested_output_names: list[str],
-                inputs: list[Tensor],
-                request_id: str = "",
-                trace: object = None,
-                timeout: int = 0,
-                parameters: dict[str, object] | None = None,
-                preferred_memory: PreferredMemory | None = None,
-            ) -> None:
-                wants_cpu = preferred_memory is not None and preferred_memory.kind == 0
-                self._to_gpu = model_name in server.on_gpu and not wants_cpu
-                server.passed_on.append((timeout, parameters))
-                server.traces.append(trace)
-                self._model, self._id, self._wanted = model_name, request_id, requested_output_names
-                self._inputs = {tensor.name(): tensor.numbers() for tensor in inputs}
-
-            def exec(self) -> InferenceResponse:
-                server.calls.append((self._model, self._inputs, self._id))
-                server.asked.append(self._wanted)
-                if server.refusal:
-                    return InferenceResponse(error=TritonError(server.refusal))
-                if self._model in server.dead:
-                    words = f"Stub process '{self._model}_0_0' is not healthy."
-                    return InferenceResponse(error=TritonError(words))
-                if self._model not in server.models:
-                    return InferenceResponse(error=TritonError(f"no model {self._model} at /srv"))
-                try:
-                    outputs = server.models[self._model](self._inputs)
-                except Refused as error:  # codes are lost between models
-                    return InferenceResponse(error=TritonError(str(error), TritonError.INTERNAL))
-                make = Tensor.on_gpu if self._to_gpu else Tensor
-                return InferenceResponse([make(name, outputs[name]) for name in self._wanted])
-
-        class Logger:
-            """Notes what it is told."""
-
-            @staticmethod
-            def log_info(message: str) -> None:
-                server.infos.append(message)
-
-            @staticmethod
-            def log_warn(message: str) -> None:
-                server.warnings.append(message)
-
-            @staticmethod
-            def log_error(message: str) -> None:
-                server.errors.append(message)
-
-        self.InferenceRequest = InferenceRequest
-        self.Logger = Logger
+        self.Logger = SimpleNamespace(
+            log_info=self.infos.append, log_warn=self.warnings.append, log_error=self.errors.append
+        )
+        MetricFamily.made.clear()
+        InferenceRequest.server = self
 
     @staticmethod
     def get_input_tensor_by_name(request: Request, name: str) -> Tensor | None:
@@ -312,12 +274,11 @@ class FakeTriton(ModuleType):
 
     @staticmethod
     def get_output_tensor_by_name(response: InferenceResponse, name: str) -> Tensor | None:
-        found = [tensor for tensor in response.output_tensors() if tensor.name() == name]
-        return found[0] if found else None
+        return next((one for one in response.output_tensors() if one.name() == name), None)
 
 
 @pytest.fixture
-def triton(monkeypatch: pytest.MonkeyPatch) -> FakeTriton:
+def triton(monkeypatch: Patch) -> FakeTriton:
     """Triton's module, in place for adapters that import it."""
     fake = FakeTriton()
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
@@ -341,7 +302,7 @@ def _waits_for_answers(model: Any) -> Any:
 
 
 @pytest.fixture
-def load_adapter(triton: FakeTriton) -> Iterator[Callable[[str], Any]]:
+def load_adapter(triton: FakeTriton) -> Iterator[Load]:
     """Makes a model from an adapter's file, given by its path in the project."""
     loaded: list[Any] = []
 
@@ -361,7 +322,7 @@ def load_adapter(triton: FakeTriton) -> Iterator[Callable[[str], Any]]:
 
 
 @pytest.fixture
-def arguments(tmp_path: Path) -> Callable[..., dict[str, str]]:
+def arguments(tmp_path: Path) -> Arguments:
     """What Triton hands to `initialize` of a model that lies in the test's own repository."""
 
     def make(name: str, config_text: str | None = None) -> dict[str, str]:
@@ -378,3 +339,38 @@ def arguments(tmp_path: Path) -> Callable[..., dict[str, str]]:
         }
 
     return make
+
+
+@pytest.fixture
+def start(load_adapter: Load, arguments: Arguments, monkeypatch: Patch) -> Start:
+    """Loads and initializes the adapter of a model, with variables of the environment."""
+
+    def run(name: str, config_text: str | None = None, **variables: str) -> Any:
+        for variable, value in variables.items():
+            monkeypatch.setenv(f"PHOTOREAL_{variable}", value)
+        model = load_adapter(f"model_repository/{name}/1/model.py")
+        model.initialize(arguments(name, config_text))
+        return model
+
+    return run
+
+
+@pytest.fixture
+def stylize(start: Start, triton: FakeTriton) -> Any:
+    """The adapter of `stylize`, over a `wct2` that does nothing."""
+    triton.models["wct2"] = lambda inputs: {
+        "IMAGE": inputs["CONTENT"],
+        "STYLE_CACHED": np.array([False]),
+    }
+    return start("stylize")
+
+
+@pytest.fixture
+def photos(photo: Photo, encoded: Encode) -> dict[str, Array]:
+    """The two tensors that every request of `stylize` needs, and a small size."""
+    content, style = encoded(photo(16, 24, seed=1)), encoded(photo(20, 16, seed=2))
+    return {
+        "CONTENT": np.array([content], dtype=object),
+        "STYLE": np.array([style], dtype=object),
+        "SIZE": np.array([16], dtype=np.int32),
+    }

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest
-from photoreal.export.configs import model_configs
 from photoreal.serve.backend.metrics import STAGE_BUCKETS, STAGES, StageMetrics, error_kind
+from tests.kinds import Array, Patch, Start
 
-Array = npt.NDArray[Any]
 Inputs = dict[str, Array]
 
 REQUESTS, ERRORS = "photoreal_requests_total", "photoreal_errors_total"
 
 
-@pytest.fixture
-def inputs(encoded: Callable[..., bytes], photo: Callable[..., npt.NDArray[np.uint8]]) -> Inputs:
-    picture = np.array([encoded(photo(16, 24))], dtype=object)
-    return {"CONTENT": picture, "STYLE": picture, "SIZE": np.array([16], dtype=np.int32)}
-
-
-@pytest.fixture
-def adapter(
-    load_adapter: Callable[[str], Any], arguments: Callable[..., dict[str, str]], triton: Any
-) -> Any:
-    """The adapter of `stylize` over a `wct2` that does nothing."""
-    triton.models["wct2"] = lambda given: {
-        "IMAGE": given["CONTENT"],
-        "STYLE_CACHED": np.array([False]),
-    }
-    model = load_adapter("model_repository/stylize/1/model.py")
-    model.initialize(arguments("stylize"))
-    return model
-
-
-def test_every_series_is_there_before_the_first_request(adapter: Any, triton: Any) -> None:
+def test_every_series_is_there_before_the_first_request(stylize: Any, triton: Any) -> None:
     made = triton.MetricFamily.made
     outcomes = [tuple(one.labels.values()) for one in made[REQUESTS]]
     assert outcomes == [
@@ -52,20 +29,20 @@ def test_every_series_is_there_before_the_first_request(adapter: Any, triton: An
 
 
 def test_requests_are_counted_by_outcome_and_errors_by_kind(
-    adapter: Any, inputs: Inputs, triton: Any
+    stylize: Any, photos: Inputs, triton: Any
 ) -> None:
     no_image = {"CONTENT": np.array([b"none"], dtype=object)}
-    adapter.execute(
+    stylize.execute(
         [
-            triton.Request(inputs),
-            triton.Request(inputs | no_image),
-            triton.Request(inputs | {"CONTENT_MASK": inputs["CONTENT"]}),
-            triton.Request(inputs | {"SIZE": np.array([1], dtype=np.int32)}),
-            triton.Request({"STYLE": inputs["STYLE"]}),
+            triton.Request(photos),
+            triton.Request(photos | no_image),
+            triton.Request(photos | {"CONTENT_MASK": photos["CONTENT"]}),
+            triton.Request(photos | {"SIZE": np.array([1], dtype=np.int32)}),
+            triton.Request({"STYLE": photos["STYLE"]}),
         ]
     )
     triton.models.clear()
-    adapter.execute([triton.Request(inputs)])
+    stylize.execute([triton.Request(photos)])
     assert triton.MetricFamily.values(REQUESTS) == {
         ("stylize", "ok"): 1,
         ("stylize", "refused"): 4,
@@ -91,9 +68,9 @@ def test_kinds_of_errors(error: Exception, kind: str) -> None:
 
 
 def test_stages_of_answered_requests_are_observed(
-    adapter: Any, inputs: Inputs, triton: Any
+    stylize: Any, photos: Inputs, triton: Any
 ) -> None:
-    adapter.execute([triton.Request(inputs), triton.Request({})])
+    stylize.execute([triton.Request(photos), triton.Request({})])
     stages = {
         one.labels["stage"]: one for one in triton.MetricFamily.made["photoreal_stage_seconds"]
     }
@@ -106,55 +83,46 @@ def test_stages_of_answered_requests_are_observed(
 
 
 def test_stages_that_a_method_lacks_are_not_observed(
-    adapter: Any, inputs: Inputs, triton: Any
+    stylize: Any, photos: Inputs, triton: Any
 ) -> None:
     published = {"METHOD": np.array([b"published"], dtype=object)}
-    adapter.execute([triton.Request(inputs | published)])
+    stylize.execute([triton.Request(photos | published)])
     made = triton.MetricFamily.made["photoreal_stage_seconds"]
     seen = {one.labels["stage"] for one in made if one.observed}
     assert seen == set(STAGES) - {"colors", "upsample"}
 
 
-def test_a_triton_without_histograms_does_without_stages(
-    triton: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_triton_without_histograms_does_without_stages(triton: Any, monkeypatch: Patch) -> None:
     monkeypatch.delattr(triton.MetricFamily, "HISTOGRAM")
     StageMetrics(triton).observe({"decode": 1.0})
     assert "photoreal_stage_seconds" not in triton.MetricFamily.made
 
 
-def test_every_request_is_told_in_one_line(adapter: Any, inputs: Inputs, triton: Any) -> None:
-    adapter.execute([triton.Request(inputs, "one"), triton.Request({}, "two\nlines")])
+def test_every_request_is_told_in_one_line(stylize: Any, photos: Inputs, triton: Any) -> None:
+    stylize.execute([triton.Request(photos, "one"), triton.Request({}, "two\nlines")])
     answered, refused = triton.infos
     assert answered.startswith("stylize: request one: answered in ")
     assert refused.startswith("stylize: request two?lines: refused: The input CONTENT is missing")
 
 
 def test_an_error_of_the_server_s_own_names_the_line_of_the_log(
-    adapter: Any, inputs: Inputs, triton: Any
+    stylize: Any, photos: Inputs, triton: Any
 ) -> None:
     triton.models.clear()
-    (response,) = adapter.execute([triton.Request(inputs, "id-1\n")])
+    (response,) = stylize.execute([triton.Request(photos, "id-1\n")])
     assert response.error().message().endswith("see request id-1? in the server's log.")
     assert triton.errors[0].startswith("stylize: request id-1?: Traceback")
 
 
 def test_calls_of_other_models_belong_to_the_request_s_trace(
-    adapter: Any,
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-    inputs: Inputs,
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    stylize: Any, start: Start, photos: Inputs, triton: Any, monkeypatch: Patch
 ) -> None:
-    request = triton.Request(inputs, "id-2")
-    adapter.execute([request])
+    request = triton.Request(photos, "id-2")
+    stylize.execute([request])
     assert triton.traces == [request.trace()]
     triton.traces.clear()
     triton.calls.clear()
-    monkeypatch.setenv("PHOTOREAL_ENGINE", "bls")
-    wct2 = load_adapter("model_repository/wct2/1/model.py")
-    wct2.initialize(arguments("wct2", model_configs()["wct2"]))
+    wct2 = start("wct2", ENGINE="bls")
     picture = np.zeros((3, 16, 16), dtype=np.float32)
     for request_id in ("id-3", "id-4"):
         request = triton.Request({"CONTENT": picture, "STYLE": picture}, request_id)

@@ -13,7 +13,7 @@ import inspect
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.abc import MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 import click
 import numpy as np
-import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 from google.protobuf import text_format
@@ -30,14 +29,14 @@ from PIL import Image
 from starlette.testclient import TestClient
 from tritonclient.grpc import model_config_pb2
 
+from tests.kinds import Array, Patch
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 DECLARING = "photoreal.options.stylize"
 SOURCE = ROOT / "src" / "photoreal" / "options" / "stylize.py"
 BEFORE = "    blend: int | None = whole("
-
-Array = npt.NDArray[Any]
 
 
 class Kind(NamedTuple):
@@ -68,11 +67,16 @@ REGIONS = Kind(
 )
 
 
-class _Changed(SourceLoader):
-    """Loads the declaring module with one line more."""
+class _Changed(SourceLoader, MetaPathFinder):  # type: ignore[misc]
+    """Finds and loads the declaring module with one line more."""
 
     def __init__(self, line: str) -> None:
         self._line = line
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return importlib.util.spec_from_loader(name, self) if name == DECLARING else None
 
     def get_filename(self, fullname: str) -> str:
         return str(SOURCE)
@@ -83,30 +87,18 @@ class _Changed(SourceLoader):
         return text.replace(BEFORE, f"    {self._line}\n{BEFORE}").encode()
 
 
-class _Finder(MetaPathFinder):
-    def __init__(self, line: str) -> None:
-        self._line = line
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if name != DECLARING:
-            return None
-        return importlib.util.spec_from_loader(name, _Changed(self._line))
-
-
 def _modules() -> dict[str, ModuleType]:
     return {name: one for name, one in sys.modules.items() if name.split(".")[0] == "photoreal"}
 
 
 @pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kind]:
+def kind(request: pytest.FixtureRequest, monkeypatch: Patch) -> Iterator[Kind]:
     """An option that has been declared: what is imported from now on knows it."""
     kind = REGIONS if request.param == "regions" else KINDS[request.param]
     before = _modules()
     for name in before:
         del sys.modules[name]
-    monkeypatch.setattr(sys, "meta_path", [_Finder(kind.line), *sys.meta_path])
+    monkeypatch.setattr(sys, "meta_path", [_Changed(kind.line), *sys.meta_path])
     yield kind
     for name in _modules():
         del sys.modules[name]
@@ -172,21 +164,9 @@ def test_contract_and_config_have_its_tensor(kind: Kind) -> None:
     assert (tensor.optional, tuple(tensor.dims)) == (True, spec.dims)
 
 
-def test_adapter_reads_it(
-    kind: Kind,
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    adapter = load_adapter("model_repository/stylize/1/model.py")
-    adapter.initialize(arguments("stylize"))
-    triton.models["wct2"] = lambda inputs: {
-        "IMAGE": inputs["CONTENT"],
-        "STYLE_CACHED": np.array([False]),
-    }
+def test_adapter_reads_it(kind: Kind, stylize: Any, triton: Any, monkeypatch: Patch) -> None:
     seen = []
-    module = type(adapter).execute.__globals__
+    module = type(stylize).execute.__globals__
     work = module["stylize"]
 
     def spy(request: Any, *rest: Any) -> Any:
@@ -194,29 +174,21 @@ def test_adapter_reads_it(
         return work(request, *rest)
 
     monkeypatch.setitem(module, "stylize", spy)
-    tensors = _module("client._transport.inputs").build_inputs(
-        content=_png(), style=_png(), size=16, grain=kind.value
-    )
-    (response,) = adapter.execute([triton.Request(tensors)])
+    build = _module("client._transport.inputs").build_inputs
+    tensors = build(content=_png(), style=_png(), size=16, grain=kind.value)
+    (response,) = stylize.execute([triton.Request(tensors)])
     assert not response.has_error(), response.error().message()
     del tensors["GRAIN"]
-    adapter.execute([triton.Request(tensors)])
+    stylize.execute([triton.Request(tensors)])
     assert seen == [kind.value, _module("options").StylizeOptions().grain]
 
 
 @pytest.mark.parametrize("kind", ["number"], indirect=True)
-def test_values_out_of_range_are_refused(
-    kind: Kind,
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-    triton: Any,
-) -> None:
-    adapter = load_adapter("model_repository/stylize/1/model.py")
-    adapter.initialize(arguments("stylize"))
+def test_values_out_of_range_are_refused(kind: Kind, stylize: Any, triton: Any) -> None:
     build = _module("client._transport.inputs").build_inputs
     tensors = build(content=b"no photo", style=b"no photo", grain=2)
-    (response,) = adapter.execute([triton.Request(tensors)])
-    assert response.error().message() == "grain is 2; expected a number from 0 to 1."
+    (response,) = stylize.execute([triton.Request(tensors)])
+    assert response.error().message().startswith("grain is 2; expected")
 
 
 def test_both_clients_send_it(kind: Kind) -> None:
@@ -231,9 +203,7 @@ def test_both_clients_send_it(kind: Kind) -> None:
         assert sent["GRAIN"].tolist() == kind.tensor
 
 
-def test_commands_send_it(
-    kind: Kind, photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_send_it(kind: Kind, photo: str, tmp_path: Path, monkeypatch: Patch) -> None:
     given = [kind.switch] if "flag" in kind.line else [kind.switch, kind.text]
     transport = _Transport()
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-Array = npt.NDArray[Any]
+from tests.kinds import Arguments, Array, Load, Patch, Sentence
 
 CONFIG = """
 name: "small"
@@ -46,11 +44,7 @@ def _write(path: Path) -> None:
 
 
 @pytest.fixture(params=["", 'default_model_filename: "other.onnx"'], ids=["default", "named"])
-def backend(
-    request: pytest.FixtureRequest,
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-) -> Any:
+def backend(request: pytest.FixtureRequest, load_adapter: Load, arguments: Arguments) -> Any:
     given = arguments("small", CONFIG.replace("FILE", request.param))
     if not request.param:  # Triton's own JSON has every key
         given["model_config"] = given["model_config"][:-1] + ', "default_model_filename": ""}'
@@ -84,7 +78,7 @@ def test_requests_of_any_size_are_answered_in_order(backend: Any, triton: Any) -
 
 @pytest.mark.parametrize("asked", [["SUM"], ["DIFFERENCE"]], ids="".join)
 def test_only_the_outputs_that_are_asked_for_are_computed(
-    asked: list[str], backend: Any, triton: Any, monkeypatch: pytest.MonkeyPatch
+    asked: list[str], backend: Any, triton: Any, monkeypatch: Patch
 ) -> None:
     computed: list[list[str]] = []
     session = backend._session
@@ -110,10 +104,7 @@ def test_only_the_outputs_that_are_asked_for_are_computed(
     ids=["sizes that differ", "a dimension less"],
 )
 def test_one_bad_request_gives_one_error_and_the_others_are_answered(
-    bad: dict[str, Array],
-    backend: Any,
-    triton: Any,
-    check_sentence: Callable[[object], None],
+    bad: dict[str, Array], backend: Any, triton: Any, check_sentence: Sentence
 ) -> None:
     good = triton.Request(_inputs(1, 5), outputs=BOTH)
     responses = backend.execute([good, triton.Request(bad, "id-9", BOTH), good])

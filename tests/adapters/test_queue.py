@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ import pytest
 from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, TIMED_OUT_IN_QUEUE
 from photoreal.serve.backend import request_queue
 from photoreal.serve.backend.request_queue import RequestQueue
+from tests.kinds import Patch, Sentence
 
-Sentence = Callable[[object], None]
 FRAME = {"SEQUENCE": np.array([b"shot"], dtype=object)}
 
 
@@ -33,7 +33,7 @@ class Model:
 
 
 @pytest.fixture
-def model(triton: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Model:
+def model(triton: Any, tmp_path: Any, monkeypatch: Patch) -> Model:
     monkeypatch.setattr(triton.Trace, "context", None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(request_queue, "CHECK_INTERVAL_S", 0.01)
@@ -117,7 +117,7 @@ def test_frames_and_canaries_wait_behind_what_somebody_waits_for(
 
 
 def test_steady_load_does_not_starve_a_canary(
-    waiting: RequestQueue, model: Model, triton: Any, monkeypatch: pytest.MonkeyPatch
+    waiting: RequestQueue, model: Model, triton: Any, monkeypatch: Patch
 ) -> None:
     _begin(waiting, model, triton)
     waiting.put([triton.Request({}, CANARY_ID)])
@@ -174,7 +174,7 @@ def test_a_caller_that_leaves_the_queue_is_not_worked_for(
 
 
 def test_a_request_with_a_trace_is_answered_before_its_trace_ends(
-    waiting: RequestQueue, model: Model, triton: Any, monkeypatch: pytest.MonkeyPatch
+    waiting: RequestQueue, model: Model, triton: Any, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(triton.Trace, "context", "{}")
     request = triton.Request({}, "traced")

@@ -2,66 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from torch import Tensor
 
 from photoreal.contract import CANCEL_PARAMETER, TIMED_OUT, TIMED_OUT_IN_QUEUE
 from photoreal.serve.backend import watch
 from photoreal.serve.backend.canceled import CanceledKeys
+from tests.kinds import Array, Images, Patch, Sentence, Start
 
 pytestmark = pytest.mark.slow
 
-Array = npt.NDArray[Any]
-Load = Callable[[str], Any]
 
 KEY = "0123456789abcdef" * 2
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folder(tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
 @pytest.fixture
-def photos(photo: Callable[..., Any], encoded: Callable[..., bytes]) -> dict[str, Array]:
-    files = (encoded(photo(16, 24, seed)) for seed in (1, 2))
-    content, style = (np.array([file], dtype=object) for file in files)
-    return {"CONTENT": content, "STYLE": style, "SIZE": np.array([16], dtype=np.int32)}
+def wct2(start: Start) -> Any:
+    return start("wct2")
 
 
 @pytest.fixture
-def stylize(load_adapter: Load, arguments: Callable[..., dict[str, str]]) -> Any:
-    model = load_adapter("model_repository/stylize/1/model.py")
-    model.initialize(arguments("stylize"))
-    return model
-
-
-@pytest.fixture
-def wct2(load_adapter: Load, arguments: Callable[..., dict[str, str]]) -> Any:
-    model = load_adapter("model_repository/wct2/1/model.py")
-    model.initialize(arguments("wct2"))
-    return model
-
-
-@pytest.fixture
-def cancel(load_adapter: Load, arguments: Callable[..., dict[str, str]]) -> Any:
-    model = load_adapter("model_repository/cancel/1/model.py")
-    model.initialize(arguments("cancel"))
-    return model
+def cancel(start: Start) -> Any:
+    return start("cancel")
 
 
 def _key(key: str) -> dict[str, Array]:
     return {"KEY": np.array([key.encode()], dtype=object)}
-
-
-def _nothing(inputs: dict[str, Array]) -> dict[str, Array]:
-    return {"IMAGE": inputs["CONTENT"], "STYLE_CACHED": np.array([False])}
 
 
 def test_a_request_whose_time_is_up_calls_no_model(
@@ -75,11 +49,10 @@ def test_a_request_whose_time_is_up_calls_no_model(
 
 
 def test_a_caller_that_goes_while_photos_are_decoded_calls_no_model(
-    stylize: Any, photos: dict[str, Array], triton: Any, monkeypatch: pytest.MonkeyPatch
+    stylize: Any, photos: dict[str, Array], triton: Any, monkeypatch: Patch
 ) -> None:
     """Photos are decoded after the first look for the caller, before the first model is called."""
     monkeypatch.setattr(watch, "POLL_S", 0.0)
-    triton.models["wct2"] = _nothing
     request = triton.Request(photos)
     _Leaves(request, after=2)
     (response,) = stylize.execute([request])
@@ -88,7 +61,6 @@ def test_a_caller_that_goes_while_photos_are_decoded_calls_no_model(
 
 
 def test_time_and_key_are_passed_on(stylize: Any, photos: dict[str, Array], triton: Any) -> None:
-    triton.models["wct2"] = _nothing
     request = triton.Request(photos, timeout=60_000_000, parameters={CANCEL_PARAMETER: KEY})
     (response,) = stylize.execute([request])
     assert not response.has_error()
@@ -98,47 +70,34 @@ def test_time_and_key_are_passed_on(stylize: Any, photos: dict[str, Array], trit
 
 
 def test_limits_come_from_the_environment(
-    load_adapter: Load,
-    arguments: Callable[..., dict[str, str]],
-    photos: dict[str, Array],
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    start: Start, photos: dict[str, Array], triton: Any
 ) -> None:
-    monkeypatch.setenv("PHOTOREAL_MAX_IMAGE_BYTES", "100")
-    monkeypatch.setenv("PHOTOREAL_MAX_SECONDS", "5")
-    triton.models["wct2"] = _nothing
-    model = load_adapter("model_repository/stylize/1/model.py")
-    model.initialize(arguments("stylize"))
+    model = start("stylize", MAX_IMAGE_BYTES="100", MAX_SECONDS="5")
     (response,) = model.execute([triton.Request(photos)])
     assert response.error().code() == triton.TritonError.INVALID_ARG
-    assert "expected at most 100" in response.error().message()
+    assert "at most 100" in response.error().message()
 
 
-def test_a_model_that_was_stopped_is_no_failure(
-    stylize: Any, photos: dict[str, Array], triton: Any, check_sentence: Callable[[object], None]
+@pytest.mark.parametrize(("stopped", "code"), [(True, "CANCELLED"), (False, "INTERNAL")])
+def test_only_a_model_that_was_not_stopped_has_failed(
+    stylize: Any,
+    photos: dict[str, Array],
+    triton: Any,
+    check_sentence: Sentence,
+    stopped: bool,
+    code: str,
 ) -> None:
     request = triton.Request(photos)
 
-    def is_stopped(inputs: dict[str, Array]) -> dict[str, Array]:
-        request.canceled = True
-        raise triton.Refused("The request was canceled.")
-
-    triton.models["wct2"] = is_stopped
-    (response,) = stylize.execute([request])
-    assert response.error().code() == triton.TritonError.CANCELLED
-    check_sentence(response.error().message())
-    assert not triton.errors
-
-
-def test_a_model_that_failed_is_a_failure(
-    stylize: Any, photos: dict[str, Array], triton: Any
-) -> None:
     def fails(inputs: dict[str, Array]) -> dict[str, Array]:
-        raise triton.Refused("It broke.")
+        request.canceled = stopped
+        raise triton.Refused("The request was canceled." if stopped else "It broke.")
 
     triton.models["wct2"] = fails
-    (response,) = stylize.execute([triton.Request(photos)])
-    assert response.error().code() == triton.TritonError.INTERNAL
+    (response,) = stylize.execute([request])
+    assert response.error().code() == getattr(triton.TritonError, code)
+    check_sentence(response.error().message())
+    assert bool(triton.errors) != stopped
 
 
 class _Leaves:
@@ -161,7 +120,7 @@ def levels_begun(triton: Any) -> float:
 
 @pytest.mark.parametrize("levels", [0, 3, 9, 14])
 def test_wct2_stops_before_the_next_level(
-    levels: int, wct2: Any, random_image: Callable[..., Tensor], triton: Any
+    levels: int, wct2: Any, random_image: Images, triton: Any
 ) -> None:
     pictures = {
         "CONTENT": random_image(24, 32)[0].numpy(),
@@ -174,7 +133,7 @@ def test_wct2_stops_before_the_next_level(
     assert levels_begun(triton) == levels
 
 
-def test_wct2_counts_levels(wct2: Any, random_image: Callable[..., Tensor], triton: Any) -> None:
+def test_wct2_counts_levels(wct2: Any, random_image: Images, triton: Any) -> None:
     pictures = {
         "CONTENT": random_image(24, 32)[0].numpy(),
         "STYLE": random_image(32, 16, seed=1)[0].numpy(),
@@ -185,24 +144,8 @@ def test_wct2_counts_levels(wct2: Any, random_image: Callable[..., Tensor], trit
         assert levels_begun(triton) == levels
 
 
-def test_wct2_refuses_what_takes_too_much_memory(
-    load_adapter: Load,
-    arguments: Callable[..., dict[str, str]],
-    random_image: Callable[..., Tensor],
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("PHOTOREAL_MAX_MEMORY", "1000")
-    model = load_adapter("model_repository/wct2/1/model.py")
-    model.initialize(arguments("wct2"))
-    image = random_image(24, 32)[0].numpy()
-    (response,) = model.execute([triton.Request({"CONTENT": image, "STYLE": image})])
-    assert response.error().code() == triton.TritonError.INVALID_ARG
-    assert "MB of memory" in response.error().message()
-
-
 def test_a_key_reaches_the_model_at_work(
-    cancel: Any, wct2: Any, random_image: Callable[..., Tensor], triton: Any
+    cancel: Any, wct2: Any, random_image: Images, triton: Any
 ) -> None:
     (accepted,) = cancel.execute([triton.Request(_key(KEY))])
     assert accepted.output_tensors()[0].as_numpy().tolist() == [True]
@@ -215,7 +158,7 @@ def test_a_key_reaches_the_model_at_work(
 
 
 def test_what_is_no_key_is_refused(
-    cancel: Any, triton: Any, check_sentence: Callable[[object], None], tmp_path: Path
+    cancel: Any, triton: Any, check_sentence: Sentence, tmp_path: Path
 ) -> None:
     before = set(tmp_path.rglob("*"))
     (response,) = cancel.execute([triton.Request(_key("../../escape"))])

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from photoreal.contract import SEGMENTER, STYLIZE, WCT2, ModelSpec
+from photoreal.options import Method
 from photoreal.pipeline.in_process import in_process_models
-from photoreal.pipeline.request import Models, StylizeRequest, Transferred
-from photoreal.pipeline.stylize import stylize
+from photoreal.pipeline.request import StylizeRequest
+from photoreal.pipeline.stylize import stylize as run_stylize
 from photoreal.pipeline.wct2.model import serve_wct2
 from photoreal.pipeline.wct2.soft_inputs import NAMES as SOFT
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.preprocess import Limits, decode_photo
-from photoreal.transfer.progressive import NetworkEngine
-
-Array = npt.NDArray[Any]
-Encode = Callable[..., bytes]
-Photo = Callable[..., npt.NDArray[np.uint8]]
+from tests.kinds import Arguments, Array, Encode, Engines, Photo, Sentence
 
 NUMPY_TYPES = {"FP32": np.float32, "UINT8": np.uint8, "INT32": np.int32, "BYTES": np.object_}
 
@@ -36,33 +31,13 @@ PUBLISHED = {"METHOD": _text("published")}
 
 
 @pytest.fixture
-def photos(photo: Photo, encoded: Encode) -> dict[str, Array]:
-    """The two tensors that every request needs, and a small size."""
-    return {
-        "CONTENT": _text(encoded(photo(16, 24, seed=1))),
-        "STYLE": _text(encoded(photo(20, 16, seed=2))),
-        "SIZE": np.array([16], dtype=np.int32),
-    }
+def adapter(stylize: Any) -> Any:
+    """The adapter in a repository without a segmenter."""
+    return stylize
 
 
 @pytest.fixture
-def adapter(
-    load_adapter: Callable[[str], Any], arguments: Callable[..., dict[str, str]], triton: Any
-) -> Any:
-    """The adapter in a repository without a segmenter, over a `wct2` that does nothing."""
-    triton.models["wct2"] = lambda inputs: {
-        "IMAGE": inputs["CONTENT"],
-        "STYLE_CACHED": np.array([False]),
-    }
-    model = load_adapter("model_repository/stylize/1/model.py")
-    model.initialize(arguments("stylize"))
-    return model
-
-
-@pytest.fixture
-def adapter_with_segmenter(
-    adapter: Any, arguments: Callable[..., dict[str, str]], triton: Any
-) -> Any:
+def adapter_with_segmenter(adapter: Any, arguments: Arguments, triton: Any) -> Any:
     """The same in a repository with a segmenter of two classes: sky above, trees below."""
 
     def segment(inputs: dict[str, Array]) -> dict[str, Array]:
@@ -201,19 +176,15 @@ def test_method_color_calls_no_transfer(
     assert json.loads(outputs["REPORT"][0])["method"] == "color"
 
 
-def test_given_pairs_are_those_of_the_transfer(
+def test_pairs_are_sent_with_minus_one_for_the_whole_photo(
     adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
-    pairs = {"PAIRS": np.array([[1, 2], [2, -1]], dtype=np.int32)} | PUBLISHED
-    _outputs(adapter_with_segmenter.execute([triton.Request(photos | pairs)])[0])
-    assert triton.calls[-1][1]["PAIRS"].tolist() == [[1, 2], [2, -1]]
-
-
-def test_pairs_with_the_whole_photo_are_sent_as_minus_one(
-    adapter: Any, photos: dict[str, Array], triton: Any
-) -> None:
-    _outputs(adapter.execute([triton.Request(photos | PUBLISHED)])[0])
-    assert triton.calls[0][1]["PAIRS"].tolist() == [[0, -1]]
+    for given, sent in (
+        ({"PAIRS": np.array([[1, 2], [2, -1]], dtype=np.int32)}, [[1, 2], [2, -1]]),
+        ({"SEGMENT": np.array([False])}, [[0, -1]]),
+    ):
+        _outputs(adapter_with_segmenter.execute([triton.Request(photos | given | PUBLISHED)])[0])
+        assert triton.calls[-1][1]["PAIRS"].tolist() == sent
 
 
 def test_no_pairs_are_sent_as_an_empty_table(
@@ -239,14 +210,10 @@ def test_segment_false_calls_no_segmenter(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"ALPHA": np.array([2.0], dtype=np.float32)}, "alpha is 2"),
         ({"ALPHA": np.array([np.nan], dtype=np.float32)}, "alpha is nan"),
-        ({"SIZE": np.array([-1], dtype=np.int32)}, "size is -1"),
         ({"TRANSFER_AT": _text(b"\xff\xfe")}, "not valid UTF-8"),
-        ({"MATCH": _text("x")}, "match is 'x'"),
-        ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65"),
         ({"CONTENT": _text(b"nonsense")}, "content photo is no image"),
-        ({"STYLE": None}, "The input STYLE is missing; stylize requires it"),
+        ({"STYLE": None}, "The input STYLE is missing"),
         ({"STYLE_MASK": _text(b"nonsense")}, "no content mask"),
     ],
 )
@@ -256,7 +223,7 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
     adapter: Any,
     photos: dict[str, Array],
     triton: Any,
-    check_sentence: Callable[[object], None],
+    check_sentence: Sentence,
 ) -> None:
     bad = {name: value for name, value in (photos | change).items() if value is not None}
     requests = [triton.Request(photos), triton.Request(bad, "bad"), triton.Request(photos)]
@@ -271,11 +238,7 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
 
 @pytest.mark.parametrize("failure", ["raises", "answers with an error"])
 def test_a_failure_inside_tells_the_log_and_not_the_caller(
-    failure: str,
-    adapter: Any,
-    photos: dict[str, Array],
-    triton: Any,
-    check_sentence: Callable[[object], None],
+    failure: str, adapter: Any, photos: dict[str, Array], triton: Any, check_sentence: Sentence
 ) -> None:
     works = triton.models["wct2"]
 
@@ -300,10 +263,7 @@ def test_a_failure_inside_tells_the_log_and_not_the_caller(
 
 
 def test_a_model_that_lost_its_process_asks_to_come_again(
-    adapter: Any,
-    photos: dict[str, Array],
-    triton: Any,
-    check_sentence: Callable[[object], None],
+    adapter: Any, photos: dict[str, Array], triton: Any, check_sentence: Sentence
 ) -> None:
     triton.dead.add("wct2")
     (response,) = adapter.execute([triton.Request(photos, "id-17")])
@@ -321,39 +281,14 @@ def test_a_request_without_an_id_is_logged_as_such(
     assert "stylize: request without-id: " in triton.errors[0]
 
 
-def test_adapter_and_plain_call_give_the_same_picture(
-    adapter: Any,
-    photos: dict[str, Array],
-    builtin_engine: Callable[[str], NetworkEngine],
-    triton: Any,
-) -> None:
-    engine = builtin_engine("cat5")
-    triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine, StyleCache(0))
-    outputs = _outputs(adapter.execute([triton.Request(photos | PUBLISHED)])[0])
-
-    def transfer(content: Array, content_labels: Array, styles: Any, **how: Any) -> Transferred:
-        pictures = {"CONTENT": content, "STYLE": styles[0].image}
-        return Transferred(serve_wct2(pictures, engine, StyleCache(0))["IMAGE"])
-
-    expected = stylize(
-        StylizeRequest(
-            content=photos["CONTENT"][0], style=photos["STYLE"][0], size=16, method="published"
-        ),
-        Models(transfer),
-        Limits(),
-    )
-    assert outputs["IMAGE"][0] == expected.image
-
-
+@pytest.mark.parametrize("method", ["published", "wct2"])
 def test_adapter_and_models_in_this_process_give_the_same_picture(
-    adapter: Any,
-    photos: dict[str, Array],
-    builtin_engine: Callable[[str], NetworkEngine],
-    triton: Any,
+    adapter: Any, photos: dict[str, Array], builtin_engine: Engines, triton: Any, method: Method
 ) -> None:
     engine = builtin_engine("cat5")
     triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine, StyleCache(0))
-    outputs = _outputs(adapter.execute([triton.Request(photos)])[0])
-    request = StylizeRequest(content=photos["CONTENT"][0], style=photos["STYLE"][0], size=16)
-    expected = stylize(request, in_process_models(engine), Limits())
+    given = photos | {"METHOD": _text(method)}
+    outputs = _outputs(adapter.execute([triton.Request(given)])[0])
+    request = StylizeRequest(photos["CONTENT"][0], photos["STYLE"][0], size=16, method=method)
+    expected = run_stylize(request, in_process_models(engine), Limits())
     assert outputs["IMAGE"][0] == expected.image

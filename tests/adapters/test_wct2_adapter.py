@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor
 
 from photoreal import contract
 from photoreal.contract import UNPOOLS, Unpool
@@ -24,17 +21,16 @@ from photoreal.serve.backend.adapter import call_model
 from photoreal.serve.backend.bls import BlsEngine
 from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
 from photoreal.weights.networks import save_bundle
+from tests.kinds import Arguments, Array, Engines, Images, Networks, Patch, Sentence, Start
 
 pytestmark = pytest.mark.slow
 
-Array = npt.NDArray[Any]
-Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
 
 ADAPTER = "model_repository/wct2/1/model.py"
 
 
 @pytest.fixture
-def pictures(random_image: Callable[..., Tensor]) -> dict[str, Array]:
+def pictures(random_image: Images) -> dict[str, Array]:
     return {
         "CONTENT": random_image(24, 32)[0].numpy(),
         "STYLE": random_image(32, 16, seed=1)[0].numpy(),
@@ -50,10 +46,8 @@ def label_maps() -> dict[str, Array]:
 
 
 @pytest.fixture
-def adapter(load_adapter: Callable[[str], Any], arguments: Callable[..., dict[str, str]]) -> Any:
-    model = load_adapter(ADAPTER)
-    model.initialize(arguments("wct2"))
-    return model
+def adapter(start: Start) -> Any:
+    return start("wct2")
 
 
 def _labelled(inputs: dict[str, Array], role: str) -> LabelledImage:
@@ -71,39 +65,37 @@ def _image(response: Any) -> Array:
     return image
 
 
-def test_two_photos_alone_are_one_region_each(
-    adapter: Any,
-    pictures: dict[str, Array],
-    builtin_engine: Callable[[Unpool], NetworkEngine],
-    triton: Any,
+def _check(
+    found: Array, inputs: dict[str, Array], pairs: list[Pair], engine: Any, **how: Any
 ) -> None:
-    found = _image(adapter.execute([triton.Request(pictures)])[0])
-    content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
-    expected = transfer(content, style, [Pair(0, None)], builtin_engine("cat5"))
+    content, style = (_labelled(inputs, role) for role in ("CONTENT", "STYLE"))
+    expected = transfer(content, style, pairs, engine, **how)
     np.testing.assert_array_equal(found, expected[0].numpy())
 
 
-def test_labels_alone_follow_the_published_rule(
+@pytest.mark.parametrize("labelled", [False, True])
+def test_photos_are_one_region_and_labels_follow_the_published_rule(
     adapter: Any,
     pictures: dict[str, Array],
     label_maps: dict[str, Array],
-    builtin_engine: Callable[[Unpool], NetworkEngine],
+    builtin_engine: Engines,
     triton: Any,
+    labelled: bool,
 ) -> None:
-    inputs = pictures | label_maps
+    inputs, pairs = pictures, [Pair(0, None)]
+    if labelled:
+        inputs = pictures | label_maps
+        pairs = match_published(*label_maps.values())
+        assert len(pairs) == 2
     found = _image(adapter.execute([triton.Request(inputs)])[0])
-    content, style = (_labelled(inputs, role) for role in ("CONTENT", "STYLE"))
-    pairs = match_published(content.labels, style.labels)
-    assert len(pairs) == 2
-    expected = transfer(content, style, pairs, builtin_engine("cat5"))
-    np.testing.assert_array_equal(found, expected[0].numpy())
+    _check(found, inputs, pairs, builtin_engine("cat5"))
 
 
 def test_pairs_and_options_are_followed(
     adapter: Any,
     pictures: dict[str, Array],
     label_maps: dict[str, Array],
-    builtin_engine: Callable[[Unpool], NetworkEngine],
+    builtin_engine: Engines,
     triton: Any,
 ) -> None:
     inputs = pictures | label_maps
@@ -114,17 +106,9 @@ def test_pairs_and_options_are_followed(
         "BLEND": np.array([2], dtype=np.int32),
     }
     found = _image(adapter.execute([triton.Request(inputs | options)])[0])
-    content, style = (_labelled(inputs, role) for role in ("CONTENT", "STYLE"))
-    expected = transfer(
-        content,
-        style,
-        [Pair(4, 0), Pair(0, None)],
-        builtin_engine("cat5"),
-        alpha=0.5,
-        places=("encoder", "skip"),
-        blend=2,
-    )
-    np.testing.assert_array_equal(found, expected[0].numpy())
+    pairs = [Pair(4, 0), Pair(0, None)]
+    how = {"alpha": 0.5, "places": ("encoder", "skip"), "blend": 2}
+    _check(found, inputs, pairs, builtin_engine("cat5"), **how)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +143,7 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
     pictures: dict[str, Array],
     label_maps: dict[str, Array],
     triton: Any,
-    check_sentence: Callable[[object], None],
+    check_sentence: Sentence,
 ) -> None:
     good = pictures | label_maps
     bad = {name: value for name, value in (good | change).items() if value is not None}
@@ -171,37 +155,30 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
     check_sentence(error.message())
 
 
-def test_sides_that_no_engine_serves_are_refused(
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-    pictures: dict[str, Array],
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("PHOTOREAL_MAX_SIDE", "24")
-    model = load_adapter("model_repository/wct2/1/model.py")
-    model.initialize(arguments("wct2"))
-    (response,) = model.execute([triton.Request(pictures)])
-    assert response.error().code() == triton.TritonError.INVALID_ARG
-    assert "expected at most 24 a side." in response.error().message()
+def test_limits_of_sides_and_memory(start: Start, pictures: dict[str, Array], triton: Any) -> None:
+    for variable, limit, words in (
+        ("MAX_SIDE", "24", "at most 24 a side"),
+        ("MAX_MEMORY", "1000", "MB of memory"),
+    ):
+        model = start("wct2", **{variable: limit})
+        (response,) = model.execute([triton.Request(pictures)])
+        assert response.error().code() == triton.TritonError.INVALID_ARG
+        assert words in response.error().message()
+        start("wct2", **{variable: "100000000000"})
 
 
 def test_weights_beside_the_adapter_take_the_place_of_the_built_in_ones(
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
+    start: Start,
+    arguments: Arguments,
     pictures: dict[str, Array],
     seeded_networks: Networks,
     triton: Any,
 ) -> None:
-    given = arguments("wct2", model_configs("sum")["wct2"])
-    networks = seeded_networks("sum")
-    save_bundle(Path(given["model_repository"]) / "1" / contract.WEIGHTS_FILE, *networks)
-    model = load_adapter(ADAPTER)
-    model.initialize(given)
-    found = _image(model.execute([triton.Request(pictures)])[0])
-    content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
-    expected = transfer(content, style, [Pair(0, None)], NetworkEngine(*networks))
-    np.testing.assert_array_equal(found, expected[0].numpy())
+    networks, config = seeded_networks("sum"), model_configs("sum")["wct2"]
+    folder = Path(arguments("wct2", config)["model_repository"])
+    save_bundle(folder / "1" / contract.WEIGHTS_FILE, *networks)
+    found = _image(start("wct2", config).execute([triton.Request(pictures)])[0])
+    _check(found, pictures, [Pair(0, None)], NetworkEngine(*networks))
 
 
 def _serve_levels(triton: Any, encoder: Encoder, decoder: Decoder) -> None:
@@ -245,10 +222,7 @@ def test_both_engines_give_the_same_numbers(
 
 
 def test_tensors_of_a_gpu_go_from_model_to_model_as_they_are(
-    pictures: dict[str, Array],
-    builtin_networks: Networks,
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    pictures: dict[str, Array], builtin_networks: Networks, triton: Any, monkeypatch: Patch
 ) -> None:
     """The stand-in's GPU is memory of this process that nobody may read as an array."""
     networks = builtin_networks("cat5")
@@ -273,42 +247,24 @@ def test_a_model_on_a_gpu_brings_arrays_to_the_cpu(triton: Any) -> None:
 
 @pytest.mark.parametrize("by", ["environment", "config"])
 def test_the_engine_is_chosen_by_the_environment_or_the_config(
-    by: str,
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-    pictures: dict[str, Array],
-    builtin_networks: Networks,
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    by: str, start: Start, pictures: dict[str, Array], builtin_networks: Networks, triton: Any
 ) -> None:
     _serve_levels(triton, *builtin_networks("cat5"))
-    config = model_configs()["wct2"]
     if by == "config":
-        config = config.replace('"local"', '"bls"')
+        model = start("wct2", model_configs()["wct2"].replace('"local"', '"bls"'))
     else:
-        monkeypatch.setenv("PHOTOREAL_ENGINE", "bls")
-    model = load_adapter(ADAPTER)
-    model.initialize(arguments("wct2", config))
+        model = start("wct2", ENGINE="bls")
     found = _image(model.execute([triton.Request(pictures)])[0])
     assert len(triton.calls) == 4 + 3 + 8  # the style's levels, then the content's
-    content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
-    engine = NetworkEngine(*builtin_networks("cat5"))
-    expected = transfer(content, style, [Pair(0, None)], engine)
-    np.testing.assert_array_equal(found, expected[0].numpy())
+    _check(found, pictures, [Pair(0, None)], NetworkEngine(*builtin_networks("cat5")))
 
 
 def test_a_level_that_does_not_answer_fails_the_request_alone(
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-    pictures: dict[str, Array],
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    start: Start, pictures: dict[str, Array], triton: Any
 ) -> None:
-    with pytest.raises(ModelFailed, match="wct2_encoder_1: no model"):
+    with pytest.raises(ModelFailed, match="wct2_encoder_1"):
         BlsEngine(triton, "cat5").encode(1, torch.zeros(1, 3, 16, 16))
-    monkeypatch.setenv("PHOTOREAL_ENGINE", "bls")
-    model = load_adapter(ADAPTER)
-    model.initialize(arguments("wct2"))
+    model = start("wct2", ENGINE="bls")
     (response,) = model.execute([triton.Request(pictures, "id-3")])
     assert response.error().code() == triton.TritonError.INTERNAL
     assert "no model" not in response.error().message()
@@ -316,7 +272,7 @@ def test_a_level_that_does_not_answer_fails_the_request_alone(
 
 
 def test_a_canary_leaves_no_trace(
-    adapter: Any, pictures: dict[str, Array], triton: Any, monkeypatch: pytest.MonkeyPatch
+    adapter: Any, pictures: dict[str, Array], triton: Any, monkeypatch: Patch
 ) -> None:
     ends: list[str] = []
     monkeypatch.setattr(adapter._freed, "after_request", lambda: ends.append("request"))
@@ -340,38 +296,20 @@ def test_a_canary_leaves_no_trace(
     ids=["stopping", "unloaded"],
 )
 def test_levels_that_are_away_for_the_moment_make_the_model_unavailable(
-    words: str,
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-    pictures: dict[str, Array],
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    check_sentence: Callable[[object], None],
+    words: str, start: Start, pictures: dict[str, Array], triton: Any, check_sentence: Sentence
 ) -> None:
-    monkeypatch.setenv("PHOTOREAL_ENGINE", "bls")
     triton.refusal = words
-    model = load_adapter(ADAPTER)
-    model.initialize(arguments("wct2"))
+    model = start("wct2", ENGINE="bls")
     (response,) = model.execute([triton.Request(pictures)])
     assert response.error().code() == triton.TritonError.UNAVAILABLE
     check_sentence(response.error().message())
     assert triton.errors == []
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ('"local"', '"remote"', "engine 'remote' is not known; expected local or bls"),
-        ('"cat5"', '"max"', "Unpooling 'max' is not known; expected cat5 or sum"),
-    ],
-)
+@pytest.mark.parametrize(("old", "new"), [("local", "remote"), ("cat5", "max")])
 def test_an_unknown_parameter_stops_the_model_from_loading(
-    old: str,
-    new: str,
-    words: str,
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
+    old: str, new: str, start: Start
 ) -> None:
-    config = model_configs()["wct2"].replace(old, new)
-    with pytest.raises(ServeError, match=words):
-        load_adapter(ADAPTER).initialize(arguments("wct2", config))
+    config = model_configs()["wct2"].replace(f'"{old}"', f'"{new}"')
+    with pytest.raises(ServeError, match=f"'{new}' is not known; .*{old}"):
+        start("wct2", config)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from photoreal import contract
 from photoreal.errors import NumericalError, ServeError
 from photoreal.export.configs import model_configs
 from photoreal.pipeline.sequences import SequenceStore
@@ -19,12 +17,9 @@ from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.serve.backend.device import ASKED, Placement, chosen_placement, require_cuda
 from photoreal.transfer.progressive import NetworkEngine
 from photoreal.transfer.steady import SteadyMoments
+from tests.kinds import Arguments, Load, Patch, Sentence, Start
 
 pytestmark = pytest.mark.slow
-
-ADAPTER = "model_repository/wct2/1/model.py"
-Arguments = Callable[..., dict[str, str]]
-Sentence = Callable[[object], None]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +39,7 @@ def test_device_and_precision_are_chosen(
     expected: Placement,
     triton: Any,
     arguments: Arguments,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     config = model_configs()["wct2"]
     given = {"device": device, "precision": precision}
@@ -69,7 +64,7 @@ def test_what_cannot_be_chosen_is_a_sentence(
     words: str,
     triton: Any,
     arguments: Arguments,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
     check_sentence: Sentence,
 ) -> None:
     for name, value in variables.items():
@@ -118,7 +113,7 @@ def test_a_gpu_that_is_asked_for_has_to_be_there(
     built_for: str | None,
     usable: bool,
     words: str,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
     check_sentence: Sentence,
 ) -> None:
     def load(name: str) -> _Driver:
@@ -139,11 +134,10 @@ def test_a_gpu_that_is_asked_for_has_to_be_there(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="There is a GPU here.")
 def test_the_model_does_not_load_without_the_gpu_that_it_is_to_use(
-    load_adapter: Callable[[str], Any], arguments: Arguments, monkeypatch: pytest.MonkeyPatch
+    start: Start, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setenv(contract.DEVICE_VARIABLE, "cuda")
     with pytest.raises(ServeError, match=ASKED):
-        load_adapter(ADAPTER).initialize(arguments("wct2"))
+        start("wct2", DEVICE="cuda")
 
 
 def _pictures() -> dict[str, Any]:
@@ -152,14 +146,9 @@ def _pictures() -> dict[str, Any]:
 
 
 def test_too_little_memory_refuses_the_request_alone(
-    load_adapter: Callable[[str], Any],
-    arguments: Arguments,
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    check_sentence: Sentence,
+    start: Start, triton: Any, monkeypatch: Patch, check_sentence: Sentence
 ) -> None:
-    model = load_adapter(ADAPTER)
-    model.initialize(arguments("wct2"))
+    model = start("wct2")
 
     def full(*args: object, **how: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -175,23 +164,14 @@ def test_too_little_memory_refuses_the_request_alone(
     assert not response.has_error()
 
 
-def test_models_without_room_refuse_as_well(
-    load_adapter: Callable[[str], Any],
-    arguments: Arguments,
-    triton: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv(contract.ENGINE_VARIABLE, "bls")
+def test_models_without_room_refuse_as_well(start: Start, triton: Any, monkeypatch: Patch) -> None:
     triton.refusal = "onnx runtime error 1: Failed to allocate memory for requested buffer"
-    model = load_adapter(ADAPTER)
-    model.initialize(arguments("wct2"))
+    model = start("wct2", ENGINE="bls")
     (response,) = model.execute([triton.Request(_pictures())])
     assert response.error().code() == triton.TritonError.INVALID_ARG
 
 
-def test_the_picture_of_half_precision_is_in_single_precision(
-    builtin_networks: Callable[[str], Any],
-) -> None:
+def test_the_picture_of_half_precision_is_in_single_precision(builtin_networks: Load) -> None:
     engine = NetworkEngine(*builtin_networks("cat5"), dtype=torch.float16)
     image = wct2.serve_wct2(_pictures(), engine, StyleCache(0))["IMAGE"]
     assert image.dtype == np.float32
@@ -209,17 +189,15 @@ def test_what_is_not_finite_is_no_picture(
     dtype: torch.dtype,
     words: str,
     value: float,
-    load_adapter: Callable[[str], Any],
-    arguments: Arguments,
+    start: Start,
     triton: Any,
     check_sentence: Sentence,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: Patch,
 ) -> None:
     result = torch.ones(1, 3, 40, 64, dtype=dtype)
     result[0, 1, 2, 3] = value
     monkeypatch.setattr(wct2, "apply_style", lambda *args, **how: result)
-    model = load_adapter(ADAPTER)
-    model.initialize(arguments("wct2"))
+    model = start("wct2")
     (response,) = model.execute([triton.Request(_pictures())])
     assert response.error().code() == triton.TritonError.INTERNAL
     message = response.error().message()
@@ -229,7 +207,7 @@ def test_what_is_not_finite_is_no_picture(
 
 
 def test_a_frame_that_is_no_picture_does_not_spoil_the_next(
-    builtin_networks: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    builtin_networks: Load, monkeypatch: Patch
 ) -> None:
     engine = NetworkEngine(*builtin_networks("cat5"))
     sequences = SequenceStore(SteadyMoments)

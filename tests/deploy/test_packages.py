@@ -18,6 +18,7 @@ import pytest
 
 import photoreal
 from photoreal.cli import SUBCOMMANDS
+from tests.kinds import TempFolders
 
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_{}(sys.argv[1])"
 LARGEST = 8 * 2**20
@@ -42,7 +43,7 @@ def tracked(root: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sdist(root: Path, tracked: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sdist(root: Path, tracked: list[str], tmp_path_factory: TempFolders) -> Path:
     """The sdist, unpacked; it is built from a copy, since building writes into the source."""
     folder = tmp_path_factory.mktemp("sdist")
     for file in tracked:
@@ -58,7 +59,7 @@ def sdist(root: Path, tracked: list[str], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(sdist: Path, tmp_path_factory: TempFolders) -> Path:
     """The wheel that the sdist builds."""
     return _build("wheel", sdist, tmp_path_factory.mktemp("wheel"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,26 +11,7 @@ import photoreal.export
 from photoreal.cli import CALLER_ERROR, FAILED, main
 from photoreal.errors import ExportError
 from photoreal.export import ExportSettings
-
-
-def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "--help"]) == 0
-    shown = capsys.readouterr().out
-    for option in (
-        "--repository",
-        "--weights",
-        "--unpool [cat5|sum]",
-        "--segmenter",
-        "--precision [fp32|fp16]",
-        "--tensorrt",
-        "--device [cpu|cuda]",
-        "--accelerator [cuda|tensorrt]",
-        "--engine-cache",
-        "--max-side",
-        "--stock",
-        "--environment",
-    ):
-        assert option in shown
+from tests.kinds import Capture, Patch
 
 
 @pytest.mark.parametrize(
@@ -41,9 +23,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     ],
     ids=" ".join,
 )
-def test_a_call_that_has_to_be_changed(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_call_that_has_to_be_changed(arguments: list[str], capsys: Capture) -> None:
     assert main(["export", *arguments]) == CALLER_ERROR
     shown = capsys.readouterr()
     assert "Error: " in shown.err
@@ -61,7 +41,7 @@ def test_a_call_that_has_to_be_changed(
     ids=["weights", "segmenter", "tensorrt", "accelerator"],
 )
 def test_a_failure_is_one_sentence_and_writes_nothing(
-    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], words: str, tmp_path: Path, capsys: Capture
 ) -> None:
     folder = tmp_path / "repository"
     assert main(["export", "--repository", str(folder), *arguments]) == FAILED
@@ -72,57 +52,45 @@ def test_a_failure_is_one_sentence_and_writes_nothing(
     assert not folder.exists()
 
 
-def test_a_success_says_what_comes_next(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[ExportSettings] = []
-    monkeypatch.setattr(
-        photoreal.export, "export_repository", lambda settings, report: seen.append(settings)
-    )
-    arguments = ["--repository", str(tmp_path), "--unpool", "sum", "--precision", "fp16"]
-    assert main(["export", *arguments, "--max-side", "1024"]) == 0
-    assert seen == [ExportSettings(tmp_path, unpool="sum", precision="fp16", max_side=1024)]
-    assert f"photoreal serve --repository {tmp_path}" in capsys.readouterr().out
-
-
-def test_an_export_for_a_stock_triton_says_how_to_start_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[ExportSettings] = []
-    monkeypatch.setattr(
-        photoreal.export, "export_repository", lambda settings, report: seen.append(settings)
-    )
-    assert main(["export", "--stock", str(tmp_path), "--environment", "/opt/photoreal"]) == 0
-    assert seen == [ExportSettings(tmp_path, stock=True, environment="/opt/photoreal")]
-    assert f"tritonserver --model-repository={tmp_path}\n" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
-    ("arguments", "segmenter"),
+    ("arguments", "settings", "words"),
     [
-        ([], "default"),
-        (["--segmenter", "default"], "default"),
-        (["--segmenter", "ade20k"], "ade20k"),
-        (["--segmenter", "none"], None),
+        (
+            ["--unpool", "sum", "--precision", "fp16", "--max-side", "1024"],
+            {"unpool": "sum", "precision": "fp16", "max_side": 1024, "segmenter": "default"},
+            "photoreal serve --repository HERE",
+        ),
+        (
+            ["--stock", "HERE", "--environment", "/opt/photoreal"],
+            {"stock": True, "environment": "/opt/photoreal"},
+            "tritonserver --model-repository=HERE\n",
+        ),
+        (["--segmenter", "ade20k"], {"segmenter": "ade20k"}, "HERE"),
+        (["--segmenter", "none"], {"segmenter": None}, "HERE"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=["options", "stock", "segmenter", "no segmenter"],
 )
-def test_segmenter_is_the_default_one_unless_said_otherwise(
+def test_a_success_says_what_comes_next(
     arguments: list[str],
-    segmenter: str | None,
+    settings: dict[str, Any],
+    words: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+    monkeypatch: Patch,
 ) -> None:
     seen: list[ExportSettings] = []
     monkeypatch.setattr(
         photoreal.export, "export_repository", lambda settings, report: seen.append(settings)
     )
-    assert main(["export", "--repository", str(tmp_path), *arguments]) == 0
-    assert [settings.segmenter for settings in seen] == [segmenter]
+    given = [one.replace("HERE", str(tmp_path)) for one in arguments]
+    where = [] if "--stock" in arguments else ["--repository", str(tmp_path)]
+    assert main(["export", *where, *given]) == 0
+    assert seen == [ExportSettings(tmp_path, **settings)]
+    assert words.replace("HERE", str(tmp_path)) in capsys.readouterr().out
 
 
 def test_an_export_that_does_not_agree_fails(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: Capture, monkeypatch: Patch
 ) -> None:
     def fail(settings: ExportSettings, report: object) -> None:
         raise ExportError("wct2_encoder_1 does not agree with its network.")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import pytest
 import torch
@@ -26,9 +23,9 @@ from photoreal.networks.fast.kernels import CONVOLUTION_VARIABLE
 from photoreal.networks.segmenter import Segmenter
 from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.serve.backend.onnxruntime.session import open_session
+from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
+from tests.kinds import Array, Networks, Patch, TempFolders
 
-Array = npt.NDArray[Any]
-Networks = Callable[[Unpool], tuple[Encoder, Decoder]]
 Level = EncoderLevel | DecoderLevel
 Exported = Callable[[Unpool, str, str], tuple[Level, Path]]
 
@@ -37,19 +34,20 @@ OTHER_SIZES = [(1, 24, 136), (2, 80, 56), (3, 16, 40)]
 """Batch, height and width of pictures that neither the trace nor the check has seen."""
 
 
+def _level(network: str, encoder: Encoder, decoder: Decoder) -> Level:
+    kind, number = network.split()
+    if kind == "encoder":
+        return EncoderLevel(encoder, int(number)).eval()
+    return DecoderLevel(decoder, int(number)).eval()
+
+
 @pytest.fixture(scope="module")
-def exported(seeded_networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def exported(seeded_networks: Networks, tmp_path_factory: TempFolders) -> Exported:
     """Gives a level with seeded parameters and its file, exported once."""
 
     @cache
     def export(unpool: Unpool, network: str, precision: str) -> tuple[Level, Path]:
-        kind, level = network.split()
-        encoder, decoder = copy.deepcopy(seeded_networks(unpool))
-        module: Level
-        if kind == "encoder":
-            module = EncoderLevel(encoder, int(level)).eval()
-        else:
-            module = DecoderLevel(decoder, int(level)).eval()
+        module = _level(network, *copy.deepcopy(seeded_networks(unpool)))
         path = tmp_path_factory.mktemp("models") / "model.onnx"
         export_onnx(module, module.spec, path, precision)
         return module, path
@@ -87,7 +85,7 @@ def _largest_error(module: nn.Module, spec: ModelSpec, path: Path) -> float:
 
 
 @pytest.fixture(autouse=True)
-def _direct_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+def _direct_convolution(monkeypatch: Patch) -> None:
     """The numbers to match are those of PyTorch's own convolution, as ONNX Runtime's are."""
     monkeypatch.setenv(CONVOLUTION_VARIABLE, "direct")
 
@@ -112,13 +110,7 @@ def test_half_precision_is_close_between_single_precision_tensors(
 ) -> None:
     module, path = exported(unpool, network, "fp16")
     assert 0 < check_onnx(module, module.spec, path, "fp16") < 1e-2
-    kind, level = network.split()
-    encoder, decoder = seeded_networks(unpool)
-    whole = (
-        EncoderLevel(encoder, int(level))
-        if kind == "encoder"
-        else DecoderLevel(decoder, int(level))
-    )
+    whole = _level(network, *seeded_networks(unpool))
     assert _largest_error(whole, whole.spec, path) < 1e-2
     weights = {one.data_type for one in onnx.load(path).graph.initializer if one.dims}
     assert onnx.TensorProto.FLOAT16 in weights
@@ -179,48 +171,55 @@ def test_a_damaged_file_does_not_pass_the_check(
     assert str(tmp_path) not in str(no.value)
 
 
-@pytest.fixture(scope="module")
-def segmenter(seeded_module: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """A small segmenter with seeded parameters."""
-    return seeded_module(Labels(Segmenter(8, 12)))
+SEEDED_CLASSES = 12
+
+
+@pytest.fixture(scope="module", params=["seeded", "default"])
+def segmenter(
+    request: pytest.FixtureRequest, seeded_module: Callable[[nn.Module], nn.Module]
+) -> nn.Module:
+    """A small segmenter with seeded parameters, and the one that comes with photoreal."""
+    if request.param == "default":
+        return Labels(load_segmenter(DEFAULT_SEGMENTER)[0]).eval().requires_grad_(False)
+    return seeded_module(Labels(Segmenter(8, SEEDED_CLASSES)))
 
 
 @pytest.fixture(scope="module")
-def segmenter_file(segmenter: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def segmenter_file(segmenter: nn.Module, tmp_path_factory: TempFolders) -> Path:
     path = tmp_path_factory.mktemp("segmenter") / "model.onnx"
     export_onnx(segmenter, contract.SEGMENTER, path, "fp32")
     return path
 
 
-@pytest.mark.parametrize("size", [(1, 37, 61), (2, 101, 77), (3, 64, 8), (1, 9, 130)])
+@pytest.mark.parametrize("size", [(1, 37, 61), (2, 101, 77), (3, 64, 48), (1, 33, 130)])
 def test_segmenter_gives_the_network_s_labels_and_probabilities_at_any_size(
     size: tuple[int, int, int], segmenter: nn.Module, segmenter_file: Path
 ) -> None:
-    pictures = torch.rand(size[0], 3, *size[1:], generator=torch.Generator().manual_seed(size[1]))
+    batch, height, width = size
+    seeded = segmenter(torch.zeros(1, 3, 16, 16))[1].shape[1] == SEEDED_CLASSES
+    pictures = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(height))
+    if not seeded:  # in which noise is of one class
+        rows, columns = torch.linspace(0, 6, height).view(-1, 1), torch.linspace(0, 4, width)
+        planes = [0.5 + 0.5 * torch.sin((k + 1) * rows + columns + k) for k in range(3 * batch)]
+        pictures = torch.stack(planes).view(pictures.shape)
     labels, probabilities = segmenter(pictures)
-    names = contract.SEGMENTER.output_names()
-    found = open_session(segmenter_file).run(names, {"IMAGE": pictures.numpy()})
-    assert found[0].dtype == np.uint8
-    np.testing.assert_array_equal(found[0], labels.numpy())
-    assert len(np.unique(found[0])) > 1
-    assert found[1].dtype == np.float32
-    assert found[1].shape == (size[0], 12, math.ceil(size[1] / 8), math.ceil(size[2] / 8))
-    np.testing.assert_allclose(found[1], probabilities.numpy(), atol=1e-5)
-    np.testing.assert_allclose(found[1].sum(axis=1), 1, atol=1e-5)
-
-
-def test_either_of_the_segmenter_s_outputs_can_be_had_alone(segmenter_file: Path) -> None:
-    session = open_session(segmenter_file)
-    picture = {"IMAGE": torch.rand(1, 3, 40, 24).numpy()}
-    names = contract.SEGMENTER.output_names()
-    for name, both in zip(names, session.run(names, picture), strict=True):
-        np.testing.assert_array_equal(session.run([name], picture)[0], both)
+    names, session = contract.SEGMENTER.output_names(), open_session(segmenter_file)
+    both = session.run(names, {"IMAGE": pictures.numpy()})
+    assert [one.dtype for one in both] == [np.uint8, np.float32]
+    share = np.mean(both[0] == labels.numpy())
+    assert share == 1 if seeded else share > 0.999  # rounding may tip a pixel
+    assert not seeded or len(np.unique(both[0])) > 1
+    assert both[1].shape == probabilities.shape
+    np.testing.assert_allclose(both[1], probabilities.numpy(), atol=1e-5 if seeded else 1e-4)
+    np.testing.assert_allclose(both[1].sum(axis=1), 1, atol=1e-5)
+    for name, one in zip(names, both, strict=True):  # either can be had alone
+        np.testing.assert_array_equal(session.run([name], {"IMAGE": pictures.numpy()})[0], one)
 
 
 def test_segmenter_passes_its_check_and_another_one_does_not(
     segmenter: nn.Module, segmenter_file: Path
 ) -> None:
-    assert check_onnx(segmenter, contract.SEGMENTER, segmenter_file, "fp32") < 1e-5
+    assert check_onnx(segmenter, contract.SEGMENTER, segmenter_file, "fp32") < 1e-3
     other = copy.deepcopy(segmenter)
     for weight in other.get_submodule("network.decoder.conv_last").parameters():
         weight.copy_(weight.roll(1, dims=0))

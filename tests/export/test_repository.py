@@ -13,7 +13,7 @@ from torch import Tensor
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from photoreal import contract
-from photoreal.contract import ModelSpec, Unpool
+from photoreal.contract import ModelSpec
 from photoreal.errors import ExportError, WeightsError
 from photoreal.export import ExportSettings, export_repository, repository
 from photoreal.export.acceleration import Acceleration
@@ -21,17 +21,20 @@ from photoreal.export.configs import ExportTarget, model_configs
 from photoreal.export.onnx import check_onnx
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.networks.segmenter import Segmenter
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.serve.launch.repository import models_on_gpu, models_to_load
 from photoreal.weights.networks import load_bundle
-from photoreal.weights.segmenters import load_segmenter
+from photoreal.weights.segmenters import SEGMENTER_FILE, load_segmenter
+from tests.kinds import Networks, Patch
 
 LEVELS = [spec.name for spec in contract.network_levels()]
 ADAPTERS = ("cancel", "stylize", "wct2")
 
 
-def _ignore(line: str) -> None:
-    """Take a line of the report."""
+def _export(folder: Path, *rest: Any, **settings: Any) -> list[str]:
+    """Export, and return the lines of the report."""
+    lines: list[str] = []
+    export_repository(ExportSettings(folder, *rest, **settings), lines.append)
+    return lines
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def weights_folder(tmp_path: Path, seeded_state: Callable[[str], dict[str, Tenso
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: Patch) -> None:
     """Exports write a word instead of a network, and every check passes."""
 
     def write(module: object, spec: ModelSpec, path: Path, precision: str) -> None:
@@ -89,21 +92,27 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_an_export_makes_a_repository_that_can_be_served(
-    folder: Path, segmenter_folder: Path
+    precision: str, folder: Path, segmenter_folder: Path
 ) -> None:
-    lines: list[str] = []
-    settings = ExportSettings(folder, segmenter=str(segmenter_folder))
-    export_repository(settings, lines.append)
+    lines = _export(folder, segmenter=str(segmenter_folder), precision=precision)
     expected = {f"{spec.name}/config.pbtxt" for spec in contract.models()}
     expected |= {f"{name}/1/model.py" for name in ADAPTERS}
     expected |= {f"{name}/1/model.onnx" for name in [*LEVELS, "segmenter"]}
-    expected |= {"segmenter/labels.txt"}
+    expected |= {"segmenter/labels.txt", f"segmenter/1/{SEGMENTER_FILE}"}  # weights of its own
     assert set(_files(folder)) == expected
     assert (folder / "segmenter" / "labels.txt").read_text() == "sky\ntree\n"
     assert [line.split()[0] for line in lines] == ["segmenter", *LEVELS]
     for name, text in model_configs().items():
         assert (folder / name / "config.pbtxt").read_text() == text
+    for name in LEVELS:
+        assert (folder / name / "1" / "model.onnx").read_text() == f"{name} {precision}"
+    source = Path(__file__).parents[2] / "model_repository"
+    for name in ADAPTERS:
+        adapter = folder / name / "1" / "model.py"
+        assert adapter.read_text() == (source / name / "1" / "model.py").read_text()
+        assert not adapter.is_symlink()
     assert set(models_to_load(folder, "bls")) == {spec.name for spec in contract.models()}
 
 
@@ -121,34 +130,28 @@ def test_a_stock_export_holds_only_what_can_be_loaded(
     settings: dict[str, Any], models: set[str], folder: Path
 ) -> None:
     """A plain tritonserver loads every model that it finds, and ends when one fails."""
-    export_repository(ExportSettings(folder, stock=True, **settings), _ignore)
+    _export(folder, stock=True, environment="/opt/photoreal", **settings)
     assert {path.name for path in folder.iterdir()} == models
     for name in models:
         kind = "model.py" if name in ADAPTERS else "model.onnx"
         assert (folder / name / "1" / kind).exists()
-    export_repository(ExportSettings(folder, stock=True, **settings), _ignore)  # once more
+        config = text_format.Parse((folder / name / "config.pbtxt").read_text(), ModelConfig())
+        found = config.parameters["EXECUTION_ENV_PATH"].string_value
+        assert found == ("/opt/photoreal" if name in ADAPTERS else "")
+    _export(folder, stock=True, **settings)  # once more
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_stock_export_does_not_mix_with_another(folder: Path) -> None:
-    export_repository(ExportSettings(folder), _ignore)
+    _export(folder)
     before = _files(folder)
     with pytest.raises(ExportError, match="wct2_decoder_1, which a stock Triton would load"):
-        export_repository(ExportSettings(folder, stock=True), _ignore)
+        _export(folder, stock=True)
     assert _files(folder) == before
 
 
-@pytest.mark.usefixtures("quick")
-def test_python_models_run_in_the_environment_that_is_named(folder: Path) -> None:
-    export_repository(ExportSettings(folder, stock=True, environment="/opt/photoreal"), _ignore)
-    for path in folder.iterdir():
-        config = text_format.Parse((path / "config.pbtxt").read_text(), ModelConfig())
-        found = config.parameters["EXECUTION_ENV_PATH"].string_value
-        assert found == ("/opt/photoreal" if path.name in ADAPTERS else "")
-
-
 def test_models_in_the_repository_are_the_networks_of_its_weights(
-    folder: Path, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, weights_folder: Path, monkeypatch: Patch
 ) -> None:
     """A real export, of the first and the last level alone to save time."""
     chosen = ("wct2_encoder_1", "wct2_decoder_1")
@@ -158,9 +161,7 @@ def test_models_in_the_repository_are_the_networks_of_its_weights(
         "_network_levels",
         lambda *networks: (one for one in levels(*networks) if one[0].name in chosen),
     )
-    lines: list[str] = []
-    settings = ExportSettings(folder, str(weights_folder), "sum", None, "fp16")
-    export_repository(settings, lines.append)
+    lines = _export(folder, str(weights_folder), "sum", None, "fp16")
     assert [line.split()[:2] for line in lines] == [[name, "fp16"] for name in chosen]
     encoder, decoder = load_bundle(folder / "wct2" / "1" / contract.WEIGHTS_FILE)
     for module in (EncoderLevel(encoder, 1), DecoderLevel(decoder, 1)):
@@ -171,47 +172,27 @@ def test_models_in_the_repository_are_the_networks_of_its_weights(
 
 
 @pytest.mark.usefixtures("quick")
-def test_adapters_are_those_of_the_package(folder: Path) -> None:
-    export_repository(ExportSettings(folder), _ignore)
-    source = Path(__file__).parents[2] / "model_repository"
-    for name in ADAPTERS:
-        adapter = folder / name / "1" / "model.py"
-        assert adapter.read_text() == (source / name / "1" / "model.py").read_text()
-        assert not adapter.is_symlink()
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_precision_reaches_every_model(precision: str, folder: Path) -> None:
-    export_repository(ExportSettings(folder, precision=precision), _ignore)
-    for name in LEVELS:
-        assert (folder / name / "1" / "model.onnx").read_text() == f"{name} {precision}"
-
-
-@pytest.mark.usefixtures("quick")
 def test_weights_of_one_s_own_lie_beside_wct2_and_built_in_ones_do_not(
-    folder: Path,
-    weights_folder: Path,
-    seeded_networks: Callable[[Unpool], tuple[Encoder, Decoder]],
+    folder: Path, weights_folder: Path, seeded_networks: Networks
 ) -> None:
     bundle = folder / "wct2" / "1" / contract.WEIGHTS_FILE
-    export_repository(ExportSettings(folder, str(weights_folder), "sum"), _ignore)
+    _export(folder, str(weights_folder), "sum")
     for found, seeded in zip(load_bundle(bundle), seeded_networks("sum"), strict=True):
         assert found.unpool == "sum"
         for name, value in found.state_dict().items():
             assert torch.equal(value, seeded.state_dict()[name])
     assert '"sum"' in (folder / "wct2" / "config.pbtxt").read_text()
-    export_repository(ExportSettings(folder), _ignore)
+    _export(folder)
     assert not bundle.exists()
     assert '"cat5"' in (folder / "wct2" / "config.pbtxt").read_text()
 
 
 @pytest.mark.usefixtures("quick")
 def test_files_that_are_the_same_are_left_alone(folder: Path) -> None:
-    export_repository(ExportSettings(folder), _ignore)
+    _export(folder)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     (folder / "notes.txt").write_text("mine")
-    export_repository(ExportSettings(folder), _ignore)
+    _export(folder)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert (folder / "notes.txt").read_text() == "mine"
 
@@ -219,9 +200,9 @@ def test_files_that_are_the_same_are_left_alone(folder: Path) -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("failing", ["check", "export", "interrupt"])
 def test_a_failure_leaves_the_repository_as_it_was(
-    failing: str, folder: Path, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+    failing: str, folder: Path, weights_folder: Path, monkeypatch: Patch
 ) -> None:
-    export_repository(ExportSettings(folder), _ignore)
+    _export(folder)
     before = _files(folder)
     calls: list[str] = []
     error = {
@@ -237,9 +218,8 @@ def test_a_failure_leaves_the_repository_as_it_was(
         return 0.0
 
     monkeypatch.setattr(repository, "check_onnx", fail)
-    settings = ExportSettings(folder, str(weights_folder), "sum", None, "fp16")
     with pytest.raises(type(error)):
-        export_repository(settings, _ignore)
+        _export(folder, str(weights_folder), "sum", None, "fp16")
     assert len(calls) == 5
     assert _files(folder) == before
     assert not list(folder.glob(".*"))
@@ -248,18 +228,18 @@ def test_a_failure_leaves_the_repository_as_it_was(
 @pytest.mark.usefixtures("quick")
 def test_weights_that_cannot_be_read_make_no_folder(folder: Path, tmp_path: Path) -> None:
     for settings in (
-        ExportSettings(folder, str(tmp_path / "nowhere")),
-        ExportSettings(folder, segmenter=str(tmp_path / "nowhere")),
-        ExportSettings(folder, str(tmp_path)),
+        {"weights": str(tmp_path / "nowhere")},
+        {"segmenter": str(tmp_path / "nowhere")},
+        {"weights": str(tmp_path)},
     ):
         with pytest.raises(WeightsError):
-            export_repository(settings, _ignore)
+            _export(folder, **settings)
     assert not folder.exists()
 
 
 def test_tensorrt_without_the_package_stops_before_anything_is_written(folder: Path) -> None:
     with pytest.raises(ExportError, match="package tensorrt is missing"):
-        export_repository(ExportSettings(folder, tensorrt=True), _ignore)
+        _export(folder, tensorrt=True)
     assert not folder.exists()
 
 
@@ -267,40 +247,30 @@ def test_tensorrt_without_the_package_stops_before_anything_is_written(folder: P
 def test_engines_and_onnx_models_take_each_other_s_place(
     folder: Path, segmenter_folder: Path
 ) -> None:
-    names = [*LEVELS, "segmenter"]
     for tensorrt in (False, True, False):
-        settings = ExportSettings(folder, segmenter=str(segmenter_folder), tensorrt=tensorrt)
-        export_repository(settings, _ignore)
+        _export(folder, segmenter=str(segmenter_folder), tensorrt=tensorrt)
         kept = "model.plan" if tensorrt else "model.onnx"
-        for name in names:
-            assert [path.name for path in (folder / name / "1").iterdir()] == [kept]
+        for name in [*LEVELS, "segmenter"]:
+            files = {path.name for path in (folder / name / "1").iterdir()}
+            assert files - {SEGMENTER_FILE} == {kept}
             assert kept in (folder / name / "config.pbtxt").read_text()
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_default_segmenter_is_exported_unless_another_or_none_is_asked_for(
+def test_the_default_segmenter_is_exported_with_its_terms_unless_another_or_none_is_asked_for(
     folder: Path, segmenter_folder: Path
 ) -> None:
-    export_repository(ExportSettings(folder), _ignore)
+    own = folder / "segmenter" / "1" / SEGMENTER_FILE
+    _export(folder, segmenter=str(segmenter_folder))
+    assert own.exists()
+    terms = "research and non-commercial use (photoreal's code: MIT)"
+    assert _export(folder)[-1] == f"weights of the segmenter default: {terms}"
+    assert not own.exists()
     labels = folder / "segmenter" / "labels.txt"
     assert labels.read_text().splitlines() == list(load_segmenter("default")[1])
-    export_repository(ExportSettings(folder, segmenter=str(segmenter_folder)), _ignore)
-    assert labels.read_text() == "sky\ntree\n"
-
-
-@pytest.mark.usefixtures("quick")
-def test_an_export_says_what_the_segmenter_s_weights_may_be_used_for(
-    folder: Path, segmenter_folder: Path
-) -> None:
-    lines: list[str] = []
-    export_repository(ExportSettings(folder), lines.append)
-    assert lines[-1] == (
-        "weights of the segmenter default: research and non-commercial use (photoreal's code: MIT)"
-    )
     for segmenter in (None, str(segmenter_folder)):  # nothing is known of their terms
-        lines.clear()
-        export_repository(ExportSettings(folder, segmenter=segmenter), lines.append)
-        assert not [line for line in lines if "use" in line]
+        assert "use" not in " ".join(_export(folder, segmenter=segmenter))
+    assert labels.read_text() == "sky\ntree\n"
 
 
 @pytest.mark.usefixtures("quick")
@@ -310,10 +280,9 @@ def test_an_export_without_a_segmenter_leaves_none_from_before(
     before: bool, after: bool, folder: Path, segmenter_folder: Path
 ) -> None:
     """Be it in the format that the config names, or in the other one."""
-    given = ExportSettings(folder, segmenter=str(segmenter_folder), tensorrt=before)
-    export_repository(given, _ignore)
+    _export(folder, segmenter=str(segmenter_folder), tensorrt=before)
     assert "segmenter" in models_to_load(folder, None)
-    export_repository(ExportSettings(folder, segmenter=None, tensorrt=after), _ignore)
+    _export(folder, segmenter=None, tensorrt=after)
     assert "segmenter" not in models_to_load(folder, None)
     assert [path.name for path in (folder / "segmenter").rglob("*") if path.is_file()] == [
         "config.pbtxt"
@@ -322,10 +291,8 @@ def test_an_export_without_a_segmenter_leaves_none_from_before(
 
 @pytest.mark.usefixtures("quick")
 def test_a_repository_for_a_gpu_is_exported_without_one(folder: Path) -> None:
-    settings = ExportSettings(
-        folder, precision="fp16", device="cuda", accelerator="tensorrt", engine_cache="/engines"
-    )
-    export_repository(settings, _ignore)
+    gpu = {"device": "cuda", "accelerator": "tensorrt"}
+    _export(folder, precision="fp16", engine_cache="/engines", **gpu)
     expected = model_configs(
         target=ExportTarget(gpu=True, acceleration=Acceleration("fp16", "/engines"))
     )
@@ -334,14 +301,13 @@ def test_a_repository_for_a_gpu_is_exported_without_one(folder: Path) -> None:
     assert models_on_gpu(folder, expected) == [
         name for name in expected if name not in ("stylize", "cancel")
     ]
-    export_repository(ExportSettings(folder), _ignore)
+    _export(folder)
     assert models_on_gpu(folder, expected) == []
 
 
 @pytest.mark.usefixtures("quick")
 def test_tensorrt_is_asked_for_in_one_of_two_ways(folder: Path) -> None:
     for further in ({"tensorrt": True, "device": "cuda"}, {"device": "cpu"}):
-        settings = ExportSettings(folder, accelerator="tensorrt", **further)
         with pytest.raises(ExportError, match="with --device cuda and without --tensorrt"):
-            export_repository(settings, _ignore)
+            _export(folder, accelerator="tensorrt", **further)
     assert not folder.exists()

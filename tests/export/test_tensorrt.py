@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.machinery
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
+from unittest.mock import MagicMock, call
 
 import pytest
 import torch
@@ -23,6 +22,7 @@ from photoreal.export.tensorrt import (
     require_tensorrt,
 )
 from photoreal.preprocess import Limits
+from tests.kinds import Patch, Sentence
 
 
 @pytest.mark.parametrize("max_side", [512, DEFAULT_MAX_SIDE, 2048])
@@ -50,74 +50,17 @@ def test_skips_lie_at_the_size_that_their_level_gives_or_takes() -> None:
                     assert found[contract.ORIGINAL][kind][2] == 2 * side
 
 
-class FakeTensorRT(ModuleType):
-    """Notes the calls; parses and builds unless told otherwise."""
-
-    def __init__(self, *, parses: bool = True, builds: bool = True, flags: bool = True) -> None:
-        super().__init__("tensorrt")
-        self.__spec__ = importlib.machinery.ModuleSpec("tensorrt", None)
-        self.calls: list[tuple[Any, ...]] = []
-        calls = self.calls
-
-        class Logger:
-            WARNING = 2
-
-            def __init__(self, level: int) -> None:
-                calls.append(("logger", level))
-
-        class Profile:
-            def set_shape(self, name: str, *bounds: tuple[int, ...]) -> None:
-                calls.append(("shape", name, *bounds))
-
-        class Config:
-            def set_flag(self, flag: str) -> None:
-                calls.append(("flag", flag))
-
-            def add_optimization_profile(self, profile: Profile) -> None:
-                calls.append(("profile",))
-
-        class Builder:
-            def __init__(self, logger: Logger) -> None:
-                pass
-
-            def create_network(self, flags: int) -> str:
-                calls.append(("network", flags))
-                return "network"
-
-            def create_builder_config(self) -> Config:
-                return Config()
-
-            def create_optimization_profile(self) -> Profile:
-                return Profile()
-
-            def build_serialized_network(self, network: str, config: Config) -> bytes | None:
-                calls.append(("build", network))
-                return b"engine" if builds else None
-
-        class OnnxParser:
-            num_errors = 2
-
-            def __init__(self, network: str, logger: Logger) -> None:
-                pass
-
-            def parse(self, data: bytes) -> bool:
-                calls.append(("parse", data))
-                return parses
-
-            def get_error(self, index: int) -> str:
-                return f"reason {index}"
-
-        self.Logger, self.Builder, self.OnnxParser = Logger, Builder, OnnxParser
-        # Later releases know one kind of network and no flags for its precision.
-        self.NetworkDefinitionCreationFlag = SimpleNamespace(
-            **({"EXPLICIT_BATCH": 0} if flags else {})
-        )
-        self.BuilderFlag = SimpleNamespace(**({"FP16": "half"} if flags else {}))
-
-
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def tensorrt(monkeypatch: Patch) -> MagicMock:
+    """A stand-in for the package, on a machine with a GPU."""
+    fake = MagicMock(__spec__=ModuleSpec("tensorrt", None))
+    fake.NetworkDefinitionCreationFlag.EXPLICIT_BATCH = 0
+    fake.OnnxParser().num_errors = 2
+    fake.OnnxParser().get_error = "reason {}".format
+    fake.Builder().build_serialized_network.return_value = b"engine"
+    monkeypatch.setitem(sys.modules, "tensorrt", fake)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    return fake
 
 
 @pytest.fixture
@@ -130,56 +73,51 @@ def onnx_file(tmp_path: Path) -> Path:
 SPEC: ModelSpec = contract.decoder(3)
 
 
-@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("flags", [True, False], ids=["with flags", "without flags"])
 def test_an_engine_is_built_with_the_profile_of_every_input(
-    flags: bool, precision: str, onnx_file: Path, monkeypatch: pytest.MonkeyPatch
+    flags: bool, precision: str, onnx_file: Path, tensorrt: MagicMock
 ) -> None:
-    fake = FakeTensorRT(flags=flags)
-    monkeypatch.setitem(sys.modules, "tensorrt", fake)
+    """Later releases know one kind of network and no flags for its precision."""
+    if not flags:
+        del tensorrt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH, tensorrt.BuilderFlag.FP16
     plan = onnx_file.with_name("model.plan")
     build_engine(SPEC, onnx_file, plan, precision, 640)
     assert plan.read_bytes() == b"engine"
-    half = [("flag", "half")] if precision == "fp16" and flags else []
-    assert fake.calls == [
-        ("logger", 2),
-        ("network", 1 if flags else 0),
-        ("parse", b"network"),
-        *half,
-        *(("shape", name, *bounds) for name, bounds in profiles(SPEC, 640).items()),
-        ("profile",),
-        ("build", "network"),
-    ]
+    builder = tensorrt.Builder()
+    builder.create_network.assert_called_once_with(1 if flags else 0)
+    tensorrt.OnnxParser().parse.assert_called_once_with(b"network")
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    half = [call(tensorrt.BuilderFlag.FP16)] if precision == "fp16" and flags else []
+    assert config.set_flag.mock_calls == half
+    expected = [call(name, *bounds) for name, bounds in profiles(SPEC, 640).items()]
+    assert profile.set_shape.mock_calls == expected
+    config.add_optimization_profile.assert_called_once_with(profile)
+    builder.build_serialized_network.assert_called_once_with(builder.create_network(), config)
 
 
-@pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize(
-    ("fake", "words"),
-    [
-        (FakeTensorRT(parses=False), "cannot read wct2_decoder_3: reason 0; reason 1"),
-        (FakeTensorRT(builds=False), "could not build an engine for wct2_decoder_3"),
-    ],
-    ids=["parser", "builder"],
-)
-def test_a_failing_build_writes_nothing(
-    fake: FakeTensorRT, words: str, onnx_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "tensorrt", fake)
+@pytest.mark.parametrize("fails", ["parser", "builder"])
+def test_a_failing_build_writes_nothing(fails: str, onnx_file: Path, tensorrt: MagicMock) -> None:
+    words = "cannot read wct2_decoder_3: reason 0; reason 1"
+    if fails == "parser":
+        tensorrt.OnnxParser().parse.return_value = False
+    else:
+        tensorrt.Builder().build_serialized_network.return_value = None
+        words = "an engine for wct2_decoder_3"
     with pytest.raises(ExportError, match=words):
         build_engine(SPEC, onnx_file, onnx_file.with_name("model.plan"), "fp32")
     assert list(onnx_file.parent.iterdir()) == [onnx_file]
 
 
-def test_without_the_package_or_a_gpu_the_sentence_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, check_sentence: Any
+def test_without_a_gpu_or_the_package_the_sentence_says_what_to_do(
+    tensorrt: MagicMock, monkeypatch: Patch, check_sentence: Sentence
 ) -> None:
-    with pytest.raises(ExportError, match=r"tensorrt is missing; .*without --tensorrt") as no:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ExportError, match=r"GPU .*without --tensorrt") as no:
         require_tensorrt()
     check_sentence(no.value)
-    monkeypatch.setitem(sys.modules, "tensorrt", FakeTensorRT())
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ExportError, match=r"built on the GPU .*no GPU here; .*without") as no:
+    monkeypatch.delitem(sys.modules, "tensorrt")
+    with pytest.raises(ExportError, match=r"is missing; .*without --tensorrt") as no:
         require_tensorrt()
     check_sentence(no.value)
 

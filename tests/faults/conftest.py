@@ -18,16 +18,14 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from photoreal import contract
 from photoreal.client import StyleTransferClient
 from photoreal.export.configs import model_configs
-from photoreal.export.onnx import export_onnx
-from photoreal.export.wrappers import Labels
-from photoreal.serve.backend.adapter import is_exported
 from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.supervise.processes import ProcessTable
-from photoreal.weights.segmenters import load_segmenter
+from tests.kinds import TempFolders
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -97,10 +95,9 @@ class Service:
     def metric(self, name: str, **labels: str) -> float:
         """A value of the supervisor's metrics, 0 when it is not there."""
         with urllib.request.urlopen(f"http://{self.url('health')}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
-        inside = ",".join(f'{key}="{value}"' for key, value in labels.items())
-        start = f"{name}{{{inside}}} " if labels else f"{name} "
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
+            families = text_string_to_metric_families(answer.read().decode())
+        samples = (one for family in families for one in family.samples)
+        return sum(one.value for one in samples if (one.name, one.labels) == (name, labels))
 
     def picture(self, size: int = 96) -> np.ndarray[Any, Any]:
         """An example photo stylized, the network's own pixels.
@@ -119,7 +116,7 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(tmp_path_factory: TempFolders) -> Path:
     """A repository for the "local" engine, with the segmenter that comes with photoreal."""
     folder = tmp_path_factory.mktemp("repository")
     for name, config in model_configs().items():
@@ -128,15 +125,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         adapter = ROOT / "model_repository" / name / "1" / "model.py"
         if adapter.exists():
             shutil.copy(adapter, folder / name / "1")
-    target = folder / contract.SEGMENTER.name
-    exported = ROOT / "model_repository" / contract.SEGMENTER.name
-    if is_exported(exported.parent, exported.name):  # `make test` has made it before
-        shutil.copytree(exported, target, dirs_exist_ok=True)
-    else:
-        segmenter, classes = load_segmenter("default")
-        model = target / "1" / "model.onnx"
-        export_onnx(Labels(segmenter).eval(), contract.SEGMENTER, model, "fp32")
-        (target / contract.SEGMENTER_CLASSES_FILE).write_text("\n".join(classes))
+    shutil.copytree(
+        ROOT / "model_repository" / contract.SEGMENTER.name,  # as `make test` has exported it
+        folder / contract.SEGMENTER.name,
+        dirs_exist_ok=True,
+    )
     return folder
 
 
@@ -156,9 +149,7 @@ def _serving(
     service = Service(process, ports, log_file)
     try:
         wait_for(
-            "the server is ready",
-            lambda: service.is_ready() or process.poll() is not None,
-            120,
+            "the server is ready", lambda: service.is_ready() or process.poll() is not None, 120
         )
         assert process.poll() is None, service.log
         yield service
@@ -169,7 +160,7 @@ def _serving(
 
 
 @pytest.fixture(scope="session")
-def serving(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+def serving(repository: Path, tmp_path_factory: TempFolders) -> Callable[..., Any]:
     """Runs `photoreal serve` with options for as long as a context lasts."""
 
     def run(*options: str, before: tuple[str, ...] = ()) -> Any:

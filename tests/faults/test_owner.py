@@ -36,35 +36,22 @@ sys.stdin.read()
 """
 
 
-def _prefix(family: list[psutil.Process]) -> str:
-    """What the names of a server's shared memory begin with."""
-    for process in family:
-        for argument in process.cmdline():
-            if "shm-region-prefix-name=" in argument:
-                return str(argument.rpartition("=")[2])
-    raise AssertionError("there is no tritonserver")
+def _gone(family: list[psutil.Process]) -> bool:
+    return not [one for one in family if one.is_running() and one.status() != "zombie"]
 
 
-def _check_all_gone(
-    family: list[psutil.Process], folders: set[Path], wait: Callable[..., float]
-) -> float:
-    prefix = _prefix_of_regions(family)
+def _check_all_gone(family: list[psutil.Process], wait: Callable[..., float]) -> float:
+    """Kill the first process; everything of the server ends with it. The seconds it took."""
+    regions, folders = "shm-region-prefix-name=", _backend_folders(family)
+    words = [word for one in family for word in one.cmdline()]
+    (prefix,) = {word.partition(regions)[2] for word in words if regions in word}
+    assert prefix.startswith(PREFIX)
+    assert list(SHARED_MEMORY.glob(f"{prefix}*"))
     family[0].kill()
-    seconds = wait(
-        "every process has ended",
-        lambda: not [one for one in family if one.is_running() and one.status() != "zombie"],
-        20,
-    )
+    seconds = wait("every process has ended", lambda: _gone(family), 20)
     wait("no shared memory is left", lambda: not list(SHARED_MEMORY.glob(f"{prefix}*")), 5)
     wait("no temporary folder is left", lambda: not any(map(Path.exists, folders)), 5)
     return seconds
-
-
-def _prefix_of_regions(family: list[psutil.Process]) -> str:
-    prefix = _prefix(family)
-    assert prefix.startswith(PREFIX)
-    assert list(SHARED_MEMORY.glob(f"{prefix}*"))
-    return prefix
 
 
 def _backend_folders(family: list[psutil.Process]) -> set[Path]:
@@ -80,7 +67,7 @@ def test_command_killed(
     with serving() as service:
         family = service.family()
         assert len(family) == 7  # the command, its watchdog, the server and four models
-        seconds = _check_all_gone(family, _backend_folders(family), wait)
+        seconds = _check_all_gone(family, wait)
         assert service.process.wait(5) == -9
         shown(f"photoreal serve killed: everything has ended after {seconds:.1f} s")
 
@@ -105,7 +92,7 @@ def test_owner_of_an_embedded_server_killed(
         time.sleep(0.5)
         with StyleTransferClient(url) as client:
             assert client.ready()  # though its thread is gone
-        seconds = _check_all_gone(family, _backend_folders(family), wait)
+        seconds = _check_all_gone(family, wait)
         shown(f"owner of an embedded server killed: everything has ended after {seconds:.1f} s")
 
 
@@ -125,4 +112,4 @@ def test_failing_again_and_again_ends_the_command(
     assert last.startswith("Error: The limit of 1 restarts within 300 s is reached; giving up.")
     assert "stylize failed (died): Process" in last
     assert "Traceback" not in service.log
-    assert not [one for one in family if one.is_running() and one.status() != "zombie"]
+    assert _gone(family)

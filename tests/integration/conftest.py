@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,29 +21,29 @@ import torch
 import tritonclient.grpc
 import tritonclient.http
 from PIL import Image
-from speed import memory
+from prometheus_client.parser import text_string_to_metric_families
+from serving import running_server
 from torch import nn
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from photoreal.client import StyleTransferClient, StylizeResult
-from photoreal.errors import ServeError
+from photoreal.client.address import Protocol
 from photoreal.export import ExportSettings, export_repository
 from photoreal.networks.segmenter import Segmenter
 from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.launch.launcher import Server
-from photoreal.serve.launch.settings import ServeSettings
 from photoreal.weights.manifest import SEGMENTER_FILES
-
-Arrays = dict[str, npt.NDArray[Any]]
+from tests.kinds import Arrays, Call, Encode, PairFiles, Photo, Sentence, Stylize, TempFolders
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CLASSES = ("other", "sky", "vegetation", "building", "water")
+PROGRAM = Path(sys.executable).with_name("photoreal")
 PROTOCOLS = ("http", "grpc")
 BAD_REQUEST = {"http": "400", "grpc": "StatusCode.INVALID_ARGUMENT"}
 
 
 @pytest.fixture(scope="session")
-def pair() -> Callable[[str], dict[str, Any]]:
+def pair() -> PairFiles:
     """Gives an example pair's files by the names of the client's arguments."""
     pairs = {
         entry.pop("name"): entry for entry in json.loads((EXAMPLES / "pairs.json").read_text())
@@ -53,7 +56,7 @@ def pair() -> Callable[[str], dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def segmenter_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def segmenter_folder(tmp_path_factory: TempFolders) -> Path:
     """A small segmenter under the published file names; each class has its share of pixels."""
     torch.manual_seed(0)
     segmenter = Segmenter(8, len(CLASSES))
@@ -80,7 +83,7 @@ def segmenter_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def repository(segmenter_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(segmenter_folder: Path, tmp_path_factory: TempFolders) -> Path:
     """A repository with every model, as `photoreal export` makes it."""
     folder = tmp_path_factory.mktemp("repository")
     export_repository(ExportSettings(folder, segmenter=str(segmenter_folder)), print)
@@ -88,83 +91,117 @@ def repository(segmenter_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def bare_repository(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bare_repository(repository: Path, tmp_path_factory: TempFolders) -> Path:
     """The repository without any exported network: no segmenter and no levels for "bls"."""
     folder = tmp_path_factory.mktemp("bare") / "repository"
     ignore = shutil.ignore_patterns("*.onnx", "labels.txt", "__pycache__")
     return Path(shutil.copytree(repository, folder, ignore=ignore))
 
 
+def url_of(server: Server, protocol: str) -> str:
+    """The address of a server's endpoint."""
+    return server.grpc_url if protocol == "grpc" else server.http_url
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    """The sum of a metric's values that have these labels."""
+    with urllib.request.urlopen(server.metrics_url) as response:  # noqa: S310 (our own server)
+        families = text_string_to_metric_families(response.read().decode())
+    samples = (one for family in families for one in family.samples if one.name == name)
+    return sum(one.value for one in samples if labels.items() <= one.labels.items())
+
+
 @contextmanager
-def _running(repository: Path, engine: str, log_file: Path) -> Iterator[Server]:
-    http, grpc, metrics = free_ports("127.0.0.1", 3)
-    settings = ServeSettings(
-        repository, engine, http_port=http, grpc_port=grpc, metrics_port=metrics
-    )
-    with log_file.open("wb") as log:
-        server = Server(settings, log)
-        try:
-            server.__enter__()
-        except ServeError as error:
-            raise AssertionError(f"{error}\n{log_file.read_text()}") from error
-        try:
+def quiet_server(repository: Path, engine: str = "local", **settings: Any) -> Iterator[Server]:
+    """A server without a traceback in its log: what tests send is good, or the caller's mistake."""
+    with tempfile.TemporaryFile() as log:
+        with running_server(repository, log, engine=engine, **settings) as server:
             yield server
-        finally:
-            server.stop()
-    # Whatever the tests sent was a good request or the caller's own mistake.
-    assert "Traceback" not in log_file.read_text(), log_file.read_text()
+        log.seek(0)
+        words = log.read().decode()
+    assert "Traceback" not in words, words
 
 
 @pytest.fixture(scope="session")
-def local(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def local(repository: Path) -> Iterator[Server]:
     """A server whose networks run inside `wct2`."""
-    with _running(repository, "local", tmp_path_factory.mktemp("local") / "log") as server:
+    with quiet_server(repository) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def bls(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def bls(repository: Path) -> Iterator[Server]:
     """A server whose networks are models of their own."""
-    with _running(repository, "bls", tmp_path_factory.mktemp("bls") / "log") as server:
+    with quiet_server(repository, "bls") as server:
         yield server
 
 
-@pytest.fixture(scope="session")
-def gateway(local: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a `photoreal web` before that server."""
+def photoreal(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder."""
+    return subprocess.run(
+        [PROGRAM, *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def check_refusal(
+    done: subprocess.CompletedProcess[str], code: int, words: str, folder: Path
+) -> None:
+    """Assert that a call ended with a sentence, and wrote nothing into its folder."""
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+@contextmanager
+def running_web(
+    log_file: Path, *options: object, **environment: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A `photoreal web` and its address; the port is a free one."""
     (port,) = free_ports("127.0.0.1", 1)
-    log_file = tmp_path_factory.mktemp("gateway") / "log"
-    program = Path(sys.executable).with_name("photoreal")
-    where = "--url", local.http_url, "--port", str(port)
-    with log_file.open("wb") as log:
-        process = subprocess.Popen([program, "web", *where], stdout=subprocess.PIPE, stderr=log)
+    call = [str(PROGRAM), "web", *map(str, options), "--port", str(port)]
+    variables = {**os.environ, **environment}
+    with (
+        log_file.open("wb") as log,
+        subprocess.Popen(call, env=variables, stdout=subprocess.PIPE, stderr=log) as process,
+    ):
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"Ready.\n", log_file.read_text()
-            yield f"http://127.0.0.1:{port}"
+            yield process, f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def gateway(local: Server, tmp_path_factory: TempFolders) -> Iterator[str]:
+    """Address of a `photoreal web` before that server."""
+    log_file = tmp_path_factory.mktemp("gateway") / "log"
+    with running_web(log_file, "--url", local.http_url) as (process, url):
+        yield url
     assert process.returncode == 0
     assert log_file.read_text() == "Stopped.\n"
 
 
 @pytest.fixture(scope="session")
-def stylize() -> Callable[..., StylizeResult]:
+def stylize() -> Stylize:
     """Stylizes with the project's client."""
 
-    def run(server: Server, protocol: str = "http", **arguments: Any) -> StylizeResult:
-        if protocol == "grpc":
-            with StyleTransferClient(server.grpc_url, protocol="grpc") as client:
-                return client.stylize(**arguments)
-        with StyleTransferClient(server.http_url) as client:
+    def run(server: Server, protocol: Protocol = "http", **arguments: Any) -> StylizeResult:
+        with StyleTransferClient(url_of(server, protocol), protocol=protocol) as client:
             return client.stylize(**arguments)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def tensors() -> Callable[..., Arrays]:
+def tensors() -> Call:
     """Makes the inputs of `stylize` from values, by names in lower case."""
     dtypes: dict[str, npt.DTypeLike] = {
         "ALPHA": np.float32,
@@ -185,17 +222,16 @@ def tensors() -> Callable[..., Arrays]:
 
 
 @pytest.fixture(scope="session")
-def call() -> Callable[..., Arrays]:
+def call() -> Call:
     """Calls a model with NVIDIA's client and returns all of its outputs."""
 
     def infer(server: Server, model: str, inputs: Arrays, protocol: str = "http") -> Arrays:
         binding = tritonclient.grpc if protocol == "grpc" else tritonclient.http
-        url = server.grpc_url if protocol == "grpc" else server.http_url
         sent = []
         for name, array in inputs.items():
             sent.append(binding.InferInput(name, array.shape, np_to_triton_dtype(array.dtype)))
             sent[-1].set_data_from_numpy(array)
-        with binding.InferenceServerClient(url) as client:
+        with binding.InferenceServerClient(url_of(server, protocol)) as client:
             result = client.infer(model, sent)
         response = result.get_response()
         if protocol == "http":
@@ -209,10 +245,7 @@ def call() -> Callable[..., Arrays]:
 
 @pytest.fixture(scope="session")
 def check_alive(
-    call: Callable[..., Arrays],
-    tensors: Callable[..., Arrays],
-    encoded: Callable[..., bytes],
-    photo: Callable[..., npt.NDArray[np.uint8]],
+    call: Call, tensors: Call, encoded: Encode, photo: Photo
 ) -> Callable[[Server], None]:
     """Asserts that a server answers a small good request with a picture."""
     good = encoded(photo(16, 16))
@@ -226,9 +259,7 @@ def check_alive(
 
 @pytest.fixture(scope="session")
 def refused(
-    call: Callable[..., Arrays],
-    check_sentence: Callable[[object], None],
-    check_alive: Callable[[Server], None],
+    call: Call, check_sentence: Sentence, check_alive: Callable[[Server], None]
 ) -> Callable[..., str]:
     """Asserts that a model refuses a request as the caller's mistake, and that the server goes on.
 
@@ -250,9 +281,3 @@ def refused(
         return str(sentences.pop())
 
     return check
-
-
-@pytest.fixture(scope="session")
-def session_processes() -> Callable[[int], set[int]]:
-    """Lists the processes of a session: those of a server are in the one that it leads."""
-    return memory.session_processes

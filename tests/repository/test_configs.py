@@ -64,44 +64,22 @@ def test_repository_holds_the_models_of_the_contract() -> None:
     assert len(MODELS) == len({model.name for model in MODELS}) == 12
 
 
-def test_name_backend_batch_and_file(spec: ModelSpec, config: Any) -> None:
+def test_config_is_that_of_the_contract(spec: ModelSpec, config: Any) -> None:
     assert config.name == spec.name
     assert config.backend == spec.backend
     assert config.max_batch_size == spec.max_batch_size
     assert config.default_model_filename == MODEL_FILES[spec.backend]
-
-
-def test_tensors(spec: ModelSpec, config: Any) -> None:
     assert [_tensor(one) for one in config.input] == [_without_stride(one) for one in spec.inputs]
     assert [_tensor(one) for one in config.output] == [_without_stride(one) for one in spec.outputs]
-
-
-def test_one_instance(spec: ModelSpec, config: Any) -> None:
     (group,) = config.instance_group
-    assert group.count == 1
-    kinds = model_config_pb2.ModelInstanceGroup
-    assert group.kind == kinds.KIND_CPU
-
-
-def test_only_wct2_has_parameters(spec: ModelSpec, config: Any) -> None:
+    assert (group.count, group.kind) == (1, model_config_pb2.ModelInstanceGroup.KIND_CPU)
     found = {name: value.string_value for name, value in config.parameters.items()}
     expected = {contract.ENGINE_PARAMETER: "local", contract.UNPOOL_PARAMETER: "cat5"}
     assert found == (expected if spec.name == "wct2" else {})
-
-
-def test_nothing_else_is_set(config: Any) -> None:
+    known = "name backend max_batch_size default_model_filename input output instance_group"
     fields = {field.name for field, _ in config.ListFields()}
-    assert fields <= {
-        "name",
-        "backend",
-        "max_batch_size",
-        "default_model_filename",
-        "input",
-        "output",
-        "instance_group",
-        "parameters",
-        "model_warmup",
-    }
+    assert fields <= {*known.split(), "parameters", "model_warmup"}
+    assert (REPOSITORY / spec.name / "config.pbtxt").read_text() == model_configs()[spec.name]
 
 
 def test_networks_are_warmed_up_with_a_photo_that_fits_them(spec: ModelSpec, config: Any) -> None:
@@ -122,10 +100,6 @@ def test_networks_are_warmed_up_with_a_photo_that_fits_them(spec: ModelSpec, con
         sides.add((height * tensor.stride, width * tensor.stride))
     assert len(sides) == 1
     assert all(side % contract.PADDING_MULTIPLE == 0 for side in sides.pop())
-
-
-def test_text_is_the_generated_one(spec: ModelSpec) -> None:
-    assert (REPOSITORY / spec.name / "config.pbtxt").read_text() == model_configs()[spec.name]
 
 
 @pytest.mark.parametrize("tensorrt", [False, True])

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kinds import TempFolders
+
 pytestmark = [pytest.mark.docs, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,7 @@ class _Loads(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory: TempFolders) -> Path:
     """The site, as `make docs` builds it."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -14,24 +13,19 @@ from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
-from tritonclient.utils import InferenceServerException
 
-from photoreal.client import StylizeResult
 from photoreal.serve.launch.launcher import Server
+from tests.integration.conftest import PROGRAM, photoreal
+from tests.kinds import Array, Call, Pixels, Refused, Stylize
 
 pytestmark = pytest.mark.server
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-PROGRAM = Path(sys.executable).with_name("photoreal")
 SIZE = 48
 STYLES = [EXAMPLES / "rendered" / "dusk.jpg", EXAMPLES / "rendered" / "noon.jpg"]
 PHOTO = EXAMPLES / "photos" / "china.jpg"
-
-Stylize = Callable[..., StylizeResult]
-Pixels = npt.NDArray[np.uint8]
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -51,20 +45,12 @@ def test_a_mix_lies_between_its_styles(local: Server, stylize: Stylize) -> None:
     masks = [path.with_name(f"{path.stem}_mask.png") for path in STYLES]
     content_mask = PHOTO.with_name("china_mask.png")
 
-    def mean(weights: list[float]) -> npt.NDArray[np.float64]:
-        result = stylize(
-            local,
-            content=PHOTO,
-            style=STYLES,
-            weights=weights,
-            content_mask=content_mask,
-            style_mask=masks,
-            size=SIZE,
-        )
+    def mean(weights: list[float]) -> Array:
+        masked = {"content_mask": content_mask, "style_mask": masks, "weights": weights}
+        result = stylize(local, content=PHOTO, style=STYLES, size=SIZE, **masked)
         assert len(result.more_style_labels) == 1
         assert all(len(pair["style"]) == 2 for pair in result.report["pairs"])
-        colors: npt.NDArray[np.float64] = np.asarray(result.image).mean(axis=(0, 1))
-        return colors
+        return np.asarray(np.asarray(result.image).mean(axis=(0, 1)))
 
     dusk, half, noon = (mean([one, 1 - one]) for one in (1.0, 0.5, 0.0))
     assert np.abs(dusk - noon).max() > 20
@@ -80,38 +66,10 @@ def test_both_styles_are_cached(local: Server, stylize: Stylize) -> None:
     assert [one.report["style"] for one in results] == ["measured", "measured", "cached"]
 
 
-@pytest.mark.parametrize(
-    ("names", "more", "words"),
-    [
-        (1, {"STYLE_WEIGHTS": [1, 2]}, "2 weights for 1 styles"),
-        (2, {"STYLE_WEIGHTS": [1, -2]}, "numbers from 0"),
-        (2, {"STYLE_WEIGHTS": [0, 0]}, "all 0"),
-        (5, {}, "5 styles; expected 1 to 4"),
-        (1, {"STEADY": [0.5]}, "without a sequence"),
-    ],
-)
-def test_refused(
-    local: Server,
-    refused: Callable[..., str],
-    tensors: Callable[..., Any],
-    names: int,
-    more: dict[str, list[float]],
-    words: str,
-) -> None:
+def test_too_many_styles_are_refused(local: Server, refused: Refused, tensors: Call) -> None:
     data = PHOTO.read_bytes()
-    inputs = tensors(content=data, size=SIZE)
-    inputs["STYLE"] = np.array([data] * names, dtype=object)
-    inputs |= {name: np.array(value, dtype=np.float32) for name, value in more.items()}
-    assert words in refused(local, "stylize", inputs)
-
-
-def test_wct2_refuses_sizes_that_do_not_fill_the_strip(
-    local: Server, call: Callable[..., Any]
-) -> None:
-    picture = np.full((3, 32, 64), 0.5, dtype=np.float32)
-    sizes = np.array([[32, 40], [16, 16]], dtype=np.int32)
-    with pytest.raises(InferenceServerException, match="STYLE_SIZES does not fit"):
-        call(local, "wct2", {"CONTENT": picture, "STYLE": picture, "STYLE_SIZES": sizes})
+    styles = {"STYLE": np.array([data] * 5, dtype=object)}
+    assert "5 styles" in refused(local, "stylize", tensors(content=data, size=SIZE) | styles)
 
 
 def test_frames_of_a_sequence_are_steadied_and_others_are_as_ever(
@@ -164,48 +122,25 @@ def _decoded(container: Any) -> Iterator[Any]:
 
 def test_a_film_through_the_server(local: Server, tmp_path: Path) -> None:
     source = _film(tmp_path / "in.mp4")
-    styles = ["--style", str(STYLES[0]), "--style", str(STYLES[1]), "--weights", "0.7", "0.3"]
+    styles = ["--style", STYLES[0], "--style", STYLES[1], "--weights", "0.7", "0.3"]
     where = ["-o", "out.mp4", "--size", "48", "--url", local.http_url]
-    done = subprocess.run(
-        [str(PROGRAM), "video", str(source), *styles, *where],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = photoreal(tmp_path, "video", source, *styles, *where)
     assert (done.returncode, done.stderr) == (0, "")
     assert "out.mp4: 10 frames of 72 x 48 pixels, 2 shots, original sound." in done.stdout
     before, after = _frames(source), _frames(tmp_path / "out.mp4")
     assert after.shape == (10, 48, 72, 3)
-    small = [np.asarray(Image.fromarray(frame).resize((72, 48))) for frame in before]
-    assert all(
-        np.abs(one.astype(int) - two).mean() > 5 for one, two in zip(after, small, strict=True)
-    )
-
-
-def _arguments(local: Server, output: str, *options: str) -> list[str]:
-    where = ["-o", output, "--size", "48", "--url", local.http_url]
-    return [
-        str(PROGRAM),
-        "video",
-        "in.mp4",
-        str(STYLES[0]),
-        "--crf",
-        "2",
-        "--method",
-        "color",
-        *where,
-        *options,
-    ]
+    for one, two in zip(before, after, strict=True):
+        small = np.asarray(Image.fromarray(one).resize((72, 48)))
+        assert np.abs(small.astype(int) - two).mean() > 5
 
 
 def test_a_run_that_was_killed_goes_on_where_its_file_ends(local: Server, tmp_path: Path) -> None:
     _film(tmp_path / "in.mp4", 108)
-    whole = _arguments(local, "whole.mp4")
-    subprocess.run(whole, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    how = ["--crf", "2", "--method", "color", "--size", "48", "--url", local.http_url]
+    call = ["video", "in.mp4", str(STYLES[0]), *how]
+    assert photoreal(tmp_path, *call, "-o", "whole.mp4").returncode == 0
     growing, cut = tmp_path / ".out.growing.mp4", tmp_path / "cut.mp4"
-    with subprocess.Popen(_arguments(local, "out.mp4"), cwd=tmp_path) as killed:
+    with subprocess.Popen([str(PROGRAM), *call, "-o", "out.mp4"], cwd=tmp_path) as killed:
         until = time.monotonic() + 300
         while not growing.exists() or growing.read_bytes().count(b"moof") < 3:
             assert killed.poll() is None
@@ -213,14 +148,7 @@ def test_a_run_that_was_killed_goes_on_where_its_file_ends(local: Server, tmp_pa
             time.sleep(0.02)
         killed.kill()
     shutil.copy(growing, cut)
-    resumed = subprocess.run(
-        _arguments(local, "out.mp4", "--resume"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    resumed = photoreal(tmp_path, *call, "-o", "out.mp4", "--resume")
     assert (resumed.returncode, resumed.stderr) == (0, "")
     assert "out.mp4: 108 frames of 72 x 48 pixels, 2 shots, original sound." in resumed.stdout
     assert not list(tmp_path.glob("*out.*[gl].*"))  # neither growing nor partial

@@ -15,28 +15,15 @@ import numpy.typing as npt
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import (
-    Browser,
-    FilePayload,
-    Page,
-    Request,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, FilePayload, Page, Request, expect, sync_playwright
 
-from photoreal.client import StylizeResult
 from photoreal.serve.launch.launcher import Server
+from tests.kinds import PairFiles, Stylize
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
-CHROMIUM = next(
-    (
-        path
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (path := shutil.which(name))
-    ),
-    None,
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 if CHROMIUM is None:
     pytest.skip(
         "Chromium is not there; `make browser` as root, or apt-get install chromium, brings it.",
@@ -92,7 +79,7 @@ def _is_a_fault(message: Any) -> bool:
 
 
 @pytest.fixture(scope="module")
-def files(pair: Callable[[str], dict[str, Any]]) -> dict[str, Path]:
+def files(pair: PairFiles) -> dict[str, Path]:
     return pair("pagoda-dusk")
 
 
@@ -122,7 +109,7 @@ def test_upload_wait_slide_download(
     open_page: Callable[..., Page],
     local: Server,
     files: dict[str, Path],
-    stylize: Callable[..., StylizeResult],
+    stylize: Stylize,
     tmp_path: Path,
 ) -> None:
     page = open_page()
@@ -143,13 +130,11 @@ def test_upload_wait_slide_download(
         "all => all.forEach((one) => { one.style.visibility = 'hidden'; })"
     )
     box = frame.bounding_box()
-    assert box is not None
 
     def seen(percent: float) -> npt.NDArray[np.int16]:
-        middle = box["y"] + box["height"] / 2
-        page.mouse.move(box["x"] + box["width"] / 2, middle)
+        page.mouse.move(*_middle(box))
         page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * percent / 100, middle, steps=3)
+        page.mouse.move(*_middle(box, percent / 100), steps=3)
         page.mouse.up()
         assert int(slider.get_attribute("aria-valuenow") or "") == round(percent)
         return _pixels(frame.screenshot())
@@ -279,8 +264,12 @@ def test_regions_are_shown_switched_and_paired(
 
 def _click_below(page: Page, tag: Any) -> None:
     """Clicks where a name stands; the name lets clicks through."""
-    box = tag.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.click(*_middle(tag.bounding_box()))
+
+
+def _middle(box: Any, share: float = 0.5) -> tuple[float, float]:
+    """A point of a box, at a share of its width."""
+    return box["x"] + box["width"] * share, box["y"] + box["height"] / 2
 
 
 # Browsers do not show the body of a form that holds files.
@@ -354,9 +343,7 @@ def test_on_a_phone(open_page: Callable[..., Page], files: dict[str, Path], widt
     expect(page.locator("#live")).to_have_text("The picture is ready.", timeout=SECONDS)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.locator("#frame").scroll_into_view_if_needed()
-    box = page.locator("#frame").bounding_box()
-    assert box is not None
-    page.touchscreen.tap(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
+    page.touchscreen.tap(*_middle(page.locator("#frame").bounding_box(), 0.75))
     value = int(page.locator("#handle").get_attribute("aria-valuenow") or "")
     assert abs(value - 75) <= 1
     for selector in ("#go", "#download", ".tabs button"):

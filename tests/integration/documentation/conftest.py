@@ -27,6 +27,7 @@ from photoreal.client.canary import send_canary
 from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.launch.launcher import Server
 from photoreal.serve.supervise.health import HealthServer, Status
+from tests.kinds import Patch
 
 ROOT = Path(__file__).parents[3]
 PAGES = {
@@ -98,7 +99,7 @@ def pages() -> dict[str, str]:
 
 
 @pytest.fixture
-def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], click.Context]:
+def parse(monkeypatch: Patch) -> Callable[[str], click.Context]:
     """Parses a call as the program itself does, in the project's folder."""
     monkeypatch.chdir(ROOT)
 

@@ -18,6 +18,7 @@ import tritonclient.http
 
 from photoreal.cli import main
 from photoreal.client import StyleTransferClient, StylizeResult
+from tests.kinds import Patch
 
 pytestmark = pytest.mark.server
 
@@ -61,9 +62,7 @@ def _own_call(line: str, addresses: Any) -> list[str]:
     return [program, *arguments]
 
 
-def test_commands_run(
-    running_line: str, addresses: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_run(running_line: str, addresses: Any, folder: Path, monkeypatch: Patch) -> None:
     monkeypatch.chdir(folder)
     program, *arguments = _own_call(running_line, addresses)
     if program == "curl":
@@ -77,7 +76,7 @@ def test_commands_run(
 
 
 def test_programs_run(
-    page: str, program: str, addresses: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, program: str, addresses: Any, folder: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.chdir(folder)
     text = re.sub(r"size=256|\[256\]", lambda found: found[0].replace("256", SIZE), program)

@@ -1,104 +1,75 @@
-"""`wct2` and `segmenter` called directly, with arrays."""
+"""`wct2`, its levels and `segmenter` called directly, with arrays; both engines agree."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor
+from tritonclient.utils import InferenceServerException
 
-from photoreal.contract import Unpool
 from photoreal.regions import Pair
 from photoreal.serve.launch.launcher import Server
-from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
+from photoreal.transfer.progressive import LabelledImage, transfer
 from photoreal.transfer.soft_transfer import SoftImage, apply_soft, couple_measures, measure_soft
 from photoreal.weights.segmenters import load_segmenter
+from tests.kinds import (
+    Arrays,
+    Call,
+    Engines,
+    Images,
+    Networks,
+    PairFiles,
+    Psnr,
+    Refused,
+    Stylize,
+)
 
 pytestmark = pytest.mark.server
 
-Arrays = dict[str, npt.NDArray[Any]]
 SHAPES = {"CONTENT": (24, 40), "STYLE": (35, 21)}
+MASKS = ("content_mask", "style_mask")
 
 
 @pytest.fixture(scope="module")
-def images(smooth_image: Callable[..., Tensor]) -> Arrays:
+def images(smooth_image: Images) -> Arrays:
     return {
         name: smooth_image(*shape, seed).numpy()[0]
         for seed, (name, shape) in enumerate(SHAPES.items())
     }
 
 
-@pytest.fixture(scope="module")
-def labels() -> Arrays:
-    """Two regions in each: labels 3 and 4 in the content, 4 and 5 in the style."""
-    maps = {}
-    for first, (name, (height, width)) in zip((3, 4), SHAPES.items(), strict=True):
-        maps[f"{name}_LABELS"] = np.full((height, width), first, dtype=np.uint8)
-        maps[f"{name}_LABELS"][:, width // 2 :] = first + 1
-    return maps
-
-
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-@pytest.mark.parametrize(
-    ("options", "pairs", "how"),
-    [
-        ({}, [Pair(0, None)], {}),
-        ({"labels": True}, [Pair(4, 4)], {}),
-        ({"labels": True, "PAIRS": [[3, 5], [4, -1]]}, [Pair(3, 5), Pair(4, None)], {}),
-        ({"labels": True, "PAIRS": np.zeros((0, 2))}, [], {}),
-        ({"ALPHA": 0.25}, [Pair(0, None)], {"alpha": 0.25}),
-        ({"TRANSFER_AT": b"skip"}, [Pair(0, None)], {"places": ("skip",)}),
-        ({"labels": True, "BLEND": 2}, [Pair(4, 4)], {"blend": 2}),
-    ],
-    ids=["no labels", "labels", "pairs", "no pairs", "alpha", "places", "blend"],
-)
+@pytest.mark.parametrize("given", ["photos alone", "labels and options"])
 def test_wct2_is_the_transfer(
-    local: Server,
-    call: Callable[..., Arrays],
-    images: Arrays,
-    labels: Arrays,
-    builtin_engine: Callable[[Unpool], NetworkEngine],
-    protocol: str,
-    options: dict[str, Any],
-    pairs: list[Pair],
-    how: dict[str, Any],
+    local: Server, call: Call, images: Arrays, builtin_engine: Engines, protocol: str, given: str
 ) -> None:
-    inputs, maps = dict(images), {}
-    if "labels" in options:
-        inputs |= labels
-        maps = labels
-    if "PAIRS" in options:
-        inputs["PAIRS"] = np.array(options["PAIRS"], dtype=np.int32)
-    if "ALPHA" in options:
-        inputs["ALPHA"] = np.array([options["ALPHA"]], dtype=np.float32)
-    if "TRANSFER_AT" in options:
-        inputs["TRANSFER_AT"] = np.array([options["TRANSFER_AT"]], dtype=np.object_)
-    if "BLEND" in options:
-        inputs["BLEND"] = np.array([options["BLEND"]], dtype=np.int32)
+    """Each option alone is in `tests/adapters/test_wct2_adapter.py`."""
+    maps = {f"{name}_LABELS": np.zeros(shape, np.uint8) for name, shape in SHAPES.items()}
+    inputs, pairs, how = dict(images), [Pair(0, None)], dict[str, Any]()
+    if given != "photos alone":
+        for labels in maps.values():
+            labels[:, labels.shape[1] // 2 :] = 4
+        pairs, how = [Pair(0, 4), Pair(4, None)], {"alpha": 0.25, "places": ("skip",), "blend": 2}
+        inputs |= maps | {
+            "PAIRS": np.array([[0, 4], [4, -1]], dtype=np.int32),
+            "ALPHA": np.array([0.25], dtype=np.float32),
+            "TRANSFER_AT": np.array([b"skip"], dtype=np.object_),
+            "BLEND": np.array([2], dtype=np.int32),
+        }
     got = call(local, "wct2", inputs, protocol)["IMAGE"]
     content, style = (
-        LabelledImage(
-            torch.from_numpy(images[name])[None],
-            maps.get(f"{name}_LABELS", np.zeros(shape, dtype=np.uint8)),
-        )
-        for name, shape in SHAPES.items()
+        LabelledImage(torch.from_numpy(images[name])[None], maps[f"{name}_LABELS"])
+        for name in SHAPES
     )
     wanted = transfer(content, style, pairs, builtin_engine("cat5"), **how)[0].numpy()
-    assert got.shape == wanted.shape
     np.testing.assert_allclose(got, wanted, atol=1e-3)
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_wct2_takes_soft_regions(
-    local: Server,
-    call: Callable[..., Arrays],
-    images: Arrays,
-    builtin_engine: Callable[[Unpool], NetworkEngine],
-    protocol: str,
+    local: Server, call: Call, images: Arrays, builtin_engine: Engines, protocol: str
 ) -> None:
     planes = {}
     for name, (height, width) in SHAPES.items():
@@ -119,56 +90,32 @@ def test_wct2_takes_soft_regions(
     np.testing.assert_allclose(got, wanted, atol=1e-3)
 
 
-NAN_PIXEL = np.full((3, 24, 40), 0.5, dtype=np.float32)
-NAN_PIXEL[1, 2, 3] = np.nan
-BAD_TRANSFERS: dict[str, tuple[dict[str, Any], str]] = {
+REGIONS = np.full((1, 35, 21), 255, dtype=np.uint8)
+BAD: dict[str, tuple[Arrays, str]] = {
     "alpha below 0": ({"ALPHA": np.array([-0.1], dtype=np.float32)}, "alpha"),
-    "alpha not a number": ({"ALPHA": np.array([np.nan], dtype=np.float32)}, "alpha"),
-    "labels of another size": (
-        {
-            "CONTENT_LABELS": np.zeros((24, 41), dtype=np.uint8),
-            "STYLE_LABELS": np.zeros((35, 21), dtype=np.uint8),
-        },
-        "24x41",
-    ),
-    "one label map": ({"STYLE_LABELS": np.zeros((35, 21), dtype=np.uint8)}, "CONTENT_LABELS"),
-    "a pixel that is not a number": ({"CONTENT": NAN_PIXEL}, "finite"),
+    "one label map": ({"STYLE_LABELS": REGIONS[0]}, "CONTENT_LABELS"),
     "an infinite pixel": ({"STYLE": np.full((3, 32, 32), np.inf, dtype=np.float32)}, "finite"),
-    "an image of 8x8": ({"STYLE": np.zeros((3, 8, 8), dtype=np.float32)}, "8x8"),
-    "an image without pixels": ({"STYLE": np.zeros((3, 0, 32), dtype=np.float32)}, "STYLE|image"),
-    "a content label twice": ({"PAIRS": np.array([[0, 0], [0, 1]], dtype=np.int32)}, "pairs"),
-    "no place": ({"TRANSFER_AT": np.array([b""], dtype=np.object_)}, "transfer_at"),
-    "style regions alone": (
-        {"STYLE_REGIONS": np.full((1, 35, 21), 255, dtype=np.uint8)},
-        "missing: CONTENT_REGIONS, COUPLING",
+    "an image without pixels": ({"STYLE": np.zeros((3, 0, 32), dtype=np.float32)}, "image"),
+    "regions alone": ({"STYLE_REGIONS": REGIONS}, "CONTENT_REGIONS, COUPLING"),
+    "sizes that do not fill the strip": (
+        {"STYLE_SIZES": np.array([[32, 40], [16, 16]], dtype=np.int32)},
+        "STYLE_SIZES does not fit",
     ),
-    "regions without a coupling": (
-        {
-            "CONTENT_REGIONS": np.full((1, 24, 40), 255, dtype=np.uint8),
-            "STYLE_REGIONS": np.full((1, 35, 21), 255, dtype=np.uint8),
-        },
-        "missing: COUPLING",
-    ),
-    "too wide a border": ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65"),
-    "a place in no UTF-8": ({"TRANSFER_AT": np.array([b"\xff"], dtype=np.object_)}, "UTF-8"),
 }
 
 
-@pytest.mark.parametrize("case", BAD_TRANSFERS)
-def test_wct2_refuses(
-    local: Server, refused: Callable[..., str], images: Arrays, case: str
-) -> None:
-    changes, words = BAD_TRANSFERS[case]
-    sentence = refused(local, "wct2", images | changes)
-    assert any(word in sentence for word in words.split("|")), sentence
+@pytest.mark.parametrize("case", BAD)
+def test_wct2_refuses(local: Server, refused: Refused, images: Arrays, case: str) -> None:
+    changes, words = BAD[case]
+    assert words in refused(local, "wct2", images | changes)
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 @pytest.mark.parametrize("size", [(64, 96), (50, 37)])
 def test_segmenter_labels_a_batch(
     local: Server,
-    call: Callable[..., Arrays],
-    smooth_image: Callable[..., Tensor],
+    call: Call,
+    smooth_image: Images,
     segmenter_folder: Any,
     protocol: str,
     size: tuple[int, int],
@@ -180,9 +127,60 @@ def test_segmenter_labels_a_batch(
     assert len(np.unique(wanted)) > 1
     outputs = call(local, "segmenter", {"IMAGE": batch.numpy()}, protocol)
     np.testing.assert_allclose(outputs["PROBABILITIES"], probabilities.numpy(), atol=1e-4)
-    both = outputs["LABELS"]
-    assert both.dtype == np.uint8
-    assert both.shape == wanted.shape
-    assert np.mean(both == wanted) > 0.999  # rounding may tip a pixel between two classes
+    assert outputs["LABELS"].dtype == np.uint8
     one = call(local, "segmenter", {"IMAGE": batch[1:].numpy()}, protocol)["LABELS"]
-    assert np.mean(one == wanted[1:]) > 0.999
+    for found, expected in ((outputs["LABELS"], wanted), (one, wanted[1:])):
+        assert found.shape == expected.shape
+        assert np.mean(found == expected) > 0.999  # rounding may tip a pixel between two classes
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "published", "size": 75, "transfer_at": "skip,decoder", "alpha": 0.5},
+        {"method": "published", "size": 48, "masks": False},
+        {"method": "published", "size": 48, "masks": False, "segment": False},
+        {"method": "wct2", "size": 64, "wct2_strength": 1.0, "output_size": 64},
+        {"method": "wct2", "size": 48, "masks": False, "wct2_strength": 1.0, "output_size": 48},
+    ],
+    ids=["odd size, places, alpha", "segmenter", "whole", "default", "default, segmenter"],
+)
+def test_engines_agree(
+    local: Server,
+    bls: Server,
+    stylize: Stylize,
+    pair: PairFiles,
+    psnr: Psnr,
+    options: dict[str, Any],
+) -> None:
+    arguments = pair("pagoda-dusk") | options
+    if not arguments.pop("masks", True):
+        arguments = {name: value for name, value in arguments.items() if name not in MASKS}
+    one, other = (stylize(server, **arguments) for server in (local, bls))
+    assert one.report["regions"] == other.report["regions"]
+    assert one.content_labels_png == other.content_labels_png
+    pictures = [torch.from_numpy(np.array(result.image)) / 255 for result in (one, other)]
+    assert pictures[0].shape == (options["size"], round(640 * options["size"] / 427), 3)
+    assert psnr(pictures[0], pictures[1]) > 60
+
+
+def test_levels_are_the_networks(
+    bls: Server, local: Server, call: Call, builtin_networks: Networks, random_image: Images
+) -> None:
+    encoder, decoder = builtin_networks("cat5")
+    images = torch.cat([random_image(24, 40), random_image(24, 40, 1)])
+    with torch.inference_mode():
+        first, _ = encoder.level(1, images)
+        second, skips = encoder.level(2, first)
+        assert skips is not None
+        undone = decoder.level(2, second, skips)
+    given = {"INPUT": images.numpy()}
+    got = call(bls, "wct2_encoder_1", given, "grpc")
+    np.testing.assert_allclose(got["FEATURES"], first.numpy(), atol=1e-4, rtol=1e-4)
+    got = call(bls, "wct2_encoder_2", {"INPUT": first.numpy()})
+    assert set(got) == {"FEATURES", "LH", "HL", "HH", "ORIGINAL"}
+    np.testing.assert_allclose(got["FEATURES"], second.numpy(), atol=1e-4, rtol=1e-4)
+    got = call(bls, "wct2_decoder_2", got)
+    np.testing.assert_allclose(got["OUTPUT"], undone.numpy(), atol=1e-3, rtol=1e-3)
+    with pytest.raises(InferenceServerException, match="wct2_encoder_1"):
+        call(local, "wct2_encoder_1", given)  # this engine needs no levels

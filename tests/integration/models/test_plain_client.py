@@ -18,37 +18,45 @@ from photoreal.serve.launch.launcher import Server
 pytestmark = pytest.mark.server
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+KINDS = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32, "BOOL": np.bool_}
+DATATYPES = {
+    "BYTES": "CONTENT STYLE CONTENT_MASK STYLE_MASK METHOD FORMAT TRANSFER_AT MATCH SEQUENCE",
+    "FP32": "STYLE_WEIGHTS ALPHA COLOR_STRENGTH WCT2_STRENGTH STEADY",
+    "INT32": "SIZE OUTPUT_SIZE BIT_DEPTH BLEND PAIRS",
+    "BOOL": "METADATA SEGMENT MASK_EDGES",
+}
+VALUES = {
+    "CONTENT": (EXAMPLES / "photos/china.jpg").read_bytes(),
+    "STYLE": (EXAMPLES / "rendered/dusk.jpg").read_bytes(),
+    "CONTENT_MASK": (EXAMPLES / "photos/china_mask.png").read_bytes(),
+    "STYLE_MASK": (EXAMPLES / "rendered/dusk_mask.png").read_bytes(),
+    "ALPHA": 0.8,
+    "SIZE": 48,
+    "TRANSFER_AT": b"encoder,skip",
+    "SEGMENT": True,
+    "MATCH": b"nearest",
+    "METHOD": b"wct2",
+    "COLOR_STRENGTH": 0.9,
+    "WCT2_STRENGTH": 0.5,
+    "OUTPUT_SIZE": 200,
+    "MASK_EDGES": False,
+}
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_stylize_without_the_projects_client(local: Server, protocol: str) -> None:
     triton: Any = tritonclient.http if protocol == "http" else tritonclient.grpc
     url = local.http_url if protocol == "http" else local.grpc_url
-    values = [
-        ("CONTENT", "BYTES", (EXAMPLES / "photos/china.jpg").read_bytes()),
-        ("STYLE", "BYTES", (EXAMPLES / "rendered/dusk.jpg").read_bytes()),
-        ("CONTENT_MASK", "BYTES", (EXAMPLES / "photos/china_mask.png").read_bytes()),
-        ("STYLE_MASK", "BYTES", (EXAMPLES / "rendered/dusk_mask.png").read_bytes()),
-        ("ALPHA", "FP32", 0.8),
-        ("SIZE", "INT32", 48),
-        ("TRANSFER_AT", "BYTES", b"encoder,skip"),
-        ("SEGMENT", "BOOL", True),
-        ("MATCH", "BYTES", b"nearest"),
-        ("METHOD", "BYTES", b"wct2"),
-        ("COLOR_STRENGTH", "FP32", 0.9),
-        ("WCT2_STRENGTH", "FP32", 0.5),
-        ("OUTPUT_SIZE", "INT32", 200),
-        ("MASK_EDGES", "BOOL", False),
-    ]
-    kinds = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32, "BOOL": np.bool_}
+    datatypes = {name: kind for kind, names in DATATYPES.items() for name in names.split()}
     inputs = []
-    for name, datatype, value in values:
-        tensor = triton.InferInput(name, [1], datatype)
-        tensor.set_data_from_numpy(np.array([value], dtype=kinds[datatype]))
-        inputs.append(tensor)
+    for name, value in VALUES.items():
+        inputs.append(triton.InferInput(name, [1], datatypes[name]))
+        inputs[-1].set_data_from_numpy(np.array([value], dtype=KINDS[datatypes[name]]))
     with triton.InferenceServerClient(url) as client:
         assert client.is_model_ready("stylize")
         answer = client.infer("stylize", inputs)
+        how = {} if protocol == "http" else {"as_json": True}
+        metadata = client.get_model_metadata("stylize", **how)
     with Image.open(io.BytesIO(answer.as_numpy("IMAGE")[0])) as image:
         assert (image.format, image.size) == ("PNG", (300, 200))
     for name, size in (("CONTENT_LABELS", (640, 427)), ("STYLE_LABELS", (768, 512))):
@@ -56,41 +64,7 @@ def test_stylize_without_the_projects_client(local: Server, protocol: str) -> No
             assert (labels.format, labels.mode, labels.size) == ("PNG", "L", size)
     report = json.loads(answer.as_numpy("REPORT")[0])
     assert (report["regions"], report["match"]) == ("masks", "nearest")
-
-
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_metadata_names_the_tensors(local: Server, protocol: str) -> None:
-    triton: Any = tritonclient.http if protocol == "http" else tritonclient.grpc
-    if protocol == "http":
-        with triton.InferenceServerClient(local.http_url) as client:
-            metadata = client.get_model_metadata("stylize")
-    else:
-        with triton.InferenceServerClient(local.grpc_url) as client:
-            metadata = client.get_model_metadata("stylize", as_json=True)
-    inputs = {one["name"]: one["datatype"] for one in metadata["inputs"]}
-    assert inputs == {
-        "CONTENT": "BYTES",
-        "STYLE": "BYTES",
-        "CONTENT_MASK": "BYTES",
-        "STYLE_MASK": "BYTES",
-        "STYLE_WEIGHTS": "FP32",
-        "ALPHA": "FP32",
-        "METHOD": "BYTES",
-        "COLOR_STRENGTH": "FP32",
-        "WCT2_STRENGTH": "FP32",
-        "SIZE": "INT32",
-        "OUTPUT_SIZE": "INT32",
-        "FORMAT": "BYTES",
-        "BIT_DEPTH": "INT32",
-        "METADATA": "BOOL",
-        "TRANSFER_AT": "BYTES",
-        "SEGMENT": "BOOL",
-        "MATCH": "BYTES",
-        "BLEND": "INT32",
-        "MASK_EDGES": "BOOL",
-        "SEQUENCE": "BYTES",
-        "STEADY": "FP32",
-        "PAIRS": "INT32",
-    }
-    outputs = {one["name"]: one["datatype"] for one in metadata["outputs"]}
-    assert outputs == dict.fromkeys(["IMAGE", "CONTENT_LABELS", "STYLE_LABELS", "REPORT"], "BYTES")
+    assert {one["name"]: one["datatype"] for one in metadata["inputs"]} == datatypes
+    assert {one["name"]: one["datatype"] for one in metadata["outputs"]} == dict.fromkeys(
+        ("IMAGE", "CONTENT_LABELS", "STYLE_LABELS", "REPORT"), "BYTES"
+    )

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from speed import memory
+from speed.memory import session_processes, watched
 
-from photoreal.client import StylizeResult
 from photoreal.serve.launch.launcher import Server
+from tests.kinds import Array, PairFiles, Pixels, Stylize
 
 pytestmark = pytest.mark.server
 
-Pixels = npt.NDArray[np.uint8]
-Stylize = Callable[..., StylizeResult]
-
 
 @pytest.fixture(scope="module")
-def style(pair: Callable[[str], dict[str, Any]]) -> Pixels:
+def style(pair: PairFiles) -> Pixels:
     with Image.open(pair("pagoda-dusk")["style"]) as image:
         return np.asarray(image.resize((96, 64)))
 
@@ -32,7 +26,7 @@ def _reduced(picture: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.floa
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_example_with_masks(
-    local: Server, stylize: Stylize, pair: Callable[[str], dict[str, Any]], protocol: str
+    local: Server, stylize: Stylize, pair: PairFiles, protocol: str
 ) -> None:
     """The result is the small one, with the photo's detail in it."""
     files = pair("pagoda-dusk")
@@ -58,7 +52,7 @@ def test_example_with_masks(
     assert kept[0, 1] > lost[0, 1] + 0.2
 
 
-def _detail(plane: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _detail(plane: Array) -> npt.NDArray[np.float64]:
     """What a reduced picture cannot have."""
     image = Image.fromarray(plane.astype(np.uint8))
     small = image.resize((96, 64), Image.Resampling.LANCZOS)
@@ -76,12 +70,7 @@ def test_no_photo_is_enlarged_to_be_worked_on(
     assert stylize(local, **photos, size=512).png == direct.png
 
 
-def test_large_photo_takes_little_memory(
-    local: Server,
-    stylize: Stylize,
-    style: Pixels,
-    session_processes: Callable[[int], set[int]],
-) -> None:
+def test_large_photo_takes_little_memory(local: Server, stylize: Stylize, style: Pixels) -> None:
     """8 megapixels at a small working size: the pixels themselves are nearly all."""
     rows, columns = np.mgrid[:2300, :3480]
     photo = np.stack([rows * 255 // 2300, columns * 255 // 3480, (rows ^ columns) & 255], axis=-1)
@@ -91,7 +80,7 @@ def test_large_photo_takes_little_memory(
         local, **options | {"content": content[:230, :348]}
     )  # what every request takes is there already
     processes = session_processes(local.pid)
-    with memory.watched(processes) as figures:
+    with watched(processes) as figures:
         result = stylize(local, **options)
     assert result.image.size == (3480, 2300)
     assert 0 < max(figures) - figures[0] < 10 * content.nbytes

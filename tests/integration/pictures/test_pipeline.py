@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from photoreal import Pipeline
-from photoreal.client import RequestRejected, StyleTransferClient, StylizeResult
+from photoreal.client import RequestRejected, StyleTransferClient
 from photoreal.cores import available_cores
 from photoreal.errors import InvalidRequest
 from photoreal.networks.fast.kernels import CONVOLUTION_VARIABLE
 from photoreal.preprocess import Limits
 from photoreal.serve.launch.embedded import embedded_server
 from photoreal.serve.launch.launcher import Server
+from tests.kinds import PairFiles, Stylize, TempFolders
 
 pytestmark = pytest.mark.server
 
@@ -41,9 +42,7 @@ def _one_kernel() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def client(
-    _one_kernel: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[StyleTransferClient]:
+def client(_one_kernel: None, tmp_path_factory: TempFolders) -> Iterator[StyleTransferClient]:
     """A client of a server without exported networks, as it is before `photoreal export`."""
     folder = tmp_path_factory.mktemp("bare") / "repository"
     ignore = shutil.ignore_patterns("*.onnx", "*.pt", "*.plan", "labels.txt", "__pycache__")
@@ -61,11 +60,7 @@ def pipeline(_one_kernel: None) -> Pipeline:
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("masked", [True, False], ids=["masks", "whole"])
 def test_same_bytes(
-    client: StyleTransferClient,
-    pair: Callable[[str], dict[str, Any]],
-    pipeline: Pipeline,
-    name: str,
-    masked: bool,
+    client: StyleTransferClient, pair: PairFiles, pipeline: Pipeline, name: str, masked: bool
 ) -> None:
     files, options = pair("lake-dusk"), OPTIONS[name] | {"size": SIZE}
     if not masked:
@@ -81,9 +76,7 @@ def test_same_bytes(
     assert ours.report == theirs.report
 
 
-def test_same_refusals(
-    client: StyleTransferClient, pair: Callable[[str], dict[str, Any]], pipeline: Pipeline
-) -> None:
+def test_same_refusals(client: StyleTransferClient, pair: PairFiles, pipeline: Pipeline) -> None:
     files = pair("lake-dusk")
     for wrong in ({"alpha": 2.0}, {"content": b"no photo"}, {"style_mask": files["content"]}):
         with pytest.raises(InvalidRequest) as ours:
@@ -94,10 +87,7 @@ def test_same_refusals(
 
 
 def test_same_regions_and_nearly_the_same_pixels_with_a_segmenter(
-    local: Server,
-    segmenter_folder: Path,
-    stylize: Callable[..., StylizeResult],
-    pair: Callable[[str], dict[str, Any]],
+    local: Server, segmenter_folder: Path, stylize: Stylize, pair: PairFiles
 ) -> None:
     """The server's segmenter runs in ONNX Runtime, which rounds in its own way."""
     files = {role: file for role, file in pair("lake-dusk").items() if not role.endswith("mask")}

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from photoreal.client import StylizeResult
 from photoreal.serve.launch.launcher import Server
 from photoreal.serve.supervise.health import Status
+from tests.kinds import PairFiles, Stylize
 
 pytestmark = pytest.mark.server
 
@@ -41,7 +39,7 @@ def _supervisor_metrics() -> str:
 
 
 def test_every_metric_and_label_that_is_asked_for_exists(
-    local: Server, stylize: Callable[..., StylizeResult], pair: Callable[[str], dict[str, Any]]
+    local: Server, stylize: Stylize, pair: PairFiles
 ) -> None:
     for _ in range(2):  # a style that is new, and one that is known
         stylize(local, **pair("lake-dusk"), size=32)

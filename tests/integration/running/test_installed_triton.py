@@ -13,9 +13,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from dockerfile_parse import DockerfileParser
@@ -23,6 +22,7 @@ from dockerfile_parse import DockerfileParser
 from photoreal.client import StyleTransferClient
 from photoreal.serve.launch.environment import check_environment, free_ports
 from photoreal.serve.launch.installation import BACKENDS, TRITON_VARIABLE
+from tests.kinds import PairFiles, TempFolders
 
 pytestmark = pytest.mark.server
 
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def triton(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def triton(tmp_path_factory: TempFolders) -> Path:
     """A folder like the image's /opt/tritonserver."""
     folder = tmp_path_factory.mktemp("opt") / "tritonserver"
     wheel = check_environment()
@@ -67,7 +67,7 @@ def environment(triton: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def served(
-    command: list[str], environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    command: list[str], environment: dict[str, str], tmp_path_factory: TempFolders
 ) -> Iterator[subprocess.Popen[str]]:
     """The image's command, running and ready."""
     log = tmp_path_factory.mktemp("served") / "log"
@@ -86,7 +86,7 @@ def served(
 
 
 def test_a_photo_is_stylized(
-    served: subprocess.Popen[str], command: list[str], pair: Callable[[str], dict[str, Any]]
+    served: subprocess.Popen[str], command: list[str], pair: PairFiles
 ) -> None:
     port = re.search(r"--http-port=(\d+)", " ".join(command))
     assert port is not None

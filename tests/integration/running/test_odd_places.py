@@ -6,7 +6,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.launch.installation import PACKAGE
 from photoreal.serve.launch.launcher import Server
 from photoreal.serve.launch.settings import ServeSettings
+from tests.integration.conftest import url_of
+from tests.kinds import PairFiles, Patch
 
 pytestmark = pytest.mark.server
 
@@ -41,11 +43,7 @@ def _environment(folder: Path) -> Path:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_spaces_umlauts_a_proxy_and_no_home(
-    host: str,
-    bare_repository: Path,
-    pair: Callable[[str], dict[str, Any]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    host: str, bare_repository: Path, pair: PairFiles, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     odd = tmp_path / FOLDER
     repository = Path(shutil.copytree(bare_repository, odd / "model repository"))
@@ -60,25 +58,14 @@ def test_spaces_umlauts_a_proxy_and_no_home(
     for variable in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
-    http, grpc, metrics = free_ports(host, 3)
-    settings = ServeSettings(
-        repository, host=host, http_port=http, grpc_port=grpc, metrics_port=metrics
+    ports: dict[str, Any] = dict(
+        zip(("http_port", "grpc_port", "metrics_port"), free_ports(host, 3), strict=True)
     )
-    log = tmp_path / "log"
-    with log.open("wb") as stream:
-        server = Server(settings, stream)
-        try:
-            server.start()
-            server.wait_ready()
-            for protocol in PROTOCOLS:
-                url = server.grpc_url if protocol == "grpc" else server.http_url
-                with StyleTransferClient(url, protocol=protocol, timeout=120, retries=0) as client:
-                    assert (
-                        client.stylize(**pair("lake-dusk"), size=32, output_size=32).image.height
-                        == 32
-                    )
-        except Exception as error:
-            raise AssertionError(f"{error}\n{log.read_text()}") from error
-        finally:
-            server.stop()
+    settings = replace(ServeSettings(repository, host=host), **ports)
+    with (tmp_path / "log").open("wb") as log, Server(settings, log) as server:
+        for protocol in PROTOCOLS:
+            url = url_of(server, protocol)
+            with StyleTransferClient(url, protocol=protocol, timeout=120, retries=0) as client:
+                result = client.stylize(**pair("lake-dusk"), size=32, output_size=32)
+            assert result.image.height == 32
     assert not list((odd / "temporary").glob("photoreal-*"))

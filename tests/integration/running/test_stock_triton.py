@@ -6,9 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +14,7 @@ from photoreal.client import StyleTransferClient
 from photoreal.export import ExportSettings, export_repository
 from photoreal.serve.launch.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launch.installation import assemble_backends
+from tests.kinds import PairFiles
 
 pytestmark = pytest.mark.server
 
@@ -24,10 +23,7 @@ START_S = 180.0
 
 @pytest.mark.parametrize("packages", ["on the PATH", "in EXECUTION_ENV_PATH"])
 def test_a_plain_tritonserver_loads_and_serves_it(
-    packages: str,
-    segmenter_folder: Path,
-    pair: Callable[[str], dict[str, Any]],
-    tmp_path: Path,
+    packages: str, segmenter_folder: Path, pair: PairFiles, tmp_path: Path
 ) -> None:
     """The wheel needs its libraries named, and has the ONNX backend that we bring it, in Python."""
     named = packages == "in EXECUTION_ENV_PATH"

@@ -11,13 +11,12 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import tritonclient.http
 import trustme
 from tritonclient.utils import np_to_triton_dtype
@@ -25,6 +24,7 @@ from tritonclient.utils import np_to_triton_dtype
 from photoreal.client import AsyncStyleTransferClient, StyleTransferClient
 from photoreal.client.address import Protocol
 from photoreal.serve.launch.environment import free_ports
+from tests.kinds import Arrays
 
 PROGRAM = Path(sys.executable).with_name("photoreal")
 Way = tuple[str, Protocol]
@@ -62,12 +62,11 @@ class Certificates:
         return made
 
 
-class Collector:
+class Collector(http.server.ThreadingHTTPServer):
     """An OTLP/HTTP collector that keeps the spans it is sent."""
 
     def __init__(self) -> None:
-        self._spans: list[dict[str, Any]] = []
-        collector = self
+        spans = self.spans = list[dict[str, Any]]()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -75,7 +74,7 @@ class Collector:
                 assert self.path == "/v1/traces"
                 for resource in body["resourceSpans"]:
                     for scope in resource["scopeSpans"]:
-                        collector._spans += scope["spans"]
+                        spans.extend(scope["spans"])
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -83,33 +82,31 @@ class Collector:
             def log_message(self, *words: object) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> Collector:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def trace_of(self, request_id: str, count: int) -> list[dict[str, Any]]:
         """The spans of the trace that a request belongs to, once there are `count` of them."""
-        deadline = time.monotonic() + 20
-        found: list[dict[str, Any]] = []
-        while len(found) < count and time.monotonic() < deadline:
-            time.sleep(0.1)
-            spans = list(self._spans)
+
+        def found() -> list[dict[str, Any]]:
+            spans = list(self.spans)
             ids = {
                 span["traceId"]
                 for span in spans
                 if attributes(span).get("triton.request_id") == request_id
             }
-            found = [span for span in spans if span["traceId"] in ids]
-        return found
+            return [span for span in spans if span["traceId"] in ids]
+
+        return once(found, count)
+
+
+def once(found: Callable[[], list[dict[str, Any]]], count: int) -> list[dict[str, Any]]:
+    """What is found as soon as it is `count` things, or after 20 seconds."""
+    deadline = time.monotonic() + 20
+    while len(found()) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found()
 
 
 def attributes(span: dict[str, Any]) -> dict[str, Any]:
@@ -137,12 +134,9 @@ class Secured:
 
     def lines_about(self, request_id: str, count: int) -> list[dict[str, Any]]:
         """The lines about a request, once there are `count` of them."""
-        deadline = time.monotonic() + 20
-        while True:
-            found = [line for line in self.lines() if line.get("request_id") == request_id]
-            if len(found) >= count or time.monotonic() > deadline:
-                return found
-            time.sleep(0.05)
+        return once(
+            lambda: [line for line in self.lines() if line.get("request_id") == request_id], count
+        )
 
     def stylize(self, way: Way, picture: bytes, **changes: Any) -> bytes:
         """A stylized picture; `changes` replace the credentials that would do."""
@@ -163,21 +157,14 @@ class Secured:
 
         return asyncio.run(call())
 
-    def infer(
-        self,
-        model: str,
-        arrays: dict[str, npt.NDArray[Any]],
-        *,
-        request_id: str,
-        headers: dict[str, str] | None = None,
-    ) -> None:
+    def infer(self, model: str, arrays: Arrays, request_id: str, **headers: str) -> None:
         """Call a model with NVIDIA's client and the key."""
         inputs = []
         for name, array in arrays.items():
             dtype = np_to_triton_dtype(array.dtype)
             inputs.append(tritonclient.http.InferInput(name, array.shape, dtype))
             inputs[-1].set_data_from_numpy(array)
-        shown = {"api-key": API_KEY, **(headers or {})}
+        shown = {"api-key": API_KEY, **headers}
         with tritonclient.http.InferenceServerClient(self.http) as client:
             client.infer(model, inputs, headers=shown, request_id=request_id)
 
@@ -188,9 +175,8 @@ class Secured:
 
     def counts(self, name: str) -> dict[str, float]:
         """Values of a metric, by its labels as they are written, in the order of their names."""
-        pairs = (
-            line.rsplit(" ", 1) for line in self.metric_lines() if line.startswith(f"{name}{{")
-        )
+        lines = (line for line in self.metric_lines() if line.startswith(f"{name}{{"))
+        pairs = (line.rsplit(" ", 1) for line in lines)
         return {
             ",".join(sorted(labels[len(name) + 1 : -1].split(","))): float(value)
             for labels, value in pairs

@@ -49,7 +49,7 @@ def test_an_error_of_a_network_is_told_by_id(server: Secured) -> None:
         for name, (channels, side) in sizes.items()
     }
     with pytest.raises(InferenceServerException) as caught:
-        server.infer("wct2_decoder_2", arrays, request_id="a-misfit")
+        server.infer("wct2_decoder_2", arrays, "a-misfit")
     assert caught.value.status() == "400"
     (line,) = server.lines_about("a-misfit", 1)
     assert (line["level"], line["model"]) == ("error", "wct2_decoder_2")
@@ -105,8 +105,7 @@ def test_one_trace_holds_a_request_and_all_that_was_called_for_it(
     trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     arrays = {name: np.array([picture], dtype=object) for name in ("CONTENT", "STYLE")}
     arrays["SIZE"] = np.array([SIZE], dtype=np.int32)
-    parent = {"traceparent": f"00-{trace}-{span}-01"}
-    server.infer("stylize", arrays, request_id="traced", headers=parent)
+    server.infer("stylize", arrays, "traced", traceparent=f"00-{trace}-{span}-01")
     called = {"segmenter", "wct2", *(spec.name for spec in network_levels())}
     spans = server.collector.trace_of("traced", 20)
     by_id = {one["spanId"]: one for one in spans}

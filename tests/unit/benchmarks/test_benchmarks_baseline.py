@@ -8,27 +8,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-import serving
 import torch
-from pictures import Inputs
+from pictures import Files, Inputs, example_files, transfer_inputs
 from serving import BenchmarkFailed
 from speed import comparison, stages
 from speed.baseline import Baseline, transform
+from speed.gpu_timing import labelled
 from speed.work import multiply_adds
-from tables import Spread
 from torch import Tensor
 
 from photoreal.networks.vgg import Decoder, Encoder
-from photoreal.pipeline.request import StylizeRequest
 from photoreal.preprocess import encode_photo
 from photoreal.regions import LabelMap, Pair
-from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
+from photoreal.transfer.progressive import NetworkEngine, transfer
+from tests.kinds import Images, Networks, Patch, Psnr, Sentence
 
 pytestmark = pytest.mark.slow
 
-Networks = Callable[[str], tuple[Encoder, Decoder]]
-Images = Callable[..., Tensor]
-Psnr = Callable[[Tensor, Tensor], float]
+Serve = Callable[[str, float], None]
 
 _SIDE = 16  # pixels; the decompositions take as long at any size
 PAIRS = [Pair(0, 0), Pair(1, 2), Pair(2, None)]
@@ -42,14 +39,7 @@ def _thirds(height: int, width: int) -> LabelMap:
 
 
 def _project(inputs: Inputs, networks: tuple[Encoder, Decoder]) -> Tensor:
-    content, style = (
-        LabelledImage(torch.from_numpy(picture[None]), labels)
-        for picture, labels in (
-            (inputs.content, inputs.content_labels),
-            (inputs.style, inputs.style_labels),
-        )
-    )
-    return transfer(content, style, inputs.pairs, NetworkEngine(*networks))[0]
+    return transfer(*labelled(inputs), inputs.pairs, NetworkEngine(*networks))[0]
 
 
 @pytest.mark.parametrize("weights", ["seeded", "builtin"])
@@ -64,13 +54,8 @@ def test_the_baseline_agrees(
 ) -> None:
     networks = request.getfixturevalue(f"{weights}_networks")("cat5")
     image = smooth_image if weights == "builtin" else random_image
-    inputs = Inputs(
-        image(*size)[0].numpy(),
-        image(72, 80, seed=1)[0].numpy(),
-        _thirds(*size),
-        _thirds(72, 80),
-        PAIRS,
-    )
+    content, style = image(*size)[0].numpy(), image(72, 80, seed=1)[0].numpy()
+    inputs = Inputs(content, style, _thirds(*size), _thirds(72, 80), PAIRS)
     found, expected = Baseline(*networks).transfer(inputs), _project(inputs, networks)
     scale = expected.abs().max()
     torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=1e-3)
@@ -103,19 +88,15 @@ def test_work_is_counted_from_the_layers(builtin_networks: Networks) -> None:
     assert total / 1e9 == pytest.approx(362, rel=0.01)
 
 
-def test_stages_add_up(builtin_networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_add_up(builtin_networks: Networks, monkeypatch: Patch) -> None:
     monkeypatch.setattr(stages, "networks", lambda _: builtin_networks("cat5"))
-    files = serving.example_files()
-    part = stages.measure_stages(Path("nowhere"), files, _SIDE, 1)
-    found = {str(row["stage"]): row["seconds"] for row in part.rows}
-    assert tuple(found) == (*stages.STAGES, "total")
-    values = [value.median for value in found.values() if isinstance(value, Spread)]
-    assert all(value >= 0 for value in values)
+    files = example_files()
+    part: Any = stages.measure_stages(Path("nowhere"), files, _SIDE, 1)
+    assert [row["stage"] for row in part.rows] == [*stages.STAGES, "total"]
+    assert all(row["seconds"].median >= 0 for row in part.rows)
     assert "masks, since no segmenter" in part.notes[0]
-    request = StylizeRequest(
-        files.content, files.style, segment=False, size=_SIDE, method="published"
-    )
-    one = stages.stage_seconds(request, NetworkEngine(*builtin_networks("cat5")))
+    engine = NetworkEngine(*builtin_networks("cat5"))
+    one = stages.stage_seconds(files.request(_SIDE), engine)
     assert sum(one[stage] for stage in stages.STAGES) == pytest.approx(one["total"], abs=5e-3)
 
 
@@ -126,18 +107,16 @@ class _Result:
 
 
 @pytest.fixture
-def served(
-    builtin_networks: Networks, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str, float], None]:
+def served(builtin_networks: Networks, monkeypatch: Patch) -> Serve:
     """Answers the comparison's requests with the project's picture, made brighter."""
 
     def serve(style: str, brighter: float) -> None:
-        inputs = serving.transfer_inputs(serving.example_files(), _SIDE)
+        inputs = transfer_inputs(example_files(), _SIDE)
         picture = _project(inputs, builtin_networks("cat5")) + brighter
-        answer = 0.5, _Result(encode_photo(picture.numpy()), style)
+        published = _Result(encode_photo(picture.numpy()), style)
 
-        def request(server: object, files: serving.Files, size: int) -> tuple[float, Any]:
-            return answer
+        def request(server: object, files: Files, size: int, method: str) -> tuple[float, Any]:
+            return 0.5, published if method == "published" else _Result(b"", "measured")
 
         monkeypatch.setattr(comparison, "timed_request", request)
 
@@ -146,25 +125,25 @@ def served(
 
 def _compare(rounds: int) -> Any:
     server: Any = object()
-    files = serving.example_files()
-    return comparison.compare("Compared", Path(), server, server, files, _SIDE, rounds)
+    return comparison.compare("Compared", Path(), server, server, example_files(), _SIDE, rounds)
 
 
-def test_servers_are_compared_with_the_baseline(served: Callable[[str, float], None]) -> None:
+def test_servers_are_compared_with_the_baseline(served: Serve) -> None:
     served("cached", 0.0)
     part = _compare(2)
-    assert [row["what"] for row in part.rows][1:] == ["server, style new", "server, style known"]
+    assert [row["what"] for row in part.rows][1:] == [
+        "published, style new",
+        "published, style known",
+        "wct2, style new",
+        "color, style new",
+    ]
     assert part.rows[1]["ratio"].median == pytest.approx(2 * part.rows[0]["seconds"].median)
     assert part.rows[1]["psnr_db"].min > 60
-    served("measured", 0.0)
-    part = _compare(1)
-    assert len(part.rows) == 2
-    assert any("keeps no styles" in note for note in part.notes)
+    assert "psnr_db" not in part.rows[3]
+    assert [note for note in part.notes if "No style is kept for wct2" in note]
 
 
-def test_other_pictures_do_not_compare(
-    served: Callable[[str, float], None], check_sentence: Callable[[object], None]
-) -> None:
+def test_other_pictures_do_not_compare(served: Serve, check_sentence: Sentence) -> None:
     served("cached", 0.02)
     with pytest.raises(BenchmarkFailed, match="dB from the baseline's") as no:
         _compare(1)
