@@ -120,12 +120,13 @@ class StylizeResult(FoundRegions):
 
     @cached_property
     def format(self) -> str:
-        """The format of ``data``: "png", "jpeg", "webp" or "tiff".
+        """The format of ``data``: "png", "jpeg", "webp", "tiff" or "raw".
 
         Raises:
             ServerFailed: the server's picture cannot be read.
         """
-        return str(self._opened(self.data).format).lower()
+        kind = str(self._opened(self.data).format).lower()
+        return "raw" if kind == "ppm" else kind
 
     @cached_property
     def png(self) -> bytes:
@@ -156,6 +157,8 @@ class StylizeResult(FoundRegions):
 
     @cached_property
     def _photo(self) -> Photo:
+        if self.format == "raw":
+            return Photo(np.asarray(self.image))
         try:
             return read_photo(self.data, "picture", _NO_LIMITS)
         except InvalidImage:
@@ -259,7 +262,7 @@ def format_option(path: Path) -> dict[str, str]:
 
     Empty for PNG, which is the default, and for formats that the client encodes.
     """
-    kind = output_format(path).lower()
+    kind = output_format(path).lower().replace("ppm", "raw")
     return {"format": kind} if kind in FORMATS[1:] else {}
 
 

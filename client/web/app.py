@@ -74,13 +74,17 @@ def make_app(client: AsyncStyleTransferClient, settings: GatewaySettings | None 
     return app
 
 
+def _media_type(kind: str) -> str:
+    return "image/x-portable-pixmap" if kind == "raw" else f"image/{kind}"
+
+
 def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: GatewaySettings) -> None:
     errors: dict[int | str, dict[str, Any]] = {
         status: {"description": words, "content": {"application/json": {"schema": _DETAIL}}}
         for status, words in ERRORS.items()
     }
 
-    pictures: dict[str, Any] = {f"image/{kind}": {} for kind in FORMATS}
+    pictures: dict[str, Any] = {_media_type(kind): {} for kind in FORMATS}
 
     @app.post(
         "/upload_images/",
@@ -100,7 +104,7 @@ def _add_pictures(app: FastAPI, client: AsyncStyleTransferClient, bounds: Gatewa
             "X-Request-Id": str(result.request_id),
             **_timing(result),
         }
-        return Response(result.data, media_type=f"image/{result.format}", headers=headers)
+        return Response(result.data, media_type=_media_type(result.format), headers=headers)
 
     @app.post("/regions/", summary="Find the regions of two photos", responses=errors)
     async def regions(request: Request, form: _Regions) -> JSONResponse:

@@ -37,9 +37,9 @@ Method = Literal["wct2", "color", "published"]
 METHODS: tuple[Method, ...] = ("wct2", "color", "published")
 """Color alignment by region, then WCT2; color alignment only; WCT2 as published."""
 
-Format = Literal["png", "jpeg", "webp", "tiff"]
-FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp", "tiff")
-"""File formats of the result."""
+Format = Literal["png", "jpeg", "webp", "tiff", "raw"]
+FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp", "tiff", "raw")
+"""Formats of the result; `raw` is a PPM file: one line, then the pixels as they are."""
 DEEP_FORMATS: tuple[Format, ...] = ("png", "tiff")
 """Formats that hold 16 bits a channel."""
 BIT_DEPTHS = (8, 16)
@@ -116,7 +116,7 @@ class StylizeOptions:
         FORMATS[0],
         FORMATS,
         "Format of the result's file",
-        more=f"`jpeg` and `webp` have quality {DEFAULT_QUALITY}",
+        more=f"`jpeg` and `webp` have quality {DEFAULT_QUALITY}, `raw` is an uncompressed PPM file",
         offered=("form",),  # commands go by the name of the file
     )
     bit_depth: int | None = whole_of(

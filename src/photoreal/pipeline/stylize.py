@@ -34,6 +34,7 @@ from photoreal.preprocess import (
     Limits,
     Mask,
     Metadata,
+    Photo,
     encode_labels,
     encode_pixels,
     to_pixels,
@@ -170,6 +171,8 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         sequences.remember(asked.shot, memory)
     original = work.photos.originals["content"]
     pixels = render(original, content, image, result_type(request, original), request.output_size)
+    if request.format == "raw":  # it has no place for a profile
+        pixels = Photo(pixels, original.space).srgb()
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
     described = soft_regions.describe(found, {}) | report

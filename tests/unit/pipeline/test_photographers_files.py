@@ -215,6 +215,14 @@ def test_a_cmyk_photo_with_a_profile_of_another_kind() -> None:
     assert np.abs(found.pixels[30, 4] - 0.45 * 255).max() < 4
 
 
+def test_raw_pixels_are_srgb_since_they_have_no_profile() -> None:
+    content = encoded(_bright(), "PNG", icc_profile=P3)
+    raw = stylize(request_for(content=content, format="raw"), MODELS, LIMITS).image
+    wanted = _result(request_for(content=content))
+    with Image.open(io.BytesIO(raw)) as image:
+        assert np.array_equal(np.asarray(image), wanted.srgb())
+
+
 @pytest.mark.parametrize("form", ["png", "jpeg", "webp", "tiff"])
 @pytest.mark.parametrize("metadata", [True, False])
 def test_exif_goes_with_the_result_unless_it_should_not(form: str, metadata: bool) -> None:

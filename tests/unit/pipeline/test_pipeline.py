@@ -73,8 +73,14 @@ class TestStylize:
         result = pipeline.stylize(CONTENT, STYLE, size=SIZE, method="color", format="jpeg")
         assert result.data == encoded(plain.image, "JPEG", quality=95)
         assert (plain.format, result.format) == ("png", "jpeg")
+        raw = pipeline.stylize(CONTENT, STYLE, size=SIZE, method="color", format="raw")
+        assert raw.format == "raw"
+        assert raw.data.endswith(plain.pixels.tobytes())
+        assert len(raw.data) - plain.pixels.nbytes < 20  # one line before the pixels
+        assert np.array_equal(raw.pixels, plain.pixels)
+        assert raw.png == plain.png
         with pytest.raises(
-            InvalidOption, match="format is 'gif'; expected png, jpeg, webp or tiff"
+            InvalidOption, match="format is 'gif'; expected png, jpeg, webp, tiff or raw"
         ):
             pipeline.stylize(CONTENT, STYLE, format="gif")  # type: ignore[arg-type]
 

@@ -457,6 +457,6 @@ class TestPage:
         paths = gateway().get("/openapi.json").json()["paths"]
         assert set(paths) == {"/upload_images/", "/regions/", "/health", "/settings"}
         responses = paths["/upload_images/"]["post"]["responses"]
-        kinds = [f"image/{kind}" for kind in ("png", "jpeg", "webp", "tiff")]
+        kinds = [f"image/{kind}" for kind in ("png", "jpeg", "webp", "tiff", "x-portable-pixmap")]
         assert list(responses["200"]["content"]) == kinds
         assert {"400", "413", "502", "503", "504"} <= set(responses)
