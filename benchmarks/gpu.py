@@ -1,9 +1,9 @@
 """Check and time the transfer on a GPU: ``python benchmarks/gpu.py``.
 
-Requires PyTorch with CUDA, numpy, Pillow and this package (``pip install .``), but not Triton. It
-checks half precision, then times a new and a cached style against plain PyTorch on the same
-device, and writes ``gpu.json`` and ``gpu.md``. ``--device cpu --sizes 64`` is a quick test of the
-command.
+Requires PyTorch with CUDA and this package (``pip install ".[local]"``), but not Triton. It checks
+half precision, times whole requests in one process with their stages, then the transfer alone
+against plain PyTorch on the same device, and writes ``gpu.json`` and ``gpu.md``. ``--device cpu
+--sizes 64`` is a quick test of the command.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from pathlib import Path
 import click
 import torch
 from entry import HELP, make_main, output_option
+from speed.gpu_requests import whole_requests
 from speed.gpu_timing import PLAIN, Timing, check
 from tables import Cell, Column, Part, Report
 
+from photoreal import Pipeline
 from photoreal.contract import DEVICES
 from photoreal.errors import PhotorealError
 from photoreal.weights.networks import load_wct2
@@ -47,7 +49,7 @@ _PLAIN = (
 @click.option("--repeats", type=click.IntRange(min=1), default=10, show_default=True)
 @output_option("gpu.json and gpu.md")
 def gpu(device: str, sizes: str, repeats: int, output: Path) -> None:
-    """Check and time the transfer on a device. Exit code 1: no such device, or a check failed."""
+    """Check and time requests and the transfer on a device. Exit code 1: no such device, or a check failed."""
     sides = [int(one) if one.strip().isdecimal() else 0 for one in sizes.split(",")]
     if min(sides) < 16 or any(side % 8 for side in sides):
         raise click.BadParameter(
@@ -64,6 +66,8 @@ def gpu(device: str, sizes: str, repeats: int, output: Path) -> None:
     report.facts["device"] = _name(where)
     checks = check(networks, where, min(max(sides), 512))
     report.add(checks)
+    pipeline = Pipeline(device="cuda" if device == "cuda" else "cpu")
+    report.add(whole_requests(pipeline.stylize, sides, repeats, frames=device == "cuda"))
     rows: list[dict[str, Cell]] = []
     for side in sides:
         rows += Timing(networks, where, side, repeats).rows()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from pictures import EXAMPLES, PAIR, pair_files
@@ -17,6 +17,10 @@ from tables import Cell, Column, Part, Spread
 
 STAGES = ("decode", "segment", "colors", "transfer", "upsample", "encode")
 CLIENTS = 8
+METHODS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("default", {}),
+    ("method color", {"method": "color"}),
+)
 _COLUMNS = {
     "size": Column("pixels"),
     "what": Column("request"),
@@ -32,20 +36,19 @@ _NOTE = (
 )
 
 
-class Stylize(Protocol):
-    """`Pipeline.stylize` or `StyleTransferClient.stylize`."""
-
-    def __call__(self, content: bytes, style: bytes, **options: Any) -> Any:
-        """Stylize a photo."""
+Stylize = Callable[..., Any]
+"""`Pipeline.stylize` or `StyleTransferClient.stylize`."""
 
 
-def whole_requests(stylize: Stylize, sizes: list[int], repeats: int) -> Part:
-    """Measure requests of square photos and frames of 1920x1080, one by one and at once."""
+def whole_requests(
+    stylize: Stylize, sizes: list[int], repeats: int, *, frames: bool = True
+) -> Part:
+    """Measure requests of square photos, one by one and at once, and `frames` of 1920x1080."""
     rows: list[dict[str, Cell]] = []
     for size in sizes:
         content, styles = jpeg("content", (size, size)), new_styles((size, size))
         known = next(styles)
-        for name, options in (("default", {}), ("method color", {"method": "color"})):
+        for name, options in METHODS:
             how = {"size": size, "format": "jpeg", **options}
             one = _calls(stylize, content, styles, how)
             rows.append(_row(size, size, f"{name}, style new", one, repeats))
@@ -53,10 +56,10 @@ def whole_requests(stylize: Stylize, sizes: list[int], repeats: int) -> Part:
             rows.append(_row(size, size, f"{name}, style known", again, repeats))
             rows.append(_at_once(size, f"{name}, style known", again, repeats))
     content, style = jpeg("content", (1920, 1080)), jpeg("style", (1920, 1080))
-    for name, options in (("default", {}), ("method color", {"method": "color"})):
+    for name, options in METHODS if frames else ():
         how = {"size": 1080, "format": "jpeg", "sequence": name, **options}
-        frames = _calls(stylize, content, repeat(style), how)
-        rows.append(_row(1920, 1080, f"{name}, frames of a video", frames, repeats))
+        frame = _calls(stylize, content, repeat(style), how)
+        rows.append(_row(1920, 1080, f"{name}, frames of a video", frame, repeats))
     return Part("Whole requests", _COLUMNS, rows, [_NOTE])
 
 
