@@ -49,7 +49,7 @@ _PLAIN = (
 @click.option("--repeats", type=click.IntRange(min=1), default=10, show_default=True)
 @output_option("gpu.json and gpu.md")
 def gpu(device: str, sizes: str, repeats: int, output: Path) -> None:
-    """Check and time requests and the transfer on a device. Exit code 1: no such device, or a check failed."""
+    """Check and time a device. Exit code 1: there is no such device, or a check failed."""
     sides = [int(one) if one.strip().isdecimal() else 0 for one in sizes.split(",")]
     if min(sides) < 16 or any(side % 8 for side in sides):
         raise click.BadParameter(
