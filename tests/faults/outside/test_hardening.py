@@ -5,6 +5,7 @@ Figures are in the output (-rP shows them).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hardening.cases import make_case
 from hardening.wire import Answer
 from serving import running_server
 
+from photoreal.networks.fast.kernels import CONVOLUTION_VARIABLE
 from photoreal.serve.launch.launcher import Server
 from photoreal.serve.launch.settings import DEFAULT_REPOSITORY
 
@@ -30,8 +32,10 @@ WARM_UP, INPUTS = 100, 200
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server with a small cache, which every test leaves in order."""
+    os.environ[CONVOLUTION_VARIABLE] = "winograd"  # not by timing: servers are compared
     with running_server(REPOSITORY, style_cache=SMALL_CACHE) as running:
         yield running
+    del os.environ[CONVOLUTION_VARIABLE]
 
 
 @pytest.fixture(scope="module")

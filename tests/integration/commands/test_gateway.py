@@ -76,7 +76,7 @@ def test_upload_to_the_wrong_address(
     local: Server, photos: tuple[object, ...], tmp_path: Path, whom: str
 ) -> None:
     (port,) = free_ports("127.0.0.1", 1)
-    host, words = f"127.0.0.1:{port}", "answers"
+    host, words = f"127.0.0.1:{port}", "No response"
     if whom != "nobody":
         host, words = local.http_url, "404"
     done = photoreal(tmp_path, *photos, "--api-url", f"http://{host}/upload_images/")

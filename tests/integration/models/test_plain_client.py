@@ -13,6 +13,7 @@ import tritonclient.grpc
 import tritonclient.http
 from PIL import Image
 
+from photoreal.contract import STYLIZE
 from photoreal.serve.launch.launcher import Server
 
 pytestmark = pytest.mark.server
@@ -66,5 +67,5 @@ def test_stylize_without_the_projects_client(local: Server, protocol: str) -> No
     assert (report["regions"], report["match"]) == ("masks", "nearest")
     assert {one["name"]: one["datatype"] for one in metadata["inputs"]} == datatypes
     assert {one["name"]: one["datatype"] for one in metadata["outputs"]} == dict.fromkeys(
-        ("IMAGE", "CONTENT_LABELS", "STYLE_LABELS", "REPORT"), "BYTES"
+        STYLIZE.output_names(), "BYTES"
     )
