@@ -65,6 +65,9 @@ def _server_of(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def _check_gone(server: int, prefix: str) -> None:
+    deadline = time.monotonic() + 5  # an ended process is listed until it is reaped
+    while session_processes(server) and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert session_processes(server) == set()
     assert list(Path("/dev/shm").glob(f"{prefix}*")) == []  # noqa: S108
 

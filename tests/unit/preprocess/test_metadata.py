@@ -17,6 +17,9 @@ from photoreal.preprocess import Limits, encode_pixels, read_photo
 from photoreal.preprocess.metadata import Metadata, srgb_profile
 from photoreal.preprocess.quiet import without_warnings
 
+FILES = [kind for kind in FORMATS if kind != "raw"]
+"""Formats that hold metadata."""
+
 Base, IFD = ExifTags.Base, ExifTags.IFD
 GPS = {1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)}
 PIXELS = np.random.default_rng(0).integers(0, 256, (10, 14, 3), dtype=np.uint8)
@@ -49,7 +52,7 @@ def _metadata(data: bytes) -> Metadata:
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize(
     ("kind", "dtype"),
-    [*((kind, np.uint8) for kind in FORMATS), *((kind, np.uint16) for kind in DEEP_FORMATS)],
+    [*((kind, np.uint8) for kind in FILES), *((kind, np.uint16) for kind in DEEP_FORMATS)],
 )
 def test_what_still_holds_is_kept(source: str, kind: Format, dtype: Any) -> None:
     photo = read_photo(_file(source), "photo", Limits(formats=(source,)))
@@ -69,7 +72,7 @@ def test_what_still_holds_is_kept(source: str, kind: Format, dtype: Any) -> None
 
 
 @pytest.mark.parametrize("is_srgb", [True, False])
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", FILES)
 def test_the_profile_and_what_exif_says_of_it(kind: Format, is_srgb: bool) -> None:
     profile = srgb_profile() + bytes(100_000)  # more than one segment of a JPEG
     metadata = Metadata(_metadata(_file()).exif, profile, is_srgb)
