@@ -48,7 +48,7 @@ class KnownRegions:
         self.bytes = 0
         """Total size of the cached regions in bytes."""
 
-    def get(self, photo: FloatImage, find: Callable[[], R], kind: str = "soft") -> R:
+    def get(self, photo: FloatImage, find: Callable[[], R], kind: str) -> R:
         """Return the regions of a photo (3, H, W) at working size; on a miss, call `find`.
 
         `kind` is part of the cache key and separates regions found by different methods.

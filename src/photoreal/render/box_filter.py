@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from photoreal.arrays import Floats, is_tensor
 
+Border = Literal["edge", "symmetric"]
 
-def box_mean(planes: Floats, side: int, border: str = "edge") -> Floats:
+
+def box_mean(planes: Floats, side: int, border: Border = "edge") -> Floats:
     """Mean over the windows around each pixel of planes (K, H, W); `side` is odd.
 
     Beyond its border a plane repeats its outermost pixel ("edge") or is mirrored ("symmetric").
@@ -16,7 +20,7 @@ def box_mean(planes: Floats, side: int, border: str = "edge") -> Floats:
         return _sums(_sums(_padded(planes, side // 2, border), side, -2), side, -1) / side**2
 
     half = side // 2
-    wide = np.pad(planes, ((0, 0), (half, half), (half, half)), mode=border)  # type: ignore[call-overload]
+    wide = np.pad(planes, ((0, 0), (half, half), (half, half)), mode=border)
     means = _sums(_sums(wide, side, -2), side, -1)
     means /= np.float32(side**2)
     return means
@@ -43,7 +47,7 @@ def _cut(values: Floats, axis: int, start: int, count: int) -> Floats:
     return values[..., cut] if axis == -1 else values[..., cut, :]
 
 
-def _padded(planes: Floats, half: int, border: str) -> Floats:
+def _padded(planes: Floats, half: int, border: Border) -> Floats:
     from torch.nn import functional as F
 
     if border == "edge":

@@ -24,7 +24,7 @@ from photoreal.pipeline.in_process import in_process_models
 from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse
 from photoreal.pipeline.stylize import stylize
 from photoreal.preprocess import Limits
-from photoreal.render.box_filter import box_mean
+from photoreal.render.box_filter import Border, box_mean
 from photoreal.render.local_linear import FloatArray, fit_local_linear
 from photoreal.render.on_device import apply_on_device
 from photoreal.render.upsample import ColorModel, apply_colors, fit_colors
@@ -54,7 +54,7 @@ def models() -> Models:
 @pytest.mark.parametrize("side", [1, 3, 9, 11, 17])
 @pytest.mark.parametrize("size", [(20, 17), (320, 330)])
 def test_box_means_are_those_of_scipy(
-    size: tuple[int, int], side: int, border: str, mode: str
+    size: tuple[int, int], side: int, border: Border, mode: str
 ) -> None:
     planes = random(2, *size)
     expected = np.stack([ndimage.uniform_filter(plane, side, mode=mode) for plane in planes])

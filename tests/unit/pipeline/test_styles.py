@@ -87,7 +87,7 @@ def test_known_regions_are_bounded() -> None:
         return np.zeros((5, 10), dtype=np.uint8)
 
     for i in (0, 1, 0, 2, 0, 1):
-        known.get(photos[i], partial(find, photos[i]))
+        known.get(photos[i], partial(find, photos[i]), "labels")
         assert known.bytes <= 100
     assert found == pytest.approx([0.1, 0.2, 0.3, 0.2])
 
