@@ -1,4 +1,4 @@
-"""Cache warming: have a server analyze styles before their first use.
+"""Cache warming: have a server measure styles before their first use.
 
 A style photo is stylized with itself, and a preset file is used for a gray picture; the server
 keeps the measures for as long as its style cache has room.
@@ -75,7 +75,7 @@ def warm_styles(
         else:
             result = client.stylize(style, style, content_mask=mask, style_mask=mask, size=size)
         seconds = result.report["seconds"]["total"]
-        known = "already cached" if result.report["style"] == "cached" else "analyzed"
+        known = "already cached" if result.report["style"] == "cached" else "measured"
         report(f"{style.name}: {known}, {seconds:.1f} s")
 
 

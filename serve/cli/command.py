@@ -132,7 +132,7 @@ from photoreal.serve.launch.settings import DEFAULT_REPOSITORY, READY_TIMEOUT_S,
 @click.option(
     "--presets",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of style photos to analyze at startup, so that their first use is fast, and of"
+    help="Folder of style photos to measure at startup, so that their first use is fast, and of"
     " files of `photoreal preset`. NAME_mask.png is the mask of NAME.jpg.",
 )
 @limit_options

@@ -221,4 +221,4 @@ def _try(refill: Callable[[], None]) -> None:
     try:
         refill()
     except PhotorealError as error:
-        log.warning("The presets could not be analyzed again: %s", error)
+        log.warning("The presets could not be measured again: %s", error)

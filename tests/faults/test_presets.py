@@ -16,7 +16,7 @@ pytestmark = pytest.mark.server
 
 
 @pytest.mark.long
-def test_presets_are_measured_anew_after_their_keeper_died(
+def test_presets_are_measured_again_after_wct2_died(
     serving: Callable[..., Any], wait: Callable[..., float], tmp_path: Path
 ) -> None:
     style = tmp_path / "style.png"
@@ -29,6 +29,6 @@ def test_presets_are_measured_anew_after_their_keeper_died(
     with serving("--presets", str(tmp_path), "--canary-interval=2") as service:
         wait("the preset is measured", lambda: measured() == 1)
         service.model("wct2").kill()
-        wait("the preset is measured anew", lambda: measured() == 2)
+        wait("the preset is measured again", lambda: measured() == 2)
         with StyleTransferClient(service.url("http")) as client:
             assert client.stylize(style, style).report["style"] == "cached"

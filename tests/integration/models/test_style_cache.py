@@ -50,7 +50,7 @@ def test_warm_measures_ahead(
     assert main(arguments) == 0
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(": ")[1].split(",")[0] for line in lines] == ["analyzed", "already cached"]
+    assert [line.split(": ")[1].split(",")[0] for line in lines] == ["measured", "already cached"]
     assert stylize(local, **files, size=size).report["style"] == "cached"
 
 
