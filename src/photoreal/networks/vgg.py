@@ -211,7 +211,7 @@ class Decoder(_Network):
         bias, gains = self._convolution(name).bias, self._gains[name]
         if gains is not None and kernels.computes(skips.original, weight):
             return wavelet.join_scaled(bands, skips.original, gains, bias)
-        if kernels.uses_winograd(skips.original, weight):
+        if kernels.uses_winograd(skips.original, weight) and kernels.uses_winograd(low, folded):
             if name not in self._aligned:
                 self._aligned[name] = wavelet.align_phases(folded)
             aligned = self._aligned[name]

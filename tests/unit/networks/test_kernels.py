@@ -90,7 +90,7 @@ def test_convolve_is_the_convolution_of_reflected_features(
 
 
 @needs_nnpack
-@pytest.mark.parametrize("workspace", [1, 100_000, 300_000])
+@pytest.mark.parametrize("workspace", [4 * 32 * 256, 100_000, 300_000])
 @pytest.mark.parametrize("height", [2, 6, 7, 31])
 def test_blocks_of_rows_leave_no_seam(
     workspace: int,
@@ -108,6 +108,32 @@ def test_blocks_of_rows_leave_no_seam(
     assert torch.equal(kernels.convolve(x, weight, bias, relu=True), whole)
     assert sum(blocks) == 2 * height
     assert max(blocks) <= max(6, 6 * (workspace // (4 * 32 * 256)))
+
+
+@needs_nnpack
+def test_winograd_is_left_out_where_a_row_of_tiles_exceeds_the_workspace(
+    choose: Choose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose("winograd")
+    weight, _ = _layer(16, 16)
+    monkeypatch.setattr(kernels, "WORKSPACE", 4 * 32 * 256)
+    fits = {width: kernels.uses_winograd(_random(1, 16, 2, width), weight) for width in (24, 25)}
+    assert fits == {24: True, 25: False}
+
+
+@needs_nnpack
+def test_unpooling_a_wide_photo_is_direct(
+    choose: Choose, blocks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose("winograd")
+    content, style = unlabelled(random_image(16, 160)), unlabelled(random_image(16, 16))
+    pairs, engine = [Pair(0, None)], builtin_engine("cat5")
+    expected = transfer(content, style, pairs, engine)
+    assert blocks
+    blocks.clear()
+    monkeypatch.setattr(kernels, "WORKSPACE", 1)
+    assert psnr(transfer(content, style, pairs, engine), expected) > 80
+    assert not blocks
 
 
 @needs_nnpack

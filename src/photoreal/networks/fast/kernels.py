@@ -135,6 +135,8 @@ def computes(x: Tensor, weight: Tensor) -> bool:
 def uses_winograd(x: Tensor, weight: Tensor) -> bool:
     """Whether `convolve` uses Winograd for these features and filters.
 
+    Features so wide that a row of tiles exceeds `WORKSPACE` are convolved directly.
+
     Raises ServeError when the environment variable selects a kernel that is not available.
     """
     if (
@@ -142,6 +144,7 @@ def uses_winograd(x: Tensor, weight: Tensor) -> bool:
         or not x.dtype == weight.dtype == torch.float32
         or not x.device.type == weight.device.type == "cpu"
         or weight.shape[1] < MIN_CHANNELS
+        or _row_bytes(x.shape[3], weight.shape[1], weight.shape[0]) > WORKSPACE
     ):
         return False
     return prepare()
@@ -177,10 +180,14 @@ def row_blocks(height: int, width: int, inputs: int, outputs: int) -> Iterator[t
 
     NNPACK keeps the largest workspace that it ever allocated, so this bounds its memory use.
     """
-    tile = (min(inputs, _INPUTS_AT_ONCE) + outputs) * _TILE_BYTES
-    rows = max(WORKSPACE // (tile * -(-width // _TILE)), 1) * _TILE
+    rows = max(WORKSPACE // _row_bytes(width, inputs, outputs), 1) * _TILE
     for first in range(0, height, rows):
         yield first, min(first + rows, height)
+
+
+def _row_bytes(width: int, inputs: int, outputs: int) -> int:
+    """Size of the transforms of a row of tiles."""
+    return (min(inputs, _INPUTS_AT_ONCE) + outputs) * _TILE_BYTES * -(-width // _TILE)
 
 
 def padded_rows(parts: Sequence[Tensor], first: int, last: int, *, reflect: bool) -> Tensor:
