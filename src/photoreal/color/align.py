@@ -2,32 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from photoreal.arrays import Floats, like, namespace
+from photoreal.color import tones
 from photoreal.color.gamut import compress_range
-from photoreal.color.transport import ColorMap, ColorMoments, color_moments
+from photoreal.color.transport import (
+    ColorMap,
+    ColorMoments,
+    Matrix,
+    barycenter,
+    color_map,
+    color_moments,
+    mixture,
+)
 
 
-def region_colors(photo: Floats, weights: Floats) -> list[ColorMoments | None]:
+class RegionColors(NamedTuple):
+    """Distribution of a region's colors: moments, and quantiles (3, `tones.POINTS`)."""
+
+    moments: ColorMoments
+    tones: Matrix
+
+
+Steady = Callable[[int, str, tuple[Matrix, ...]], tuple[Matrix, ...]]
+"""Maps a region's statistics in this frame of a shot to those to use, by region and name."""
+
+
+def region_moments(photo: Floats, weights: Floats) -> list[ColorMoments | None]:
     """Color moments of each region of a photo (3, H, W), None for a region without pixels."""
     return [color_moments(photo, plane) if float(plane.sum()) >= 1.0 else None for plane in weights]
 
 
-def align_colors(photo: Floats, weights: Floats, maps: Sequence[ColorMap | None]) -> Floats:
-    """Apply each region's map to a photo (3, H, W) in 0..1, weighted by the region weights.
+def region_colors(photo: Floats, weights: Floats) -> list[RegionColors | None]:
+    """Colors of each region of a photo (3, H, W), None for a region without pixels."""
+    found: list[RegionColors | None] = []
+    for plane, moments in zip(weights, region_moments(photo, weights), strict=True):
+        inside = plane > 0.0
+        found.append(
+            None
+            if moments is None
+            else RegionColors(moments, tones.measure_tones(photo[:, inside], plane[inside]))
+        )
+    return found
 
-    A region without a map keeps its colors. The result is in 0..1.
+
+def mix_colors(parts: Sequence[RegionColors], shares: Sequence[float]) -> RegionColors:
+    """Colors of the union of regions, weighted by shares (at least 0, not all 0)."""
+    return RegionColors(
+        mixture([part.moments for part in parts], shares),
+        tones.mixture_tones([part.tones for part in parts], shares),
+    )
+
+
+def average_colors(parts: Sequence[RegionColors], shares: Sequence[float]) -> RegionColors:
+    """Barycenter of several styles' colors."""
+    return RegionColors(
+        barycenter([part.moments for part in parts], shares),
+        tones.barycenter_tones([part.tones for part in parts], shares),
+    )
+
+
+class Alignment(NamedTuple):
+    """Change of a region's colors: the linear map, then the tone curves."""
+
+    linear: ColorMap
+    curves: tones.ToneCurves
+
+    def __call__(self, colors: Floats) -> Floats:
+        """Apply the change to colors (3, N); the result is not clipped."""
+        return tones.apply_tones(self.curves, apply_map(self.linear, colors))
+
+
+def alignment(
+    colors: Floats,
+    weights: Floats,
+    own: ColorMoments,
+    goal: RegionColors,
+    steady: Callable[[Matrix], Matrix] = lambda found: found,
+) -> Alignment:
+    """The change that gives colors (3, N) with weights (N,) and moments `own` the goal's."""
+    linear = color_map(own, goal.moments)
+    found = steady(tones.measure_tones(apply_map(linear, colors), weights))
+    return Alignment(linear, tones.tone_curves(found, goal.tones))
+
+
+def align_colors(
+    photo: Floats,
+    weights: Floats,
+    goals: Sequence[RegionColors | None],
+    strength: float = 1.0,
+    steady: Steady | None = None,
+) -> Floats:
+    """Align each region of a photo (3, H, W) in 0..1 with its goal, weighted by the regions.
+
+    A region without a goal keeps its colors. `strength` in 0..1 is the share of the full change.
+    The result is in 0..1.
     """
-    aligned = namespace(photo).zeros_like(photo)
-    for plane, found in zip(weights, maps, strict=True):
-        aligned += plane * (photo if found is None else apply_map(found, photo))
-    return compress_range(aligned)
+    change = namespace(photo).zeros_like(photo)
+    for region, (plane, own, goal) in enumerate(
+        zip(weights, region_moments(photo, weights), goals, strict=True)
+    ):
+        if own is None or goal is None:
+            continue
+        inside = plane > 0.0
+        colors, shares = photo[:, inside], plane[inside]
+        if steady is None:
+            found = alignment(colors, shares, own, goal)
+        else:
+            own = ColorMoments(*steady(region, "moments", own))
+            found = alignment(colors, shares, own, goal, partial(_steadied, steady, region))
+        change[:, inside] += (strength * shares) * (found(colors) - colors)
+    return compress_range(photo + change)
 
 
-def apply_map(found: ColorMap, photo: Floats) -> Floats:
-    """Apply one map to a photo (3, H, W); the result is not clipped."""
-    matrix, offset = (like(part.astype(np.float32), photo) for part in found)
-    return namespace(photo).tensordot(matrix, photo, axes=1) + offset[:, None, None]
+def _steadied(steady: Steady, region: int, found: Matrix) -> Matrix:
+    return steady(region, "tones", (found,))[0]
+
+
+def apply_map(found: ColorMap, colors: Floats) -> Floats:
+    """Apply one map to colors (3, ...); the result is not clipped."""
+    matrix, offset = (like(part.astype(np.float32), colors) for part in found)
+    mapped = namespace(colors).tensordot(matrix, colors, axes=1)
+    return mapped + offset.reshape(3, *([1] * (colors.ndim - 1)))

@@ -74,24 +74,17 @@ def barycenter(parts: Sequence[ColorMoments], shares: Sequence[float]) -> ColorM
     return ColorMoments(np.asarray(mean), np.asarray(root) @ np.asarray(root))
 
 
-def color_map(
-    content: ColorMoments, style: ColorMoments, *, strength: float = 1.0, gain: float = MAX_GAIN
-) -> ColorMap:
+def color_map(content: ColorMoments, style: ColorMoments, *, gain: float = MAX_GAIN) -> ColorMap:
     """Compute the map that gives a content region's colors the moments of a style region.
 
-    `strength` in 0..1 is the share of the full change; no color direction is amplified more than
-    `gain` times.
+    No color direction is amplified more than `gain` times.
     """
     half = _root(content.covariance + _RIDGE * np.eye(3))
     back = np.linalg.inv(half)
     matrix = back @ _root(half @ style.covariance @ half) @ back
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     matrix = (vectors * np.clip(values, 0.0, gain)) @ vectors.T
-    offset = style.mean - matrix @ content.mean
-    return ColorMap(
-        strength * matrix + (1.0 - strength) * np.eye(3),
-        strength * offset,
-    )
+    return ColorMap(matrix, style.mean - matrix @ content.mean)
 
 
 def _root(matrix: Matrix) -> Matrix:

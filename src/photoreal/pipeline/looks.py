@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from photoreal.arrays import Floats, namespace
-from photoreal.color.align import align_colors, region_colors
+from photoreal.color.align import (
+    RegionColors,
+    Steady,
+    align_colors,
+    average_colors,
+    mix_colors,
+    region_colors,
+)
 from photoreal.color.gamut import compress_range
-from photoreal.color.transport import ColorMap, ColorMoments, barycenter, color_map, mixture
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
 from photoreal.pipeline.presets.preset import Preset
@@ -22,9 +28,6 @@ from photoreal.regions.soft import SoftRegions, normalize_weights
 
 _SOLID = 0.75
 """Weight above which a pixel uses one region's map only: after alignment the maps are similar."""
-
-SteadyColors = Callable[[int, ColorMoments], ColorMoments]
-"""Maps a content label and its moments in this frame to the moments to use."""
 
 
 class Look(NamedTuple):
@@ -40,59 +43,47 @@ def align(
     found: SoftMatch,
     weights: Sequence[float],
     strength: float,
-    steady: SteadyColors | None = None,
+    steady: Steady | None = None,
 ) -> Floats:
-    """Align the colors of each content region with those of its style regions; (3, H, W)."""
-    theirs = [_colors(*style) for style in zip(styles, found.styles, strict=True)]
-    ours = region_colors(content, found.content.weights)
-    if steady is not None:
-        ours = [
-            own if own is None else steady(info.label, own)
-            for info, own in zip(found.content.infos, ours, strict=True)
-        ]
-    maps = region_maps(ours, theirs, found.couplings, weights, strength)
-    return align_colors(content, found.content.weights, maps)
+    """Align the colors of each content region with those of its style regions; (3, H, W).
 
-
-def region_maps(
-    content: Sequence[ColorMoments | None],
-    styles: Sequence[Sequence[ColorMoments | None]],
-    couplings: Sequence[Matrix],
-    weights: Sequence[float],
-    strength: float,
-) -> list[ColorMap | None]:
-    """The color map of each content region, None for one without a partner.
-
-    `styles` are the colors of each style's regions, coupled by `couplings` (K, J) and mixed by
-    `weights`.
+    `weights` are those of the styles. `steady` smooths the content's colors over the frames of a
+    shot, by the label of the region.
     """
-    maps: list[ColorMap | None] = []
-    for region, own in enumerate(content):
-        goals = [
-            (weight, goal)
-            for weight, coupling, colors in zip(weights, couplings, styles, strict=True)
-            if weight > 0.0 and (goal := _goal(coupling[region], colors)) is not None
-        ]
-        if own is None or not goals:
-            maps.append(None)
-            continue
-        goal = barycenter([moments for _, moments in goals], [weight for weight, _ in goals])
-        maps.append(color_map(own, goal, strength=strength))
-    return maps
+    theirs = [_colors(*style) for style in zip(styles, found.styles, strict=True)]
+    goals = [_goal(region, theirs, found.couplings, weights) for region in range(found.count)]
+    return align_colors(content, found.content.weights, goals, strength, steady)
 
 
 def _goal(
-    row: npt.NDArray[np.float64], colors: Sequence[ColorMoments | None]
-) -> ColorMoments | None:
-    """Color moments of a mixture of style regions; None when every region in it is absent."""
+    region: int,
+    styles: Sequence[Sequence[RegionColors | None]],
+    couplings: Sequence[Matrix],
+    weights: Sequence[float],
+) -> RegionColors | None:
+    """The colors that a content region takes from all styles; None without a partner."""
+    goals = [
+        (weight, goal)
+        for weight, coupling, colors in zip(weights, couplings, styles, strict=True)
+        if weight > 0.0 and (goal := _mixed(coupling[region], colors)) is not None
+    ]
+    if not goals:
+        return None
+    return average_colors([goal for _, goal in goals], [weight for weight, _ in goals])
+
+
+def _mixed(
+    row: npt.NDArray[np.float64], colors: Sequence[RegionColors | None]
+) -> RegionColors | None:
+    """Colors of a mixture of style regions; None when every region in it is absent."""
     parts = [
-        (moments, float(share))
-        for moments, share in zip(colors, row, strict=True)
-        if share > 0.0 and moments is not None
+        (one, float(share))
+        for one, share in zip(colors, row, strict=True)
+        if share > 0.0 and one is not None
     ]
     if not parts:
         return None
-    return mixture([moments for moments, _ in parts], [share for _, share in parts])
+    return mix_colors([one for one, _ in parts], [share for _, share in parts])
 
 
 def wct2_strength(options: StylizeOptions, found: SoftMatch) -> float:
@@ -145,7 +136,7 @@ def _style(
     return SoftStyle(style, as_bytes(regions.weights), coupling, weight, key)
 
 
-def _colors(style: Floats | Preset, regions: SoftRegions | Preset) -> Sequence[ColorMoments | None]:
+def _colors(style: Floats | Preset, regions: SoftRegions | Preset) -> Sequence[RegionColors | None]:
     if isinstance(style, Preset) or isinstance(regions, Preset):
         assert isinstance(style, Preset)  # noqa: S101 (it has its own regions)
         return style.colors

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from photoreal.color.transport import ColorMoments
+from photoreal.color.align import Steady
 from photoreal.pipeline.request import FloatImage, Shot
 from photoreal.regions.coupling import Matrix
 from photoreal.regions.soft import RegionPlan
@@ -103,7 +103,7 @@ class ShotMemory:
         self.probabilities: FloatImage | None = None
         self.plan: RegionPlan | None = None
         self.couplings: list[Matrix] | None = None
-        self._colors: dict[int, ColorMoments] = {}
+        self._colors: dict[Hashable, tuple[Matrix, ...]] = {}
         self.shot_key: Hashable = None
 
     @property
@@ -111,17 +111,21 @@ class ShotMemory:
         """Size of the large arrays in bytes."""
         return 0 if self.probabilities is None else self.probabilities.nbytes
 
-    def steadied(self, share: float) -> Callable[[int, ColorMoments], ColorMoments]:
-        """Return a function that averages a region's colors with those of previous frames."""
+    def steadied(self, share: float, labels: Sequence[int]) -> Steady:
+        """Return a function that averages regions' colors with those of previous frames.
 
-        def average(label: int, found: ColorMoments) -> ColorMoments:
-            before = self._colors.get(label)
+        Regions are known by their `labels`, which stay the same from frame to frame.
+        """
+
+        def average(region: int, name: str, found: tuple[Matrix, ...]) -> tuple[Matrix, ...]:
+            key = (labels[region], name)
+            before = self._colors.get(key)
             if before is not None:
-                found = ColorMoments(
-                    share * before.mean + (1.0 - share) * found.mean,
-                    share * before.covariance + (1.0 - share) * found.covariance,
+                found = tuple(
+                    share * old + (1.0 - share) * new
+                    for old, new in zip(before, found, strict=True)
                 )
-            self._colors[label] = found
+            self._colors[key] = found
             return found
 
         return average

@@ -43,6 +43,11 @@ class SoftMatch:
     couplings: list[Matrix]
     plan: RegionPlan | None = None
 
+    @property
+    def count(self) -> int:
+        """Number of the content's regions."""
+        return len(self.content.infos)
+
     def take(self, pairs: Sequence[Pair]) -> None:
         """Replace the coupling of the only style; raises InvalidOption for an absent region."""
         self.couplings = [_given(pairs, self.content, self.styles[0])]
@@ -227,11 +232,11 @@ def describe(found: SoftMatch, seconds: Mapping[str, float]) -> dict[str, Any]:
     With several styles, a pair's "style" is a list with one name per style, null where that
     style has no match for the region.
     """
-    styled = [any(coupling[k].any() for coupling in found.couplings) for k in range(_count(found))]
+    styled = [any(coupling[k].any() for coupling in found.couplings) for k in range(found.count)]
     infos, ours = found.content.infos, listing(found.content)
     partners = [
         [_partner(coupling[k], style) for coupling, style in _by_style(found)]
-        for k in range(_count(found))
+        for k in range(found.count)
     ]
     height, width = found.content.weights.shape[1:]
     theirs = [listing(style) for style in found.styles]
@@ -257,10 +262,6 @@ def describe(found: SoftMatch, seconds: Mapping[str, float]) -> dict[str, Any]:
         "working_width": width,
         "seconds": dict(seconds),
     }
-
-
-def _count(found: SoftMatch) -> int:
-    return len(found.content.infos)
 
 
 def _by_style(found: SoftMatch) -> list[tuple[Matrix, SoftRegions | Preset]]:

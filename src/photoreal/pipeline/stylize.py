@@ -153,7 +153,10 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     if request.regions_only:
         return _Done(None, labels, soft_regions.describe(found, {}))
     strength = request.alpha * request.color_strength
-    steady = None if memory is None or asked.shot is None else memory.steadied(asked.shot.steady)
+    steady = None
+    if memory is not None and asked.shot is not None:
+        known_labels = [info.label for info in found.content.infos]
+        steady = memory.steadied(asked.shot.steady, known_labels)
     image = looks.align(content, styles, found, asked.weights, strength, steady)
     work.watch.lap("colors")
     cached = False

@@ -16,6 +16,8 @@ _TEMPERATURE = 0.05
 _TRANSPORT_SHARE = 0.5
 _ROUNDS = 300
 _VANISHED = 1e-6
+_SHARPNESS = 2.0
+"""Power of the shares: a clear partner is hardly mixed with others, which would tint it."""
 _LEAST = 0.02  # smaller shares are dropped
 
 
@@ -37,7 +39,8 @@ def couple(
     nearest /= nearest.sum(axis=1, keepdims=True)
     transport = _sinkhorn(ours, theirs, cost)
     shares = _TRANSPORT_SHARE * transport + (1.0 - _TRANSPORT_SHARE) * nearest
-    shares[shares < _LEAST] = 0.0
+    shares **= _SHARPNESS
+    shares[shares < _LEAST**_SHARPNESS] = 0.0
     coupled: Matrix = shares / shares.sum(axis=1, keepdims=True)
     return coupled
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from photoreal.color.align import align_colors, region_colors
+from photoreal.color import tones
+from photoreal.color.align import RegionColors, align_colors, alignment, region_colors
 from photoreal.color.gamut import compress_range
 from photoreal.color.spaces import lab, luma
 from photoreal.color.transport import (
     MAX_GAIN,
-    ColorMap,
     ColorMoments,
     barycenter,
     color_map,
@@ -30,6 +30,12 @@ def _picture(seed: int, height: int = 12, width: int = 18) -> Array:
 
 def _moments(seed: int) -> ColorMoments:
     return color_moments(_picture(seed), np.ones((12, 18), dtype=np.float32))
+
+
+def _colors(picture: Array) -> RegionColors:
+    (found,) = region_colors(picture, np.ones((1, *picture.shape[1:]), dtype=np.float32))
+    assert found is not None
+    return found
 
 
 def _assert_same(found: ColorMoments, expected: ColorMoments, atol: float) -> None:
@@ -96,14 +102,6 @@ class TestMap:
             found.matrix @ content.mean + found.offset, _moments(2).mean, atol=1e-9
         )
 
-    def test_strength_0_is_the_identity_and_others_lie_between(self) -> None:
-        content, style = _moments(1), _moments(2)
-        none, half, full = (color_map(content, style, strength=s) for s in (0.0, 0.5, 1.0))
-        np.testing.assert_array_equal(none.matrix, np.eye(3))
-        np.testing.assert_array_equal(none.offset, np.zeros(3))
-        for of_half, of_none, of_full in zip(half, none, full, strict=True):
-            np.testing.assert_allclose(of_half, np.add(of_none, of_full) / 2, atol=1e-12)
-
     @pytest.mark.parametrize("flat", ["content", "style", "both"])
     def test_a_region_of_one_color_gives_numbers(self, flat: str) -> None:
         one = ColorMoments(np.array([0.2, 0.4, 0.6]), np.zeros((3, 3)))
@@ -115,24 +113,56 @@ class TestMap:
 
 
 class TestAlignment:
-    def test_regions_are_mapped_by_their_weights(self) -> None:
-        picture = _picture(1)
+    def test_regions_are_mixed_by_their_weights(self) -> None:
+        picture, goal = _picture(1), _colors(0.6 * _picture(2))
         weights = np.zeros((2, 12, 18), dtype=np.float32)
         weights[0, :, :6], weights[1, :, 12:], weights[:, :, 6:12] = 1.0, 1.0, 0.5
-        darker = ColorMap(0.5 * np.eye(3), np.full(3, 0.1))
-        found = align_colors(picture, weights, [darker, None])
-        dark = 0.5 * picture + 0.1
+        found = align_colors(picture, weights, [goal, None])
+        own = color_moments(picture, weights[0])
+        inside = weights[0] > 0
+        change = alignment(picture[:, inside], weights[0, inside], own, goal)
+        dark = change(picture.reshape(3, -1)).reshape(picture.shape)
         np.testing.assert_allclose(found[..., :6], dark[..., :6], atol=1e-6)
         np.testing.assert_allclose(found[..., 12:], picture[..., 12:], atol=1e-6)
         both = (dark + picture) / 2
         np.testing.assert_allclose(found[..., 6:12], both[..., 6:12], atol=1e-6)
 
-    def test_maps_that_change_nothing_leave_black_and_white_alone(self) -> None:
+    def test_strength_is_the_share_of_the_change(self) -> None:
+        picture, goal = _picture(1), _colors(0.6 * _picture(2))
+        weights = np.ones((1, 12, 18), dtype=np.float32)
+        none, half, full = (align_colors(picture, weights, [goal], s) for s in (0.0, 0.5, 1.0))
+        np.testing.assert_allclose(none, picture, atol=1e-6)
+        np.testing.assert_allclose(half, (picture + full) / 2, atol=1e-6)
+        assert np.abs(full - picture).mean() > 0.1
+
+    def test_regions_without_a_goal_leave_black_and_white_alone(self) -> None:
         picture = np.random.default_rng(0).random((3, 12, 18), dtype=np.float32)
         picture[:, 0], picture[:, 1], picture[:, 2] = 0.0, 1.0, np.eye(3)[:, [0]]
-        identity = color_map(_moments(1), _moments(2), strength=0.0)
-        found = align_colors(picture, np.ones((1, 12, 18), dtype=np.float32), [identity])
+        found = align_colors(picture, np.ones((1, 12, 18), dtype=np.float32), [None])
         np.testing.assert_allclose(found, picture, atol=1e-6)
+
+    @pytest.mark.parametrize("flat", ["content", "style"])
+    def test_a_photo_of_one_color(self, flat: str) -> None:
+        one = np.full((3, 12, 18), [[[0.3]], [[0.5]], [[0.2]]], dtype=np.float32)
+        content, style = (one, _picture(1)) if flat == "content" else (_picture(1), one)
+        weights = np.ones((1, 12, 18), dtype=np.float32)
+        found = align_colors(content, weights, [_colors(style)])
+        np.testing.assert_allclose(
+            found.mean(axis=(1, 2)), style.mean(axis=(1, 2)), atol=0.02 if flat == "style" else 0.1
+        )
+
+    def test_the_colors_of_a_shot_are_asked_for(self) -> None:
+        asked = []
+
+        def steady(region: int, name: str, found: tuple[Array, ...]) -> tuple[Array, ...]:
+            asked.append((region, name, [part.shape for part in found]))
+            return found
+
+        weights = np.ones((1, 12, 18), dtype=np.float32)
+        picture, goal = _picture(1), _colors(_picture(2))
+        steadied = align_colors(picture, weights, [goal], steady=steady)
+        np.testing.assert_array_equal(steadied, align_colors(picture, weights, [goal]))
+        assert asked == [(0, "moments", [(3,), (3, 3)]), (0, "tones", [(3, tones.POINTS)])]
 
 
 class TestRange:

@@ -4,7 +4,8 @@ A style enters a transfer only through its regions' names, traits, shares and mo
 holds these, and neither the photo nor a map of its regions:
 
 - `shares` (J,) and `traits` (J, D) float32, and `pixels` (J,) int64 of the label map
-- `color.means` (C, 3) and `color.covariances` (C, 3, 3) float64 of the regions `color.regions`
+- `color.means` (C, 3), `color.covariances` (C, 3, 3) and `color.tones` (C, 3, 33), the quantiles
+  of luma and chroma (`photoreal.color.tones`), float64, of the regions `color.regions`
 - unless measured for colors alone, the features' moments
   (`photoreal.pipeline.wct2.measures_file`)
 
@@ -20,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from photoreal.color.align import RegionColors
+from photoreal.color.tones import POINTS
 from photoreal.color.transport import ColorMoments
 from photoreal.errors import InvalidImage, InvalidMask
 from photoreal.pipeline.presets.tensor_file import (
@@ -34,7 +37,7 @@ from photoreal.preprocess import Limits
 from photoreal.regions import LABELS, MAX_REGIONS, LabelMap
 from photoreal.regions.soft import RegionInfo
 
-VERSION = 1
+VERSION = 2
 SOURCES = ("masks", "segmenter", "whole")
 KINDS = ("labels", "colors", "")
 
@@ -42,6 +45,7 @@ _MAX_NAME = 60
 _MAX_TRAIT = 1e3  # traits are in about 0..2
 _MAX_SIDE = 1 << 20
 _TOLERANCE = 1e-6  # of color covariances, whose diagonals are below 1
+_MAX_TONE = 1.0 + 1e-3  # luma is in 0..1, chroma in -0.5..0.5
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Preset:
     traits: FloatImage
     shares: FloatImage
     pixels: Sequence[int]
-    colors: Sequence[ColorMoments | None]
+    colors: Sequence[RegionColors | None]
     weights: str = ""
     file: bytes = field(default=b"", repr=False)
 
@@ -74,8 +78,9 @@ class Preset:
 
 def write_preset(preset: Preset, features: Mapping[str, Array]) -> bytes:
     """Write a preset with the tensors of its features' moments."""
-    present = [k for k, moments in enumerate(preset.colors) if moments is not None]
-    colors = [moments for moments in preset.colors if moments is not None]
+    present = [k for k, one in enumerate(preset.colors) if one is not None]
+    colors = [one for one in preset.colors if one is not None]
+    moments = [one.moments for one in colors]
     about = {
         "version": VERSION,
         "size": preset.size,
@@ -89,8 +94,9 @@ def write_preset(preset: Preset, features: Mapping[str, Array]) -> bytes:
         "traits": preset.traits.astype(np.float32),
         "pixels": np.array(preset.pixels, dtype=np.int64),
         "color.regions": np.array(present, dtype=np.uint8),
-        "color.means": np.array([one.mean for one in colors]).reshape(-1, 3),
-        "color.covariances": np.array([one.covariance for one in colors]).reshape(-1, 3, 3),
+        "color.means": np.array([one.mean for one in moments]).reshape(-1, 3),
+        "color.covariances": np.array([one.covariance for one in moments]).reshape(-1, 3, 3),
+        "color.tones": np.array([one.tones for one in colors]).reshape(-1, 3, POINTS),
     }
     return write_tensors(about, {**features, **own})
 
@@ -186,10 +192,11 @@ def _size(given: Any) -> tuple[int, int]:
     return height, width
 
 
-def _colors(tensors: Mapping[str, Array], count: int) -> list[ColorMoments | None]:
+def _colors(tensors: Mapping[str, Array], count: int) -> list[RegionColors | None]:
     present = take_regions(tensors, "color.regions", count)
     means = take(tensors, "color.means", "float64", len(present), 3)
     covariances = take(tensors, "color.covariances", "float64", len(present), 3, 3)
+    tones = take(tensors, "color.tones", "float64", len(present), 3, POINTS)
     if np.abs(means - 0.5).max(initial=0.0) > 0.5 + _TOLERANCE:
         raise ValueError("its mean colors are not in 0 to 1")
     # Values in 0..1 have a variance of at most 1/4; an entry is bounded by the variances.
@@ -198,7 +205,9 @@ def _colors(tensors: Mapping[str, Array], count: int) -> list[ColorMoments | Non
         raise ValueError("its covariances of colors are not symmetric or too large")
     if np.linalg.eigvalsh(covariances).min(initial=0.0) < -_TOLERANCE:
         raise ValueError("its covariances of colors have a negative variance")
-    found: list[ColorMoments | None] = [None] * count
-    for region, mean, covariance in zip(present, means, covariances, strict=True):
-        found[region] = ColorMoments(mean, covariance)
+    if np.abs(tones).max(initial=0.0) > _MAX_TONE or np.diff(tones).min(initial=0.0) < 0.0:
+        raise ValueError("its quantiles of colors are out of range or not in order")
+    found: list[RegionColors | None] = [None] * count
+    for region, mean, covariance, rows in zip(present, means, covariances, tones, strict=True):
+        found[region] = RegionColors(ColorMoments(mean, covariance), rows)
     return found
