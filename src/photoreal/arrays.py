@@ -44,12 +44,27 @@ def like(array: npt.NDArray[Any], other: Floats) -> Floats:
         return array
     import torch
 
-    return torch.from_numpy(np.array(array)).to(other.device)
+    from photoreal.devices import send
+
+    return send(torch.from_numpy(np.array(array)), other.device)
 
 
 def cube_root(values: Floats) -> Floats:
     """Cube root of values from 0 up."""
     return values ** (1 / 3) if is_tensor(values) else np.cbrt(values)
+
+
+def median(values: Floats) -> Floats:
+    """Median of all values."""
+    return values.flatten().quantile(0.5) if is_tensor(values) else np.median(values)
+
+
+def sums_by_key(keys: Floats, values: Floats, count: int) -> Floats:
+    """Sum of the values (n,) of each key 0..count in keys (n,), in double precision."""
+    if not is_tensor(values):
+        return np.bincount(keys, values, count)
+    sums = values.new_zeros(count).double()
+    return sums.index_add_(0, keys, values.double())
 
 
 def resize(planes: Floats, height: int, width: int) -> Floats:

@@ -29,6 +29,8 @@ _LARGE = 100_000
 """Pixels from which an image on the CPU is processed in strips on several threads."""
 _STRIP = 1 << 15
 """Pixels of a strip."""
+_PLANES_PIXELS = 1 << 22
+"""Pixels of all planes that are fitted together on a GPU, 150 bytes each."""
 
 
 def fit_local_linear(
@@ -117,29 +119,37 @@ def _fitted(
     xp = namespace(guide)
     center = mean(guide)
     inverse = _inverse_covariance(guide, center, mean, ridge)
+    stack = (-1, *center.shape)
     slopes, offsets = [], []
-    for index in range(len(values)):
-        value = values[index]
-        level = mean(value[None])[0]
-        shared = mean(guide * value) - center * level
+    for some in _groups(len(values), guide):
+        value = values[some]
+        level = mean(value)
+        shared = mean((guide * value[:, None]).reshape(-1, *guide.shape[1:])).reshape(stack)
+        shared = shared - center * level[:, None]
         if prior is not None:
-            shared = shared + ridge * prior[index]
-        slope = xp.sum(inverse * shared, axis=1)
-        slopes.append(smooth(slope))
-        offsets.append(smooth((level - xp.sum(slope * center, axis=0))[None])[0])
-    return xp.stack(slopes), xp.stack(offsets)
+            shared = shared + ridge * prior[some]
+        slope = xp.sum(inverse * shared[:, None], axis=2)
+        slopes.append(smooth(slope.reshape(-1, *center.shape[1:])).reshape(stack))
+        offsets.append(smooth(level - xp.sum(slope * center, axis=1)))
+    return xp.concat(slopes), xp.concat(offsets)
+
+
+def _groups(count: int, guide: Floats) -> list[slice]:
+    """Planes to compute together: on a GPU as many as its memory allows, on a CPU one by one."""
+    step = max(_PLANES_PIXELS // (guide.shape[1] * guide.shape[2]), 1) if is_tensor(guide) else 1
+    return [slice(first, first + step) for first in range(0, count, step)]
 
 
 def apply_local_linear(slopes: Floats, offsets: Floats, guide: Floats) -> Floats:
     """Apply a model of `fit_local_linear` to a guide (3, H, W) of any size; returns (K, H, W)."""
     height, width = guide.shape[1:]
-    planes = []
-    for slope, offset in zip(slopes, offsets, strict=True):
-        plane = resize(offset[None], height, width)[0]
+    found = []
+    for some in _groups(len(offsets), guide):
+        planes = resize(offsets[some], height, width)
         for channel in range(3):
-            plane += resize(slope[channel : channel + 1], height, width)[0] * guide[channel]
-        planes.append(plane)
-    return namespace(guide).stack(planes)
+            planes += resize(slopes[some, channel], height, width) * guide[channel]
+        found.append(planes)
+    return namespace(guide).concat(found)
 
 
 def resize_plane(plane: FloatArray, height: int, width: int) -> FloatArray:
