@@ -8,7 +8,7 @@ with whole weight planes would take as few launches, but multiply every pixel fo
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -72,11 +72,11 @@ def cut_tiles(weights: Tensor) -> dict[int, Tiles]:
     sizes = [plane.shape[1] for plane in pools]
     joined = rounded(torch.cat(pools, dim=1))
     planes = torch.split(joined, sizes, dim=1)
-    found = [plane.sum(dim=1, dtype=torch.float64) for plane in planes]
-    found += [plane.count_nonzero(dim=1) for plane in planes]
+    amounts = [plane.sum(dim=1, dtype=torch.float64) for plane in planes]
+    amounts += [plane.count_nonzero(dim=1) for plane in planes]
     regions, columns = torch.nonzero(joined, as_tuple=True)  # by region, then stride, then pixel
     values = joined[regions, columns]
-    totals, counts = np.array(torch.stack(found).tolist()).reshape(2, len(planes), -1)
+    totals, counts = np.array(torch.stack(amounts).tolist()).reshape(2, len(planes), -1)
     table, factors, lengths = _tile_table(totals, counts.astype(np.int64), sizes)
 
     device = weights.device
@@ -88,16 +88,13 @@ def cut_tiles(weights: Tensor) -> dict[int, Tiles]:
     sums = own.sum(dim=1)
     others = region != torch.arange(len(weights), device=device)[:, None]
     outside = torch.zeros(others.shape, device=device).masked_fill_(others, torch.inf)
-    factors_of = torch.stack([sums * mean_factor, spread_factor])
-    means, spreads = factors_of[:, None].masked_fill(others, 0.0)
-    by_tile = pixels, own, own / sums[:, None], sums, region
-    by_region = means, spreads, outside
-    parts = [torch.split(one, lengths) for one in by_tile]
-    parts += [torch.split(one, lengths, dim=1) for one in by_region]
-    return {
-        stride: Tiles(*tensors, totals=total.tolist())
-        for stride, total, *tensors in zip(_STRIDES, totals, *parts, strict=True)
-    }
+    factor = torch.stack([sums * mean_factor, spread_factor])[:, None].masked_fill(others, 0.0)
+    parts: list[Any] = [
+        torch.split(one, lengths) for one in (pixels, own, own / sums[:, None], sums, region)
+    ]
+    parts += [torch.split(one, lengths, dim=1) for one in (*factor, outside)]
+    of_stride = zip(*parts, totals.tolist(), strict=True)
+    return {stride: Tiles(*found) for stride, found in zip(_STRIDES, of_stride, strict=True)}
 
 
 def _tile_table(

@@ -110,14 +110,15 @@ def _mixtures(parts: Sequence[Moments], shares: npt.NDArray[np.float64]) -> tupl
     `shares` (P, K, J) are the parts' shares in each mixture, which sum to 1 or are all 0.
     """
     places, count, regions = shares.shape
-    means = torch.stack([part.mean[:, 0] for part in parts]).unflatten(0, (places, regions))
-    spreads = torch.stack([part.covariance for part in parts]).unflatten(0, (places, regions))
+    shape = places, regions, -1
+    means = torch.stack([part.mean for part in parts]).view(shape)
+    spreads = torch.stack([part.covariance for part in parts]).view(shape)
     weights = devices.send(torch.from_numpy(shares).to(means.dtype), means.device)
     mean = weights @ means
     shift = (means[:, None] - mean[:, :, None]).flatten(0, 1)
-    covariance = (weights @ spreads.flatten(2)).view(-1, *spreads.shape[2:])
+    covariance = (weights @ spreads).view(places * count, *parts[0].covariance.shape)
     covariance.baddbmm_((shift * weights.flatten(0, 1)[:, :, None]).mT, shift)
-    return mean[..., None], batch_roots(covariance).unflatten(0, (places, count))
+    return mean[..., None], batch_roots(covariance).view(*mean.shape, -1)
 
 
 @torch.inference_mode()

@@ -41,7 +41,7 @@ class _Pixels:
             if gathered is None:
                 places = self._tiles.pixels[block]
                 gathered = single(self.rows.index_select(1, places.flatten()))
-                gathered = gathered.unflatten(1, places.shape)
+                gathered = gathered.view(len(self.rows), *places.shape, -1)
             if len(self._blocks) == 1:  # gather once, read several times
                 self._only = gathered
             yield block, gathered
@@ -83,7 +83,7 @@ def _moments(pixels: _Pixels, tiles: Tiles, ridge: float) -> tuple[Tensor, Tenso
     shift = own - mean.index_select(1, tiles.regions)
     heavy = shift * tiles.sums[:, None]
     scatter.flatten(0, 1).baddbmm_(heavy.flatten(0, 1)[:, :, None], shift.flatten(0, 1)[:, None])
-    covariance = (tiles.spreads[None] @ scatter.flatten(2)).unflatten(2, scatter.shape[2:])
+    covariance = (tiles.spreads[None] @ scatter.flatten(2)).view(*mean.shape, -1)
     covariance.diagonal(dim1=2, dim2=3).add_(ridge)
     return mean, covariance
 
@@ -119,8 +119,9 @@ def transform_tiles(
         result.index_add_(1, tiles.pixels[block].flatten(), y.flatten(1, 2))
     features = targets[0].features
     memory = torch.channels_last if is_channels_last(features) else torch.contiguous_format
-    images = result.mT.unflatten(2, features.shape[2:])
-    return list(images.to(features.dtype).contiguous(memory_format=memory).split(1))
+    images = result.mT.view(len(result), *features.shape[1:])
+    images = images.to(features.dtype).contiguous(memory_format=memory)
+    return [image[None] for image in images]
 
 
 def _maps(
