@@ -54,6 +54,19 @@ def cube_root(values: Floats) -> Floats:
     return values ** (1 / 3) if is_tensor(values) else np.cbrt(values)
 
 
+PLANES_PIXELS = 1 << 22
+"""Pixels of all planes that are computed together on a GPU, at up to 150 bytes each."""
+
+
+def batches(count: int, pixels: int, other: Floats) -> list[slice]:
+    """Batches of planes: on a GPU as many at once as its memory allows, on a CPU one by one.
+
+    A GPU takes no longer for several small planes than for one. A CPU's cache holds one.
+    """
+    step = max(PLANES_PIXELS // pixels, 1) if is_tensor(other) else 1
+    return [slice(first, first + step) for first in range(0, count, step)]
+
+
 def median(values: Floats) -> Floats:
     """Median of all values."""
     return values.flatten().quantile(0.5) if is_tensor(values) else np.median(values)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from photoreal.arrays import Floats, like, median, namespace, to_host
+from photoreal.arrays import Floats, batches, like, median, namespace, to_host
 from photoreal.render.box_filter import box_mean
 from photoreal.render.local_linear import FloatArray
 
@@ -109,18 +109,22 @@ def follow_colors(weights: Floats, color: Floats, rounds: int = 2, spread: int =
 def _log_likelihoods(pixels: Floats, weights: Floats) -> Floats:
     """Log-likelihood (K, N) of pixels (3, N) in the color distribution of each region (K, N)."""
     xp = namespace(pixels)
+    groups = batches(*weights.shape, pixels)
     means, covariances = [], []
-    for own in weights:
-        total = xp.maximum(xp.sum(own), 1e-6)
-        means.append(xp.sum(pixels * own, axis=1) / total)
-        apart = pixels - means[-1][:, None]
-        covariances.append((apart * own) @ apart.T / total)
-    spreads = to_host(xp.stack(covariances)) + _COLOR_FLOOR * np.eye(3)
+    for some in groups:
+        own = weights[some]
+        total = xp.maximum(xp.sum(own, axis=1), 1e-6)[:, None]
+        mean = xp.sum(pixels * own[:, None], axis=2) / total
+        apart = pixels - mean[:, :, None]
+        spread = (apart * own[:, None]) @ xp.matrix_transpose(apart)
+        means.append(mean)
+        covariances.append(spread / total[:, None])
+    spreads = to_host(xp.concat(covariances)) + _COLOR_FLOOR * np.eye(3)
     inverses = like(np.linalg.inv(spreads).astype(np.float32), pixels)
-    sizes = np.linalg.slogdet(spreads)[1].tolist()
+    sizes = like(np.linalg.slogdet(spreads)[1].astype(np.float32), pixels)[:, None]
     found = []
-    for mean, inverse, size in zip(means, inverses, sizes, strict=True):
-        apart = pixels - mean[:, None]
-        mahalanobis = xp.sum(apart * (inverse @ apart), axis=0)
-        found.append(-0.5 * (mahalanobis + size))
-    return xp.stack(found)
+    for some, mean in zip(groups, means, strict=True):
+        apart = pixels - mean[:, :, None]
+        mahalanobis = xp.sum(apart * (inverses[some] @ apart), axis=1)
+        found.append(-0.5 * (mahalanobis + sizes[some]))
+    return xp.concat(found)

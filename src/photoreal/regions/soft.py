@@ -186,10 +186,8 @@ def normalize_weights(weights: Floats, solid: float = _SOLID) -> Floats:
     if is_tensor(weights) or xp.any(nobody):  # to look would synchronize a GPU
         largest = xp.argmax(xp.mean(sharp, axis=(1, 2)))
         winner = xp.where(xp.max(weights, axis=0) > 0.0, xp.argmax(weights, axis=0), largest)
-        for region in range(len(weights)):
-            sharp[region] = xp.where(
-                nobody, xp.astype(winner == region, sharp.dtype), sharp[region]
-            )
+        regions = like(np.arange(len(weights))[:, None, None], weights)
+        sharp = xp.where(nobody, xp.astype(winner == regions, sharp.dtype), sharp)
         total = xp.sum(sharp, axis=0)
     return xp.astype(sharp / total, xp.float32)
 

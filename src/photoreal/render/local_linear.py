@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from photoreal.arrays import Floats, is_tensor, namespace, resize
+from photoreal.arrays import Floats, batches, is_tensor, namespace, resize
 from photoreal.cores import available_cores
 from photoreal.render.box_filter import box_mean
 
@@ -29,8 +30,6 @@ _LARGE = 100_000
 """Pixels from which an image on the CPU is processed in strips on several threads."""
 _STRIP = 1 << 15
 """Pixels of a strip."""
-_PLANES_PIXELS = 1 << 22
-"""Pixels of all planes that are fitted together on a GPU, 150 bytes each."""
 
 
 def fit_local_linear(
@@ -94,6 +93,11 @@ def fit_coarse_slopes(values: Floats, guide: Floats, side: int, step: int, ridge
 
 def _pooled(planes: Floats, step: int) -> Floats:
     """Means of `step` x `step` pixels; cells beyond the border repeat the outermost pixels."""
+    if is_tensor(planes):
+        from torch.nn import functional as F
+
+        beyond = (0, -planes.shape[2] % step, 0, -planes.shape[1] % step)
+        return F.avg_pool2d(F.pad(planes[None], beyond, mode="replicate")[0], step)
     for axis in (-2, -1):
         length = planes.shape[axis]
         total: Floats = None
@@ -120,11 +124,12 @@ def _fitted(
     center = mean(guide)
     inverse = _inverse_covariance(guide, center, mean, ridge)
     stack = (-1, *center.shape)
+    _, height, width = guide.shape
     slopes, offsets = [], []
-    for some in _groups(len(values), guide):
+    for some in batches(len(values), height * width, guide):
         value = values[some]
         level = mean(value)
-        shared = mean((guide * value[:, None]).reshape(-1, *guide.shape[1:])).reshape(stack)
+        shared = mean((guide * value[:, None]).reshape(-1, height, width)).reshape(stack)
         shared = shared - center * level[:, None]
         if prior is not None:
             shared = shared + ridge * prior[some]
@@ -134,17 +139,11 @@ def _fitted(
     return xp.concat(slopes), xp.concat(offsets)
 
 
-def _groups(count: int, guide: Floats) -> list[slice]:
-    """Planes to compute together: on a GPU as many as its memory allows, on a CPU one by one."""
-    step = max(_PLANES_PIXELS // (guide.shape[1] * guide.shape[2]), 1) if is_tensor(guide) else 1
-    return [slice(first, first + step) for first in range(0, count, step)]
-
-
 def apply_local_linear(slopes: Floats, offsets: Floats, guide: Floats) -> Floats:
     """Apply a model of `fit_local_linear` to a guide (3, H, W) of any size; returns (K, H, W)."""
     height, width = guide.shape[1:]
     found = []
-    for some in _groups(len(offsets), guide):
+    for some in batches(len(offsets), height * width, guide):
         planes = resize(offsets[some], height, width)
         for channel in range(3):
             planes += resize(slopes[some, channel], height, width) * guide[channel]
@@ -166,12 +165,18 @@ def _inverse_covariance(guide: Floats, center: Floats, mean: Mean, ridge: float)
 
     LAPACK would work pixel by pixel.
     """
+    xp = namespace(guide)
+    _, height, width = guide.shape
+    means = [
+        mean(xp.stack([guide[i] * guide[j] for i, j in _PAIRS[some]]))
+        for some in batches(len(_PAIRS), height * width, guide)
+    ]
     a, b, c, d, e, f = (
-        mean((guide[i] * guide[j])[None])[0] - center[i] * center[j] + (ridge if i == j else 0.0)
-        for i, j in _PAIRS
+        value - center[i] * center[j] + (ridge if i == j else 0.0)
+        for value, (i, j) in zip(chain.from_iterable(means), _PAIRS, strict=True)
     )
     first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
     fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b
     adjugate = [first, second, third, second, fourth, fifth, third, fifth, sixth]
-    inverse = namespace(guide).stack(adjugate) / (a * first + b * second + c * third)
+    inverse = xp.stack(adjugate) / (a * first + b * second + c * third)
     return inverse.reshape(3, 3, *center.shape[1:])
