@@ -31,10 +31,10 @@ def is_tensor(array: Floats) -> bool:
 
 
 def to_host(array: Floats) -> npt.NDArray[Any]:
-    """The array as a numpy array; a copy if it is on a GPU."""
+    """The array as a numpy array; a tensor is copied if it is on a GPU or not contiguous."""
     if not is_tensor(array):
         return np.asarray(array)
-    values: npt.NDArray[Any] = array.cpu().numpy()
+    values: npt.NDArray[Any] = array.contiguous().cpu().numpy()
     return values
 
 

@@ -156,10 +156,7 @@ def measure_places(
     engine: Engine,
     places: Collection[Place],
 ) -> dict[LevelPlace, dict[_Label, Moments]]:
-    """Measure the features at every place, in one pass.
-
-    `measure_regions` takes one or more features (1, C, h, w) of one shape.
-    """
+    """Apply `measure_regions`, which takes features of one shape, at every place in one pass."""
     found: dict[LevelPlace, dict[_Label, Moments]] = {}
 
     def measure(given: Mapping[LevelPlace, Tensor]) -> None:
