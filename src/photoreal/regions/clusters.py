@@ -109,7 +109,7 @@ def follow_colors(weights: Floats, color: Floats, rounds: int = 2, spread: int =
 def _log_likelihoods(pixels: Floats, weights: Floats) -> Floats:
     """Log-likelihood (K, N) of pixels (3, N) in the color distribution of each region (K, N)."""
     xp = namespace(pixels)
-    groups = batches(*weights.shape, pixels)
+    groups = batches(len(weights), pixels.shape[1], pixels)
     means, covariances = [], []
     for some in groups:
         own = weights[some]

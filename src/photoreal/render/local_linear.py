@@ -167,13 +167,12 @@ def _inverse_covariance(guide: Floats, center: Floats, mean: Mean, ridge: float)
     """
     xp = namespace(guide)
     _, height, width = guide.shape
-    means = [
-        mean(xp.stack([guide[i] * guide[j] for i, j in _PAIRS[some]]))
-        for some in batches(len(_PAIRS), height * width, guide)
-    ]
+    products = [guide[i] * guide[j] for i, j in _PAIRS]
+    groups = batches(len(products), height * width, guide)
+    means = chain.from_iterable(mean(xp.stack(products[some])) for some in groups)
     a, b, c, d, e, f = (
         value - center[i] * center[j] + (ridge if i == j else 0.0)
-        for value, (i, j) in zip(chain.from_iterable(means), _PAIRS, strict=True)
+        for value, (i, j) in zip(means, _PAIRS, strict=True)
     )
     first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
     fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b

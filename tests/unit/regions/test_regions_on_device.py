@@ -96,8 +96,8 @@ def test_clusters_agree() -> None:
     np.testing.assert_allclose(to_host(clusters.joined(found, groups)), joined, atol=1e-4)
     planes = shares.reshape(-1, *features.rank.shape)
     given = planes, features.classes, features.color
-    tensors = [torch.from_numpy(np.ascontiguousarray(one)) for one in given]
-    assert join_clusters(*tensors) == join_clusters(*given)
+    planes, chances, color = (torch.from_numpy(np.ascontiguousarray(one)) for one in given)
+    assert join_clusters(planes, chances, color) == join_clusters(*given)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 100])

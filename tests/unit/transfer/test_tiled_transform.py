@@ -37,13 +37,13 @@ def set_queued(monkeypatch: pytest.MonkeyPatch) -> Set:
     return lambda queued: monkeypatch.setattr(devices, "is_queued", lambda device: queued)
 
 
-@pytest.fixture(params=[(1 << 10, 3 << 25), (64, 64 * CHANNELS * 7)], ids=["one", "many blocks"])
+@pytest.fixture(params=["usual", "small"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles and blocks as large as ever, or so small that there are many."""
-    tile, block = request.param
-    for module in (soft_tiles, tiled_transform):
-        monkeypatch.setattr(module, "TILE", tile)
-    monkeypatch.setattr(tiled_transform, "BLOCK", block)
+    """Tiles and blocks of the usual size, or so small that there are many."""
+    if request.param == "small":
+        for module in (soft_tiles, tiled_transform):
+            monkeypatch.setattr(module, "TILE", 64)
+        monkeypatch.setattr(tiled_transform, "BLOCK", 64 * CHANNELS * 7)
 
 
 def _stripes(count: int, width: int = WIDTH) -> Array:
@@ -52,17 +52,19 @@ def _stripes(count: int, width: int = WIDTH) -> Array:
     near = -np.abs(np.arange(width) - center[:, None]).astype(np.float32)
     planes = np.exp(near - near.max(axis=0))
     planes[planes < 0.3] = 0.0
-    return np.repeat((planes / planes.sum(axis=0))[:, None], HEIGHT, axis=1)
+    found: Array = np.repeat((planes / planes.sum(axis=0))[:, None], HEIGHT, axis=1)
+    return found
 
 
 def _noise(count: int) -> Array:
     found = np.random.default_rng(0).dirichlet([0.3] * count, (HEIGHT, WIDTH))
-    return found.astype(np.float32).transpose(2, 0, 1)
+    planes: Array = found.astype(np.float32).transpose(2, 0, 1)
+    return planes
 
 
 def _with_a_pixel(share: float) -> Array:
     """One pixel belongs to the third region, as much as `share`."""
-    planes = np.concatenate([_stripes(2), np.zeros((1, HEIGHT, WIDTH), np.float32)])
+    planes: Array = np.concatenate([_stripes(2), np.zeros((1, HEIGHT, WIDTH), np.float32)])
     planes[:, 9, 17] = (1.0 - share, 0.0, share)
     return planes
 
@@ -179,6 +181,7 @@ def _pictures() -> tuple[SoftImage, SoftImage]:
     return SoftImage(*content), SoftImage(smooth_image(HEIGHT, WIDTH, seed=1), _with_a_pixel(1.0))
 
 
+@pytest.mark.slow
 def test_the_whole_transfer_is_the_same(set_queued: Set) -> None:
     def picture() -> Tensor:
         content, style = _pictures()
@@ -190,6 +193,7 @@ def test_the_whole_transfer_is_the_same(set_queued: Set) -> None:
     torch.testing.assert_close(picture(), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_statistics_are_coupled_alike(set_queued: Set) -> None:
     """The style's third region vanishes at the deeper levels."""
     measures = measure_soft(_pictures()[1], builtin_engine())
@@ -219,6 +223,7 @@ class _Graph:
             self.root, self.inverse = roots.newton_schulz(self.given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regions", [2, 5])
 def test_a_request_with_a_new_style_takes_few_launches(
     regions: int, set_queued: Set, monkeypatch: pytest.MonkeyPatch
