@@ -141,13 +141,13 @@ def _maps(
         for region in range(len(tiles.totals)):
             place = image, region
             style = statistics.get(region) if region in present else None
-            own = Moments(mean[place][:, None], covariance[place], low[place], high[place])
             if style is None:
                 unchanged.append(len(styles))
-                style = StyleStatistics(own.mean, own.covariance)
+                style = StyleStatistics(mean[place][:, None], covariance[place])
             elif steady is not None:
-                for value, smooth in zip(own, steady(region, own), strict=True):
-                    torch.as_tensor(value).copy_(torch.as_tensor(smooth))
+                own = mean[place][:, None], covariance[place], low[place], high[place]
+                for value, smooth in zip(own, steady(region, Moments(*own)), strict=True):
+                    value.copy_(torch.as_tensor(smooth))
             styles.append(style)
     whitening = batch_inverse_roots(covariance.flatten(0, 1))
     matrix = torch.stack([style.root for style in styles]) @ whitening
@@ -156,7 +156,7 @@ def _maps(
     if unchanged:
         matrix[unchanged] = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
         offset[unchanged] = 0.0
-        low.flatten()[unchanged], high.flatten()[unchanged] = -torch.inf, torch.inf
+        low.view(-1)[unchanged], high.view(-1)[unchanged] = -torch.inf, torch.inf
     matrix, offset = matrix.view_as(covariance), offset.view_as(mean)
     matrix, offset, low, high = (
         part.index_select(1, tiles.regions) for part in (matrix, offset, low, high)

@@ -228,7 +228,7 @@ class _Graph:
 def test_a_request_with_a_new_style_takes_few_launches(
     regions: int, set_queued: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In half precision; a quarter of them are of the networks. Regions one by one take 10,000."""
+    """A quarter of them are of the networks; region by region there were several thousand."""
     graphs: dict[tuple[int, ...], _Graph] = {}
 
     def captured(*given: Any) -> _Graph:
