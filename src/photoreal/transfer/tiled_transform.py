@@ -146,8 +146,8 @@ def _maps(
                 style = StyleStatistics(mean[place][:, None], covariance[place])
             elif steady is not None:
                 own = mean[place][:, None], covariance[place], low[place], high[place]
-                for value, smooth in zip(own, steady(region, Moments(*own)), strict=True):
-                    value.copy_(torch.as_tensor(smooth))
+                smooth = steady(region, Moments(*own))
+                torch._foreach_copy_(own, [torch.as_tensor(value) for value in smooth])
             styles.append(style)
     whitening = batch_inverse_roots(covariance.flatten(0, 1))
     matrix = torch.stack([style.root for style in styles]) @ whitening

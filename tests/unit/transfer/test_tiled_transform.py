@@ -6,6 +6,7 @@ Tensors are on the CPU here; what a GPU itself computes is in `test_gpu.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from photoreal.transfer.region_transform import Target
 from photoreal.transfer.soft_tiles import cut_tiles, pooled, rounded
 from photoreal.transfer.soft_transfer import SoftImage, apply_soft, couple_measures, measure_soft
 from photoreal.transfer.soft_transform import SoftMeasure, SoftTransform
+from photoreal.transfer.steady import SteadyMoments
 from photoreal.transfer.whitening import Moments, StyleStatistics, moments, style_statistics
 from tests.shared import Array, builtin_engine, builtin_networks, smooth_image
 from tests.unit.networks.work import count_work
@@ -155,6 +157,28 @@ def test_a_shot_smooths_the_moments(set_queued: Set) -> None:
     expected = transformed()
     set_queued(True)
     torch.testing.assert_close(transformed(), expected, rtol=1e-5, atol=1e-3)
+
+
+def test_a_frame_of_a_shot_is_the_same_and_takes_few_launches(set_queued: Set) -> None:
+    weights, styles = LAYOUTS["stripes"], _styles(4)
+
+    def frames() -> tuple[list[Tensor], list[int]]:
+        memory, results, launches = SteadyMoments(), [], []
+        for seed in range(3):
+            memory.next_frame()
+            target = Target(_features(1, 1, seed)[0], styles, partial(memory, steady=0.7))
+            transform = SoftTransform(weights, 1.0)
+            with count_work() as work:
+                results += transform(target)
+            launches.append(work.launches)
+        return results, launches
+
+    expected, _ = frames()
+    set_queued(True)
+    found, (first, *later) = frames()
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-3)
+    assert max(later) <= first + len(styles)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
