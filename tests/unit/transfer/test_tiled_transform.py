@@ -133,7 +133,7 @@ class TestAlike:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_tiles_hold_each_weight_once(layout: str) -> None:
+def test_tiles_hold_each_weight_once_and_little_else(layout: str) -> None:
     weights = torch.from_numpy(LAYOUTS[layout])
     for stride, tiles in cut_tiles(weights).items():
         expected = rounded(pooled(weights, stride))
@@ -142,6 +142,20 @@ def test_tiles_hold_each_weight_once(layout: str) -> None:
             found[region].index_add_(0, pixels, own)
         torch.testing.assert_close(found, expected)
         torch.testing.assert_close(tiles.portions.sum(dim=1), torch.ones(len(tiles.sums)))
+        filled = tiles.pixels.numel() - int(expected.count_nonzero())
+        assert filled < len(weights) * soft_tiles.TILE
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_no_more_is_gathered_at_once_than_a_block(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiled_transform, "BLOCK", 4 * soft_tiles.TILE * CHANNELS)
+    tiles = cut_tiles(torch.from_numpy(LAYOUTS["stripes"]))[1]
+    gathered = [x for _, x in tiled_transform._Pixels(_features(count, 1, 0), tiles)]
+    assert len(gathered) > 1
+    assert max(x.numel() for x in gathered) <= tiled_transform.BLOCK
+    assert sum(x.shape[1] for x in gathered) == len(tiles.pixels)
 
 
 def test_a_shot_smooths_the_moments(set_queued: Set) -> None:
