@@ -18,7 +18,7 @@ from photoreal.regions.classes import GROUPS, SKY
 from photoreal.regions.features import region_features
 from photoreal.regions.joining import join_clusters
 from photoreal.regions.soft import find_regions, mask_regions, normalize_weights
-from tests.shared import Array
+from tests.shared import Array, region_order
 from tests.unit.networks.work import count_work
 
 VEGETATION = GROUPS.index("vegetation")
@@ -59,12 +59,13 @@ def test_regions_agree(knowledge: str, size: tuple[int, int]) -> None:
     expected, plan = find_regions(photo, probabilities)
     for known in (None, plan):
         found, own = find_regions(torch.from_numpy(photo), probabilities, known)
-        assert own.groups == plan.groups
-        assert [info.name for info in own.infos] == [info.name for info in plan.infos]
-        np.testing.assert_allclose(own.centers, plan.centers, atol=1e-3)
-        np.testing.assert_allclose(to_host(found.weights), expected.weights, atol=5e-3)
-        np.testing.assert_allclose(found.traits, expected.traits, atol=2e-3)
-        assert (found.labels == expected.labels).mean() > 0.999
+        weights = to_host(found.weights)
+        order = region_order(weights, expected.weights)
+        assert {info.name for info in own.infos} == {info.name for info in plan.infos}
+        np.testing.assert_allclose(weights[order], expected.weights, atol=5e-3)
+        np.testing.assert_allclose(found.traits[order], expected.traits, atol=2e-3)
+    assert own is plan
+    assert (found.labels == expected.labels).mean() > 0.999
 
 
 @pytest.mark.parametrize("knowledge", KNOWLEDGE)
@@ -87,7 +88,8 @@ def test_clusters_agree() -> None:
     values = features.for_clusters()
     centers = clusters.find_centers(values)
     found = clusters.find_centers(torch.from_numpy(values))
-    np.testing.assert_allclose(found, centers, atol=1e-5)
+    assert found.shape == centers.shape
+    assert np.abs(found[:, None] - centers).max(axis=2).min(axis=0).max() < 1e-4
     shares = clusters.memberships(values, centers)
     found = clusters.memberships(torch.from_numpy(values), centers)
     np.testing.assert_allclose(to_host(found), shares, atol=1e-4)
