@@ -61,6 +61,17 @@ def psnr(one: Tensor, other: Tensor) -> float:
     return float(-10 * torch.log10(((one.double() - other.double()) ** 2).mean()))
 
 
+def region_order(found: Array, expected: Array) -> list[int]:
+    """For each region of `expected` (K, H, W) the one of `found` (K, H, W) that covers it.
+
+    Rounding may decide between two ways to find the same clusters, in another order.
+    """
+    shared = found.reshape(len(found), -1) @ expected.reshape(len(expected), -1).T
+    order: list[int] = shared.argmax(axis=0).tolist()
+    assert sorted(order) == list(range(len(expected)))
+    return order
+
+
 seeded_networks = cache(seeded_wct2)
 """WCT2's networks with seeded parameters, which nobody may change."""
 

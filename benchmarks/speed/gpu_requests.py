@@ -11,12 +11,17 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from judging.metrics import psnr
 from pictures import EXAMPLES, PAIR, pair_files
 from PIL import Image
-from tables import Cell, Column, Part, Spread
+from tables import Cell, Column, Part, Row, Spread
+
+from speed.gpu_timing import check_row
 
 STAGES = ("decode", "segment", "colors", "transfer", "upsample", "encode")
 CLIENTS = 8
+LEAST_PSNR_DB = 35.0
+"""Rounding may give a few pixels at a border to another region."""
 METHODS: tuple[tuple[str, dict[str, str]], ...] = (
     ("default", {}),
     ("method color", {"method": "color"}),
@@ -61,6 +66,20 @@ def whole_requests(
         frame = _calls(stylize, content, repeat(style), how)
         rows.append(_row(1920, 1080, f"{name}, frames of a video", frame, repeats))
     return Part("Whole requests", _COLUMNS, rows, [_NOTE])
+
+
+def request_checks(stylize: Stylize, reference: Stylize, size: int) -> list[Row]:
+    """Compare the pictures of whole requests with those of the CPU, the reference."""
+    files = [jpeg(role, (size, size)) for role in ("content", "style")]
+    rows = []
+    for name, options in METHODS:
+        one, other = (
+            np.asarray(way(*files, size=size, **options).image, dtype=np.float32) / 255
+            for way in (stylize, reference)
+        )
+        what = f"{name}, against the CPU at {size}x{size} pixels"
+        rows.append(check_row(what, psnr(one, other), LEAST_PSNR_DB))
+    return rows
 
 
 def jpeg(role: str, size: tuple[int, int], change: int = 0) -> bytes:

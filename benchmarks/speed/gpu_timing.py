@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from judging.metrics import psnr
 from pictures import Inputs, square_inputs
-from tables import Cell, Column, Part, Spread
+from tables import Cell, Column, Part, Row, Spread
 from torch import Tensor
 
 from photoreal.networks.vgg import Decoder, Encoder
@@ -50,7 +50,7 @@ def _engine(networks: Networks, device: torch.device, *, half: bool) -> NetworkE
 
 
 @torch.inference_mode()
-def check(networks: Networks, device: torch.device, size: int) -> Part:
+def check(networks: Networks, device: torch.device, size: int) -> list[Row]:
     """Check half precision against float32 at a size; see also tests/unit/transfer/test_gpu.py."""
     inputs = square_inputs(size)
     content, style = labelled(inputs)
@@ -61,13 +61,22 @@ def check(networks: Networks, device: torch.device, size: int) -> Part:
             for engine in engines
         )
     found = psnr(halves, floats)
-    row: dict[str, Cell] = {
-        "check": f"fp16 against fp32 at {size}x{size} pixels, dB",
+    return [check_row(f"fp16 against fp32 at {size}x{size} pixels", found, LEAST_PSNR_DB)]
+
+
+def checks_part(rows: Sequence[Row]) -> Part:
+    """The part of the report with rows of `check_row`."""
+    return Part("Checks", {key: Column(key) for key in rows[0]}, rows)
+
+
+def check_row(what: str, found: float, least: float) -> Row:
+    """A check whose picture is `found` dB from the expected one, where `least` is required."""
+    return {
+        "check": f"{what}, dB",
         "found": found,
-        "allowed": f"from {LEAST_PSNR_DB:.0f}",
-        "passed": "yes" if found >= LEAST_PSNR_DB else "NO",
+        "allowed": f"from {least:.0f}",
+        "passed": "yes" if found >= least else "NO",
     }
-    return Part("Checks", {key: Column(key) for key in row}, [row])
 
 
 @dataclass(frozen=True)

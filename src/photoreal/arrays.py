@@ -31,10 +31,10 @@ def is_tensor(array: Floats) -> bool:
 
 
 def to_host(array: Floats) -> npt.NDArray[Any]:
-    """The array as a numpy array; a copy if it is on a GPU."""
+    """The array as a numpy array; a tensor is copied if it is on a GPU or not contiguous."""
     if not is_tensor(array):
         return np.asarray(array)
-    values: npt.NDArray[Any] = array.cpu().numpy()
+    values: npt.NDArray[Any] = array.contiguous().cpu().numpy()
     return values
 
 
@@ -44,12 +44,40 @@ def like(array: npt.NDArray[Any], other: Floats) -> Floats:
         return array
     import torch
 
-    return torch.from_numpy(np.array(array)).to(other.device)
+    from photoreal.devices import send
+
+    return send(torch.from_numpy(np.array(array)), other.device)
 
 
 def cube_root(values: Floats) -> Floats:
     """Cube root of values from 0 up."""
     return values ** (1 / 3) if is_tensor(values) else np.cbrt(values)
+
+
+PLANES_PIXELS = 1 << 22
+"""Pixels of all planes that are computed together on a GPU, at up to 150 bytes each."""
+
+
+def batches(count: int, pixels: int, other: Floats) -> list[slice]:
+    """Batches of planes: on a GPU as many at once as its memory allows, on a CPU one by one.
+
+    A GPU takes no longer for several small planes than for one. A CPU's cache holds one.
+    """
+    step = max(PLANES_PIXELS // pixels, 1) if is_tensor(other) else 1
+    return [slice(first, first + step) for first in range(0, count, step)]
+
+
+def median(values: Floats) -> Floats:
+    """Median of all values."""
+    return values.flatten().quantile(0.5) if is_tensor(values) else np.median(values)
+
+
+def sums_by_key(keys: Floats, values: Floats, count: int) -> Floats:
+    """Sum of the values (n,) of each key 0..count in keys (n,), in double precision."""
+    if not is_tensor(values):
+        return np.bincount(keys, values, count)
+    sums = values.new_zeros(count).double()
+    return sums.index_add_(0, keys, values.double())
 
 
 def resize(planes: Floats, height: int, width: int) -> Floats:

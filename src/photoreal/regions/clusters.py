@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from photoreal.arrays import Floats, like, namespace, to_host
+from photoreal.arrays import Floats, batches, like, median, namespace, to_host
 from photoreal.render.box_filter import box_mean
 from photoreal.render.local_linear import FloatArray
 
@@ -21,14 +21,14 @@ _COLOR_FLOOR = 25.0  # (L*a*b*)^2: shades closer than this are one color
 _WORST = -8.0
 
 
-def find_centers(features: FloatArray, count: int = COUNT) -> FloatArray:
+def find_centers(features: Floats, count: int = COUNT) -> FloatArray:
     """Cluster centers (count, D) of features (N, D); deterministic.
 
     Lloyd's algorithm from the best of a few seeded k-means++ starts (Arthur and Vassilvitskii,
     SODA 2007).
     """
-    sample = features[:: max(1, len(features) // _SAMPLES)]
-    best, least = features[:1], np.inf
+    sample = to_host(features[:: max(1, len(features) // _SAMPLES)])
+    best, least = sample[:1], np.inf
     for seed in range(_TRIES):
         centers = _start(sample, count, np.random.default_rng(seed))
         for _ in range(_ROUNDS):
@@ -53,40 +53,39 @@ def _start(sample: FloatArray, count: int, random: np.random.Generator) -> Float
     return np.stack(centers)
 
 
-def _distances(features: FloatArray, centers: FloatArray) -> FloatArray:
+def _distances(features: Floats, centers: Floats) -> Floats:
     """Squared distances (N, K)."""
     squares = (features**2).sum(axis=1)[:, None] + _beyond_own_square(features, centers)
-    return np.asarray(np.maximum(squares, 0.0), dtype=np.float32)
+    return namespace(features).maximum(squares, 0.0)
 
 
-def _beyond_own_square(features: FloatArray, centers: FloatArray) -> FloatArray:
+def _beyond_own_square(features: Floats, centers: Floats) -> Floats:
     """Squared distances (N, K) less the features' own squares, which do not change the nearest."""
-    apart: FloatArray = (centers**2).sum(axis=1) - 2 * (features @ centers.T)
-    return apart
+    return (centers**2).sum(axis=1) - 2 * (features @ centers.T)
 
 
-def memberships(features: FloatArray, centers: FloatArray) -> FloatArray:
+def memberships(features: Floats, centers: FloatArray) -> Floats:
     """Cluster weights (K, N): 1 near a center, shared between centers at similar distances."""
-    distances = _distances(features, centers)
-    nearest = distances.min(axis=1, keepdims=True)
-    scale = float(np.median(nearest)) + 1e-6
-    weights = np.exp((nearest - distances) / scale)
-    shared: FloatArray = (weights / weights.sum(axis=1, keepdims=True)).T
-    return shared
+    xp = namespace(features)
+    distances = _distances(features, like(centers, features))
+    nearest = xp.min(distances, axis=1, keepdims=True)
+    weights = xp.exp((nearest - distances) / (median(nearest) + 1e-6))
+    return (weights / xp.sum(weights, axis=1, keepdims=True)).T
 
 
-def joined(shares: FloatArray, groups: Sequence[int]) -> FloatArray:
+def joined(shares: Floats, groups: Sequence[int]) -> Floats:
     """Merge cluster weights (k, N) into region weights (K, N), which sum to 1 per pixel.
 
     `groups` (k,) is the region of each cluster, -1 for none: its pixels go to other regions.
     """
-    weights = np.zeros((max(groups) + 1, shares.shape[1]), dtype=np.float32)
+    xp = namespace(shares)
+    weights = xp.zeros_like(shares[: max(groups) + 1])
     for share, region in zip(shares, groups, strict=True):
         if region >= 0:
             weights[region] += share
-    total = weights.sum(axis=0)
-    weights[:, total <= 1e-6] = 1.0  # pixels of a cluster too small for a region
-    return np.asarray(weights / weights.sum(axis=0), dtype=np.float32)
+    # Pixels of a cluster too small for a region belong to all regions.
+    weights = xp.where(xp.sum(weights, axis=0) <= 1e-6, 1.0, weights)
+    return weights / xp.sum(weights, axis=0)
 
 
 def follow_colors(weights: Floats, color: Floats, rounds: int = 2, spread: int = _SPREAD) -> Floats:
@@ -98,7 +97,7 @@ def follow_colors(weights: Floats, color: Floats, rounds: int = 2, spread: int =
     xp = namespace(weights)
     pixels = color.reshape(3, -1)
     for _ in range(rounds):
-        likelihood = xp.stack([_log_likelihood(pixels, w.reshape(-1)) for w in weights])
+        likelihood = _log_likelihoods(pixels, weights.reshape(len(weights), -1))
         likelihood -= xp.max(likelihood, axis=0)
         near = box_mean(weights, spread, "symmetric")
         claim = xp.exp(xp.clip(_COLOR_TRUST * likelihood, _WORST, None)).reshape(near.shape)
@@ -107,12 +106,25 @@ def follow_colors(weights: Floats, color: Floats, rounds: int = 2, spread: int =
     return xp.astype(weights, xp.float32)
 
 
-def _log_likelihood(pixels: Floats, weights: Floats) -> Floats:
+def _log_likelihoods(pixels: Floats, weights: Floats) -> Floats:
+    """Log-likelihood (K, N) of pixels (3, N) in the color distribution of each region (K, N)."""
     xp = namespace(pixels)
-    total = max(float(xp.sum(weights)), 1e-6)
-    mean = xp.sum(pixels * weights, axis=1) / total
-    apart = pixels - mean[:, None]
-    covariance = to_host((apart * weights) @ apart.T) / total + _COLOR_FLOOR * np.eye(3)
-    inverse = like(np.linalg.inv(covariance).astype(np.float32), pixels)
-    mahalanobis = xp.sum(apart * (inverse @ apart), axis=0)
-    return xp.astype(-0.5 * (mahalanobis + float(np.linalg.slogdet(covariance)[1])), xp.float32)
+    groups = batches(len(weights), pixels.shape[1], pixels)
+    means, covariances = [], []
+    for some in groups:
+        own = weights[some]
+        total = xp.maximum(xp.sum(own, axis=1), 1e-6)[:, None]
+        mean = xp.sum(pixels * own[:, None], axis=2) / total
+        apart = pixels - mean[:, :, None]
+        spread = (apart * own[:, None]) @ xp.matrix_transpose(apart)
+        means.append(mean)
+        covariances.append(spread / total[:, None])
+    spreads = to_host(xp.concat(covariances)) + _COLOR_FLOOR * np.eye(3)
+    inverses = like(np.linalg.inv(spreads).astype(np.float32), pixels)
+    sizes = like(np.linalg.slogdet(spreads)[1].astype(np.float32), pixels)[:, None]
+    found = []
+    for some, mean in zip(groups, means, strict=True):
+        apart = pixels - mean[:, :, None]
+        mahalanobis = xp.sum(apart * (inverses[some] @ apart), axis=1)
+        found.append(-0.5 * (mahalanobis + sizes[some]))
+    return xp.concat(found)

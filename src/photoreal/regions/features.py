@@ -16,16 +16,11 @@ from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from photoreal.arrays import Floats, like, resize, to_host
+from photoreal.arrays import Floats, like, namespace, resize, to_host
 from photoreal.color.spaces import lab
 from photoreal.regions import classes
 from photoreal.render.box_filter import box_mean
-from photoreal.render.local_linear import (
-    FloatArray,
-    apply_local_linear,
-    fit_local_linear,
-    resize_plane,
-)
+from photoreal.render.local_linear import FloatArray, apply_local_linear, fit_local_linear
 
 SIDE = 160
 """Shorter side in pixels of the downscaled photo in which regions are found."""
@@ -46,36 +41,36 @@ _GEODESIC_UNIT = 40.0
 
 @dataclass(frozen=True)
 class RegionFeatures:
-    """Features of a downscaled photo, planes (h, w) or stacks of them.
+    """Features of a downscaled photo, planes (h, w) or stacks of them, on the photo's device.
 
     `guide` (3, h, w) is the downscaled photo, `color` its CIELAB, `classes` (groups, h, w) the
     refined probabilities; `rank`, `height`, `depth` and `texture` are in about 0..1.
     """
 
-    guide: FloatArray
-    color: FloatArray
-    classes: FloatArray
-    rank: FloatArray
-    height: FloatArray
-    depth: FloatArray
-    texture: FloatArray
+    guide: Floats
+    color: Floats
+    classes: Floats
+    rank: Floats
+    height: Floats
+    depth: Floats
+    texture: Floats
 
-    def for_clusters(self) -> FloatArray:
+    def for_clusters(self) -> Floats:
         """Features (pixels, D) for clustering into regions."""
         return self._stacked(_CLUSTER)
 
-    def for_matching(self) -> FloatArray:
+    def for_matching(self) -> Floats:
         """Features (pixels, D) for matching the regions of two photos."""
         return self._stacked(_MATCH)
 
-    def _stacked(self, weights: dict[str, float]) -> FloatArray:
+    def _stacked(self, weights: dict[str, float]) -> Floats:
         planes = []
         for name, weight in weights.items():
             values = getattr(self, name)
             if name == "color":
-                values = values / _COLOR_UNITS
+                values = values / like(_COLOR_UNITS, values)
             planes.append(weight * values.reshape(-1, values.shape[-2] * values.shape[-1]))
-        return np.asarray(np.concatenate(planes).T, dtype=np.float32)
+        return namespace(self.color).concat(planes).T
 
 
 def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFeatures:
@@ -88,51 +83,55 @@ def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFe
     scale = min(1.0, SIDE / min(tall, wide))
     height, width = max(1, round(tall * scale)), max(1, round(wide * scale))
     small = resize(photo, height, width)
-    guide, color = to_host(small), to_host(lab(small))
+    xp, color = namespace(small), lab(small)
     lightness = color[0]
-    order = lightness.ravel().argsort(kind="stable").argsort()
+    order = xp.argsort(xp.argsort(lightness.reshape(-1), stable=True))
+    rank = xp.astype(xp.astype(order, xp.float64) / (height * width), xp.float32)
     rows = np.linspace(0.0, 1.0, height, dtype=np.float32)
     return RegionFeatures(
-        guide=guide,
+        guide=small,
         color=color,
         classes=_refined(probabilities, small),
-        rank=(order / order.size).astype(np.float32).reshape(height, width),
-        height=np.repeat(rows[:, None], width, axis=1),
+        rank=rank.reshape(height, width),
+        height=like(np.repeat(rows[:, None], width, axis=1), small),
         depth=border_distance(color),
         texture=_texture(lightness),
     )
 
 
-def _refined(probabilities: FloatArray | None, guide: Floats) -> FloatArray:
+def _refined(probabilities: FloatArray | None, guide: Floats) -> Floats:
     """Refine class probabilities to follow edges in the photo; patches inside sky become sky."""
     _, height, width = guide.shape
     if probabilities is None:
-        return np.zeros((len(classes.GROUPS), height, width), dtype=np.float32)
-    planes: FloatArray = resize(probabilities, height, width)
-    present = np.flatnonzero(planes.max(axis=(1, 2)) > 0.01)
-    fine = np.zeros_like(planes)
-    if not present.size:
+        return like(np.zeros((len(classes.GROUPS), height, width), dtype=np.float32), guide)
+    xp = namespace(guide)
+    planes = resize(like(probabilities, guide), height, width)
+    present = np.flatnonzero(to_host(xp.max(planes, axis=(1, 2))) > 0.01).tolist()
+    fine = xp.zeros_like(planes)
+    if not present:
         return fine
     # A window two coarse cells wide smooths their staircase borders.
     side = 2 * max(1, round(height / probabilities.shape[1])) + 1
-    slopes, offsets = fit_local_linear(like(planes[present], guide), guide, side, _CLASS_RIDGE)
-    fine[present] = to_host(apply_local_linear(slopes, offsets, guide)).clip(0.0, 1.0)
-    fine /= np.maximum(fine.sum(axis=0), 1e-6)
-    sky = fine[classes.SKY] > 0.5
+    slopes, offsets = fit_local_linear(planes[present], guide, side, _CLASS_RIDGE)
+    fine[present] = xp.clip(apply_local_linear(slopes, offsets, guide), 0.0, 1.0)
+    fine /= xp.maximum(xp.sum(fine, axis=0), 1e-6)
+    if classes.SKY not in present:
+        return fine
+    sky = to_host(fine[classes.SKY] > 0.5)
     clouds = ndimage.binary_fill_holes(sky) & ~sky
-    fine[:, clouds] = 0.0
-    fine[classes.SKY, clouds] = 1.0
-    return fine
+    is_sky = np.arange(len(fine))[:, None, None] == classes.SKY
+    return xp.where(like(clouds, fine), xp.astype(like(is_sky, fine), xp.float32), fine)
 
 
-def _texture(lightness: FloatArray) -> FloatArray:
-    planes = np.stack([lightness, lightness * lightness])
+def _texture(lightness: Floats) -> Floats:
+    xp = namespace(lightness)
+    planes = xp.stack([lightness, lightness * lightness])
     mean, square = box_mean(planes, _TEXTURE_SIDE, "symmetric")
-    deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
-    return np.asarray(np.log1p(deviation) / _TEXTURE_UNIT, dtype=np.float32)
+    deviation = xp.sqrt(xp.maximum(square - mean * mean, 0.0))
+    return xp.log1p(deviation) / _TEXTURE_UNIT
 
 
-def border_distance(color: FloatArray) -> FloatArray:
+def border_distance(color: Floats) -> Floats:
     """Geodesic distance in 0..1 of each pixel of a CIELAB image (3, h, w) from the image border.
 
     The length of the path with the least color change (Wei et al., "Geodesic Saliency Using
@@ -141,7 +140,7 @@ def border_distance(color: FloatArray) -> FloatArray:
     _, tall, wide = color.shape
     scale = min(1.0, _GEODESIC_SIDE / min(tall, wide))
     height, width = max(2, round(tall * scale)), max(2, round(wide * scale))
-    small = np.stack([resize_plane(plane, height, width) for plane in color])
+    small = to_host(resize(color, height, width))
     index = np.arange(height * width).reshape(height, width)
     border = np.unique(np.concatenate([index[0], index[-1], index[:, 0], index[:, -1]]))
     outside = index.size
@@ -154,7 +153,7 @@ def border_distance(color: FloatArray) -> FloatArray:
     ).tocsr()
     distance = dijkstra(graph, directed=False, indices=outside)[:outside]
     near = np.minimum(distance / _GEODESIC_UNIT, 1.0).astype(np.float32)
-    return resize_plane(near.reshape(height, width), tall, wide)
+    return resize(like(near.reshape(1, height, width), color), tall, wide)[0]
 
 
 _LEAST_STEP = 1e-3  # a sparse graph treats 0 as no edge

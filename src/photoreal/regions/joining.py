@@ -8,12 +8,11 @@ class, or when their colors are similar and nothing suggests different objects.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from photoreal.render.local_linear import FloatArray
+from photoreal.arrays import Floats, namespace, sums_by_key, to_host
 
 SURE = 0.6
 """Minimum mean probability for a region to be assigned to a class."""
@@ -33,16 +32,15 @@ _Matrix = npt.NDArray[np.float64]
 class _Parts:
     """Sums over the clusters and the borders between them, updated as they are merged."""
 
-    def __init__(
-        self, planes: FloatArray, classes: FloatArray, color: FloatArray, nothing: int
-    ) -> None:
+    def __init__(self, planes: Floats, classes: Floats, color: Floats, nothing: int) -> None:
+        xp = namespace(planes)
         weights = planes.reshape(len(planes), -1)
         self.groups = list(range(len(planes)))
         self._nothing = nothing
-        self._sizes = weights.sum(axis=1, dtype=np.float64) + 1e-6
-        self._classes = (weights @ classes.reshape(len(classes), -1).T).astype(np.float64)
-        self._colors = (weights @ color.reshape(3, -1).T).astype(np.float64)
-        self._lengths, self._steps = _borders(planes.argmax(axis=0), color, len(planes))
+        self._sizes = to_host(xp.sum(weights, axis=1, dtype=xp.float64)) + 1e-6
+        self._classes = to_host(weights @ classes.reshape(len(classes), -1).T).astype(np.float64)
+        self._colors = to_host(weights @ color.reshape(3, -1).T).astype(np.float64)
+        self._lengths, self._steps = _borders(xp.argmax(planes, axis=0), color, len(planes))
 
     def cost(self, a: int, b: int) -> float:
         """Merge cost of two parts; at 1 or more they are not merged."""
@@ -87,9 +85,7 @@ class _Parts:
         self.groups = [a if group == b else group for group in self.groups]
 
 
-def join_clusters(
-    planes: FloatArray, classes: FloatArray, color: FloatArray, nothing: int = 0
-) -> list[int]:
+def join_clusters(planes: Floats, classes: Floats, color: Floats, nothing: int = 0) -> list[int]:
     """Return the region index of each cluster, starting at 0.
 
     `planes` (k, h, w) are the clusters' weights, `classes` (groups, h, w) probabilities, `nothing`
@@ -112,21 +108,25 @@ def _counted(groups: Sequence[int]) -> list[int]:
     return [names.setdefault(group, len(names)) for group in groups]
 
 
-def _borders(
-    labels: npt.NDArray[np.intp], color: FloatArray, count: int
-) -> tuple[_Matrix, _Matrix]:
+def _borders(labels: Floats, color: Floats, count: int) -> tuple[_Matrix, _Matrix]:
     """For each pair of labels, the pixels of their common border and the sum of color steps."""
-    lengths, steps = np.zeros((count, count)), np.zeros((count, count))
+    xp = namespace(color)
+    pairs, steps = [], []
     for axis in (0, 1):
         ours, theirs = _neighbors(labels, axis)
-        border = ours != theirs
         before, after = _neighbors(color, axis + 1)
-        step = np.linalg.norm(before[:, border] - after[:, border], axis=0)
-        np.add.at(lengths, (ours[border], theirs[border]), 1.0)
-        np.add.at(steps, (ours[border], theirs[border]), step)
-    return lengths + lengths.T, steps + steps.T
+        pairs.append((count * ours + theirs).reshape(-1))
+        steps.append(xp.sqrt(xp.sum((before - after) ** 2, axis=0)).reshape(-1))
+    keys, step = xp.concat(pairs), xp.concat(steps)
+    tables = [sums_by_key(keys, values, count**2) for values in (xp.ones_like(step), step)]
+    lengths, sums = to_host(xp.stack(tables)).reshape(2, count, count)
+    for table in (lengths, sums):
+        np.fill_diagonal(table, 0.0)
+    return lengths + lengths.T, sums + sums.T
 
 
-def _neighbors(values: npt.NDArray[Any], axis: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    count = values.shape[axis]
-    return values.take(range(count - 1), axis), values.take(range(1, count), axis)
+def _neighbors(values: Floats, axis: int) -> tuple[Floats, Floats]:
+    """The values before and after each border between pixels along an axis."""
+    before, after = [slice(None)] * values.ndim, [slice(None)] * values.ndim
+    before[axis], after[axis] = slice(None, -1), slice(1, None)
+    return values[tuple(before)], values[tuple(after)]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from photoreal.arrays import Floats, like, namespace, to_host
+from photoreal.arrays import Floats, is_tensor, like, namespace, to_host
 from photoreal.color.spaces import lab
 from photoreal.regions import classes, clusters
 from photoreal.regions.features import RegionFeatures, region_features
@@ -68,7 +68,7 @@ class SoftRegions(NamedTuple):
     def labels(self) -> LabelMap:
         """Label map (H, W) of the region with the largest weight at every pixel."""
         table = np.array([info.label for info in self.infos], dtype=np.uint8)
-        strongest: LabelMap = table[to_host(self.weights.argmax(axis=0))]
+        strongest: LabelMap = to_host(like(table, self.weights)[self.weights.argmax(axis=0)])
         return strongest
 
     @property
@@ -99,33 +99,30 @@ def find_regions(
     """
     features = region_features(photo, probabilities)
     values = features.for_clusters()
-    color, guide = like(features.color, photo), like(features.guide, photo)
+    centers = clusters.find_centers(values) if plan is None else plan.centers
+    shares = clusters.memberships(values, centers)
     if plan is None:
-        plan = _plan(values, features, color)
-    shares = clusters.memberships(values, plan.centers)
+        plan = _plan(centers, shares, features)
     weights = clusters.joined(shares, plan.groups).reshape(-1, *features.rank.shape)
-    planes = clusters.follow_colors(like(weights, photo), color)
-    slopes, offsets = fit_local_linear(planes, guide, _SIDE, _RIDGE)
+    planes = clusters.follow_colors(weights, features.color)
+    slopes, offsets = fit_local_linear(planes, features.guide, _SIDE, _RIDGE)
     fine = normalize_weights(apply_local_linear(slopes, offsets, photo))
-    traits = _means(to_host(planes), features.for_matching())
+    traits = _means(planes, features.for_matching())
     return SoftRegions(fine, traits, plan.infos), plan
 
 
-def _plan(values: FloatArray, features: RegionFeatures, color: Floats) -> RegionPlan:
-    centers = clusters.find_centers(values)
-    shares = clusters.memberships(values, centers)
-    planes = like(shares.reshape(-1, *features.rank.shape), color)
-    planes = to_host(clusters.follow_colors(planes, color))
+def _plan(centers: FloatArray, shares: Floats, features: RegionFeatures) -> RegionPlan:
+    planes = clusters.follow_colors(shares.reshape(-1, *features.rank.shape), features.color)
     groups = without_small(join_clusters(planes, features.classes, features.color), shares)
     weights = clusters.joined(shares, groups)
     probabilities = features.classes.reshape(len(features.classes), -1)
-    means = weights @ probabilities.T / weights.sum(axis=1, keepdims=True)
-    return RegionPlan(centers, groups, _described(means))
+    means = weights @ probabilities.T / namespace(weights).sum(weights, axis=1, keepdims=True)
+    return RegionPlan(centers, groups, _described(to_host(means)))
 
 
-def without_small(groups: Sequence[int], shares: FloatArray) -> list[int]:
+def without_small(groups: Sequence[int], shares: Floats) -> list[int]:
     """Region of each cluster, with -1 for regions too small to measure; weights are (k, N)."""
-    sizes = np.bincount(groups, weights=shares.mean(axis=1))
+    sizes = np.bincount(groups, weights=to_host(namespace(shares).mean(shares, axis=1)))
     large = sizes >= min(_LEAST_SHARE, sizes.max())
     names = np.where(large, np.cumsum(large) - 1, -1)
     return [int(names[group]) for group in groups]
@@ -186,18 +183,19 @@ def normalize_weights(weights: Floats, solid: float = _SOLID) -> Floats:
     sharp = xp.clip((weights - low) / (solid - low), 0.0, 1.0)
     total = xp.sum(sharp, axis=0)
     nobody = total <= 1e-3
-    if xp.any(nobody):
+    if is_tensor(weights) or xp.any(nobody):  # to look would synchronize a GPU
         largest = xp.argmax(xp.mean(sharp, axis=(1, 2)))
         winner = xp.where(xp.max(weights, axis=0) > 0.0, xp.argmax(weights, axis=0), largest)
-        for region in range(len(weights)):
-            sharp[region] = xp.where(
-                nobody, xp.astype(winner == region, sharp.dtype), sharp[region]
-            )
+        regions = like(np.arange(len(weights))[:, None, None], weights)
+        sharp = xp.where(nobody, xp.astype(winner == regions, sharp.dtype), sharp)
         total = xp.sum(sharp, axis=0)
     return xp.astype(sharp / total, xp.float32)
 
 
-def _means(planes: FloatArray, values: FloatArray) -> FloatArray:
+def _means(planes: Floats, values: Floats) -> FloatArray:
+    xp = namespace(planes)
     weights = planes.reshape(len(planes), -1)
-    means: FloatArray = weights @ values / np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
+    means: FloatArray = to_host(
+        weights @ values / xp.maximum(xp.sum(weights, axis=1, keepdims=True), 1e-6)
+    )
     return means

@@ -16,10 +16,12 @@ def box_mean(planes: Floats, side: int, border: Border = "edge") -> Floats:
 
     Beyond its border a plane repeats its outermost pixel ("edge") or is mirrored ("symmetric").
     """
-    if is_tensor(planes):
-        return _sums(_sums(_padded(planes, side // 2, border), side, -2), side, -1) / side**2
-
     half = side // 2
+    if is_tensor(planes):
+        from torch.nn import functional as F
+
+        return F.avg_pool2d(F.avg_pool2d(_padded(planes, half, border), (side, 1), 1), (1, side), 1)
+
     wide = np.pad(planes, ((0, 0), (half, half), (half, half)), mode=border)
     means = _sums(_sums(wide, side, -2), side, -1)
     means /= np.float32(side**2)

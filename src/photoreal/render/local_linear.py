@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from photoreal.arrays import Floats, is_tensor, namespace, resize
+from photoreal.arrays import Floats, batches, is_tensor, namespace, resize
 from photoreal.cores import available_cores
 from photoreal.render.box_filter import box_mean
 
@@ -92,6 +93,11 @@ def fit_coarse_slopes(values: Floats, guide: Floats, side: int, step: int, ridge
 
 def _pooled(planes: Floats, step: int) -> Floats:
     """Means of `step` x `step` pixels; cells beyond the border repeat the outermost pixels."""
+    if is_tensor(planes):
+        from torch.nn import functional as F
+
+        beyond = (0, -planes.shape[2] % step, 0, -planes.shape[1] % step)
+        return F.avg_pool2d(F.pad(planes[None], beyond, mode="replicate")[0], step)
     for axis in (-2, -1):
         length = planes.shape[axis]
         total: Floats = None
@@ -117,29 +123,32 @@ def _fitted(
     xp = namespace(guide)
     center = mean(guide)
     inverse = _inverse_covariance(guide, center, mean, ridge)
+    stack = (-1, *center.shape)
+    _, height, width = guide.shape
     slopes, offsets = [], []
-    for index in range(len(values)):
-        value = values[index]
-        level = mean(value[None])[0]
-        shared = mean(guide * value) - center * level
+    for some in batches(len(values), height * width, guide):
+        value = values[some]
+        level = mean(value)
+        shared = mean((guide * value[:, None]).reshape(-1, height, width)).reshape(stack)
+        shared = shared - center * level[:, None]
         if prior is not None:
-            shared = shared + ridge * prior[index]
-        slope = xp.sum(inverse * shared, axis=1)
-        slopes.append(smooth(slope))
-        offsets.append(smooth((level - xp.sum(slope * center, axis=0))[None])[0])
-    return xp.stack(slopes), xp.stack(offsets)
+            shared = shared + ridge * prior[some]
+        slope = xp.sum(inverse * shared[:, None], axis=2)
+        slopes.append(smooth(slope.reshape(-1, *center.shape[1:])).reshape(stack))
+        offsets.append(smooth(level - xp.sum(slope * center, axis=1)))
+    return xp.concat(slopes), xp.concat(offsets)
 
 
 def apply_local_linear(slopes: Floats, offsets: Floats, guide: Floats) -> Floats:
     """Apply a model of `fit_local_linear` to a guide (3, H, W) of any size; returns (K, H, W)."""
     height, width = guide.shape[1:]
-    planes = []
-    for slope, offset in zip(slopes, offsets, strict=True):
-        plane = resize(offset[None], height, width)[0]
+    found = []
+    for some in batches(len(offsets), height * width, guide):
+        planes = resize(offsets[some], height, width)
         for channel in range(3):
-            plane += resize(slope[channel : channel + 1], height, width)[0] * guide[channel]
-        planes.append(plane)
-    return namespace(guide).stack(planes)
+            planes += resize(slopes[some, channel], height, width) * guide[channel]
+        found.append(planes)
+    return namespace(guide).concat(found)
 
 
 def resize_plane(plane: FloatArray, height: int, width: int) -> FloatArray:
@@ -156,12 +165,17 @@ def _inverse_covariance(guide: Floats, center: Floats, mean: Mean, ridge: float)
 
     LAPACK would work pixel by pixel.
     """
+    xp = namespace(guide)
+    _, height, width = guide.shape
+    products = [guide[i] * guide[j] for i, j in _PAIRS]
+    groups = batches(len(products), height * width, guide)
+    means = chain.from_iterable(mean(xp.stack(products[some])) for some in groups)
     a, b, c, d, e, f = (
-        mean((guide[i] * guide[j])[None])[0] - center[i] * center[j] + (ridge if i == j else 0.0)
-        for i, j in _PAIRS
+        value - center[i] * center[j] + (ridge if i == j else 0.0)
+        for value, (i, j) in zip(means, _PAIRS, strict=True)
     )
     first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
     fourth, fifth, sixth = a * f - c * c, b * c - a * e, a * d - b * b
     adjugate = [first, second, third, second, fourth, fifth, third, fifth, sixth]
-    inverse = namespace(guide).stack(adjugate) / (a * first + b * second + c * third)
+    inverse = xp.stack(adjugate) / (a * first + b * second + c * third)
     return inverse.reshape(3, 3, *center.shape[1:])

@@ -152,38 +152,37 @@ def measure_style(
 
 def measure_places(
     x: Tensor,
-    measure_regions: Callable[[Tensor], dict[_Label, Moments]],
+    measure_regions: Callable[..., list[dict[_Label, Moments]]],
     engine: Engine,
     places: Collection[Place],
 ) -> dict[LevelPlace, dict[_Label, Moments]]:
-    """Apply `measure_regions` to the features (1, C, h, w) at every place, in one pass."""
+    """Apply `measure_regions`, which takes features of one shape, at every place in one pass."""
     found: dict[LevelPlace, dict[_Label, Moments]] = {}
 
-    def measure(place: LevelPlace, features: Tensor) -> None:
-        found[place] = measure_regions(features)
+    def measure(given: Mapping[LevelPlace, Tensor]) -> None:
+        found.update(zip(given, measure_regions(*given.values()), strict=True))
 
     skips: list[Skips] = []
     poolings = 0
     for level in LEVELS:
         x, skip = engine.encode(level, x)
         if "encoder" in places:
-            measure(("encoder", level), x)
+            measure({("encoder", level): x})
         if skip is None:
             continue
         poolings += 1
         if "skip" in places:
-            for name in BANDS:
-                measure((name, poolings), getattr(skip, name))
+            measure({(name, poolings): getattr(skip, name) for name in BANDS})
         if "decoder" in places:
             skips.append(skip)
         elif poolings == len(POOLINGS) and "encoder" not in places:
             return found  # nothing but the bands was requested
     if "decoder" in places:
         if "encoder" not in places:
-            measure(("decoder", 4), x)
+            measure({("decoder", 4): x})
         for level in (4, 3, 2):  # level 1 produces the image, which is not needed
             x = engine.decode(level, x, skips.pop())
-            measure(("decoder", level - 1), x)
+            measure({("decoder", level - 1): x})
     return found
 
 

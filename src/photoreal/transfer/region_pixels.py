@@ -128,12 +128,10 @@ def find(labels: LabelMap, label: int | None) -> RegionPixels | None:
 
 
 def find_queued(
-    labels: LabelMap | Tensor, wanted: Sequence[_Label], device: torch.device
+    labels: LabelMap, wanted: Sequence[_Label], device: torch.device
 ) -> dict[_Label, RegionPixels | None]:
     """`find` for all wanted labels on an asynchronous device, with a single synchronization."""
-    if not isinstance(labels, Tensor):
-        labels = torch.from_numpy(np.array(labels))
-    flat = devices.send(labels.flatten(), device)
+    flat = devices.send(torch.from_numpy(np.array(labels)).flatten(), device)
     order = torch.argsort(flat, stable=True)
     counts = torch.bincount(flat, minlength=LABELS).tolist()
     ends = list(accumulate(counts))

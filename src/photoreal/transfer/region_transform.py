@@ -39,11 +39,14 @@ class RegionMeasure:
     def __init__(self, labels: LabelMap, wanted: Sequence[int | None]) -> None:
         self._layout = RegionLayout(labels, wanted)
 
-    def __call__(self, features: Tensor) -> dict[int | None, Moments]:
-        """Return the moments of the regions in features (1, C, h, w).
+    def __call__(self, *features: Tensor) -> list[dict[int | None, Moments]]:
+        """Return the moments of the regions in features (1, C, h, w) of one shape.
 
         A label that has vanished at the features' size has no entry.
         """
+        return [self._measured(one) for one in features]
+
+    def _measured(self, features: Tensor) -> dict[int | None, Moments]:
         flat = features[0].flatten(1)
         regions = self._layout.at(features)
         return {label: moments(pixels.blocks(flat)) for label, pixels in regions.items()}

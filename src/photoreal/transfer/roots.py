@@ -52,7 +52,7 @@ _PREPARED_ROWS = 4096  # the level with the most channels has no bands
 def roots(covariances: Sequence[Tensor]) -> list[Tensor]:
     """Symmetric root of each covariance (C, C) plus the identity; raises NumericalError."""
     if covariances and devices.is_queued(covariances[0].device):
-        return _by_size(covariances, lambda batch: _iterated(batch)[0])
+        return _by_size(covariances, batch_roots)
     return [_power(covariance, Tensor.sqrt) for covariance in covariances]
 
 
@@ -62,7 +62,7 @@ def inverse_roots(covariances: Sequence[Tensor]) -> list[Tensor]:
     Raises NumericalError.
     """
     if covariances and devices.is_queued(covariances[0].device):
-        return _by_size(covariances, lambda batch: _iterated(batch)[1])
+        return _by_size(covariances, batch_inverse_roots)
     return [_power(covariance, Tensor.rsqrt) for covariance in covariances]
 
 
@@ -86,29 +86,38 @@ def _by_size(covariances: Sequence[Tensor], function: Callable[[Tensor], Tensor]
     return [found[k] for k in range(len(covariances))]
 
 
-def _iterated(covariances: Tensor) -> tuple[Tensor, Tensor]:
-    """`newton_schulz`, replayed as a CUDA graph on a GPU.
+def batch_roots(covariances: Tensor) -> Tensor:
+    """`roots` of a batch (N, C, C) on a GPU."""
+    return _iterated(covariances, inverse=False)
+
+
+def batch_inverse_roots(covariances: Tensor) -> Tensor:
+    """`inverse_roots` of a batch (N, C, C) on a GPU."""
+    return _iterated(covariances, inverse=True)
+
+
+def _iterated(covariances: Tensor, *, inverse: bool) -> Tensor:
+    """A result of `newton_schulz`, replayed as a CUDA graph on a GPU.
 
     Launching each product separately takes the host as long as the product takes the GPU.
     """
     if not _has_graphs(covariances):
-        return newton_schulz(covariances)
-    replayed = [_replayed(part) for part in torch.split(covariances, _LARGEST)]
-    found, inverses = (torch.cat(parts) for parts in zip(*replayed, strict=True))
-    return found, inverses
+        return newton_schulz(covariances)[inverse]
+    replayed = [_replayed(part, inverse=inverse) for part in torch.split(covariances, _LARGEST)]
+    return replayed[0] if len(replayed) == 1 else torch.cat(replayed)
 
 
 def _has_graphs(covariances: Tensor) -> bool:
     return covariances.device.type == "cuda" and covariances.dtype == torch.float32
 
 
-def _replayed(covariances: Tensor) -> tuple[Tensor, Tensor]:
+def _replayed(covariances: Tensor, *, inverse: bool) -> Tensor:
     count, channels, _ = covariances.shape
     room = 1 << (count - 1).bit_length()  # powers of two: few sizes to capture
     captured = _captured(room, channels, covariances.device)
     captured.given[:count] = covariances
     captured.graph.replay()
-    return captured.root[:count].clone(), captured.inverse[:count].clone()
+    return (captured.inverse if inverse else captured.root)[:count].clone()
 
 
 class _Captured(NamedTuple):

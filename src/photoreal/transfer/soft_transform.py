@@ -1,8 +1,9 @@
 """Transform of a whole feature map by soft regions: each pixel mixes its regions' results.
 
-Means, covariances and affine maps are weighted by the region weights. Most pixels belong to a
-single region and are copied as in `photoreal.transfer.region_pixels`; only shared pixels are
-computed once per region.
+Means, covariances and affine maps are weighted by the region weights. On a CPU, most pixels belong
+to a single region and are copied as in `photoreal.transfer.region_pixels`; only shared pixels are
+computed once per region. On a GPU, all regions are computed together
+(`photoreal.transfer.tiled_transform`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from photoreal import devices
 from photoreal.arrays import Floats
-from photoreal.transfer.region_pixels import RegionPixels, find, find_queued, put_, take
+from photoreal.transfer.region_pixels import RegionPixels, find, put_, take
 from photoreal.transfer.region_transform import Target
+from photoreal.transfer.soft_tiles import NEAR, Tiles, cut_tiles, pooled, rounded
+from photoreal.transfer.tiled_transform import tiled_moments, transform_tiles
 from photoreal.transfer.whitening import (
     AffineMap,
     Moments,
@@ -38,8 +40,6 @@ high-frequency bands are not amplified into halos and grain.
 """
 
 _NOBODY = 255  # label of pixels shared by several regions
-_NEAR = 0.02
-"""Weights this close to 0 or 1 are rounded: small remainders from pooling do not merit a pass."""
 
 
 class _Shared(NamedTuple):
@@ -72,32 +72,32 @@ class SoftLayout:
         self._weights = weights
         if not isinstance(weights, Tensor):
             self._weights = torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32))
-        self._known: dict[tuple[int, int, torch.device], _Layout] = {}
+        self._known: dict[int, _Layout] = {}
+        self._tiles: dict[int, Tiles] = {}
 
     def at(self, features: Tensor) -> _Layout:
-        """Return the pixels by region for features (1, C, h, w)."""
-        height, width = features.shape[-2:]
-        key = (height, width, features.device)
-        if key not in self._known:
-            self._known[key] = self._find(height, width, features.device)
-        return self._known[key]
+        """Return the pixels by region for features (1, C, h, w) on a CPU."""
+        stride = self._stride(features)
+        if stride not in self._known:
+            self._known[stride] = self._find(stride, *features.shape[-2:])
+        return self._known[stride]
 
-    def _find(self, height: int, width: int, device: torch.device) -> _Layout:
-        if devices.is_queued(device):
-            self._weights = self._weights.to(device)
-        stride = self._weights.shape[1] // height
-        small = F.avg_pool2d(self._weights[None], stride)[0].flatten(1)
-        # Always keep the largest weight, however many regions share the pixel.
-        small = torch.where(small < small.amax(dim=0).clamp(max=_NEAR), 0.0, small)
-        small /= small.sum(dim=0)
+    def tiles_at(self, features: Tensor) -> Tiles:
+        """Return the tiles of all regions for features (1, C, h, w) on a GPU."""
+        if not self._tiles:
+            self._tiles = cut_tiles(devices.send(self._weights, features.device))
+        return self._tiles[self._stride(features)]
+
+    def _stride(self, features: Tensor) -> int:
+        stride: int = self._weights.shape[1] // features.shape[2]
+        return stride
+
+    def _find(self, stride: int, height: int, width: int) -> _Layout:
+        small = rounded(pooled(self._weights, stride))
         strongest, labels = small.max(dim=0)
-        alone = strongest > 1.0 - _NEAR
-        solid = torch.where(alone, labels, _NOBODY).to(torch.uint8).view(height, width)
-        wanted = range(len(small))
-        if devices.is_queued(device):
-            found = find_queued(solid, wanted, device)
-        else:
-            found = {label: find(solid.numpy(), label) for label in wanted}
+        alone = strongest > 1.0 - NEAR
+        solid = torch.where(alone, labels, _NOBODY).to(torch.uint8).view(height, width).numpy()
+        found = {label: find(solid, label) for label in range(len(small))}
         mixed = torch.nonzero(~alone).squeeze(1)
         rows = small[:, mixed]
         totals, counts = rows.sum(dim=1).tolist(), torch.count_nonzero(rows, dim=1).tolist()
@@ -116,8 +116,16 @@ class SoftMeasure:
     def __init__(self, weights: Floats) -> None:
         self._layout = SoftLayout(weights)
 
-    def __call__(self, features: Tensor) -> dict[int, Moments]:
-        """Return region moments in features (1, C, h, w); a vanished region has no entry."""
+    def __call__(self, *features: Tensor) -> list[dict[int, Moments]]:
+        """Return region moments in features (1, C, h, w) of one shape.
+
+        A vanished region has no entry.
+        """
+        if devices.is_queued(features[0].device):
+            return tiled_moments(features, self._layout.tiles_at(features[0]), RIDGE)
+        return [self._measured(one) for one in features]
+
+    def _measured(self, features: Tensor) -> dict[int, Moments]:
         flat = features[0].flatten(1)
         layout = self._layout.at(features)
         mixed = single(take(flat, layout.mixed))
@@ -157,6 +165,9 @@ class SoftTransform:
 
         May overwrite the features. Regions without statistics keep their own features.
         """
+        first = targets[0].features
+        if devices.is_queued(first.device):
+            return transform_tiles(targets, self._layout.tiles_at(first), self._alpha, RIDGE)
         begun = [self._begin(target) for target in targets]
         wanted = [pair for one in begun for pair in one.found.values()]
         maps = iter(affine_maps(wanted, self._alpha))

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import NamedTuple
 
+import torch
+from torch import Tensor
+
 from photoreal.transfer.whitening import Moments
 
 FORGET_AFTER = 8
@@ -57,6 +60,9 @@ class SteadyMoments:
 
 def _between(before: Moments, found: Moments, share: float) -> Moments:
     """Interpolate between two moments; `share` in 0..1 is the weight of `found`."""
+    if isinstance(before.low, Tensor):  # all four in one launch
+        old, new = ([torch.as_tensor(value) for value in one] for one in (before, found))
+        return Moments(*torch._foreach_lerp(old, new, share))
     return Moments(
         before.mean.lerp(found.mean, share),
         before.covariance.lerp(found.covariance, share),

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from photoreal import Pipeline
+from photoreal.arrays import resize
 from photoreal.contract import CHANNELS
 from photoreal.pipeline.wct2.model import serve_wct2
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.regions import Pair
+from photoreal.regions.soft import find_regions, normalize_weights
 from photoreal.transfer import roots
 from photoreal.transfer.progressive import LabelledImage, NetworkEngine, transfer
+from photoreal.transfer.soft_transfer import SoftImage, apply_soft, couple_measures, measure_soft
 from tests.reference_cases import TOLERANCE, case_arrays, case_error, cases
-from tests.shared import builtin_networks, psnr, seeded_networks, smooth_image
+from tests.shared import builtin_networks, psnr, region_order, seeded_networks, smooth_image
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU here.")
 
+PHOTOS = Path(__file__).parents[3] / "examples" / "photos"
 PAIRS = [Pair(0, 1), Pair(1, None), Pair(2, 2)]
 
 
@@ -66,13 +72,16 @@ def _pictures() -> tuple[LabelledImage, LabelledImage]:
     return LabelledImage(content, labels), LabelledImage(style, theirs)
 
 
-@pytest.mark.parametrize("blend", [0, 3])
-@pytest.mark.parametrize("alpha", [1.0, 0.4])
-@pytest.mark.parametrize(
+ENGINES = pytest.mark.parametrize(
     ("dtype", "channels_last", "least_db"),
     [(torch.float32, False, 70), (torch.float16, True, 40), (torch.float16, False, 40)],
     ids=["float32", "half by pixel", "half"],
 )
+
+
+@pytest.mark.parametrize("blend", [0, 3])
+@pytest.mark.parametrize("alpha", [1.0, 0.4])
+@ENGINES
 def test_a_transfer_is_that_of_the_cpu(
     dtype: torch.dtype,
     channels_last: bool,
@@ -89,6 +98,56 @@ def test_a_transfer_is_that_of_the_cpu(
     found = transfer(content, style, PAIRS, engine, alpha=alpha, blend=blend)
     assert found.device.type == "cuda"
     assert psnr(found.cpu().float().clamp(0, 1), expected.clamp(0, 1)) >= least_db
+
+
+def _soft_image(height: int, width: int, seed: int, device: str) -> SoftImage:
+    """A smooth image whose three regions blend into each other."""
+    random = np.random.default_rng(seed)
+    weights = resize(random.random((3, 5, 6), np.float32), height, width)
+    weights = torch.from_numpy(normalize_weights(weights, 0.6)).to(device)
+    return SoftImage(smooth_image(height, width, seed=seed), weights)
+
+
+@ENGINES
+def test_soft_regions_are_those_of_the_cpu(
+    dtype: torch.dtype, channels_last: bool, least_db: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU computes region by region, a GPU all regions together."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    coupling = np.array([[0.7, 0.3, 0.0], [0.0, 0.0, 1.0], [0.2, 0.3, 0.5]])
+
+    def picture(engine: NetworkEngine, device: str) -> Tensor:
+        content = _soft_image(72, 90, 0, device)
+        measures = measure_soft(_soft_image(88, 64, 1, device), engine)
+        return apply_soft(content, couple_measures(measures, coupling), engine)
+
+    networks = builtin_networks("cat5")
+    expected = picture(NetworkEngine(*networks), "cpu")
+    engine = NetworkEngine(*networks, "cuda", dtype=dtype, channels_last=channels_last)
+    found = picture(engine, "cuda")
+    assert found.device.type == "cuda"
+    assert psnr(found.cpu().float().clamp(0, 1), expected.clamp(0, 1)) >= least_db
+
+
+def test_regions_found_on_a_gpu_are_those_of_numpy() -> None:
+    photo = smooth_image(200, 260)[0].numpy()
+    expected, _ = find_regions(photo, None)
+    found, _ = find_regions(torch.from_numpy(photo).cuda(), None)
+    assert found.weights.device.type == "cuda"
+    weights = found.weights.cpu().numpy()
+    order = region_order(weights, expected.weights)
+    np.testing.assert_allclose(weights[order], expected.weights, atol=1e-2)
+    np.testing.assert_allclose(found.traits[order], expected.traits, atol=1e-2)
+
+
+@pytest.mark.parametrize("method", ["wct2", "color"])
+def test_a_whole_request_gives_the_picture_of_the_cpu(method: Literal["wct2", "color"]) -> None:
+    content, style = PHOTOS / "china.jpg", PHOTOS / "rocket.jpg"
+    ours, theirs = (
+        np.array(Pipeline(device=device).stylize(content, style, size=256, method=method).image)
+        for device in ("cpu", "cuda")
+    )
+    assert psnr(torch.from_numpy(theirs) / 255, torch.from_numpy(ours) / 255) >= 35
 
 
 def test_a_known_style_gives_the_same_picture() -> None:

@@ -35,7 +35,7 @@ def _columns(*starts: int) -> LabelMap:
 
 
 def _measured(labels: LabelMap, wanted: Sequence[int | None], features: Tensor) -> Statistics:
-    found = RegionMeasure(labels, wanted)(features)
+    (found,) = RegionMeasure(labels, wanted)(features)
     return dict(zip(found, styles_statistics(list(found.values())), strict=True))
 
 

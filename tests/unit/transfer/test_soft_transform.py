@@ -103,8 +103,8 @@ class TestOneHot:
         torch.testing.assert_close(found, hard, rtol=1e-5, atol=1e-4)
 
     def test_the_measure_is_that_of_hard_labels(self) -> None:
-        hard = RegionMeasure(_labels(), [0, 1, 2])(_features(4))
-        soft = SoftMeasure(_one_hot(_labels()))(_features(4))
+        (hard,) = RegionMeasure(_labels(), [0, 1, 2])(_features(4))
+        (soft,) = SoftMeasure(_one_hot(_labels()))(_features(4))
         assert soft.keys() == hard.keys()
         for region, found in soft.items():
             _assert_same(found, hard[region])
@@ -146,7 +146,7 @@ class TestMoments:
 
     def test_soft_regions_have_the_moments_of_their_weights(self) -> None:
         weights, features = _soft_weights(), _features(4)
-        found = SoftMeasure(weights)(features)
+        (found,) = SoftMeasure(weights)(features)
         for region, shares in enumerate(weights.reshape(3, -1).astype(np.float64)):
             mean, covariance = _numpys(features[0].flatten(1), shares)
             np.testing.assert_allclose(found[region].mean[:, 0], mean, rtol=1e-3, atol=1e-3)
@@ -170,7 +170,7 @@ class TestTransform:
     ) -> None:
         """A region without statistics keeps its features."""
         weights, features = _soft_weights(), _features(4)
-        own = SoftMeasure(weights)(features)
+        (own,) = SoftMeasure(weights)(features)
         flat = features[0].flatten(1)
         expected = torch.zeros_like(flat)
         for region, shares in enumerate(torch.from_numpy(weights).flatten(1)):
@@ -185,7 +185,7 @@ class TestTransform:
         weights = _one_hot(np.zeros((HEIGHT, WIDTH), dtype=np.uint8))
         weights[:, 3, 3] = 0.5, 0.3, 0.2
         features = _features(4)
-        assert SoftMeasure(weights)(features).keys() == {0}
+        assert SoftMeasure(weights)(features)[0].keys() == {0}
         (found,) = SoftTransform(weights, 1.0)(Target(features, statistics))
         assert torch.isfinite(found).all()
 
@@ -195,7 +195,7 @@ class TestTransform:
         weights = np.full((64, HEIGHT, WIDTH), 1 / 64, dtype=np.float32)
         features = _features(4, HEIGHT // stride, WIDTH // stride)
         style = style_statistics(moments([_features(1)[0].flatten(1)]))
-        found = SoftMeasure(weights)(features)
+        (found,) = SoftMeasure(weights)(features)
         assert all(torch.isfinite(one.covariance).all() for one in found.values())
         (result,) = SoftTransform(weights, 1.0)(Target(features, dict.fromkeys(range(64), style)))
         assert torch.isfinite(result).all()
