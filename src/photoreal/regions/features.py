@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import dijkstra
 from photoreal.arrays import Floats, like, namespace, resize, to_host
 from photoreal.color.spaces import lab
 from photoreal.regions import classes
+from photoreal.regions.flat import pool_flat_zones
 from photoreal.render.box_filter import box_mean
 from photoreal.render.local_linear import FloatArray, apply_local_linear, fit_local_linear
 
@@ -91,7 +92,7 @@ def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFe
     return RegionFeatures(
         guide=small,
         color=color,
-        classes=_refined(probabilities, small),
+        classes=pool_flat_zones(_refined(probabilities, small), color),
         rank=rank.reshape(height, width),
         height=like(np.repeat(rows[:, None], width, axis=1), small),
         depth=border_distance(color),
