@@ -36,7 +36,7 @@ PARTS = {
 }
 """The mark of the tests below a folder, wherever it is; the innermost folder counts."""
 NOT_UNIT = ("browser", "long", "server", "slow")
-"""Marks of tests that are no unit tests, whatever their folder."""
+"""Marks of tests that are no unit tests, in any folder."""
 LINUX_ONLY = (
     "adapters",
     "benchmarks",

@@ -62,12 +62,12 @@ def psnr(one: Tensor, other: Tensor) -> float:
 
 
 seeded_networks = cache(seeded_wct2)
-"""WCT2's networks with seeded parameters, which nobody may change."""
+"""WCT2's networks with seeded parameters, not to be changed."""
 
 
 @cache
 def builtin_networks(unpool: Unpool) -> tuple[Encoder, Decoder]:
-    """WCT2's networks with the built-in weights, which nobody may change."""
+    """WCT2's networks with the built-in weights, not to be changed."""
     return load_wct2(unpool=unpool)
 
 

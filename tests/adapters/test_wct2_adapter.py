@@ -157,7 +157,7 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
 
 def test_limits_of_sides_and_memory(start: Start, pictures: dict[str, Array], triton: Any) -> None:
     for variable, limit, words in (
-        ("MAX_SIDE", "24", "at most 24 a side"),
+        ("MAX_SIDE", "24", "sides of at most 24"),
         ("MAX_MEMORY", "1000", "MB of memory"),
     ):
         model = start("wct2", **{variable: limit})
@@ -224,7 +224,7 @@ def test_both_engines_give_the_same_numbers(
 def test_tensors_of_a_gpu_go_from_model_to_model_as_they_are(
     pictures: dict[str, Array], builtin_networks: Networks, triton: Any, monkeypatch: Patch
 ) -> None:
-    """The stand-in's GPU is memory of this process that nobody may read as an array."""
+    """The stand-in's GPU is memory of this process that cannot be read as an array."""
     networks = builtin_networks("cat5")
     _serve_levels(triton, *networks)
     triton.on_gpu |= set(triton.models)

@@ -39,7 +39,7 @@ def photos(files: dict[str, Path]) -> tuple[object, ...]:
     return "upload", "--content-image", files["content"], "--style-image", files["style"]
 
 
-def test_the_call_of_old(
+def test_the_original_command_line(
     gateway: str, local: Server, files: dict[str, Path], tmp_path: Path, stylize: Stylize
 ) -> None:
     (tmp_path / "content.png").write_bytes(files["content"].read_bytes())

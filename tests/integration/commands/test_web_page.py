@@ -207,7 +207,7 @@ def test_files_that_are_no_photos(open_page: Callable[..., Page], files: dict[st
     # Browsers show no TIFF: whether it is one the server has to say.
     page.set_input_files("#content-file", files=[_text("notes.tiff")])
     page.set_input_files("#style-file", files["style"])
-    expect(page.locator("#error")).to_contain_text("The content photo is no image")
+    expect(page.locator("#error")).to_contain_text("The content photo is not an image")
     # And the page goes on.
     _choose(page, files)
     expect(page.locator("#error")).to_be_hidden()

@@ -79,7 +79,7 @@ def test_without_segmentation_the_photo_is_one_region(
 def test_regions_alone_come_without_a_transfer_and_can_be_given_back(
     local: Server, pair: PairFiles, protocol: Protocol
 ) -> None:
-    """With a class that only its kin matches, which masks by themselves cannot say."""
+    """With a class that only a related one matches, which masks alone cannot express."""
     files = pair("pagoda-twilight")
     how: dict[str, Any] = {name: files[name] for name in ("content", "style")}
     how |= {"size": SIZE, "method": "published"}

@@ -163,7 +163,7 @@ def test_colors_outside_srgb_come_back(name: str, dtype: Any, same: str) -> None
 
 
 def test_a_wide_result_looks_like_that_of_srgb() -> None:
-    """Where colors are within sRGB, whatever the space that the photo is stored in."""
+    """Where colors are within sRGB, in any space that the photo is stored in."""
     smooth = (_gradient(96, 144) // 257).astype(np.uint8)
     options: dict[str, Any] = {"size": 64, "color_strength": 0.0, "wct2_strength": 1.0}
     wide = _file(smooth, P3)

@@ -138,7 +138,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("error", "given", "words"),
         [
-            (InvalidImage, {"content": b"no photo"}, "The content photo is no image"),
+            (InvalidImage, {"content": b"no photo"}, "The content photo is not an image"),
             (InvalidOption, {"alpha": 2.0}, "alpha is 2"),
             (InvalidOption, {"size": 4}, "size is 4"),
             (InvalidMask, {"content_mask": OURS}, "no style mask"),

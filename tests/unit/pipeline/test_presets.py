@@ -239,7 +239,7 @@ FEATURE_DAMAGES: dict[str, tuple[Change, str]] = {
 
 class TestHostileFiles:
     @pytest.mark.parametrize("name", DAMAGES)
-    def test_what_is_damaged_is_named(
+    def test_damaged_colors_are_named(
         self,
         pipeline: Pipeline,
         colors: bytes,
@@ -254,7 +254,7 @@ class TestHostileFiles:
         check_sentence(refused.value)
 
     @pytest.mark.parametrize("name", FEATURE_DAMAGES)
-    def test_so_are_features(
+    def test_damaged_features_are_named(
         self, pipeline: Pipeline, dusk: bytes, name: str, check_sentence: Callable[[object], None]
     ) -> None:
         change, words = FEATURE_DAMAGES[name]

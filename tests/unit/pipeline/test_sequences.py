@@ -139,7 +139,7 @@ class TestTransfer:
         given = {"content": content} | change
         np.testing.assert_array_equal(self._serve(**given, sequence=b"a"), self._serve(**given))
 
-    def test_a_steady_map_keeps_a_still_thing_still(self) -> None:
+    def test_a_steady_map_keeps_a_still_object_still(self) -> None:
         """What comes into view on one side changes the other side the less, the steadier."""
         before = random_image(24, 40)
         after = before.clone()

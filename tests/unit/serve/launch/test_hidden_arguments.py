@@ -44,7 +44,7 @@ def _children():
     return {child.pid for child in psutil.Process().children()}
 
 
-def test_a_program_gets_its_arguments_and_nobody_sees_them():
+def test_a_program_gets_its_arguments_and_the_process_list_does_not():
     with running() as (started, (arguments, environment, of_child)):
         assert started.hidden
         assert arguments == REAL[3:]
