@@ -16,10 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from photoreal.contract import LEVELS, Unpool
+from photoreal.networks import vgg
 from photoreal.networks.vgg import Decoder, Encoder, Skips
 from photoreal.transfer.progressive import Engine, LabelledImage, NetworkEngine
 from photoreal.weights.networks import load_wct2
-from tests.reference_cases import seeded_wct2
+from tests.reference_cases import seeded_module, seeded_wct2
 
 Array = npt.NDArray[Any]
 Photo = npt.NDArray[np.uint8]
@@ -69,6 +70,28 @@ seeded_networks = cache(seeded_wct2)
 def builtin_networks(unpool: Unpool) -> tuple[Encoder, Decoder]:
     """WCT2's networks with the built-in weights, not to be changed."""
     return load_wct2(unpool=unpool)
+
+
+@cache
+def narrow_networks(unpool: Unpool = "cat5") -> tuple[Encoder, Decoder]:
+    """WCT2's networks with few channels and seeded parameters, for tests of the code around them.
+
+    Decomposing matrices of 512 channels is most of the work for a small picture.
+    """
+    channels = {1: 4, 2: 6, 3: 8, 4: 10}
+    narrowing = {"conv4_1": 8, "conv3_1": 6, "conv2_1": 4, "conv1_1": 3}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vgg, "CHANNELS", channels)
+        patch.setattr(vgg, "_NARROWING", narrowing)
+        encoder, decoder = Encoder(unpool), Decoder(unpool)
+    seeded_module(encoder)
+    seeded_module(decoder)
+    return encoder, decoder
+
+
+def narrow_engine(unpool: Unpool = "cat5") -> NetworkEngine:
+    """An engine with few channels."""
+    return NetworkEngine(*narrow_networks(unpool))
 
 
 def seeded_engine(unpool: Unpool = "cat5") -> NetworkEngine:

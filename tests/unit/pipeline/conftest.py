@@ -19,7 +19,7 @@ from photoreal.pipeline.stylize import stylize
 from photoreal.preprocess import Limits, decode_mask, decode_photo
 from photoreal.regions import LabelMap
 from photoreal.transfer.progressive import NetworkEngine
-from tests.shared import Array, Photo, builtin_networks, encoded, photo
+from tests.shared import Array, Photo, encoded, narrow_networks, photo
 
 CONTENT, STYLE = photo(16, 24, seed=1), photo(20, 16, seed=2)
 GRAY = {"content": np.full_like(CONTENT, 128), "style": np.full_like(STYLE, 128)}
@@ -42,7 +42,7 @@ class CountingEngine(NetworkEngine):
 
 @pytest.fixture
 def engine() -> CountingEngine:
-    return CountingEngine(*builtin_networks("cat5"))
+    return CountingEngine(*narrow_networks())
 
 
 def rows(height: int, width: int, *labels: int) -> LabelMap:

@@ -29,7 +29,7 @@ from photoreal.weights.segmenters import load_segmenter
 Photo = npt.NDArray[np.uint8]
 Encode = Callable[..., bytes]
 EXAMPLES = Path(__file__).parents[3] / "examples"
-SIZE = 64
+SIZE = 32
 
 
 def small(file: str, side: int = 120) -> Photo:
@@ -346,6 +346,7 @@ def test_the_ridge_keeps_covariances_definite(dusk: bytes) -> None:
     assert diagonal.min() >= RIDGE
 
 
+@pytest.mark.slow
 def test_a_preset_is_measured_and_used_where_pixels_are_tensors(encoded: Encode) -> None:
     networks = load_wct2()
     models = in_process_models(

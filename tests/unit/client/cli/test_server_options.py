@@ -153,6 +153,7 @@ def test_the_page_of_the_commands_names_them_all():
     assert named == option_names(bare) | {"--embedded", "--repository"}
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("command", "works_here"),
     [("stylize", True), ("video", True), ("look", True), ("warm", False), ("health", False)],
