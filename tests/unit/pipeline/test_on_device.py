@@ -113,23 +113,22 @@ MASKS = {
 }
 
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "color": {"method": "color"},
+    "whole": {"segment": False},
+    "masks": MASKS,
+    "masks as drawn": MASKS | {"mask_edges": False},
+    "two styles": {"style": (STYLE, CONTENT), "weights": (0.6, 0.4)},
+    "video": {"sequence": "shot", "steady": 0.5},
+    "smaller": {"output_size": 48},
+    "weaker": {"alpha": 0.5, "wct2_strength": 0.3},
+    "published": {"method": "published"},
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"method": "color"},
-        {"segment": False},
-        MASKS,
-        MASKS | {"mask_edges": False},
-        {"style": (STYLE, CONTENT), "weights": (0.6, 0.4)},
-        {"sequence": "shot", "steady": 0.5},
-        {"output_size": 48},
-        {"alpha": 0.5, "wct2_strength": 0.3},
-        {"method": "published"},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_pictures_agree(models: Models, options: dict[str, Any]) -> None:
     request = StylizeRequest(**{"content": CONTENT, "style": STYLE, "size": 64, **options})
 
