@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,16 @@ def weights_folder(tmp_path: Path, seeded_state: Callable[[str], dict[str, Tenso
     return path
 
 
+_load_wct2, _load_segmenter = (
+    lru_cache(maxsize=2)(load) for load in (repository.load_wct2, repository.load_segmenter)
+)
+
+
 @pytest.fixture
 def quick(monkeypatch: Patch) -> None:
-    """Exports write a word instead of a network, and every check passes."""
+    """Exports load networks once, write a word instead of them, and every check passes."""
+    monkeypatch.setattr(repository, "load_wct2", _load_wct2)
+    monkeypatch.setattr(repository, "load_segmenter", _load_segmenter)
 
     def write(module: object, spec: ModelSpec, path: Path, precision: str) -> None:
         path.write_text(f"{spec.name} {precision}")

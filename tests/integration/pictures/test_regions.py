@@ -14,12 +14,11 @@ from PIL import Image
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.client.address import Protocol
 from photoreal.contract import DEFAULT_BLEND, SEGMENTER_CLASSES_FILE
-from photoreal.export import ExportSettings, export_repository, repository
 from photoreal.regions.classes import GROUPS
 from photoreal.regions.soft import AREA_LABEL
 from photoreal.serve.launch.launcher import Server
-from tests.integration.conftest import quiet_server, url_of
-from tests.kinds import PairFiles, Stylize, TempFolders
+from tests.integration.conftest import EXPORTED, quiet_server, url_of
+from tests.kinds import PairFiles, Stylize
 
 pytestmark = pytest.mark.server
 
@@ -174,13 +173,9 @@ def test_class_names_alone_are_no_segmenter(
 
 
 @pytest.fixture(scope="module")
-def plain_export(tmp_path_factory: TempFolders) -> Iterator[Server]:
-    """A server on an export that names no segmenter; the levels for "bls" are left out."""
-    folder = tmp_path_factory.mktemp("default")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repository, "_network_levels", lambda *_: iter(()))
-        export_repository(ExportSettings(folder), print)
-    with quiet_server(folder) as running:
+def plain_export() -> Iterator[Server]:
+    """A server on the export of `make test`, which names no segmenter."""
+    with quiet_server(EXPORTED) as running:
         yield running
 
 

@@ -159,9 +159,7 @@ def test_a_single_row_has_no_border_to_reflect(size: tuple[int, int], choose: Ch
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
 @pytest.mark.parametrize("unpool", UNPOOLS)
-def test_tracing_and_export_take_conv2d(
-    unpool: Unpool, choose: Choose, blocks: list[int]
-) -> None:
+def test_tracing_and_export_take_conv2d(unpool: Unpool, choose: Choose, blocks: list[int]) -> None:
     if HAS_NNPACK:
         choose("winograd")
 

@@ -128,7 +128,9 @@ class TestDone:
 
 
 class TestGoingOn:
-    def test_changed_photos_styles_and_options_are_done_again(self, run, transport, folder, tmp_path):
+    def test_changed_photos_styles_and_options_are_done_again(
+        self, run, transport, folder, tmp_path
+    ):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "a.png").write_bytes(b"somebody else's")
         assert "3 photos, 3 done" in run().stdout
