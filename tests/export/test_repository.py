@@ -23,7 +23,7 @@ from photoreal.export.onnx import check_onnx
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.networks.segmenter import Segmenter
 from photoreal.serve.launch.repository import models_on_gpu, models_to_load
-from photoreal.weights.networks import load_bundle
+from photoreal.weights.networks import load_bundle, load_wct2
 from photoreal.weights.segmenters import SEGMENTER_FILE, load_segmenter
 from tests.kinds import Networks, Patch
 
@@ -66,9 +66,8 @@ def weights_folder(tmp_path: Path, seeded_state: Callable[[str], dict[str, Tenso
     return path
 
 
-_load_wct2, _load_segmenter = (
-    lru_cache(maxsize=2)(load) for load in (repository.load_wct2, repository.load_segmenter)
-)
+_load_wct2 = lru_cache(maxsize=2)(load_wct2)
+_load_segmenter = lru_cache(maxsize=2)(load_segmenter)
 
 
 @pytest.fixture
