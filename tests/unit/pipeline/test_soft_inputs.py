@@ -25,8 +25,6 @@ from tests.shared import Array, reconstruct, refused
 
 from .conftest import CountingEngine
 
-pytestmark = pytest.mark.slow
-
 Inputs = dict[str, Array]
 SIDE = 32
 SKIP: tuple[Place, ...] = ("skip",)
