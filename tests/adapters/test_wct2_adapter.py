@@ -111,34 +111,31 @@ def test_pairs_and_options_are_followed(
     _check(found, inputs, pairs, builtin_engine("cat5"), **how)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"CONTENT": None}, "The input CONTENT is missing"),
-        ({"CONTENT": np.full((3, 24, 32), np.nan, dtype=np.float32)}, "not finite"),
-        (
-            {
-                "STYLE": np.zeros((3, 15, 16), dtype=np.float32),
-                "STYLE_LABELS": np.zeros((15, 16), dtype=np.uint8),
-            },
-            "16x15 pixels",
-        ),
-        ({"STYLE_LABELS": None}, "One label map is missing"),
-        (
-            {"CONTENT_LABELS": np.zeros((24, 31), dtype=np.uint8)},
-            "expected the same height and width",
-        ),
-        ({"PAIRS": np.array([[4, 0], [4, 4]], dtype=np.int32)}, "name a content label twice"),
-        ({"PAIRS": np.array([[i, 0] for i in range(65)], dtype=np.int32)}, "more than 64"),
-        ({"ALPHA": np.array([-0.1], dtype=np.float32)}, "alpha is -0.1"),
-        ({"TRANSFER_AT": np.array([b"bottom"], dtype=object)}, "transfer_at is 'bottom'"),
-        ({"BLEND": np.array([-1], dtype=np.int32)}, "blend is -1"),
-        ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65; expected 0 to 64 pixels"),
-    ],
-)
-def test_one_bad_request_gives_one_error_and_the_others_are_answered(
-    change: dict[str, Array | None],
-    words: str,
+BAD: list[tuple[dict[str, Array | None], str]] = [
+    ({"CONTENT": None}, "The input CONTENT is missing"),
+    ({"CONTENT": np.full((3, 24, 32), np.nan, dtype=np.float32)}, "not finite"),
+    (
+        {
+            "STYLE": np.zeros((3, 15, 16), dtype=np.float32),
+            "STYLE_LABELS": np.zeros((15, 16), dtype=np.uint8),
+        },
+        "16x15 pixels",
+    ),
+    ({"STYLE_LABELS": None}, "One label map is missing"),
+    (
+        {"CONTENT_LABELS": np.zeros((24, 31), dtype=np.uint8)},
+        "expected the same height and width",
+    ),
+    ({"PAIRS": np.array([[4, 0], [4, 4]], dtype=np.int32)}, "name a content label twice"),
+    ({"PAIRS": np.array([[i, 0] for i in range(65)], dtype=np.int32)}, "more than 64"),
+    ({"ALPHA": np.array([-0.1], dtype=np.float32)}, "alpha is -0.1"),
+    ({"TRANSFER_AT": np.array([b"bottom"], dtype=object)}, "transfer_at is 'bottom'"),
+    ({"BLEND": np.array([-1], dtype=np.int32)}, "blend is -1"),
+    ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65; expected 0 to 64 pixels"),
+]
+
+
+def test_bad_requests_give_an_error_each_and_the_others_are_answered(
     adapter: Any,
     pictures: dict[str, Array],
     label_maps: dict[str, Array],
@@ -146,13 +143,14 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
     check_sentence: Sentence,
 ) -> None:
     good = pictures | label_maps
-    bad = {name: value for name, value in (good | change).items() if value is not None}
-    responses = adapter.execute([triton.Request(bad), triton.Request(good)])
-    assert [response.has_error() for response in responses] == [True, False]
-    error = responses[0].error()
-    assert error.code() == triton.TritonError.INVALID_ARG
-    assert words in error.message()
-    check_sentence(error.message())
+    given = [{**good, **change} for change, _ in BAD]
+    bad = [{name: value for name, value in one.items() if value is not None} for one in given]
+    *refused, answered = adapter.execute([triton.Request(inputs) for inputs in (*bad, good)])
+    assert not answered.has_error()
+    for response, (_, words) in zip(refused, BAD, strict=True):
+        assert response.error().code() == triton.TritonError.INVALID_ARG, words
+        assert words in response.error().message()
+        check_sentence(response.error().message())
 
 
 def test_limits_of_sides_and_memory(start: Start, pictures: dict[str, Array], triton: Any) -> None:
