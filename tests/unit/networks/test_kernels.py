@@ -279,8 +279,9 @@ def test_a_transfer_stays_within_its_budget(way: str, choose: Choose) -> None:
     choose(way)
     kernels.prepare()  # trying the kernels out is no work of the transfer
     content, style = unlabelled(random_image(96, 96)), unlabelled(random_image(96, 48))
+    engine = seeded_engine()
     with count_work() as work:
-        transfer(content, style, [Pair(0, None)], seeded_engine())
+        transfer(content, style, [Pair(0, None)], engine)
     products, allocated = BUDGETS[way]
     assert work.convolutions == 22 + 21  # the style needs no picture
     assert 0.95 * products < work.products <= products
