@@ -72,16 +72,19 @@ def builtin_networks(unpool: Unpool) -> tuple[Encoder, Decoder]:
     return load_wct2(unpool=unpool)
 
 
+NARROW = {1: 4, 2: 6, 3: 8, 4: 10}
+"""Channels of the levels of `narrow_networks`."""
+
+
 @cache
 def narrow_networks(unpool: Unpool = "cat5") -> tuple[Encoder, Decoder]:
     """WCT2's networks with few channels and seeded parameters, for tests of the code around them.
 
     Decomposing matrices of 512 channels is most of the work for a small picture.
     """
-    channels = {1: 4, 2: 6, 3: 8, 4: 10}
     narrowing = {"conv4_1": 8, "conv3_1": 6, "conv2_1": 4, "conv1_1": 3}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vgg, "CHANNELS", channels)
+        patch.setattr(vgg, "CHANNELS", NARROW)
         patch.setattr(vgg, "_NARROWING", narrowing)
         encoder, decoder = Encoder(unpool), Decoder(unpool)
     seeded_module(encoder)

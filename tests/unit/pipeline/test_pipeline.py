@@ -25,8 +25,11 @@ CONTENT, STYLE = photo(20, 24, seed=1), photo(18, 16, seed=2)
 SIZE = 16
 
 
+pytestmark = pytest.mark.usefixtures("few_channels")
+
+
 @pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
+def pipeline(few_channels: None) -> Pipeline:
     return Pipeline(device="cpu", segmenter=None)
 
 
