@@ -79,7 +79,7 @@ def test_outputs_are_those_of_the_contract(
     assert json.loads(outputs["REPORT"][0])["regions"] == "whole"
 
 
-def test_without_a_picture_asked_for_there_is_no_transfer(
+def test_without_a_requested_picture_there_is_no_transfer(
     adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     wanted = ["REPORT", "CONTENT_LABELS"]

@@ -293,7 +293,7 @@ def test_a_canary_leaves_no_trace(
     ],
     ids=["stopping", "unloaded"],
 )
-def test_levels_that_are_away_for_the_moment_make_the_model_unavailable(
+def test_unavailable_levels_make_the_model_unavailable(
     words: str, start: Start, pictures: dict[str, Array], triton: Any, check_sentence: Sentence
 ) -> None:
     triton.refusal = words

@@ -86,7 +86,7 @@ def segmenter_folder(tmp_path_factory: TempFolders) -> Path:
 
 
 def _take_exported(module: nn.Module, spec: ModelSpec, path: Path, precision: str) -> None:
-    """Copy a level of WCT2 from `make test`'s own export; the check of the two follows anyway."""
+    """Copy a level of WCT2 from the export of `make test`, which the exporter then checks."""
     exported = EXPORTED / spec.name / "1" / path.name
     if spec.name != SEGMENTER.name and exported.exists():
         shutil.copy(exported, path)

@@ -160,7 +160,7 @@ def test_match_rule_is_the_callers_choice(
         assert (partners, report["unstyled"]) == ({0: 0, 9: "whole photo"}, [])
 
 
-def test_class_names_alone_are_no_segmenter(
+def test_class_names_without_a_segmenter_are_ignored(
     bare_repository: Path, tmp_path: Path, stylize: Stylize
 ) -> None:
     """As `make clean` and an export without a segmenter leave them behind."""

@@ -143,7 +143,7 @@ def test_more_bits_count_as_more_memory(dtype: Any, fits: bool) -> None:
         ({"bit_depth": 12}, "bit_depth is 12; expected 8 or 16"),
     ],
 )
-def test_depths_that_there_are_not(options: dict[str, Any], words: str) -> None:
+def test_invalid_bit_depths(options: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidOption, match=words) as no:
         stylize(request_for(**options), MODELS, LIMITS)
     check_sentence(no.value)

@@ -183,7 +183,7 @@ class TestRefused:
         with pytest.raises(InvalidOption, match="cannot use a GPU"):
             Pipeline()
 
-    def test_weights_that_are_not_there(self, tmp_path: Path) -> None:
+    def test_missing_weights(self, tmp_path: Path) -> None:
         with pytest.raises(WeightsError):
             Pipeline(device="cpu", weights=tmp_path / "none")
         with pytest.raises(WeightsError):

@@ -303,9 +303,7 @@ def test_photos_are_turned_upright(
     ids=["garbage", "orientation 9", "far away", "empty"],
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_odd_metadata_is_no_reason_to_refuse_a_photo(
-    kind: str, tags: bytes, encoded: Encode
-) -> None:
+def test_photos_with_malformed_metadata_are_read(kind: str, tags: bytes, encoded: Encode) -> None:
     assert _decoded(encoded(_photo(), kind, exif=tags)).shape == (HEIGHT, WIDTH, 3)
 
 
@@ -501,7 +499,7 @@ def test_masks_of_every_mode_are_read(
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "BMP", "WEBP", "GIF"])
-def test_masks_that_are_no_png_are_refused(kind: str, encoded: Encode, refuses: Refuses) -> None:
+def test_masks_other_than_png_are_refused(kind: str, encoded: Encode, refuses: Refuses) -> None:
     refuses(encoded(_photo(), kind), "is not an image; expected PNG", decode=decode_mask)
 
 

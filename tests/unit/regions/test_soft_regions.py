@@ -201,7 +201,7 @@ class TestJoining:
         one = np.ones((1, 4, 4), dtype=np.float32)
         assert join_clusters(one, one, np.zeros((3, 4, 4), dtype=np.float32)) == [0]
 
-    def test_a_region_of_few_pixels_is_none_and_its_pixels_go_elsewhere(self) -> None:
+    def test_a_region_of_few_pixels_is_dropped_and_its_pixels_join_others(self) -> None:
         shares = np.zeros((3, 1000), dtype=np.float32)
         shares[0, 2:], shares[1, 0], shares[2, 1] = 1.0, 1.0, 1.0
         groups = without_small([1, 0, 1], shares)

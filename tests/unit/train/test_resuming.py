@@ -67,7 +67,7 @@ def test_other_settings_are_refused_by_name(
     assert (run / "settings.json").read_text() == before
 
 
-def test_a_run_may_be_made_longer(run: Path, train: Photos, validation: Photos) -> None:
+def test_a_run_can_be_extended(run: Path, train: Photos, validation: Photos) -> None:
     longer = replace(SHORT, stages=(Stage(1, 64, 2), Stage(3, 72, 2)))
     training = Training(longer, run)
     training.resume(train)

@@ -173,7 +173,7 @@ class TestRefused:
         refused(gateway().post(URL, files=files, data=data), 400, words)
         assert not transport.calls
 
-    def test_a_body_that_is_no_form(self, gateway, refused):
+    def test_a_body_that_is_not_a_form(self, gateway, refused):
         headers = {"content-type": "multipart/form-data; boundary=x"}
         refused(gateway().post(URL, content=b"nonsense", headers=headers), 400)
 
@@ -401,7 +401,7 @@ class TestOrigin:
         assert bool(transport.calls) == (status == 200)
 
     @pytest.mark.parametrize("port", [8080, 3000])
-    def test_a_host_is_no_origin(self, gateway, port, refused):
+    def test_a_host_is_not_an_origin(self, gateway, port, refused):
         headers = HERE | {"origin": f"http://127.0.0.1:{port}"}
         caller = gateway(GatewaySettings(hosts=("localhost", "127.0.0.1") if port == 3000 else ()))
         refused(caller.post(URL, files=FILES, headers=headers), 403, " page")

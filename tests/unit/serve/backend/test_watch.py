@@ -101,7 +101,7 @@ def test_a_request_canceled_while_it_waited_is_not_begun(keys):
 
 
 @pytest.mark.parametrize("given", [None, 7, "", KEY.upper(), KEY + "0", "../" + KEY[3:], [KEY]])
-def test_what_is_no_key_is_replaced(given, keys):
+def test_invalid_keys_are_replaced(given, keys):
     watch = Watch(Request(parameters={CANCEL_PARAMETER: given}), keys, 30)
     assert is_key(watch.key)
     assert watch.key not in (given, Watch(Request(), keys, 30).key)

@@ -155,7 +155,7 @@ def test_one_failure_is_a_problem_and_two_are_a_fault(world, second):
         assert second in fault.sentence
 
 
-def test_full_queue_is_no_failure_and_does_not_hide_a_hang(world):
+def test_full_queue_is_not_a_failure_and_does_not_hide_a_hang(world):
     world.run(5.5)
     for _ in range(20):
         world.answer("Exceeds maximum queue size.", busy=True)
