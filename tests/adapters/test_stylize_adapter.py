@@ -51,6 +51,7 @@ def adapter_with_segmenter(adapter: Any, arguments: Arguments, triton: Any) -> A
     (folder / "1").mkdir(parents=True)
     (folder / "1" / "model.onnx").touch()
     (folder / "labels.txt").write_text("sky\ntree\n")
+    adapter.finalize()  # ends the threads of the first queue
     adapter.initialize(given)
     return adapter
 
