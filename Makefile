@@ -47,11 +47,15 @@ $(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/networks/*
 demo: $(EXPORTED)
 	$(BIN)/python examples/demo.py
 
+# Tests without a server run in a process per core, file by file.
+PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
 test: check browser $(EXPORTED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not server' $(PARALLEL)
+	$(BIN)/python -m pytest -m server
 
 unit: $(INSTALLED)
-	$(BIN)/python -m pytest -m unit
+	$(BIN)/python -m pytest -m unit $(PARALLEL)
 
 # Without a browser its tests are skipped, and say so.
 browser:

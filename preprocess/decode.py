@@ -78,7 +78,7 @@ class Mask(NamedTuple):
 
 
 def read_photo(data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on) -> Photo:
-    """Decode a photo, upright, with 8 or 16 bits a channel as in the file.
+    """Decode a photo, upright, with 8 or 16 bits per channel as in the file.
 
     A photo with a profile of an RGB space by primaries and curves (`photoreal.color.icc`) stays in
     that space. All others are converted to sRGB: CMYK, gray and palette images, and colors that a
@@ -120,7 +120,7 @@ def decode_photo(
 
 
 class PhotoHeader(NamedTuple):
-    """Height and width of a photo as stored, and bits of a channel, 8 or 16."""
+    """Height and width of a photo as stored, and bits per channel, 8 or 16."""
 
     height: int
     width: int
@@ -198,10 +198,8 @@ def _opened(
             image = Image.open(_Checked(data, check), formats=usable(formats))
         except UnidentifiedImageError:
             kind = phone_format(data)
-            found = "no image" if kind is None else f"a {kind} file that cannot be read here"
-            raise error(
-                f"The {name} is {found}; expected one in {_list(usable(formats))} format."
-            ) from None
+            found = "not an image" if kind is None else f"a {kind} file, which is not accepted"
+            raise error(f"The {name} is {found}; expected {_list(usable(formats))}.") from None
         except Image.DecompressionBombError:
             raise error(f"The {name} has more than {limits.max_pixels} pixels.") from None
         except _DAMAGED:
@@ -227,17 +225,17 @@ def _check_header(
     if width * height > limits.max_pixels:
         raise error(
             f"The {name} is {width}x{height} pixels; expected at most {limits.max_pixels} pixels"
-            " in all."
+            " in total."
         )
     if min(width, height) < limits.min_side:
         raise error(
-            f"The {name} is {width}x{height} pixels; expected at least {limits.min_side} a side."
+            f"The {name} is {width}x{height} pixels; expected sides of at least {limits.min_side}."
         )
     # Not `n_frames`: counting the pages of a TIFF takes time quadratic in their number. An MPO
     # file, as some cameras write it, is a JPEG followed by previews. A HEIC file may hold a burst;
     # its primary image is used.
     if getattr(image, "is_animated", False) and image.format not in ("MPO", "HEIF"):
-        raise error(f"The {name} has several frames or pages; expected a single picture.")
+        raise error(f"The {name} has several frames or pages; expected a single image.")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -260,10 +258,10 @@ def _exif(image: Image.Image) -> Exif | None:
 
 
 def _shallow_photo(image: Image.Image, name: str) -> Photo:
-    """A photo with 8 bits a channel, or 16 bits of gray."""
+    """A photo with 8 bits per channel, or 16 bits of gray."""
     if image.mode == "F":
         raise InvalidImage(
-            f"The {name} holds floating-point values; expected 8 or 16 bits a channel."
+            f"The {name} holds floating-point values; expected 8 or 16 bits per channel."
         )
     exif, profile = _exif(image), image.info.get("icc_profile")
     clear = image.info.get("transparency")
@@ -271,7 +269,7 @@ def _shallow_photo(image: Image.Image, name: str) -> Photo:
     if image.mode in _SIXTEEN_BIT:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > WHITE:
-            raise InvalidImage(f"The {name} has more than 16 bits a channel; expected 8 or 16.")
+            raise InvalidImage(f"The {name} has more than 16 bits per channel; expected 8 or 16.")
         gray = gray_in_srgb(values.astype(np.uint16), profile)
         pixels = on_white(gray[..., None], image.mode, clear)
         return Photo(pixels, metadata=metadata_in_srgb(profile, exif))

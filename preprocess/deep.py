@@ -1,4 +1,4 @@
-"""Colors of 16 bits a channel, read with Pillow's decoders.
+"""Colors of 16 bits per channel, read with Pillow's decoders.
 
 Pillow has no type for them and keeps one byte of each value. Which one is up to the byte order
 that the decoder is told: decoding a file a second time, in the other byte order, gives the other

@@ -1,4 +1,4 @@
-"""Files of pictures with 16 bits a channel, which Pillow cannot write: PNG and TIFF.
+"""Files of pictures with 16 bits per channel, which Pillow cannot write: PNG and TIFF.
 
 Chunks, tags and EXIF directories are written by Pillow, the compressed data by zlib. Libraries
 with arrays of 16 bits (tifffile, imagecodecs, OpenCV) write no EXIF directories into a TIFF.

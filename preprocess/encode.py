@@ -44,8 +44,8 @@ def encode_pixels(pixels: Pixels, kind: Format = "png", metadata: Metadata = NO_
     height, width = pixels.shape[:2]
     if max(height, width) > _MOST_SIDE.get(kind, max(height, width)):
         raise InvalidOption(
-            f"format is {kind}, which has sides of up to {_MOST_SIDE[kind]} pixels, and the result"
-            f" is {width}x{height}; expected png, or a smaller output_size."
+            f"format is {kind}, which allows sides of up to {_MOST_SIDE[kind]} pixels, but the"
+            f" result is {width}x{height}; expected format png or a smaller output_size."
         )
     if kind == "tiff":
         return write_tiff(pixels, metadata)

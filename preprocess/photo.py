@@ -34,7 +34,7 @@ class Photo:
 
     @property
     def depth(self) -> int:
-        """Bits of a channel, 8 or 16."""
+        """Bits per channel, 8 or 16."""
         return 8 * self.pixels.itemsize
 
     @property

@@ -68,7 +68,7 @@ def check_sides(photos: Iterable[npt.NDArray[np.float32]], limits: Limits) -> No
         height, width = photo.shape[1:]
         if limits.max_side is not None and max(height, width) > limits.max_side:
             raise InvalidOption(
-                f"A photo has {width}x{height} pixels; expected at most {limits.max_side} a side."
+                f"A photo is {width}x{height} pixels; expected sides of at most {limits.max_side}."
             )
 
 

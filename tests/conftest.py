@@ -36,7 +36,7 @@ PARTS = {
 }
 """The mark of the tests below a folder, wherever it is; the innermost folder counts."""
 NOT_UNIT = ("browser", "long", "server", "slow")
-"""Marks of tests that are no unit tests, whatever their folder."""
+"""Marks of tests that are no unit tests, in any folder."""
 LINUX_ONLY = (
     "adapters",
     "benchmarks",
@@ -50,9 +50,14 @@ LINUX_ONLY = (
 """Folders and files about the server, its processes and its measurement, which need Linux."""
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out the tests that need Linux elsewhere; many of them could not even be imported."""
-    return True if sys.platform != "linux" and collection_path.name in LINUX_ONLY else None
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out tests that need Linux elsewhere, and for `-m unit` folders that have no unit test.
+
+    Many of them cannot even be imported there, and importing them takes time.
+    """
+    elsewhere = sys.platform != "linux" and collection_path.name in LINUX_ONLY
+    other_part = PARTS.get(collection_path.name, "unit") != "unit"
+    return elsewhere or (config.option.markexpr == "unit" and other_part) or None
 
 
 @pytest.hookimpl(tryfirst=True)

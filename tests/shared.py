@@ -16,10 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from photoreal.contract import LEVELS, Unpool
+from photoreal.networks import vgg
 from photoreal.networks.vgg import Decoder, Encoder, Skips
 from photoreal.transfer.progressive import Engine, LabelledImage, NetworkEngine
 from photoreal.weights.networks import load_wct2
-from tests.reference_cases import seeded_wct2
+from tests.reference_cases import seeded_module, seeded_wct2
 
 Array = npt.NDArray[Any]
 Photo = npt.NDArray[np.uint8]
@@ -73,13 +74,38 @@ def region_order(found: Array, expected: Array) -> list[int]:
 
 
 seeded_networks = cache(seeded_wct2)
-"""WCT2's networks with seeded parameters, which nobody may change."""
+"""WCT2's networks with seeded parameters, not to be changed."""
 
 
 @cache
 def builtin_networks(unpool: Unpool) -> tuple[Encoder, Decoder]:
-    """WCT2's networks with the built-in weights, which nobody may change."""
+    """WCT2's networks with the built-in weights, not to be changed."""
     return load_wct2(unpool=unpool)
+
+
+NARROW = {1: 4, 2: 6, 3: 8, 4: 10}
+"""Channels of the levels of `narrow_networks`."""
+
+
+@cache
+def narrow_networks(unpool: Unpool = "cat5") -> tuple[Encoder, Decoder]:
+    """WCT2's networks with few channels and seeded parameters, for tests of the code around them.
+
+    Decomposing matrices of 512 channels is most of the work for a small picture.
+    """
+    narrowing = {"conv4_1": 8, "conv3_1": 6, "conv2_1": 4, "conv1_1": 3}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vgg, "CHANNELS", NARROW)
+        patch.setattr(vgg, "_NARROWING", narrowing)
+        encoder, decoder = Encoder(unpool), Decoder(unpool)
+    seeded_module(encoder)
+    seeded_module(decoder)
+    return encoder, decoder
+
+
+def narrow_engine(unpool: Unpool = "cat5") -> NetworkEngine:
+    """An engine with few channels."""
+    return NetworkEngine(*narrow_networks(unpool))
 
 
 def seeded_engine(unpool: Unpool = "cat5") -> NetworkEngine:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Tensor:
-    """A named array, or what another framework handed over as being on a GPU."""
+    """A named array, or one of another framework on a GPU."""
 
     _name: str
     _array: Array | None

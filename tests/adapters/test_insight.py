@@ -98,14 +98,14 @@ def test_a_triton_without_histograms_does_without_stages(triton: Any, monkeypatc
     assert "photoreal_stage_seconds" not in triton.MetricFamily.made
 
 
-def test_every_request_is_told_in_one_line(stylize: Any, photos: Inputs, triton: Any) -> None:
+def test_every_request_is_one_line_of_the_log(stylize: Any, photos: Inputs, triton: Any) -> None:
     stylize.execute([triton.Request(photos, "one"), triton.Request({}, "two\nlines")])
     answered, refused = triton.infos
     assert answered.startswith("stylize: request one: answered in ")
     assert refused.startswith("stylize: request two?lines: refused: The input CONTENT is missing")
 
 
-def test_an_error_of_the_server_s_own_names_the_line_of_the_log(
+def test_an_internal_error_names_the_line_of_the_log(
     stylize: Any, photos: Inputs, triton: Any
 ) -> None:
     triton.models.clear()

@@ -88,7 +88,7 @@ def test_requests_are_answered_one_after_the_other(
     assert len(seconds.observed) == 3
 
 
-def test_nobody_sleeps_between_two_requests(
+def test_there_is_no_pause_between_two_requests(
     waiting: RequestQueue, model: Model, triton: Any
 ) -> None:
     """The bound is a tenth of the pause that Triton's batcher makes."""
@@ -105,7 +105,7 @@ def test_nobody_sleeps_between_two_requests(
     assert sorted(pauses)[len(pauses) // 2] < 0.05
 
 
-def test_frames_and_canaries_wait_behind_what_somebody_waits_for(
+def test_frames_and_canaries_wait_behind_interactive_requests(
     waiting: RequestQueue, model: Model, triton: Any
 ) -> None:
     _begin(waiting, model, triton)
@@ -122,7 +122,7 @@ def test_steady_load_does_not_starve_a_canary(
     _begin(waiting, model, triton)
     waiting.put([triton.Request({}, CANARY_ID)])
     monkeypatch.setattr(request_queue, "STARVED_S", 0.0)
-    for number in range(2):  # there is always somebody who waits for a picture
+    for number in range(2):  # an interactive request always waits
         waiting.put([triton.Request({}, f"interactive {number}")])
     model.go_on.release(4)
     assert [model.begun.get(timeout=60) for _ in range(2)] == [CANARY_ID, "interactive 0"]
@@ -160,7 +160,7 @@ def test_time_in_the_queue_counts(
     assert _counts(triton) == (0, 1)
 
 
-def test_a_caller_that_leaves_the_queue_is_not_worked_for(
+def test_a_request_whose_caller_left_is_skipped(
     waiting: RequestQueue, model: Model, triton: Any
 ) -> None:
     _begin(waiting, model, triton)

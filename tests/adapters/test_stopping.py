@@ -157,7 +157,7 @@ def test_a_key_reaches_the_model_at_work(
     assert KEY not in CanceledKeys()
 
 
-def test_what_is_no_key_is_refused(
+def test_invalid_keys_are_refused(
     cancel: Any, triton: Any, check_sentence: Sentence, tmp_path: Path
 ) -> None:
     before = set(tmp_path.rglob("*"))

@@ -51,6 +51,7 @@ def adapter_with_segmenter(adapter: Any, arguments: Arguments, triton: Any) -> A
     (folder / "1").mkdir(parents=True)
     (folder / "1" / "model.onnx").touch()
     (folder / "labels.txt").write_text("sky\ntree\n")
+    adapter.finalize()  # ends the threads of the first queue
     adapter.initialize(given)
     return adapter
 
@@ -79,7 +80,7 @@ def test_outputs_are_those_of_the_contract(
     assert json.loads(outputs["REPORT"][0])["regions"] == "whole"
 
 
-def test_who_asks_for_no_picture_waits_for_no_transfer(
+def test_without_a_requested_picture_there_is_no_transfer(
     adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     wanted = ["REPORT", "CONTENT_LABELS"]
@@ -212,7 +213,7 @@ def test_segment_false_calls_no_segmenter(
     [
         ({"ALPHA": np.array([np.nan], dtype=np.float32)}, "alpha is nan"),
         ({"TRANSFER_AT": _text(b"\xff\xfe")}, "not valid UTF-8"),
-        ({"CONTENT": _text(b"nonsense")}, "content photo is no image"),
+        ({"CONTENT": _text(b"nonsense")}, "content photo is not an image"),
         ({"STYLE": None}, "The input STYLE is missing"),
         ({"STYLE_MASK": _text(b"nonsense")}, "no content mask"),
     ],
@@ -237,7 +238,7 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
 
 
 @pytest.mark.parametrize("failure", ["raises", "answers with an error"])
-def test_a_failure_inside_tells_the_log_and_not_the_caller(
+def test_an_internal_error_is_logged_and_hidden_from_the_caller(
     failure: str, adapter: Any, photos: dict[str, Array], triton: Any, check_sentence: Sentence
 ) -> None:
     works = triton.models["wct2"]

@@ -33,7 +33,7 @@ def test_networks_run_in_its_process(
     triton: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A segmenter whose weights are not at hand is called as a model of the server."""
+    """A segmenter whose weights are missing is called as a model of the server."""
     segmenter, classes = load_segmenter("default")
 
     def models(*_: object) -> Any:

@@ -111,34 +111,31 @@ def test_pairs_and_options_are_followed(
     _check(found, inputs, pairs, builtin_engine("cat5"), **how)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"CONTENT": None}, "The input CONTENT is missing"),
-        ({"CONTENT": np.full((3, 24, 32), np.nan, dtype=np.float32)}, "not finite"),
-        (
-            {
-                "STYLE": np.zeros((3, 15, 16), dtype=np.float32),
-                "STYLE_LABELS": np.zeros((15, 16), dtype=np.uint8),
-            },
-            "16x15 pixels",
-        ),
-        ({"STYLE_LABELS": None}, "One label map is missing"),
-        (
-            {"CONTENT_LABELS": np.zeros((24, 31), dtype=np.uint8)},
-            "expected the same height and width",
-        ),
-        ({"PAIRS": np.array([[4, 0], [4, 4]], dtype=np.int32)}, "name a content label twice"),
-        ({"PAIRS": np.array([[i, 0] for i in range(65)], dtype=np.int32)}, "more than 64"),
-        ({"ALPHA": np.array([-0.1], dtype=np.float32)}, "alpha is -0.1"),
-        ({"TRANSFER_AT": np.array([b"bottom"], dtype=object)}, "transfer_at is 'bottom'"),
-        ({"BLEND": np.array([-1], dtype=np.int32)}, "blend is -1"),
-        ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65; expected 0 to 64 pixels"),
-    ],
-)
-def test_one_bad_request_gives_one_error_and_the_others_are_answered(
-    change: dict[str, Array | None],
-    words: str,
+BAD: list[tuple[dict[str, Array | None], str]] = [
+    ({"CONTENT": None}, "The input CONTENT is missing"),
+    ({"CONTENT": np.full((3, 24, 32), np.nan, dtype=np.float32)}, "not finite"),
+    (
+        {
+            "STYLE": np.zeros((3, 15, 16), dtype=np.float32),
+            "STYLE_LABELS": np.zeros((15, 16), dtype=np.uint8),
+        },
+        "16x15 pixels",
+    ),
+    ({"STYLE_LABELS": None}, "One label map is missing"),
+    (
+        {"CONTENT_LABELS": np.zeros((24, 31), dtype=np.uint8)},
+        "expected the same height and width",
+    ),
+    ({"PAIRS": np.array([[4, 0], [4, 4]], dtype=np.int32)}, "name a content label twice"),
+    ({"PAIRS": np.array([[i, 0] for i in range(65)], dtype=np.int32)}, "more than 64"),
+    ({"ALPHA": np.array([-0.1], dtype=np.float32)}, "alpha is -0.1"),
+    ({"TRANSFER_AT": np.array([b"bottom"], dtype=object)}, "transfer_at is 'bottom'"),
+    ({"BLEND": np.array([-1], dtype=np.int32)}, "blend is -1"),
+    ({"BLEND": np.array([65], dtype=np.int32)}, "blend is 65; expected 0 to 64 pixels"),
+]
+
+
+def test_bad_requests_give_an_error_each_and_the_others_are_answered(
     adapter: Any,
     pictures: dict[str, Array],
     label_maps: dict[str, Array],
@@ -146,18 +143,19 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
     check_sentence: Sentence,
 ) -> None:
     good = pictures | label_maps
-    bad = {name: value for name, value in (good | change).items() if value is not None}
-    responses = adapter.execute([triton.Request(bad), triton.Request(good)])
-    assert [response.has_error() for response in responses] == [True, False]
-    error = responses[0].error()
-    assert error.code() == triton.TritonError.INVALID_ARG
-    assert words in error.message()
-    check_sentence(error.message())
+    given = [{**good, **change} for change, _ in BAD]
+    bad = [{name: value for name, value in one.items() if value is not None} for one in given]
+    *refused, answered = adapter.execute([triton.Request(inputs) for inputs in (*bad, good)])
+    assert not answered.has_error()
+    for response, (_, words) in zip(refused, BAD, strict=True):
+        assert response.error().code() == triton.TritonError.INVALID_ARG, words
+        assert words in response.error().message()
+        check_sentence(response.error().message())
 
 
 def test_limits_of_sides_and_memory(start: Start, pictures: dict[str, Array], triton: Any) -> None:
     for variable, limit, words in (
-        ("MAX_SIDE", "24", "at most 24 a side"),
+        ("MAX_SIDE", "24", "sides of at most 24"),
         ("MAX_MEMORY", "1000", "MB of memory"),
     ):
         model = start("wct2", **{variable: limit})
@@ -224,7 +222,7 @@ def test_both_engines_give_the_same_numbers(
 def test_tensors_of_a_gpu_go_from_model_to_model_as_they_are(
     pictures: dict[str, Array], builtin_networks: Networks, triton: Any, monkeypatch: Patch
 ) -> None:
-    """The stand-in's GPU is memory of this process that nobody may read as an array."""
+    """The stand-in's GPU is memory of this process that cannot be read as an array."""
     networks = builtin_networks("cat5")
     _serve_levels(triton, *networks)
     triton.on_gpu |= set(triton.models)
@@ -295,7 +293,7 @@ def test_a_canary_leaves_no_trace(
     ],
     ids=["stopping", "unloaded"],
 )
-def test_levels_that_are_away_for_the_moment_make_the_model_unavailable(
+def test_unavailable_levels_make_the_model_unavailable(
     words: str, start: Start, pictures: dict[str, Array], triton: Any, check_sentence: Sentence
 ) -> None:
     triton.refusal = words

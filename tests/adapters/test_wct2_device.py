@@ -185,7 +185,7 @@ def test_the_picture_of_half_precision_is_in_single_precision(builtin_networks: 
     ],
 )
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_what_is_not_finite_is_no_picture(
+def test_results_that_are_not_finite_are_refused(
     dtype: torch.dtype,
     words: str,
     value: float,
@@ -206,9 +206,7 @@ def test_what_is_not_finite_is_no_picture(
     check_sentence(message)
 
 
-def test_a_frame_that_is_no_picture_does_not_spoil_the_next(
-    builtin_networks: Load, monkeypatch: Patch
-) -> None:
+def test_a_failed_frame_does_not_spoil_the_next(builtin_networks: Load, monkeypatch: Patch) -> None:
     engine = NetworkEngine(*builtin_networks("cat5"))
     sequences = SequenceStore(SteadyMoments)
     frame = _pictures() | {"SEQUENCE": np.array([b"shot"], dtype=object)}

@@ -97,7 +97,7 @@ def test_a_killed_worker_costs_no_picture(folder: Path, ray_address: str) -> Non
     assert before.items() <= pictures.items()
     (failure,) = map(json.loads, (output / FAILURES).read_text().splitlines())
     assert failure["photo"] == "broken.jpg"
-    assert "is no image" in failure["reason"]
+    assert "is not an image" in failure["reason"]
 
     # The pictures are those of the library.
     pipeline = Pipeline(device="cpu", threads=1)

@@ -51,7 +51,7 @@ def _values(instructions: Instructions, name: str) -> list[str]:
     return [value for instruction, value in instructions if instruction == name]
 
 
-def test_it_is_written_as_it_should_be(root: Path) -> None:
+def test_the_linter_finds_nothing(root: Path) -> None:
     linter = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([linter, root / "Dockerfile"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
@@ -141,7 +141,7 @@ def test_its_health_is_asked_of_the_supervisor(
 
 @pytest.mark.parametrize("extra", ["runtime", "export"])
 def test_everything_that_it_installs_is_pinned_for_its_python(extra: str, root: Path) -> None:
-    """As far as can be told without a registry: from what is installed here, of any Python."""
+    """As far as is known without a registry: from the packages installed here, for any Python."""
     assert f"has Python {IMAGE_PYTHON}" in (root / "Dockerfile").read_text()
     assert f"--python-version {IMAGE_PYTHON} " in (root / "Makefile").read_text()  # make lock
     pins = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from photoreal.export.onnx import check_onnx
 from photoreal.export.wrappers import DecoderLevel, EncoderLevel
 from photoreal.networks.segmenter import Segmenter
 from photoreal.serve.launch.repository import models_on_gpu, models_to_load
-from photoreal.weights.networks import load_bundle
+from photoreal.weights.networks import load_bundle, load_wct2
 from photoreal.weights.segmenters import SEGMENTER_FILE, load_segmenter
 from tests.kinds import Networks, Patch
 
@@ -65,9 +66,15 @@ def weights_folder(tmp_path: Path, seeded_state: Callable[[str], dict[str, Tenso
     return path
 
 
+_load_wct2 = lru_cache(maxsize=2)(load_wct2)
+_load_segmenter = lru_cache(maxsize=2)(load_segmenter)
+
+
 @pytest.fixture
 def quick(monkeypatch: Patch) -> None:
-    """Exports write a word instead of a network, and every check passes."""
+    """Exports load networks once, write a word instead of them, and every check passes."""
+    monkeypatch.setattr(repository, "load_wct2", _load_wct2)
+    monkeypatch.setattr(repository, "load_segmenter", _load_segmenter)
 
     def write(module: object, spec: ModelSpec, path: Path, precision: str) -> None:
         path.write_text(f"{spec.name} {precision}")
@@ -100,7 +107,7 @@ def test_an_export_makes_a_repository_that_can_be_served(
     expected = {f"{spec.name}/config.pbtxt" for spec in contract.models()}
     expected |= {f"{name}/1/model.py" for name in ADAPTERS}
     expected |= {f"{name}/1/model.onnx" for name in [*LEVELS, "segmenter"]}
-    expected |= {"segmenter/labels.txt", f"segmenter/1/{SEGMENTER_FILE}"}  # weights of its own
+    expected |= {"segmenter/labels.txt", f"segmenter/1/{SEGMENTER_FILE}"}  # its weights
     assert set(_files(folder)) == expected
     assert (folder / "segmenter" / "labels.txt").read_text() == "sky\ntree\n"
     assert [line.split()[0] for line in lines] == ["segmenter", *LEVELS]
@@ -172,7 +179,7 @@ def test_models_in_the_repository_are_the_networks_of_its_weights(
 
 
 @pytest.mark.usefixtures("quick")
-def test_weights_of_one_s_own_lie_beside_wct2_and_built_in_ones_do_not(
+def test_given_weights_are_stored_beside_wct2_and_built_in_ones_are_not(
     folder: Path, weights_folder: Path, seeded_networks: Networks
 ) -> None:
     bundle = folder / "wct2" / "1" / contract.WEIGHTS_FILE
@@ -279,7 +286,7 @@ def test_the_default_segmenter_is_exported_with_its_terms_unless_another_or_none
 def test_an_export_without_a_segmenter_leaves_none_from_before(
     before: bool, after: bool, folder: Path, segmenter_folder: Path
 ) -> None:
-    """Be it in the format that the config names, or in the other one."""
+    """In the format that the config names, or in the other one."""
     _export(folder, segmenter=str(segmenter_folder), tensorrt=before)
     assert "segmenter" in models_to_load(folder, None)
     _export(folder, segmenter=None, tensorrt=after)

@@ -170,7 +170,7 @@ def serving(repository: Path, tmp_path_factory: TempFolders) -> Callable[..., An
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def service(serving: Callable[..., Any]) -> Iterator[Service]:
     """One server for many faults: it may be brought back often and without long waits."""
     with serving(

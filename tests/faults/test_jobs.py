@@ -17,7 +17,7 @@ from .conftest import EXAMPLES, PROGRAM
 
 pytestmark = pytest.mark.server
 
-PHOTOS = 50
+PHOTOS = 30
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A server whose /dev/shm is full: a small one of its own, so that nobody else's fills up."""
+"""A server whose /dev/shm is full: a small separate one, so that the machine's does not fill up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOUNT = (*ROOM, "sh", "-c", f'mount -t tmpfs -o size={SIZE} tmpfs /dev/shm && ex
 
 @pytest.fixture(scope="module")
 def room() -> tuple[str, ...]:
-    """What gives a command a /dev/shm of its own."""
+    """The prefix of a command that gives it a separate /dev/shm."""
     try:
         subprocess.run([*MOUNT, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -47,7 +47,7 @@ def test_full_shared_memory(
         shown(f"request too large for /dev/shm of {SIZE}: {words}")
         assert np.array_equal(service.picture(64), expected)
 
-        # Filled by somebody else, what is there already goes on to serve.
+        # When another program fills it, the running server goes on answering.
         memory = Path(f"/proc/{service.server()}/root/dev/shm/filler")
         with memory.open("wb", buffering=0) as filler:
             fill = functools.partial(filler.write, bytes(2**16))

@@ -1,4 +1,4 @@
-"""No file that anybody hands over is read in a way that could run code in it."""
+"""No file is read in a way that could run code in it."""
 
 from __future__ import annotations
 

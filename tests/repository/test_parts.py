@@ -17,7 +17,7 @@ POSIX = {"fcntl", "grp", "pwd", "resource", "termios"}
 
 
 def test_every_test_is_in_a_part(request: pytest.FixtureRequest) -> None:
-    """As far as they were collected: all of them in `make test`."""
+    """As far as they were collected: all of them by the two runs of `make test`."""
     for item in request.session.items:
         marks = {mark.name for mark in item.iter_markers()}
         assert marks & PARTS, item.nodeid

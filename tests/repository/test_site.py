@@ -21,7 +21,7 @@ LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "lin
 
 
 class _Loads(HTMLParser):
-    """Collects the addresses that a page loads by itself."""
+    """Collects the addresses that a browser loads with a page."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -39,7 +39,7 @@ def photos(files: dict[str, Path]) -> tuple[object, ...]:
     return "upload", "--content-image", files["content"], "--style-image", files["style"]
 
 
-def test_the_call_of_old(
+def test_the_original_command_line(
     gateway: str, local: Server, files: dict[str, Path], tmp_path: Path, stylize: Stylize
 ) -> None:
     (tmp_path / "content.png").write_bytes(files["content"].read_bytes())
@@ -175,7 +175,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     check_refusal(done, 1, f"{port} on 127.0.0.1", tmp_path)
 
 
-def test_a_server_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_a_server_that_has_not_started(tmp_path: Path) -> None:
     (nowhere,) = free_ports("127.0.0.1", 1)
     with running_web(tmp_path / "log", "--url", f"127.0.0.1:{nowhere}") as (_, url):
         answer = httpx2.get(f"{url}/health")

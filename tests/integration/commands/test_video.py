@@ -72,7 +72,7 @@ def test_too_many_styles_are_refused(local: Server, refused: Refused, tensors: C
     assert "5 styles" in refused(local, "stylize", tensors(content=data, size=SIZE) | styles)
 
 
-def test_frames_of_a_sequence_are_steadied_and_others_are_as_ever(
+def test_frames_of_a_sequence_are_steadied_and_others_are_unchanged(
     local: Server, stylize: Stylize
 ) -> None:
     photo = np.asarray(Image.open(PHOTO).resize((96, 64)))

@@ -193,7 +193,7 @@ def test_by_keyboard_alone(open_page: Callable[..., Page]) -> None:
     expect(page.locator("#tab-regions")).to_be_focused()
 
 
-def test_files_that_are_no_photos(open_page: Callable[..., Page], files: dict[str, Path]) -> None:
+def test_files_that_are_not_photos(open_page: Callable[..., Page], files: dict[str, Path]) -> None:
     page = open_page()
     page.set_input_files("#content-file", files=[_text("notes.txt")])
     note = page.locator("#content-note")
@@ -207,7 +207,7 @@ def test_files_that_are_no_photos(open_page: Callable[..., Page], files: dict[st
     # Browsers show no TIFF: whether it is one the server has to say.
     page.set_input_files("#content-file", files=[_text("notes.tiff")])
     page.set_input_files("#style-file", files["style"])
-    expect(page.locator("#error")).to_contain_text("The content photo is no image")
+    expect(page.locator("#error")).to_contain_text("The content photo is not an image")
     # And the page goes on.
     _choose(page, files)
     expect(page.locator("#error")).to_be_hidden()

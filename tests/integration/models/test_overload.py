@@ -224,7 +224,7 @@ def test_a_request_beyond_the_queue_is_refused_at_once(
                 pytest.raises(ServerUnavailable, match="is full"),
             ):
                 client.stylize(**photos, size=16)
-        assert not long.ended.is_set()  # nobody waited for it
+        assert not long.ended.is_set()  # the refusal did not wait for it
     second.join(60)
     assert [result.image.size for result in results] == [(16, 16)]
     assert metric(small, "photoreal_requests_total", **turned_away) >= before + len(PROTOCOLS)

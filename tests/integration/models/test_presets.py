@@ -93,7 +93,7 @@ def test_other_weights_and_damage_are_refused(
         assert stylize(local, content=CONTENT, style=file, size=SIZE, method="color").png
 
 
-def test_the_commands_write_and_take_a_preset(local: Server, tmp_path: Path) -> None:
+def test_commands_write_and_use_a_preset(local: Server, tmp_path: Path) -> None:
     preset, out, photo = (tmp_path / name for name in ("a.safetensors", "out.png", "photo.png"))
     rest: list[Any] = ["--size", SIZE, "--url", local.http_url, "--quiet"]
     for arguments in (

@@ -54,11 +54,11 @@ LONG = _file(Image.new("L", (8, 20_000), 99))
 TWO = np.array([b"a", b"b"], dtype=np.object_)
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "text": ({"content": b"This is no image."}, "The content photo is no image"),
+    "text": ({"content": b"This is no image."}, "The content photo is not an image"),
     "empty": ({"style": b""}, "The style photo is empty"),
     "truncated JPEG": ({"content": JPEG[: len(JPEG) // 2]}, "truncated or damaged"),
     "header of 60000x60000": ({"style": _png_of_size(60000, 60000)}, "pixels"),
-    "EPS": ({"content": _file(PHOTO, "EPS")}, "no image"),
+    "EPS": ({"content": _file(PHOTO, "EPS")}, "not an image"),
     "animated WebP": ({"style": _file(PHOTO, "WEBP", **PAGES)}, "several frames or pages"),
     "8x300000": ({"content": _file(Image.new("L", (8, 300_000), 99))}, "long and narrow"),
     "enlarged too far": (

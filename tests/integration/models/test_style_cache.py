@@ -63,7 +63,7 @@ def test_a_cache_of_no_bytes_works(
     assert results[0].png == results[1].png
 
 
-def test_a_preset_that_is_no_image_stops_serve_before_the_server(
+def test_an_invalid_preset_ends_serve_before_the_server_starts(
     bare_repository: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     shutil.copy(EXAMPLES / "rendered" / "dusk.jpg", tmp_path / "dusk.jpg")

@@ -104,7 +104,7 @@ def test_gateway(gateway: str, content: bytes, style: bytes) -> None:
     _check(answer.content, "TIFF")
 
 
-def test_a_depth_that_the_format_has_not(gateway: str, content: bytes, style: bytes) -> None:
+def test_a_bit_depth_that_the_format_lacks(gateway: str, content: bytes, style: bytes) -> None:
     answer = httpx2.post(
         f"{gateway}/upload_images/",
         files={"content_image": content, "style_image": style},

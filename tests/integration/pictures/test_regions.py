@@ -14,12 +14,11 @@ from PIL import Image
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.client.address import Protocol
 from photoreal.contract import DEFAULT_BLEND, SEGMENTER_CLASSES_FILE
-from photoreal.export import ExportSettings, export_repository, repository
 from photoreal.regions.classes import GROUPS
 from photoreal.regions.soft import AREA_LABEL
 from photoreal.serve.launch.launcher import Server
-from tests.integration.conftest import quiet_server, url_of
-from tests.kinds import PairFiles, Stylize, TempFolders
+from tests.integration.conftest import EXPORTED, quiet_server, url_of
+from tests.kinds import PairFiles, Stylize
 
 pytestmark = pytest.mark.server
 
@@ -79,7 +78,7 @@ def test_without_segmentation_the_photo_is_one_region(
 def test_regions_alone_come_without_a_transfer_and_can_be_given_back(
     local: Server, pair: PairFiles, protocol: Protocol
 ) -> None:
-    """With a class that only its kin matches, which masks by themselves cannot say."""
+    """With a class that only a related one matches, which masks alone cannot express."""
     files = pair("pagoda-twilight")
     how: dict[str, Any] = {name: files[name] for name in ("content", "style")}
     how |= {"size": SIZE, "method": "published"}
@@ -161,7 +160,7 @@ def test_match_rule_is_the_callers_choice(
         assert (partners, report["unstyled"]) == ({0: 0, 9: "whole photo"}, [])
 
 
-def test_class_names_alone_are_no_segmenter(
+def test_class_names_without_a_segmenter_are_ignored(
     bare_repository: Path, tmp_path: Path, stylize: Stylize
 ) -> None:
     """As `make clean` and an export without a segmenter leave them behind."""
@@ -174,13 +173,9 @@ def test_class_names_alone_are_no_segmenter(
 
 
 @pytest.fixture(scope="module")
-def plain_export(tmp_path_factory: TempFolders) -> Iterator[Server]:
-    """A server on an export that names no segmenter; the levels for "bls" are left out."""
-    folder = tmp_path_factory.mktemp("default")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repository, "_network_levels", lambda *_: iter(()))
-        export_repository(ExportSettings(folder), print)
-    with quiet_server(folder) as running:
+def plain_export() -> Iterator[Server]:
+    """A server on the export of `make test`, which names no segmenter."""
+    with quiet_server(EXPORTED) as running:
         yield running
 
 

@@ -31,7 +31,7 @@ def _queries() -> list[str]:
 
 
 def _supervisor_metrics() -> str:
-    """What a supervisor tells that has put things right once."""
+    """The metrics of a supervisor that has restarted a model and the server once."""
     status = Status()
     status.model_restarts.labels("wct2", "died")
     status.server_restarts.labels("died")

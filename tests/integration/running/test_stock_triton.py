@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from photoreal.client import StyleTransferClient
+from photoreal.contract import ModelSpec
 from photoreal.export import ExportSettings, export_repository
 from photoreal.serve.launch.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launch.installation import assemble_backends
-from tests.kinds import PairFiles
+from tests.kinds import PairFiles, Patch
 
 pytestmark = pytest.mark.server
 
@@ -23,9 +25,19 @@ START_S = 180.0
 
 @pytest.mark.parametrize("packages", ["on the PATH", "in EXECUTION_ENV_PATH"])
 def test_a_plain_tritonserver_loads_and_serves_it(
-    packages: str, segmenter_folder: Path, pair: PairFiles, tmp_path: Path
+    packages: str,
+    segmenter_folder: Path,
+    repository: Path,
+    pair: PairFiles,
+    tmp_path: Path,
+    monkeypatch: Patch,
 ) -> None:
     """The wheel needs its libraries named, and has the ONNX backend that we bring it, in Python."""
+
+    def copy_exported(module: object, spec: ModelSpec, path: Path, precision: str) -> None:
+        shutil.copy(repository / spec.name / "1" / path.name, path)
+
+    monkeypatch.setattr("photoreal.export.repository.export_onnx", copy_exported)
     named = packages == "in EXECUTION_ENV_PATH"
     settings = ExportSettings(
         tmp_path / "models",

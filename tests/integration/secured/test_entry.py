@@ -58,14 +58,14 @@ def test_only_the_key_and_the_certificates_let_in(
         assert API_KEY not in str(caught.value)
 
 
-def test_there_is_no_other_door_over_http(server: Secured) -> None:
+def test_other_endpoints_over_http_are_closed(server: Secured) -> None:
     doors = ("infer", "versions/1/infer", "generate", "generate_stream")
     for path in (*(f"stylize/{door}" for door in doors), "wct2/infer", "segmenter/infer"):
         assert _post(server, f"models/{path}", {}) == 403
         assert _post(server, f"models/{path}", {"api-key": API_KEY}) != 403
 
 
-def test_there_is_no_other_door_over_grpc(server: Secured) -> None:
+def test_other_endpoints_over_grpc_are_closed(server: Secured) -> None:
     files, answers = server.certificates, queue.Queue[Any]()
     with tritonclient.grpc.InferenceServerClient(
         server.grpc.removeprefix("grpcs://"),

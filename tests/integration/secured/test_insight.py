@@ -19,7 +19,7 @@ from .running import ADMIN_KEY, API_KEY, SIZE, Secured, Way, attributes
 pytestmark = pytest.mark.server
 
 
-def test_every_line_of_the_log_is_an_object_and_requests_are_told_by_id(
+def test_every_line_of_the_log_is_an_object_and_requests_are_logged_by_id(
     server: Secured, picture: bytes
 ) -> None:
     way: Way = ("sync", "http")
@@ -42,7 +42,7 @@ def test_every_line_of_the_log_is_an_object_and_requests_are_told_by_id(
     assert ADMIN_KEY not in text
 
 
-def test_an_error_of_a_network_is_told_by_id(server: Secured) -> None:
+def test_an_error_of_a_network_is_logged_by_id(server: Secured) -> None:
     sizes = {"FEATURES": (128, 4), "LH": (64, 5), "HL": (64, 5), "HH": (64, 5), "ORIGINAL": (64, 8)}
     arrays = {
         name: np.zeros((1, channels, side, side), dtype=np.float32)

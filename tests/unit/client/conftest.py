@@ -17,6 +17,7 @@ from PIL import Image
 from tritonclient.utils import serialize_byte_tensor
 
 from photoreal.client import AsyncStyleTransferClient, StyleTransferClient, patience
+from photoreal.client._transport import http as http_transport
 from photoreal.client._transport import retry
 from photoreal.contract import STYLIZE
 
@@ -153,7 +154,8 @@ def transport():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Almost no wait before the next attempt."""
+    """Almost no wait before the next attempt, or for the response to a cancel request."""
+    monkeypatch.setattr(http_transport, "CANCEL_TIMEOUT", 0.1)
     for name in ("FIRST_WAIT_S", "JITTER_S"):
         monkeypatch.setattr(retry, name, 0.001)
     for name in ("_SHORTEST_S", "_LONGEST_S"):

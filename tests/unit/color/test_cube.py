@@ -87,7 +87,7 @@ class TestFit:
         np.testing.assert_allclose(table, identity, atol=1e-4)
         table = cube.fit_table(gray, gray + np.float32(0.1), 5)  # from one color
         np.testing.assert_allclose(table, np.minimum(identity + 0.1, 1), atol=1e-3)
-        for points in (1, 66):  # which nobody reads
+        for points in (1, 66):  # which programs do not read
             with pytest.raises(InvalidOption, match=f"{points} points a side.*expected 2 to 65"):
                 cube.fit_table(gray, gray, points)
 

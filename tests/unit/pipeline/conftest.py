@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from torch import Tensor
 
-from photoreal.networks.vgg import Encoded, Skips
+from photoreal.local import pipeline
+from photoreal.networks.vgg import Decoder, Encoded, Encoder, Skips
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse, Transferred
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.pipeline.stylize import stylize
+from photoreal.pipeline.wct2 import measures_file
 from photoreal.preprocess import Limits, decode_mask, decode_photo
 from photoreal.regions import LabelMap
 from photoreal.transfer.progressive import NetworkEngine
-from tests.shared import Array, Photo, builtin_networks, encoded, photo
+from photoreal.weights.networks import BUILTIN, load_wct2
+from tests.shared import NARROW, Array, Photo, encoded, narrow_networks, photo
 
 CONTENT, STYLE = photo(16, 24, seed=1), photo(20, 16, seed=2)
 GRAY = {"content": np.full_like(CONTENT, 128), "style": np.full_like(STYLE, 128)}
@@ -42,7 +46,20 @@ class CountingEngine(NetworkEngine):
 
 @pytest.fixture
 def engine() -> CountingEngine:
-    return CountingEngine(*builtin_networks("cat5"))
+    return CountingEngine(*narrow_networks())
+
+
+@pytest.fixture(scope="module")
+def few_channels() -> Iterator[None]:
+    """Gives every `Pipeline` networks of few channels in place of the built-in ones."""
+
+    def load(name: str | Path) -> tuple[Encoder, Decoder]:
+        return narrow_networks() if name == BUILTIN else load_wct2(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "load_wct2", load)
+        patch.setattr(measures_file, "CHANNELS", NARROW)
+        yield
 
 
 def rows(height: int, width: int, *labels: int) -> LabelMap:

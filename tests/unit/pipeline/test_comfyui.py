@@ -37,7 +37,7 @@ def nodes() -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
+def pipeline(few_channels: None) -> Pipeline:
     return Pipeline(device="cpu", segmenter=None)
 
 

@@ -16,11 +16,13 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
+from photoreal import Pipeline
 from photoreal.arrays import is_tensor, resize, to_host
 from photoreal.errors import NumericalError
 from photoreal.networks.vgg import Skips
 from photoreal.pipeline.engine import network_engine
 from photoreal.pipeline.in_process import in_process_models
+from photoreal.pipeline.presets.tensor_file import read_tensors
 from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse
 from photoreal.pipeline.stylize import stylize
 from photoreal.preprocess import Limits
@@ -29,7 +31,7 @@ from photoreal.render.local_linear import FloatArray, fit_local_linear
 from photoreal.render.on_device import apply_on_device
 from photoreal.render.upsample import ColorModel, apply_colors, fit_colors
 from photoreal.transfer.progressive import NetworkEngine
-from photoreal.weights.networks import load_wct2
+from photoreal.weights.networks import fingerprint, load_wct2
 from photoreal.weights.segmenters import load_segmenter
 
 
@@ -45,8 +47,12 @@ def file(photo: npt.NDArray[np.uint8]) -> bytes:
 
 @pytest.fixture(scope="module")
 def models() -> Models:
+    networks = load_wct2()
     return in_process_models(
-        network_engine(*load_wct2(), "cpu", half=False), *load_segmenter("default"), device="cpu"
+        network_engine(*networks, "cpu", half=False),
+        *load_segmenter("default"),
+        device="cpu",
+        weights=lambda: fingerprint(*networks),
     )
 
 
@@ -113,22 +119,22 @@ MASKS = {
 }
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"method": "color"},
-        {"segment": False},
-        MASKS,
-        MASKS | {"mask_edges": False},
-        {"style": (STYLE, CONTENT), "weights": (0.6, 0.4)},
-        {"sequence": "shot", "steady": 0.5},
-        {"output_size": 48},
-        {"alpha": 0.5, "wct2_strength": 0.3},
-        {"method": "published"},
-    ],
-    ids=str,
-)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "color": {"method": "color"},
+    "whole": {"segment": False},
+    "masks": MASKS,
+    "masks as drawn": MASKS | {"mask_edges": False},
+    "two styles": {"style": (STYLE, CONTENT), "weights": (0.6, 0.4)},
+    "video": {"sequence": "shot", "steady": 0.5},
+    "smaller": {"output_size": 48},
+    "weaker": {"alpha": 0.5, "wct2_strength": 0.3},
+    "published": {"method": "published"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_pictures_agree(models: Models, options: dict[str, Any]) -> None:
     request = StylizeRequest(**{"content": CONTENT, "style": STYLE, "size": 64, **options})
 
@@ -151,3 +157,33 @@ def test_results_that_are_not_finite_are_refused(models: Models) -> None:
     request = StylizeRequest(content=CONTENT, style=STYLE, size=64, segment=False)
     with pytest.raises(NumericalError):
         stylize(request, broken, Limits())
+
+
+def _preset(models: Models) -> bytes:
+    request = StylizeRequest(CONTENT, STYLE, size=64, regions_only=True, measures_style=True)
+    (preset,) = stylize(request, models, Limits()).preset
+    return preset
+
+
+@pytest.mark.slow
+def test_presets_are_measured_and_used(models: Models) -> None:
+    preset = _preset(models)
+    _, tensors = read_tensors(preset)
+    assert len(preset) < 1.5e6 * len(tensors["shares"])
+    changes: list[dict[str, Any]] = [{}, {"transfer_at": "decoder"}, {"method": "color"}]
+    for more in changes:
+        ours, theirs = (
+            stylize(StylizeRequest(CONTENT, style, size=64, **more), models, Limits())
+            for style in (preset, STYLE)
+        )
+        assert ours.image == theirs.image
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU here.")
+def test_a_preset_of_a_cpu_is_used_on_a_gpu(models: Models) -> None:
+    gpu = Pipeline(device="cuda")
+    ours, theirs = (
+        np.asarray(gpu.stylize(CONTENT, style, size=64).image, float)
+        for style in (_preset(replace(models, device=None)), STYLE)
+    )
+    assert np.abs(ours - theirs).mean() < 1  # fp16 features against those of the CPU

@@ -143,7 +143,7 @@ def test_more_bits_count_as_more_memory(dtype: Any, fits: bool) -> None:
         ({"bit_depth": 12}, "bit_depth is 12; expected 8 or 16"),
     ],
 )
-def test_depths_that_there_are_not(options: dict[str, Any], words: str) -> None:
+def test_invalid_bit_depths(options: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidOption, match=words) as no:
         stylize(request_for(**options), MODELS, LIMITS)
     check_sentence(no.value)
@@ -163,7 +163,7 @@ def test_colors_outside_srgb_come_back(name: str, dtype: Any, same: str) -> None
 
 
 def test_a_wide_result_looks_like_that_of_srgb() -> None:
-    """Where colors are within sRGB, whatever the space that the photo is stored in."""
+    """Where colors are within sRGB, in any space that the photo is stored in."""
     smooth = (_gradient(96, 144) // 257).astype(np.uint8)
     options: dict[str, Any] = {"size": 64, "color_strength": 0.0, "wct2_strength": 1.0}
     wide = _file(smooth, P3)

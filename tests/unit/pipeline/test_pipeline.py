@@ -25,8 +25,11 @@ CONTENT, STYLE = photo(20, 24, seed=1), photo(18, 16, seed=2)
 SIZE = 16
 
 
+pytestmark = pytest.mark.usefixtures("few_channels")
+
+
 @pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
+def pipeline(few_channels: None) -> Pipeline:
     return Pipeline(device="cpu", segmenter=None)
 
 
@@ -138,7 +141,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("error", "given", "words"),
         [
-            (InvalidImage, {"content": b"no photo"}, "The content photo is no image"),
+            (InvalidImage, {"content": b"no photo"}, "The content photo is not an image"),
             (InvalidOption, {"alpha": 2.0}, "alpha is 2"),
             (InvalidOption, {"size": 4}, "size is 4"),
             (InvalidMask, {"content_mask": OURS}, "no style mask"),
@@ -180,7 +183,7 @@ class TestRefused:
         with pytest.raises(InvalidOption, match="cannot use a GPU"):
             Pipeline()
 
-    def test_weights_that_are_not_there(self, tmp_path: Path) -> None:
+    def test_missing_weights(self, tmp_path: Path) -> None:
         with pytest.raises(WeightsError):
             Pipeline(device="cpu", weights=tmp_path / "none")
         with pytest.raises(WeightsError):

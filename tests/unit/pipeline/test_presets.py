@@ -16,20 +16,18 @@ from photoreal import Pipeline
 from photoreal.client import InvalidInput
 from photoreal.client.style import Style
 from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest
-from photoreal.pipeline.engine import network_engine
 from photoreal.pipeline.in_process import in_process_models
 from photoreal.pipeline.presets.tensor_file import MAX_HEADER, read_tensors, write_tensors
 from photoreal.pipeline.request import StylizeRequest
 from photoreal.pipeline.stylize import stylize
+from photoreal.pipeline.wct2.measures_file import read_measures
 from photoreal.preprocess import Limits
 from photoreal.transfer.soft_transform import RIDGE
-from photoreal.weights.networks import fingerprint, load_wct2
-from photoreal.weights.segmenters import load_segmenter
+from tests.shared import NARROW
 
 Photo = npt.NDArray[np.uint8]
-Encode = Callable[..., bytes]
 EXAMPLES = Path(__file__).parents[3] / "examples"
-SIZE = 64
+SIZE = 32
 
 
 def small(file: str, side: int = 120) -> Photo:
@@ -49,7 +47,7 @@ def halves(photo: Photo) -> Photo:
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
+def pipeline(few_channels: None) -> Pipeline:
     return Pipeline(device="cpu")
 
 
@@ -155,7 +153,6 @@ class TestEquality:
 
 def test_a_preset_holds_no_picture(dusk: bytes) -> None:
     _, tensors = read_tensors(dusk)
-    regions = len(tensors["shares"])
     pixels = SIZE * SIZE
     own = [
         name
@@ -166,7 +163,14 @@ def test_a_preset_holds_no_picture(dusk: bytes) -> None:
         ["shares", "traits", "pixels", *(name for name in own if name.endswith(".regions"))]
     )
     assert all(tensors[name].size < max(pixels, 64) // 10 for name in own)
-    assert len(dusk) < 1.5e6 * regions
+
+
+def test_covariances_are_read_whole(dusk: bytes) -> None:
+    """A file holds one triangle of each."""
+    weights = read_tensors(dusk)[0]["weights"]
+    for regions in read_measures(dusk, weights, torch.device("cpu")).values():
+        for one in regions.values():
+            assert torch.equal(one.covariance, one.covariance.T)
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +249,7 @@ FEATURE_DAMAGES: dict[str, tuple[Change, str]] = {
 
 class TestHostileFiles:
     @pytest.mark.parametrize("name", DAMAGES)
-    def test_what_is_damaged_is_named(
+    def test_damaged_colors_are_named(
         self,
         pipeline: Pipeline,
         colors: bytes,
@@ -260,7 +264,7 @@ class TestHostileFiles:
         check_sentence(refused.value)
 
     @pytest.mark.parametrize("name", FEATURE_DAMAGES)
-    def test_so_are_features(
+    def test_damaged_features_are_named(
         self, pipeline: Pipeline, dusk: bytes, name: str, check_sentence: Callable[[object], None]
     ) -> None:
         change, words = FEATURE_DAMAGES[name]
@@ -347,35 +351,6 @@ class TestRefusals:
 def test_the_ridge_keeps_covariances_definite(dusk: bytes) -> None:
     _, tensors = read_tensors(dusk)
     lower = tensors["encoder.1.covariances"][0]
-    rows, columns = np.tril_indices(64)
+    rows, columns = np.tril_indices(NARROW[1])
     diagonal = lower[rows == columns]
     assert diagonal.min() >= RIDGE
-
-
-def test_a_preset_is_measured_and_used_where_pixels_are_tensors(encoded: Encode) -> None:
-    networks = load_wct2()
-    models = in_process_models(
-        network_engine(*networks, "cpu", half=False),
-        *load_segmenter("default"),
-        device="cpu",
-        weights=lambda: fingerprint(*networks),
-    )
-    files: dict[str, Any] = {"content": encoded(CONTENT), "style": encoded(DUSK), "size": SIZE}
-    measured = StylizeRequest(**files, regions_only=True, measures_style=True)
-    (preset,) = stylize(measured, models, Limits()).preset
-    changes: list[dict[str, Any]] = [{}, {"transfer_at": "decoder"}, {"method": "color"}]
-    for more in changes:
-        ours, theirs = (
-            stylize(StylizeRequest(**{**files, **more, "style": style}), models, Limits())
-            for style in (preset, files["style"])
-        )
-        assert ours.image == theirs.image
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU here.")
-def test_a_preset_of_a_cpu_is_used_on_a_gpu(dusk: bytes) -> None:
-    gpu = Pipeline(device="cuda")
-    ours, theirs = (
-        np.asarray(gpu.stylize(CONTENT, one, size=SIZE).image, float) for one in (dusk, DUSK)
-    )
-    assert np.abs(ours - theirs).mean() < 1  # fp16 features against those of the CPU

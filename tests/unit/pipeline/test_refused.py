@@ -52,8 +52,8 @@ def test_options_are_checked_before_any_photo_is_decoded(
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        ({"content": b"nonsense"}, InvalidImage, "^The content photo is no image"),
-        ({"style": b"nonsense"}, InvalidImage, "^The style photo is no image"),
+        ({"content": b"nonsense"}, InvalidImage, "^The content photo is not an image"),
+        ({"style": b"nonsense"}, InvalidImage, "^The style photo is not an image"),
         (
             MASKS | {"content_mask": rows(17, 25, 1)},
             InvalidMask,

@@ -15,7 +15,7 @@ from photoreal.pipeline.wct2.model import serve_wct2
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.transfer.steady import FORGET_AFTER, SteadyMoments
 from photoreal.transfer.whitening import Moments, moments
-from tests.shared import Array, builtin_engine, random_image
+from tests.shared import Array, narrow_engine, random_image
 
 
 def _moments(seed: int) -> Moments:
@@ -113,7 +113,7 @@ class TestTransfer:
         for name, value in more.items():
             dtype = object if isinstance(value, bytes) else np.float32
             inputs[name.upper()] = np.array([value], dtype=dtype)
-        return serve_wct2(inputs, builtin_engine(), self.cache, self.store)["IMAGE"]
+        return serve_wct2(inputs, narrow_engine(), self.cache, self.store)["IMAGE"]
 
     def test_frames_of_a_shot_share_and_others_do_not(self) -> None:
         one, two = random_image(16, 24), 0.5 * random_image(16, 24, seed=1)
@@ -139,7 +139,7 @@ class TestTransfer:
         given = {"content": content} | change
         np.testing.assert_array_equal(self._serve(**given, sequence=b"a"), self._serve(**given))
 
-    def test_a_steady_map_keeps_a_still_thing_still(self) -> None:
+    def test_a_steady_map_keeps_a_still_object_still(self) -> None:
         """What comes into view on one side changes the other side the less, the steadier."""
         before = random_image(24, 40)
         after = before.clone()

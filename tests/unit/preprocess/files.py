@@ -1,4 +1,4 @@
-"""Image files written by hand, with 8 or 16 bits a channel."""
+"""Image files written by hand, with 8 or 16 bits per channel."""
 
 from __future__ import annotations
 

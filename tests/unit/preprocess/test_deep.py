@@ -1,4 +1,4 @@
-"""Photos with 16 bits a channel: every kind of PNG and TIFF is read in full, and written."""
+"""Photos with 16 bits per channel: every kind of PNG and TIFF is read in full, and written."""
 
 from __future__ import annotations
 

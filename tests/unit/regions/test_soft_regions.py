@@ -201,7 +201,7 @@ class TestJoining:
         one = np.ones((1, 4, 4), dtype=np.float32)
         assert join_clusters(one, one, np.zeros((3, 4, 4), dtype=np.float32)) == [0]
 
-    def test_a_region_of_few_pixels_is_none_and_its_pixels_go_elsewhere(self) -> None:
+    def test_a_region_of_few_pixels_is_dropped_and_its_pixels_join_others(self) -> None:
         shares = np.zeros((3, 1000), dtype=np.float32)
         shares[0, 2:], shares[1, 0], shares[2, 1] = 1.0, 1.0, 1.0
         groups = without_small([1, 0, 1], shares)
@@ -234,7 +234,7 @@ class TestCoupling:
 
     def test_every_style_region_is_taken_by_something(self) -> None:
         content = np.array([[0.0], [1.0]], dtype=np.float32)
-        style = np.array([[0.0], [1.0], [1.4]], dtype=np.float32)  # the third is nobody's nearest
+        style = np.array([[0.0], [1.0], [1.4]], dtype=np.float32)  # no nearest region is the third
         assert couple(content, style, *_shares(2, 3))[:, 2].max() > 0.1
         content, style = np.zeros((1, 2), np.float32), np.eye(2, dtype=np.float32)  # equally good
         np.testing.assert_allclose(couple(content, style, *_shares(1, 2)), [[0.5, 0.5]])
@@ -326,7 +326,7 @@ class TestMaskRegions:
         _check(mask_regions(mask, (), STEP, edges=edges), STEP)
 
 
-class TestSettle:
+class TestNormalizing:
     def test_large_weights_become_1_and_small_ones_0(self) -> None:
         weights = np.array([[0.99, 0.8, 0.5, 0.3, -0.1]], dtype=np.float32)
         weights = np.stack([weights, 1.0 - weights])
@@ -334,16 +334,16 @@ class TestSettle:
         np.testing.assert_allclose(found[0, 0], [1.0, 1.0, 0.5, 0.1, 0.0], atol=1e-6)
         np.testing.assert_allclose(found.sum(axis=0), 1.0, atol=1e-6)
 
-    def test_a_pixel_that_nobody_claims_goes_to_the_strongest_there(self) -> None:
+    def test_a_pixel_without_a_large_weight_goes_to_its_strongest_region(self) -> None:
         weights = np.array([0.05, 0.2, 0.24, 0.23, 0.22], dtype=np.float32).reshape(5, 1, 1)
         weights = np.concatenate([weights, np.eye(5, dtype=np.float32)[:, :1, None]], axis=2)
         np.testing.assert_array_equal(normalize_weights(weights, 0.75)[:, 0], np.eye(5)[:, [2, 0]])
 
-    def test_a_pixel_of_nothing_goes_to_the_largest_region(self) -> None:
+    def test_a_pixel_without_weights_goes_to_the_largest_region(self) -> None:
         weights = np.zeros((3, 1, 4), dtype=np.float32)
         weights[1, 0, 1:3], weights[0, 0, 3], weights[2, 0, 0] = 1.0, 1.0, -0.2
         np.testing.assert_array_equal(normalize_weights(weights)[:, 0, 0], [0.0, 1.0, 0.0])
 
-    def test_settled_weights_stay(self) -> None:
+    def test_normalized_weights_are_unchanged(self) -> None:
         weights = np.eye(3, dtype=np.float32)[:, None, :]
         np.testing.assert_array_equal(normalize_weights(weights), weights)

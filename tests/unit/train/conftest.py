@@ -58,7 +58,7 @@ def write_photo() -> Write:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory, write_photo: Write) -> Path:
-    """Eight photos to train with, two for validation and two for the test; nobody changes it."""
+    """Eight photos to train with, two for validation and two for the test; not to be changed."""
     folder = tmp_path_factory.mktemp("data")
     for part, numbers in (("train", range(8)), ("val", (8, 9)), ("test", (10, 11))):
         for number in numbers:

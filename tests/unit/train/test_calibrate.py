@@ -39,7 +39,7 @@ def test_without_pixels_probabilities_stay_as_they_are() -> None:
 
 
 class Certain(Segmenter):
-    """Says ground with a probability of 0.9 everywhere, whatever the photo."""
+    """Says ground with a probability of 0.9 everywhere, for any photo."""
 
     def __init__(self) -> None:
         super().__init__(4, COUNT)
@@ -75,7 +75,7 @@ def test_a_segmenter_becomes_as_sure_as_it_is_right() -> None:
     assert calibrate(Certain(), [_item("msrc21")], [_photo(18 / 39)]) == found
 
 
-def test_sources_weigh_alike_whatever_their_photos() -> None:
+def test_sources_weigh_alike_with_any_number_of_photos() -> None:
     right, wrong = _photo(0.0), _photo(1.0)
     items = [_item("msrc21"), *[_item("stanford_background")] * 3]
     done: list[int] = []

@@ -94,7 +94,7 @@ def test_unsound_settings_are_refused(data: Path, tmp_path: Path, capsys: Captur
 
 
 @pytest.mark.parametrize("command", ["train-segmenter", "evaluate-segmenter"])
-def test_a_gpu_that_is_not_there_is_refused(
+def test_a_missing_gpu_is_refused(
     command: str, data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -61,7 +61,7 @@ def test_kinds_of_targets_mix_by_their_pixels_and_ignored_ones_do_not_count(
     probabilities = scores.softmax(dim=1)
     not_sky = -torch.log(1 - probabilities[:, SKY, 2]).mean()
     not_water = -torch.log(1 - probabilities[:, WATER, 3]).mean()
-    for scale in (1, 50):  # whatever the scores of what is ignored
+    for scale in (1, 50):  # scores of ignored pixels do not matter
         scores[:, :, 4:] *= scale
         found = segmentation_loss(scores, targets, 0.03)
         torch.testing.assert_close(found, labeled / 2 + not_sky / 4 + not_water / 4)

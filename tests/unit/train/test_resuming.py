@@ -26,7 +26,7 @@ SHORT = Settings(
 
 @pytest.fixture(scope="module")
 def done(train: Photos, validation: Photos, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of two steps, which nobody changes."""
+    """The folder of a run of two steps, not to be changed."""
     folder = tmp_path_factory.mktemp("done") / "run"
     training = Training(SHORT, folder)
     training.start(train)
@@ -67,7 +67,7 @@ def test_other_settings_are_refused_by_name(
     assert (run / "settings.json").read_text() == before
 
 
-def test_a_run_may_be_made_longer(run: Path, train: Photos, validation: Photos) -> None:
+def test_a_run_can_be_extended(run: Path, train: Photos, validation: Photos) -> None:
     longer = replace(SHORT, stages=(Stage(1, 64, 2), Stage(3, 72, 2)))
     training = Training(longer, run)
     training.resume(train)
@@ -127,7 +127,7 @@ def test_a_damaged_file_is_named(
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe{"], ids=["cut", "no text"])
-def test_damaged_settings_are_told(content: bytes, run: Path, train: Photos) -> None:
+def test_damaged_settings_are_named(content: bytes, run: Path, train: Photos) -> None:
     (run / "settings.json").write_bytes(content)
     with pytest.raises(TrainingError, match="The settings "):
         Training(SHORT, run).resume(train)

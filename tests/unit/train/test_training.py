@@ -226,7 +226,7 @@ def test_there_must_be_something_to_resume(train: Photos, tmp_path: Path) -> Non
         Training(SMALL, tmp_path).resume(train)
 
 
-def test_a_loss_that_is_no_number_ends_the_run(
+def test_a_loss_that_is_not_a_number_ends_the_run(
     train: Photos, validation: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

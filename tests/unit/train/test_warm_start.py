@@ -66,7 +66,7 @@ def test_a_run_goes_on_from_them(
         torch.testing.assert_close(network.state_dict()[weight], expected, rtol=0, atol=1e-6)
 
 
-def test_a_start_that_is_not_there_is_refused_before_anything_is_written(
+def test_a_missing_start_is_refused_before_anything_is_written(
     train: Photos, tmp_path: Path
 ) -> None:
     with pytest.raises(WeightsError, match="no weight set or folder 'nothing'"):

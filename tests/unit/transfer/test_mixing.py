@@ -17,7 +17,7 @@ from photoreal.transfer.progressive import (
     transfer,
 )
 from photoreal.transfer.whitening import affine_map, moments, style_statistics
-from tests.shared import builtin_engine, random_image
+from tests.shared import narrow_engine, random_image
 
 CHANNELS = 4
 PLACE = ("encoder", 1)
@@ -81,7 +81,7 @@ def test_a_style_of_weight_0_adds_nothing() -> None:
 
 @pytest.mark.parametrize("blend", [0, 2])
 def test_a_mix_of_one_style_is_that_style_to_the_bit(blend: int) -> None:
-    engine = builtin_engine()
+    engine = narrow_engine()
     labels = np.zeros((16, 24), dtype=np.uint8)
     labels[:, 10:], labels[10:, :4] = 1, 2
     content = LabelledImage(random_image(16, 24), labels)

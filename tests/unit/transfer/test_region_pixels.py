@@ -70,7 +70,7 @@ def test_a_run_in_one_piece_is_not_copied() -> None:
     assert block.data_ptr() == features[:, 50:].data_ptr()
 
 
-def test_everything_is_no_region_to_look_for() -> None:
+def test_a_region_of_all_pixels_needs_no_indices() -> None:
     features, labels = _features(), np.zeros(PIXELS, dtype=np.uint8)
     for found in (find(labels, None), find_queued(labels, [None, 3], CPU)[None]):
         assert found is not None

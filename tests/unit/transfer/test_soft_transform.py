@@ -28,7 +28,7 @@ from photoreal.transfer.whitening import (
     moments,
     style_statistics,
 )
-from tests.shared import Array, builtin_engine, smooth_image
+from tests.shared import Array, builtin_engine, narrow_engine, smooth_image
 
 Statistics = dict[int | None, StyleStatistics]
 
@@ -208,8 +208,8 @@ class TestTransfer:
             SoftImage(image, normalize_weights(random.random((2, *image.shape[2:]), np.float32)))
             for image in (smooth_image(35, 50), smooth_image(21, 17, seed=1))
         )
-        coupled = couple_measures(measure_soft(style, builtin_engine()), np.eye(2))
-        result = apply_soft(content, coupled, builtin_engine())
+        coupled = couple_measures(measure_soft(style, narrow_engine()), np.eye(2))
+        result = apply_soft(content, coupled, narrow_engine())
         assert result.shape == content.image.shape
         assert torch.isfinite(result).all()
 
@@ -225,17 +225,17 @@ class TestTransfer:
     def test_regions_whose_partners_have_vanished_have_no_entry(self) -> None:
         weights = np.zeros((3, 32, 32), dtype=np.float32)
         weights[0, :16], weights[1, 16:] = 1.0, 1.0
-        measures = measure_soft(SoftImage(smooth_image(32, 32), weights), builtin_engine())
+        measures = measure_soft(SoftImage(smooth_image(32, 32), weights), narrow_engine())
         coupling = np.array([[1.0, 0, 0], [0, 0.5, 0.5], [0, 0, 1.0], [0, 0, 0]])
         coupled = couple_measures(measures, coupling)
         assert all(found.keys() == {0, 1} for found in coupled.values())
 
     def test_places_and_depth_are_those_asked_for(self) -> None:
         picture = SoftImage(smooth_image(32, 32), np.ones((1, 32, 32), dtype=np.float32))
-        assert measure_soft(picture, builtin_engine(), places=()) == {}
-        skips = measure_soft(picture, builtin_engine(), places=SKIP)
+        assert measure_soft(picture, narrow_engine(), places=()) == {}
+        skips = measure_soft(picture, narrow_engine(), places=SKIP)
         assert {name for name, _ in skips} == {"LH", "HL", "HH"}
-        assert measure_soft(picture, builtin_engine(), places=PLACES).keys() > skips.keys()
+        assert measure_soft(picture, narrow_engine(), places=PLACES).keys() > skips.keys()
 
     def test_too_small_a_photo_is_refused(self) -> None:
         tiny = SoftImage(torch.zeros(1, 3, 15, 40), np.ones((1, 15, 40), dtype=np.float32))

@@ -24,16 +24,14 @@ from photoreal.transfer.progressive import (
 )
 from tests.shared import (
     builtin_engine,
+    narrow_engine,
     psnr,
     random_image,
     reconstruct,
     refused,
-    seeded_engine,
     smooth_image,
     unlabelled,
 )
-
-pytestmark = pytest.mark.slow
 
 WHOLE = [Pair(0, None)]
 SUBSETS = [subset for n in (1, 2, 3) for subset in combinations(PLACES, n)]
@@ -87,6 +85,7 @@ def _halves(image: Tensor, left: int = 0, right: int = 1) -> LabelledImage:
     return LabelledImage(image, labels)
 
 
+@pytest.mark.slow
 @each_unpool
 @each_subset
 def test_a_photo_in_its_own_style_stays_as_it_is(unpool: Unpool, places: tuple[Place, ...]) -> None:
@@ -95,6 +94,7 @@ def test_a_photo_in_its_own_style_stays_as_it_is(unpool: Unpool, places: tuple[P
     assert psnr(result, photo.image) > 80
 
 
+@pytest.mark.slow
 def test_result_takes_the_colors_of_the_style() -> None:
     content = 0.2 + 0.5 * random_image(64, 64)
     style = torch.tensor([0.7, 0.4, 0.2]).view(1, 3, 1, 1) + 0.2 * random_image(48, 48, seed=1)
@@ -108,20 +108,20 @@ def test_result_takes_the_colors_of_the_style() -> None:
 def test_any_size_is_the_padded_one_cropped(height: int, width: int) -> None:
     content, style = _halves(random_image(height, width)), _halves(random_image(29, 45, seed=1))
     pairs = [Pair(0, 1), Pair(1, 0)]
-    result = transfer(content, style, pairs, builtin_engine())
+    result = transfer(content, style, pairs, narrow_engine())
     assert result.shape == content.image.shape
     below, right = -height % 8, -width % 8
     padded = LabelledImage(
         F.pad(content.image, (0, right, 0, below), mode="reflect"),
         np.pad(content.labels, ((0, below), (0, right)), mode="reflect"),
     )
-    expected = transfer(padded, style, pairs, builtin_engine())
+    expected = transfer(padded, style, pairs, narrow_engine())
     assert torch.equal(result, expected[..., :height, :width])
 
 
 @each_unpool
-def test_every_place_has_an_effect_of_its_own(unpool: Unpool) -> None:
-    engine = seeded_engine(unpool)
+def test_every_place_has_its_own_effect(unpool: Unpool) -> None:
+    engine = narrow_engine(unpool)
     content, style = _halves(random_image(16, 24)), unlabelled(0.5 * random_image(16, 16))
     plain = reconstruct(engine, content.image)
     results = [plain]
@@ -139,10 +139,11 @@ def test_without_a_pair_that_exists_the_content_is_reconstructed(
     unpool: Unpool, pairs: list[Pair]
 ) -> None:
     content, style = unlabelled(random_image(16, 24)), unlabelled(random_image(16, 16))
-    result = transfer(content, style, pairs, seeded_engine(unpool))
-    assert torch.equal(result, reconstruct(seeded_engine(unpool), content.image))
+    result = transfer(content, style, pairs, narrow_engine(unpool))
+    assert torch.equal(result, reconstruct(narrow_engine(unpool), content.image))
 
 
+@pytest.mark.slow
 @each_unpool
 def test_pixels_of_unpaired_labels_keep_their_features(unpool: Unpool) -> None:
     """The built-in decoder looks at a 2x2 cell of each level alone, so regions do not mix."""
@@ -152,6 +153,7 @@ def test_pixels_of_unpaired_labels_keep_their_features(unpool: Unpool) -> None:
     assert (result - content.image)[..., :32].abs().mean() > 0.05
 
 
+@pytest.mark.slow
 def test_regions_take_their_own_styles_or_the_whole_style() -> None:
     content, engine = _halves(random_image(32, 64)), builtin_engine()
     looks = 0.3 * random_image(32, 64, seed=1)
@@ -184,7 +186,7 @@ WORK: list[tuple[Unpool, tuple[Place, ...], int, list[int]]] = [
 def test_style_goes_no_further_than_the_places_need(
     unpool: Unpool, places: Collection[Place], deepest: int, decoded: list[int]
 ) -> None:
-    engine = CountingEngine(builtin_engine(unpool))
+    engine = CountingEngine(narrow_engine(unpool))
     photo = unlabelled(random_image(16, 24))
     transfer(photo, photo, WHOLE, engine, places=places)
     ups, downs = [("encode", n) for n in LEVELS], [("decode", n) for n in (4, 3, 2, 1)]
@@ -196,7 +198,7 @@ def test_style_goes_no_further_than_the_places_need(
 def test_style_is_left_alone_when_nothing_is_transferred(
     pairs: list[Pair], places: Collection[Place]
 ) -> None:
-    engine = CountingEngine(builtin_engine())
+    engine = CountingEngine(narrow_engine())
     photo = unlabelled(random_image(16, 24))
     transfer(photo, photo, pairs, engine, places=places)
     assert len(engine.passes) == 1
@@ -207,9 +209,10 @@ def test_style_is_left_alone_when_nothing_is_transferred(
 def test_a_picture_that_is_too_small_is_refused(role: int, height: int, width: int) -> None:
     pictures = [unlabelled(random_image(32, 32)), unlabelled(random_image(height, width))]
     with refused(InvalidOption, f"{width}x{height} pixels.*at least {MIN_SIDE}"):
-        transfer(pictures[1 - role], pictures[role], WHOLE, builtin_engine())
+        transfer(pictures[1 - role], pictures[role], WHOLE, narrow_engine())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("unpool", "places", "alpha", "blend"),
     [
@@ -243,6 +246,7 @@ def test_the_caller_s_pictures_are_never_written_to(
     assert torch.equal(result, copied)
 
 
+@pytest.mark.slow
 def test_measures_are_there_for_every_place_that_is_asked_for() -> None:
     style = unlabelled(random_image(16, 24))
     everywhere = measure_style(style, [None], builtin_engine())
@@ -257,6 +261,7 @@ def test_measures_are_there_for_every_place_that_is_asked_for() -> None:
                 assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_soft_border_is_a_slope_where_a_hard_one_is_a_step() -> None:
     """Two halves of one gray surface that become dark and light."""
     generator = torch.Generator().manual_seed(0)

@@ -139,7 +139,7 @@ def test_a_decomposition_that_fails_is_tried_in_double_precision(
     assert tried == [torch.float32, torch.float64] * 2
 
 
-def test_features_that_are_no_numbers_are_refused() -> None:
+def test_features_that_are_not_finite_are_refused() -> None:
     features = _matrix(4, 9, seed=1).float()
     features[2, 3] = torch.inf
     with refused(NumericalError, "eigen-decomposition"):

@@ -57,7 +57,7 @@ def test_a_saved_state_dict_is_read_back(zipped: bool, file: Path) -> None:
     assert all(torch.equal(found[name], STATE[name]) for name in STATE)
 
 
-def test_a_file_that_is_not_there_is_named(file: Path) -> None:
+def test_a_missing_file_is_named(file: Path) -> None:
     with pytest.raises(WeightsError, match=r"file\.pth is missing"):
         read_checkpoint(file)
 
@@ -82,7 +82,7 @@ NO_CHECKPOINTS = {
 
 
 @pytest.mark.parametrize("data", NO_CHECKPOINTS.values(), ids=NO_CHECKPOINTS)
-def test_a_file_that_is_no_checkpoint_is_refused(data: bytes, file: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(data: bytes, file: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(WeightsError, match=r"file\.pth is not a checkpoint .*torch\.save"):
         read_checkpoint(file)

@@ -38,7 +38,7 @@ def _save(folder: Path, segmenter: Segmenter, class_names: str | None = None) ->
 
 
 class TestPublished:
-    def test_what_is_not_there(self, tmp_path: Path) -> None:
+    def test_missing_files(self, tmp_path: Path) -> None:
         for name in ("vgg", "vgg.safetensors"):
             with pytest.raises(WeightsError, match=f"no weight set or folder '{name}'"):
                 load_segmenter(name)

@@ -116,9 +116,7 @@ def test_failures_are_listed_until_they_are_gone(run: Run, ray: FakeRay, tmp_pat
     assert not (tmp_path / "out" / FAILURES).exists()
 
 
-def test_a_list_that_cannot_be_written_is_no_success(
-    run: Run, ray: FakeRay, tmp_path: Path
-) -> None:
+def test_a_list_that_cannot_be_written_is_a_failure(run: Run, ray: FakeRay, tmp_path: Path) -> None:
     ray.kinds["b.png"] = ("failed", "It is damaged.")
     (tmp_path / "out" / FAILURES).mkdir(parents=True)
     outcome = run()

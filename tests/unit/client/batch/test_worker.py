@@ -97,7 +97,7 @@ def test_a_picture_that_an_ended_worker_wrote_is_left_alone(
         (MemoryError("no room"), "failed", "MemoryError: no room"),
     ],
 )
-def test_a_photo_that_fails_is_no_end(
+def test_a_photo_that_fails_does_not_end_the_run(
     fake: type[FakePipeline], photo: Photo, error: Exception, kind: str, reason: str
 ) -> None:
     fake.errors[b"one"] = error
@@ -125,9 +125,7 @@ def test_errors_of_the_start_come_with_the_first_photo(
     assert (outcome.kind, outcome.reason) == (kind, str(error))
 
 
-def test_workers_that_end_while_they_load_are_no_endless_row(
-    fake: type[FakePipeline], photo: Photo
-) -> None:
+def test_workers_that_die_while_loading_end_the_run(fake: type[FakePipeline], photo: Photo) -> None:
     ledger = Ledger(2)
     for _ in range(2 * TRIES - 1):
         ledger.start()

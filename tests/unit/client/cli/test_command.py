@@ -315,6 +315,7 @@ class TestMain:
         assert cli.main([name]) == 2
         assert "Error: " in capsys.readouterr().err
 
+    @pytest.mark.usefixtures("quick")
     def test_failure_of_a_subcommand(self, capsys, closed_url, photo_file, tmp_path):
         photo, out = str(photo_file), str(tmp_path / "out.png")
         assert cli.main(["stylize", photo, photo, "-o", out, "--url", closed_url]) == 1

@@ -132,7 +132,7 @@ class TestGateway:
         (("--max-upload", "0"), "--max-upload"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(closed_url, capsys, options, words):
+def test_invalid_options_are_refused(closed_url, capsys, options, words):
     port = closed_url.split(":")[1]
     assert main(["web", "--port", port, "--url", "there:1", *options]) == 2
     error = capsys.readouterr().err
@@ -153,11 +153,12 @@ def test_the_page_of_the_commands_names_them_all():
     assert named == option_names(bare) | {"--embedded", "--repository"}
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("command", "works_here"),
     [("stylize", True), ("video", True), ("look", True), ("warm", False), ("health", False)],
 )
-def test_which_commands_do_without_a_server(
+def test_which_commands_run_without_a_server(
     command, works_here, calls, tmp_path, photo_file, closed_url, monkeypatch, capsys
 ):
     def load(timeout):
@@ -175,7 +176,7 @@ def test_which_commands_do_without_a_server(
     assert "They would be loaded here." not in capsys.readouterr().err
 
 
-def test_a_server_of_its_own_is_shown_no_credentials(monkeypatch):
+def test_an_embedded_server_is_shown_no_credentials(monkeypatch):
     seen, said = [], []
 
     def make(url, **arguments):

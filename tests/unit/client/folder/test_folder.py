@@ -128,7 +128,9 @@ class TestDone:
 
 
 class TestGoingOn:
-    def test_whatever_has_changed_is_done_again(self, run, transport, folder, tmp_path):
+    def test_changed_photos_styles_and_options_are_done_again(
+        self, run, transport, folder, tmp_path
+    ):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "a.png").write_bytes(b"somebody else's")
         assert "3 photos, 3 done" in run().stdout
@@ -149,7 +151,7 @@ class TestGoingOn:
         assert "3 done" in run("--alpha", "0.5", "--overwrite").stdout
 
     @pytest.mark.parametrize("rest", ["", '{"output": "b.png", "by', "\0\0\n[1]\n"])
-    def test_a_manifest_that_was_cut_off_tells_what_it_can(self, run, tmp_path, rest):
+    def test_a_truncated_manifest_is_used_as_far_as_it_goes(self, run, tmp_path, rest):
         run("--in-flight", 1)
         manifest = tmp_path / "out" / NAME
         first = manifest.read_text().splitlines()[0]
@@ -184,7 +186,7 @@ class TestFailures:
         assert names(tmp_path / "out") == ["a.png", "c.PNG", NAME]
         assert re.search("1 done, 2 .*finished", run().stdout)
 
-    def test_no_server_ends_all_at_once(self, run, transport, tmp_path):
+    def test_without_a_server_the_folder_ends_at_once(self, run, transport, tmp_path):
         transport.errors = {photo(n): [ServerUnavailable("Nobody.")] for n in range(3)}
         outcome = run("--in-flight", 1)
         assert outcome.exit_code == 1

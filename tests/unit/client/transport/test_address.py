@@ -33,7 +33,7 @@ HTTP += ["localhost:99999", "a b:8000", "user@localhost", "localhost:8000?x=1"]
     ("url", "protocol"),
     [*((url, "http") for url in HTTP), ("localhost:8001/base", "grpc"), ("localhost", "smoke")],
 )
-def test_refuses_what_is_no_address(url, protocol):
+def test_invalid_addresses_are_refused(url, protocol):
     with pytest.raises(InvalidInput):
         parse_address(url, protocol)
 

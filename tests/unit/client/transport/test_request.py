@@ -83,7 +83,7 @@ class TestContract:
 
 
 class TestOptions:
-    def test_what_is_none_is_not_sent(self):
+    def test_none_is_not_sent(self):
         assert sorted(build_inputs(**PLAIN, alpha=None, segment=None)) == ["CONTENT", "STYLE"]
 
     @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ class TestImages:
             *(Image.new("F", (3, 3)), Image.new("RGB", (0, 3))),
         ],
     )
-    def test_what_is_no_photo(self, image):
+    def test_invalid_photos(self, image):
         with pytest.raises(InvalidInput, match="style is a"):
             encode_image(image, "style")
 

@@ -53,8 +53,8 @@ def test_grpc_asks_a_proxy_for_other_machines(kind, proxy):
 
 
 @pytest.mark.parametrize(("kind", "protocol"), WAYS)
+@pytest.mark.usefixtures("quick")
 class TestNoAnswer:
-    @pytest.mark.usefixtures("quick")
     def test_refused(self, kind, protocol, closed_url):
         with pytest.raises(ServerUnavailable, match=f"{closed_url}.*refused.*3 times") as caught:
             call(kind, closed_url, protocol=protocol)
@@ -149,6 +149,7 @@ class TestHttpAnswers:
         assert call(kind, serve_bytes(http(status)), "ready") is expected
 
 
+@pytest.mark.usefixtures("quick")
 def test_whole_call_is_timed_not_each_read():
     def drip(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")

@@ -143,7 +143,7 @@ class TestBroken:
             ("start.mp4", write_start, "cut off|truncated"),
         ],
     )
-    def test_what_is_no_film(self, tmp_path, out, name, write, words):
+    def test_files_that_are_not_videos(self, tmp_path, out, name, write, words):
         write(tmp_path / name)
         with pytest.raises(InvalidInput, match=words):
             run(Mirror(), tmp_path / name, out)
@@ -168,7 +168,7 @@ class TestCuts:
         found = [detector.is_cut(pixels) for pixels in (*pan, *(255 - p for p in pan))]
         assert [i for i, cut in enumerate(found) if cut] == [0, 20]
 
-    def test_noise_and_slow_light_are_no_cuts(self):
+    def test_noise_and_slow_light_are_not_cuts(self):
         photo = np.asarray(Image.open(CHINA))[:200, :300].astype(float)
         rng, detector = np.random.default_rng(0), CutDetector()
         for i in range(15):

@@ -144,7 +144,7 @@ class TestCommand:
         assert times(tmp_path / "out.partial.mp4")  # how many, depends on the main thread's turns
         assert signal.getsignal(number) is before
 
-    def test_what_is_no_video(self, command, photo_file):
+    def test_invalid_videos(self, command, photo_file):
         outcome = command(Mirror(), source=photo_file)
         assert outcome.exit_code == 2
         assert "is a picture" in outcome.stderr

@@ -96,7 +96,7 @@ def refused(check_sentence):
 
 
 class TestPictures:
-    def test_the_four_fields_of_old(self, gateway, transport):
+    def test_the_original_four_fields(self, gateway, transport):
         response = gateway().post(URL, files=FILES, data={"alpha": "0.5", "size": "400"})
         assert response.status_code == 200, response.text
         assert response.content == png(PHOTO)
@@ -117,7 +117,7 @@ class TestPictures:
             ({"size": "", "alpha": "", "match": "", "pairs": ""}, (None, None)),
         ],
     )
-    def test_a_size_alone_is_the_picture_s(self, gateway, transport, data, sizes):
+    def test_a_size_alone_is_the_output_size(self, gateway, transport, data, sizes):
         assert gateway().post(URL, files=FILES, data=data).status_code == 200
         assert (transport.inputs.get("SIZE"), transport.inputs.get("OUTPUT_SIZE")) == sizes
         assert not {"ALPHA", "MATCH", "PAIRS"} & set(transport.inputs)
@@ -173,7 +173,7 @@ class TestRefused:
         refused(gateway().post(URL, files=files, data=data), 400, words)
         assert not transport.calls
 
-    def test_a_body_that_is_no_form(self, gateway, refused):
+    def test_a_body_that_is_not_a_form(self, gateway, refused):
         headers = {"content-type": "multipart/form-data; boundary=x"}
         refused(gateway().post(URL, content=b"nonsense", headers=headers), 400)
 
@@ -196,7 +196,7 @@ class TestRefused:
         assert ("retry-after" in response.headers) == (status == 503)
         assert "10.0.0.1" not in response.text
 
-    def test_what_nobody_thought_of(self, gateway, transport, refused):
+    def test_an_unexpected_error(self, gateway, transport, refused):
         transport.error = RuntimeError("the secret of /srv")
         response = gateway(raise_server_exceptions=False).post(URL, files=FILES)
         refused(response, 500, "log")
@@ -239,7 +239,7 @@ class TestBounds:
         assert (sent[0]["status"], read) == (413, 0)
         assert b"MiB" in sent[1]["body"]
 
-    async def test_bytes_are_counted_whatever_was_declared(self):
+    async def test_bytes_are_counted_beyond_the_declared_length(self):
         piece = {"type": "http.request", "body": bytes(30_000), "more_body": True}
         with pytest.raises(HTTPException) as caught:
             await self._send([piece] * 9, headers=[(b"content-length", b"5")])
@@ -248,7 +248,7 @@ class TestBounds:
         assert (sent, read) == ([], 2)
 
     @pytest.mark.parametrize("pause", [60, 0.05], ids=["silent", "slow"])
-    async def test_bodies_that_do_not_come_keep_nobody_out(self, aside, pause):
+    async def test_stalled_uploads_do_not_block_others(self, aside, pause):
         whole = httpx2.Request("POST", "http://localhost" + URL, files=FILES)
         body, headers = whole.read(), {"content-type": whole.headers["content-type"]}
 
@@ -269,7 +269,7 @@ class TestBounds:
                 assert "slower than" in response.json()["detail"]
             assert (await one.post(URL, files=FILES)).status_code == 200
 
-    def test_large_files_lie_on_disk_without_a_name(
+    def test_large_files_are_stored_on_disk_without_a_name(
         self, gateway, transport, tmp_path, monkeypatch
     ):
         """As docs/web.md and SECURITY.md say."""
@@ -401,7 +401,7 @@ class TestOrigin:
         assert bool(transport.calls) == (status == 200)
 
     @pytest.mark.parametrize("port", [8080, 3000])
-    def test_a_host_is_no_origin(self, gateway, port, refused):
+    def test_a_host_is_not_an_origin(self, gateway, port, refused):
         headers = HERE | {"origin": f"http://127.0.0.1:{port}"}
         caller = gateway(GatewaySettings(hosts=("localhost", "127.0.0.1") if port == 3000 else ()))
         refused(caller.post(URL, files=FILES, headers=headers), 403, " page")

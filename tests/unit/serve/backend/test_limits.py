@@ -92,13 +92,13 @@ def test_what_engines_serve_is_a_limit_of_its_own(given, engines, expected):
         ("PHOTOREAL_FORMATS", ",", "some of"),
     ],
 )
-def test_nonsense_is_refused(variable, value, expected):
+def test_invalid_settings_are_refused(variable, value, expected):
     with pytest.raises(ServeError, match=f"{variable}.*expected {expected}"):
         resolve_limits({**NO_MEMORY_LIMIT, variable: value})
 
 
 @pytest.mark.parametrize("given", [{}, {MEMORY.variable: "auto"}, {MEMORY.variable: "AUTO"}])
-def test_memory_is_settled_when_the_server_starts(given, monkeypatch):
+def test_the_memory_limit_is_resolved_when_the_server_starts(given, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: 5 * 10**9)
     found = resolve_limits(given)
     assert found[MEMORY.variable] == str(5 * 10**9 - memory.RESERVE_BYTES)

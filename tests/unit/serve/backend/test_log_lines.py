@@ -85,7 +85,7 @@ def test_every_line_is_one_object_with_a_time():
     assert written[-1]["message"].endswith("broken")
 
 
-def test_the_output_is_read_to_its_end_though_nobody_takes_the_lines(tmp_path):
+def test_the_output_is_read_to_its_end_when_the_lines_cannot_be_written(tmp_path):
     reading, writing = os.pipe()
     with (tmp_path / "log").open("wb") as log:
         thread = rewrite_in_background(os.fdopen(reading, "rb"), log)

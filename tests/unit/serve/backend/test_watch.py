@@ -101,7 +101,7 @@ def test_a_request_canceled_while_it_waited_is_not_begun(keys):
 
 
 @pytest.mark.parametrize("given", [None, 7, "", KEY.upper(), KEY + "0", "../" + KEY[3:], [KEY]])
-def test_what_is_no_key_is_replaced(given, keys):
+def test_invalid_keys_are_replaced(given, keys):
     watch = Watch(Request(parameters={CANCEL_PARAMETER: given}), keys, 30)
     assert is_key(watch.key)
     assert watch.key not in (given, Watch(Request(), keys, 30).key)
@@ -153,7 +153,7 @@ def test_only_keys_become_files(key, keys, check_sentence):
     check_sentence(caught.value)
 
 
-def test_a_folder_of_somebody_else_is_not_used(tmp_path):
+def test_a_folder_of_another_user_is_not_used(tmp_path):
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     (tmp_path / "target").mkdir(mode=0o700)
@@ -178,7 +178,7 @@ def test_old_keys_are_forgotten_and_many_do_not_pile_up(tmp_path, keys, monkeypa
     assert [key in many for key in given] == [False] * 3 + [True] * 4
 
 
-def test_a_glance_looks_for_the_caller_now_and_then_and_at_the_time_always(keys, clock):
+def test_each_poll_checks_the_deadline_and_a_few_check_the_caller(keys, clock):
     request = Request()
     watch, short = Watch(request, keys, 30, clock), Watch(Request(), keys, POLL_S / 4, clock)
     for one in (watch, short):

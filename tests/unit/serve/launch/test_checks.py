@@ -35,9 +35,7 @@ def test_engine_device_and_precision_reach_the_model(repository, monkeypatch):
 
 
 @pytest.mark.parametrize("by_environment", [False, True])
-def test_a_device_that_is_not_there_is_refused_before_the_start(
-    by_environment, repository, monkeypatch
-):
+def test_a_missing_device_is_refused_before_the_start(by_environment, repository, monkeypatch):
     def require():
         raise ServeError("none here")
 

@@ -1,4 +1,4 @@
-"""A server of one's own, on a stand-in for tritonserver."""
+"""An embedded server, on a stand-in for tritonserver."""
 
 import psutil
 import pytest

@@ -44,7 +44,7 @@ def _children():
     return {child.pid for child in psutil.Process().children()}
 
 
-def test_a_program_gets_its_arguments_and_nobody_sees_them():
+def test_a_program_gets_its_arguments_and_the_process_list_does_not():
     with running() as (started, (arguments, environment, of_child)):
         assert started.hidden
         assert arguments == REAL[3:]
@@ -118,7 +118,7 @@ def test_where_ptrace_is_not_permitted_they_are_visible(fails, monkeypatch):
         assert _children() - before == {started.process.pid}
 
 
-def test_a_program_that_is_not_there_cannot_be_started(tmp_path):
+def test_a_missing_program_cannot_be_started(tmp_path):
     missing = str(tmp_path / "missing")
     with pytest.raises(FileNotFoundError):
         start([missing, "***"], [missing, KEY], ENVIRONMENT)

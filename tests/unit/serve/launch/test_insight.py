@@ -30,7 +30,7 @@ def test_traces_go_to_the_collector(given, used):
 @pytest.mark.parametrize(
     "url", ["localhost:4318", "grpc://localhost:4317", "http://", "http://a:b", "http://a b"]
 )
-def test_an_address_that_is_none_is_refused(url):
+def test_an_invalid_address_is_refused(url):
     with pytest.raises(ServeError, match="cannot be read"):
         Insight(trace_otlp=url).check()
 

@@ -23,9 +23,7 @@ def test_the_engine_s_networks_and_the_segmenter_are_loaded(kind, repository, ex
 
 
 @pytest.mark.parametrize("by", ["config", "environment"])
-def test_bls_engine_may_be_the_config_s_or_the_environment_s_choice(
-    by, repository, export, monkeypatch
-):
+def test_bls_is_chosen_by_the_config_or_the_environment(by, repository, export, monkeypatch):
     if by == "config":
         config = repository / "wct2" / "config.pbtxt"
         config.write_text(config.read_text().replace('"local"', '"bls"'))

@@ -23,7 +23,7 @@ from .conftest import ALWAYS, KEY, LEVELS, wait_until
 BINARY = Path("/opt/tritonserver")
 
 
-def _settled(server):
+def _started(server):
     """The server's process, once the system shows its command and environment."""
     process = psutil.Process(server.pid)
     wait_until(lambda: process.cmdline() and process.environ())
@@ -34,7 +34,7 @@ def _settled(server):
 def test_a_server_runs_until_it_is_stopped(settings, temporary):
     leftover = Path("/dev/shm") / f"{settings.shm_prefix}region"  # noqa: S108
     with Server(settings) as server:
-        process = _settled(server)
+        process = _started(server)
         assert server.poll() is None
         (folder,) = temporary.iterdir()
         served = replace(settings, repository=folder / "repository")
@@ -58,7 +58,7 @@ def test_a_server_runs_until_it_is_stopped(settings, temporary):
 def test_the_server_sees_the_gpu_and_engine_that_were_chosen(gpu, settings, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
     with Server(replace(settings, gpu=gpu, engine=None)) as server:
-        found = _settled(server).environ()
+        found = _started(server).environ()
     assert "PHOTOREAL_ENGINE" not in found  # the config decides
     assert found["CUDA_VISIBLE_DEVICES"] == ("1,2" if gpu is None else "3")
     if gpu is not None:  # otherwise CUDA counts the fastest first, and nvidia-smi does not
@@ -73,7 +73,7 @@ def test_models_learn_what_the_engines_serve(settings, configure, export, monkey
     monkeypatch.setattr(launcher, "check_backends", lambda triton, backends: None)
     for engine, side in ((None, "640"), ("local", "0")):  # the local engine has no engines
         with Server(replace(settings, engine=engine)) as server:
-            assert _settled(server).environ()["PHOTOREAL_MAX_SIDE"] == side
+            assert _started(server).environ()["PHOTOREAL_MAX_SIDE"] == side
 
 
 @pytest.mark.usefixtures("ready")
@@ -82,7 +82,7 @@ def test_the_server_gets_its_keys_and_the_process_list_does_not(settings, script
     script(f'printf "%s\\n" "$@" >"{part}"; mv "{part}" "{given}"; while true; do sleep 1; done')
     secured = replace(settings, security=Security(KEY))
     with Server(secured) as server:
-        process = _settled(server)
+        process = _started(server)
         wait_until(given.exists)
         for key in (secured.admin_key, KEY):
             assert given.read_text().count(f"-key={key}\n") == 2
@@ -124,7 +124,7 @@ def test_a_server_that_is_never_ready_is_reported(ready, settings):
     finally:
         server.stop()
     (port,) = free_ports("127.0.0.1", 1)
-    assert not canary(f"127.0.0.1:{port}", 1.0)  # nobody there is not ready
+    assert not canary(f"127.0.0.1:{port}", 1.0)  # where nothing listens, nothing is ready
 
 
 @pytest.mark.usefixtures("ready")

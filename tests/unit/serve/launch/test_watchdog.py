@@ -1,4 +1,4 @@
-"""What is left of a server is removed, and what is somebody's is not."""
+"""Leftovers of a server are removed, and what is in use is not."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def test_what_is_owned_is_kept_until_its_release(memory, folder):
 
 
 def test_what_a_dead_owner_has_left_is_removed(memory):
-    (memory / f"{MINE}owner").touch()  # nobody holds it
+    (memory / f"{MINE}owner").touch()  # without a lock
     assert remove_stale() == [MINE, OTHER]
     assert _names(memory) == NOT_OURS
     assert remove_stale() == []
@@ -69,7 +69,7 @@ def test_what_a_live_process_names_is_kept(memory, tmp_path):
     assert remove_stale() == [MINE]
 
 
-def test_other_programs_that_name_the_memory_are_nobody_s_business():
+def test_other_programs_that_name_the_memory_do_not_count():
     with subprocess.Popen(["/bin/cat", "-", f"{MINE}region"], stdin=subprocess.PIPE) as process:
         wait_until(lambda: MINE in str(psutil.Process(process.pid).cmdline()))
         assert processes_of(MINE) == {}

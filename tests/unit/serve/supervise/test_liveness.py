@@ -155,7 +155,7 @@ def test_one_failure_is_a_problem_and_two_are_a_fault(world, second):
         assert second in fault.sentence
 
 
-def test_full_queue_is_no_failure_and_does_not_hide_a_hang(world):
+def test_full_queue_is_not_a_failure_and_does_not_hide_a_hang(world):
     world.run(5.5)
     for _ in range(20):
         world.answer("Exceeds maximum queue size.", busy=True)
@@ -169,7 +169,7 @@ def test_full_queue_is_no_failure_and_does_not_hide_a_hang(world):
     assert "hung" in [fault.reason for fault in faults if fault]
 
 
-def test_server_that_tells_no_numbers_is_watched_by_canaries_alone(world):
+def test_server_without_metrics_is_watched_by_canaries_alone(world):
     world.completed = None
     for _ in range(5):
         assert world.run(5.5) is None

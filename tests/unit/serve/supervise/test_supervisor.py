@@ -155,7 +155,7 @@ def test_a_dead_model_is_reloaded(world):
     ("changes", "done"),
     [
         ({"states": {"stylize": "stopped"}}, ["kill stylize", "reload stylize"]),
-        # Nothing else tells its callers: Triton does not answer for a process that is no more.
+        # Only this ends its callers' calls: Triton does not answer for a process that has ended.
         ({"states": {"stylize": "dead"}, "owes": True}, ["restart"]),
         ({"states": {"stylize": "stopped"}, "owes": True}, ["restart"]),
         # What another model owes its callers get from Triton.
