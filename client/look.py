@@ -115,9 +115,9 @@ def make_look(
         PhotorealError: as from ``stylize``.
         InvalidOption: ``points`` is out of range.
     """
-    before = _small(content)
+    before = small_photo(content)
     result: StylizeResult = stylizer.stylize(encode_pixels(before), style, segment=False, **options)
-    return _fitted(*_pictures(before, result), points, title)
+    return fit_look(*_pictures(before, result), points, title)
 
 
 def _pictures(
@@ -131,8 +131,8 @@ def _pictures(
     return before, np.asarray(after)
 
 
-def _fitted(before: NDArray[np.uint8], after: NDArray[np.uint8], points: int, title: str) -> Look:
-    """Fit a look to a picture (H, W, 3) before and after."""
+def fit_look(before: NDArray[np.uint8], after: NDArray[np.uint8], points: int, title: str) -> Look:
+    """Fit a look to pixels (..., 3) before and after."""
     ours, theirs = _colors(before), _colors(after)
     table = fit_table(ours, theirs, points)
     error = float(np.mean((apply_table(table, ours) - theirs) ** 2, dtype=np.float64))
@@ -154,7 +154,7 @@ def neutral_photo() -> NDArray[np.uint8]:
     return pixels
 
 
-def _small(content: Any) -> NDArray[np.uint8]:
+def small_photo(content: Any) -> NDArray[np.uint8]:
     """The content (H, W, 3), scaled so that its shorter side is at most `_SIDE`."""
     if content is None:
         return neutral_photo()

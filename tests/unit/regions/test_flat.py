@@ -31,7 +31,7 @@ def test_a_flat_zone_takes_the_mean_and_the_rest_keeps_its_own() -> None:
     given = doubtful(0.2)
     found = pool_flat_zones(given, night())
     inside = found[:, :19]  # the last row of the sky borders on the city
-    np.testing.assert_allclose(inside, inside[:, :1, :1], atol=1e-6)
+    assert np.ptp(inside, axis=(1, 2)).max() < 1e-6
     np.testing.assert_allclose(inside, 0.5, atol=1e-3)
     np.testing.assert_array_equal(found[:, 21:], given[:, 21:])
     np.testing.assert_allclose(found.sum(axis=0), 1.0, atol=1e-6)
