@@ -20,17 +20,19 @@ _STRIP_PIXELS = 1 << 18
 class Photo:
     """A decoded photo, upright.
 
-    `pixels` (H, W, 3) are RGB values of 8 or 16 bits in the color space `space`; None is sRGB.
+    `pixels` (H, W, 3) are RGB values of 8 or 16 bits in the color space `space`; None is sRGB. If
+    they were reduced while decoding, `full_shape` is the height and width of the file's picture.
     """
 
     pixels: Pixels
     space: RgbSpace | None = None
     metadata: Metadata = NO_METADATA
+    full_shape: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.pixels.shape[0], self.pixels.shape[1]
+        """Height and width of the file's picture."""
+        return self.full_shape or (self.pixels.shape[0], self.pixels.shape[1])
 
     @property
     def depth(self) -> int:
@@ -52,7 +54,7 @@ class Photo:
         if self.space is None:
             return in_8_bits(self.pixels)
         result = np.empty(self.pixels.shape, dtype=np.uint8)
-        for rows in strips(*self.shape):
+        for rows in strips(*self.pixels.shape[:2]):
             part = self.pixels[rows]
             image = self.space.to_srgb(resize_photo(part, *part.shape[:2]))
             result[rows] = np.rint(image * 255).astype(np.uint8).transpose(1, 2, 0)

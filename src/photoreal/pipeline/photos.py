@@ -31,8 +31,9 @@ from photoreal.preprocess import (
 class Photos(NamedTuple):
     """The photos of a request by role: "content" first, then the styles in order.
 
-    `originals` are as sent, without the presets; `working` (3, h, w) are at working
-    size, with the presets in their places.
+    `originals` are as sent, without the presets; styles may be reduced while decoding, since they
+    are needed at working size only. `working` (3, h, w) are at working size, with the presets in
+    their places.
     """
 
     originals: dict[str, Photo]
@@ -100,7 +101,9 @@ def read_photos(
         check_memory(sizes, size, limits, deep)
 
     def decode(role: str) -> Photo:
-        return read_photo(photos[role], f"{role} photo", limits, check)
+        whole = role == "content" or request.method == "published"  # which resizes the whole photo
+        enough = None if whole else size
+        return read_photo(photos[role], f"{role} photo", limits, check, enough)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         originals = dict(zip(photos, pool.map(decode, photos), strict=True))

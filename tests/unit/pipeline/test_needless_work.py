@@ -1,17 +1,22 @@
-"""What a request does not ask for is neither encoded nor sent."""
+"""What a request does not need is neither decoded, nor encoded, nor sent."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from photoreal import Pipeline
 from photoreal.client._outputs import picture_outputs
 from photoreal.client._transport.inputs import Tensors, build_inputs
 from photoreal.contract import STYLIZE
 from photoreal.pipeline import stylize
+from photoreal.pipeline.photos import photo_keys, read_photos
 from photoreal.pipeline.presets import measure
+from photoreal.pipeline.request import StylizeRequest
+from photoreal.preprocess import Limits, decode_mask
 from tests.kinds import Patch
 from tests.shared import encoded, photo
 
@@ -88,3 +93,39 @@ def test_measuring_a_style_encodes_no_label_map(
 ) -> None:
     pipeline.style(STYLE, size=SIZE, method="color")
     assert maps == []
+
+
+@pytest.mark.parametrize("method", ["wct2", "color", "published"])
+def test_a_style_is_decoded_as_large_as_it_is_needed(method: Any) -> None:
+    """The content gives its own pixels to the result, and `published` is left as it was."""
+    picture = Image.linear_gradient("L").resize((405, 300)).convert("RGB")
+    content, style = (encoded(picture, "JPEG", quality=quality) for quality in (90, 95))
+    request = StylizeRequest(content, style, size=64, method=method)
+    files = {"content": content, "style": style}
+    photos = read_photos(files, request, 64, Limits(), lambda: None, None)
+    sizes = {role: photo.pixels.shape[:2] for role, photo in photos.originals.items()}
+    small = (300, 405) if method == "published" else (150, 203)
+    assert sizes == {"content": (300, 405), "style": small}
+    assert {photo.shape for photo in photos.originals.values()} == {(300, 405)}
+    shapes = {photo.shape for photo in photos.decoded.values()}
+    assert shapes == {(3, 64, 86)}  # not that of 203x150 pixels, which is 87 wide
+    again = read_photos(files, request, 64, Limits(), lambda: None, None)
+    assert photo_keys(request, photos) == photo_keys(request, again)
+
+
+def test_a_mask_has_the_size_of_the_style_s_file(pipeline: Pipeline) -> None:
+    style = encoded(Image.linear_gradient("L").resize((201, 300)).convert("RGB"), "JPEG")
+    labels = np.ones((300, 201), dtype=np.uint8)
+    labels[150:] = 2
+    given = pipeline.stylize(
+        CONTENT,
+        style,
+        content_mask=np.ones(CONTENT.shape[:2], dtype=np.uint8),
+        style_mask=labels,
+        size=SIZE,
+        method="color",
+        labels=True,
+    )
+    found = decode_mask(given.style_labels_png, "labels", Limits()).labels
+    assert found.shape == (300, 201)
+    assert np.mean(found == labels) > 0.95
