@@ -25,7 +25,7 @@ from photoreal.preprocess.deep import (
 from photoreal.preprocess.formats import phone_format, usable
 from photoreal.preprocess.limits import MASK_FORMATS, Limits
 from photoreal.preprocess.metadata import DAMAGED, ODD, Exif, read_exif
-from photoreal.preprocess.orientation import upright, upright_shape
+from photoreal.preprocess.orientation import upright, upright_part
 from photoreal.preprocess.photo import Photo
 from photoreal.preprocess.profiles import (
     gray_in_srgb,
@@ -38,7 +38,7 @@ from photoreal.preprocess.resize import working_size
 from photoreal.regions import check_label_count, labels_from_colors
 
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_SPARE = 2
+_SPARE = 3
 """A reduced photo has at least this many times the sides of the working size."""
 
 
@@ -69,8 +69,8 @@ def read_photo(
     before each read of the data, and may raise to stop decoding.
 
     A photo that is needed only at a working size is read faster with `size`, its shorter side there
-    in pixels: a JPEG is then decoded at 1/2, 1/4 or 1/8, with sides of at least twice the working
-    size (the inverse transform of fewer coefficients, as in libjpeg).
+    in pixels: a JPEG is then decoded at 1/2, 1/4 or 1/8, with sides of at least three times the
+    working size (the inverse transform of fewer coefficients, as in libjpeg).
 
     Raises InvalidImage when the data is not an image in an accepted format, is damaged or
     animated, holds floating-point values, or exceeds a limit.
@@ -86,9 +86,10 @@ def read_photo(
     if deep is None:
         with _opened(*given, size=size) as image:
             photo = _shallow_photo(image, name)
-            if (image.height, image.width) == shape:
-                return photo
-            return replace(photo, full_shape=upright_shape(image, *shape))
+            scale = round(shape[0] / image.height)
+            return (
+                photo if scale == 1 else replace(photo, reduced=upright_part(image, *shape, scale))
+            )
     layers = []
     for mode in byte_modes(deep):
         with _opened(*given, raw_mode=mode) as image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PIL import ExifTags, Image
 
 from photoreal.preprocess.metadata import ODD
+from photoreal.preprocess.photo import Reduced
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -37,6 +38,15 @@ def upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def upright_shape(image: Image.Image, height: int, width: int) -> tuple[int, int]:
-    """Height and width, swapped if the image is stored on its side."""
-    return (width, height) if orientation(image) >= _FIRST_QUARTER_TURN else (height, width)
+def upright_part(image: Image.Image, height: int, width: int, scale: int) -> Reduced:
+    """What an image that was decoded at 1/`scale` of a height and width is, once upright."""
+    shape, (right, bottom) = (height, width), image.size
+    box = (0.0, 0.0, width / scale, height / scale)
+    found = orientation(image)
+    if found in (2, 3, 7, 8):
+        box = (right - box[2], box[1], right - box[0], box[3])
+    if found in (3, 4, 6, 7):
+        box = (box[0], bottom - box[3], box[2], bottom - box[1])
+    if found >= _FIRST_QUARTER_TURN:
+        shape, box = shape[::-1], (box[1], box[0], box[3], box[2])
+    return Reduced(shape, box)

@@ -11,7 +11,7 @@ from tritonclient.utils import serialize_byte_tensor
 
 from photoreal.client._transport.inputs import Tensors, build_inputs
 from photoreal.contract import DEFAULT_SIZE, SEGMENTER
-from photoreal.preprocess import Limits, readable_formats, read_photo, working_size
+from photoreal.preprocess import Limits, read_photo, readable_formats, working_size
 
 
 def stylize_requests(files: Mapping[str, bytes], count: int = 1, **options: Any) -> list[Tensors]:

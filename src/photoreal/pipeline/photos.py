@@ -23,7 +23,6 @@ from photoreal.preprocess import (
     check_working_size,
     photo_header,
     read_photo,
-    resize_pixels,
     working_size,
 )
 
@@ -121,7 +120,7 @@ def _at_size(
     if device is None:
         return photo.resized(tall, wide)
     if photo.is_plain:  # a quarter of the bytes to copy
-        return as_photo(device(resize_pixels(photo.pixels, tall, wide)))
+        return as_photo(device(photo.resized_pixels(tall, wide)))
     return device(photo.resized(tall, wide))
 
 

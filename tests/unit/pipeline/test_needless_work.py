@@ -100,16 +100,16 @@ def test_a_style_is_decoded_as_large_as_it_is_needed(method: Any) -> None:
     """The content gives its own pixels to the result, and `published` is left as it was."""
     picture = Image.linear_gradient("L").resize((405, 300)).convert("RGB")
     content, style = (encoded(picture, "JPEG", quality=quality) for quality in (90, 95))
-    request = StylizeRequest(content, style, size=64, method=method)
+    request = StylizeRequest(content, style, size=44, method=method)
     files = {"content": content, "style": style}
-    photos = read_photos(files, request, 64, Limits(), lambda: None, None)
+    photos = read_photos(files, request, 44, Limits(), lambda: None, None)
     sizes = {role: photo.pixels.shape[:2] for role, photo in photos.originals.items()}
     small = (300, 405) if method == "published" else (150, 203)
     assert sizes == {"content": (300, 405), "style": small}
     assert {photo.shape for photo in photos.originals.values()} == {(300, 405)}
     shapes = {photo.shape for photo in photos.decoded.values()}
-    assert shapes == {(3, 64, 86)}  # not that of 203x150 pixels, which is 87 wide
-    again = read_photos(files, request, 64, Limits(), lambda: None, None)
+    assert shapes == {(3, 44, 59)}  # not that of 203x150 pixels, which is 60 wide
+    again = read_photos(files, request, 44, Limits(), lambda: None, None)
     assert photo_keys(request, photos) == photo_keys(request, again)
 
 
