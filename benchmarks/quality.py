@@ -53,15 +53,9 @@ def quality(
     FOLDER holds a subfolder a pair with content, style and, if wanted, content_mask and
     style_mask. Exit codes: 0 done; 1 weights or disk failed; 2 the call has to be changed.
     """
-    color_matcher = peers.find_color_matcher()
-    if color_matcher is None:
-        tell('Without color-matcher, which is not installed (pip install "photoreal[peers]").')
     stylizer = Stylizer(NetworkEngine(*load_wct2(weights)), *load_segmenter(segmenter))
     methods: dict[str, peers.Method] = {"content itself": peers.copy}
     methods |= dict(peers.folder_peer(one) for one in given)
-    methods["linear Monge-Kantorovich map, whole photo"] = peers.monge_kantorovich
-    if color_matcher is not None:
-        methods["color-matcher, whole photo"] = peers.color_matcher(color_matcher)
     methods |= {one.name: partial(stylizer.stylize, variant=one) for one in VARIANTS}
     pairs, skipped = read_pairs(folder, limit)
     for name in skipped:

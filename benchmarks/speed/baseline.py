@@ -18,7 +18,7 @@ from pictures import Inputs
 from torch import Tensor
 from torch.nn import functional as F
 
-from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.networks.vgg import Decoder, Encoded, Encoder, Skips
 from photoreal.pipeline.request import FloatImage
 from photoreal.regions import LabelMap, Pair, resize_labels
 
@@ -42,6 +42,8 @@ _Skip = tuple[Tensor, Tensor, Tensor, Tensor]  # the three high bands, the featu
 
 class Baseline:
     """Encoder, decoder and transform with the parameters of "cat5" networks.
+
+    It is an `Engine` as well, for methods with another transform.
 
     Raises ValueError for networks with another kind of unpooling.
     """
@@ -83,6 +85,20 @@ class Baseline:
                 content = give(content, style)
         height, width = inputs.content.shape[1:]
         return content[0, :, :height, :width]
+
+    def encode(self, level: int, x: Tensor) -> Encoded:
+        """Run encoder level 1..4."""
+        skips: list[_Skip] = []
+        x = _convolve(self._encoder, "conv0", x) if level == 1 else x
+        x = self._encode(_ENCODER[level - 1], x, skips)
+        return Encoded(x, Skips(*skips[0]) if skips else None)
+
+    def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:
+        """Run decoder level 4..1."""
+        skip = None
+        if skips is not None and skips.original is not None:
+            skip = (skips.LH, skips.HL, skips.HH, skips.original)
+        return self._decode(_DECODER[-level], x, skip)
 
     def _encode(self, steps: Sequence[str], x: Tensor, skips: list[_Skip]) -> Tensor:
         for name in steps:

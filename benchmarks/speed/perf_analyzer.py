@@ -6,10 +6,8 @@ libb64 and to the CUDA runtime, which the server's wheel includes under other na
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
-import json
 import os
 import platform
 import subprocess
@@ -18,11 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from pictures import Files, transfer_inputs
+from pictures import Files
 from serving import BenchmarkFailed
 from tables import Cell, Column, Part
 
+from photoreal.client.perf_data.requests import perf_data, segmenter_request, stylize_requests
 from photoreal.contract import SEGMENTER, STYLIZE
 from photoreal.serve.backend.adapter import is_exported
 from photoreal.serve.launch.environment import check_environment
@@ -150,19 +148,19 @@ def measure_loads(
 ) -> Part:
     """Send every load after a warm-up; `folder` takes the inputs. Raises BenchmarkFailed."""
     note = (
-        f"{REQUESTS} requests a row after a warm-up of {WARM_UP}, {SIZE} pixels. The server keeps"
-        " no styles here, so every request is a whole one."
+        f"{REQUESTS} requests a row after a warm-up of {WARM_UP}, {SIZE} pixels, as `photoreal"
+        " perf-data` writes them; those of stylize are default ones with a known style."
     )
     notes = [note]
-    models = [STYLIZE.name]
+    models = {STYLIZE.name: stylize_requests(vars(files.without_masks()), size=SIZE)}
     if is_exported(repository, SEGMENTER.name):
-        models.append(SEGMENTER.name)
+        models[SEGMENTER.name] = [segmenter_request(files.content, SIZE)]
     else:
         notes.append("No segmenter is exported, so it has no rows.")
     rows: list[dict[str, Cell]] = []
-    for model in models:
+    for model, requests in models.items():
         data = folder / f"{model}.json"
-        data.write_text(json.dumps({"data": [model_inputs(model, files)]}))
+        data.write_text(perf_data(requests))
         for protocol, concurrency in loads:
             url = server.http_url if protocol == "http" else server.grpc_url
             load = Load(model, protocol, url, concurrency)
@@ -171,20 +169,3 @@ def measure_loads(
             row = {"model": model, "protocol": protocol, "concurrency": str(concurrency)}
             rows.append({**row, **found})
     return Part("perf_analyzer", _COLUMNS, rows, notes)
-
-
-def model_inputs(model: str, files: Files, size: int = SIZE) -> dict[str, Any]:
-    """Inputs of a model from the example pair, in perf_analyzer's JSON format."""
-    if model == SEGMENTER.name:
-        image = np.ascontiguousarray(transfer_inputs(files, size).content)
-        return {"IMAGE": {"content": _base64(image.tobytes()), "shape": list(image.shape)}}
-    # perf_analyzer sends the decoded base64 unchanged, so BYTES elements need a length prefix.
-    photos = {
-        name.upper(): {"content": _base64(len(data).to_bytes(4, "little") + data), "shape": [1]}
-        for name, data in vars(files).items()
-    }
-    return {**photos, "SIZE": {"content": [size], "shape": [1]}}
-
-
-def _base64(data: bytes) -> dict[str, str]:
-    return {"b64": base64.b64encode(data).decode("ascii")}
