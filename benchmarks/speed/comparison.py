@@ -91,9 +91,13 @@ def compare(
     picture is below `LEAST_PSNR`, or a style that was sent before is not known.
     """
     cold, warm = servers
-    ways = [_Way(cold, kind, known=False) for kind in kinds]
     # With masks, nothing of a style is kept for the method color.
-    ways += [_Way(warm, one, True) for one in kinds if (one.masks, one.method) != (True, "color")]
+    ways = [
+        _Way(warm if known else cold, kind, known)
+        for kind in kinds
+        for known in (False, True)
+        if not (known and kind.masks and kind.method == "color")
+    ]
     inputs = transfer_inputs(files, side)
     seconds: dict[str, list[float]] = defaultdict(list)
     decibels: dict[str, list[float]] = defaultdict(list)

@@ -1,15 +1,10 @@
-"""NVIDIA's perf_analyzer: installation, and load on `stylize` and the segmenter at 256 pixels.
-
-The last release that runs on glibc 2.36 is in the wheel of tritonclient 2.50.0. It links to
-libb64 and to the CUDA runtime, which the server's wheel includes under other names.
-"""
+"""NVIDIA's perf_analyzer: load on `stylize` and the segmenter at 256 pixels."""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,10 +21,7 @@ from photoreal.serve.backend.adapter import is_exported
 from photoreal.serve.launch.environment import check_environment
 from photoreal.serve.launch.launcher import Server
 
-REQUIREMENT = "tritonclient==2.50.0"
-LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
-"""Library names that the program expects, and their names in the server's wheel."""
-
+INSTALLER = Path(__file__).with_name("install-perf-analyzer")
 SIZE = 256
 REQUESTS = 30
 WARM_UP = 4
@@ -92,36 +84,17 @@ def parse_report(text: str) -> dict[str, float]:
         ) from None
 
 
-def install(cache: Path) -> Path:
-    """Return the program in a cache folder, into which pip installs it the first time.
+def install(folder: Path) -> Path:
+    """Return the program in a folder, into which a script installs it the first time.
 
     Raises BenchmarkFailed, or ServeError when the server's wheel is missing.
     """
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise BenchmarkFailed("perf_analyzer is there for Linux on x86_64 alone.")
-    binary = cache / "bin" / "perf_analyzer"
+    binary = folder / "bin" / "perf_analyzer"
     if not binary.exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
-        call = [*pip, "--only-binary=:all:", "--target", str(cache), REQUIREMENT]
-        _check_call(f"The installation of {REQUIREMENT}", call)
-    if not binary.exists():
-        raise BenchmarkFailed(f"{REQUIREMENT} includes no perf_analyzer for this machine.")
-    link_libraries(check_environment().libraries, binary.parent)
+        libraries = check_environment().libraries
+        call = [str(INSTALLER), sys.executable, str(folder), str(libraries)]
+        _check_call("The installation of perf_analyzer", call)
     return binary
-
-
-def link_libraries(source: Path, folder: Path) -> None:
-    """Link the libraries under the names that the program expects; raises BenchmarkFailed."""
-    for name, pattern in LIBRARIES.items():
-        found = sorted(source.glob(pattern))
-        if not found:
-            raise BenchmarkFailed(
-                f"The library {name}, which perf_analyzer needs, is not in the nvidia-pytriton"
-                " wheel; install the version that pyproject.toml names."
-            )
-        link = folder / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(found[0])
 
 
 def _check_call(what: str, call: Sequence[str], **options: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import quality
-from judging import metrics, peers
+from judging import metrics
 from judging.judge import Judge, Measures
+from judging.methods import VARIANTS, Variant, folder_peer
 from judging.pairs import InvalidPair, PhotoPair, read_pairs
 from judging.report import Outcome, summarize
-from judging.variants import VARIANTS, Stylizer, Variant
 from pictures import LIMITS
 from PIL import Image, ImageFilter
-from torch import nn
 
+from photoreal import Pipeline
 from photoreal.errors import InvalidOption
-from photoreal.networks.segmenter import Segmenter
 from photoreal.pipeline.request import StylizeRequest
 from photoreal.preprocess import decode_photo
 from photoreal.regions import Pair
-from tests.kinds import Capture, Encode, Engines, Patch, Photo, Sentence
+from tests.kinds import Capture, Encode, Patch, Photo, Sentence
 
 pytestmark = pytest.mark.slow
 
@@ -332,7 +330,7 @@ def test_everything_is_brought_to_the_size_of_the_content(
 
 
 def test_results_of_a_peer_are_read_from_a_folder(pair: PhotoPair, tmp_path: Path) -> None:
-    name, read = peers.folder_peer(f"the others={tmp_path}/{{pair}}/theirs.png")
+    name, read = folder_peer(f"the others={tmp_path}/{{pair}}/theirs.png")
     assert name == "the others"
     assert read(pair) is None
     file = tmp_path / pair.name / "theirs.png"
@@ -348,39 +346,37 @@ def test_results_of_a_peer_are_read_from_a_folder(pair: PhotoPair, tmp_path: Pat
 @pytest.mark.parametrize("given", ["{pair}.png", "name=dpst.png", "={pair}.png"])
 def test_a_peer_of_another_form_is_refused(given: str, check_sentence: Sentence) -> None:
     with pytest.raises(InvalidOption, match="expected NAME=PATTERN") as no:
-        peers.folder_peer(given)
+        folder_peer(given)
     check_sentence(no.value)
 
 
 # --- runs
 
 
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    return Pipeline(device="cpu", limits=LIMITS)
+
+
 def test_pairs_are_stylized_as_the_server_does_it(
-    builtin_engine: Engines,
-    pair: PhotoPair,
-    bare: PhotoPair,
-    encoded: Encode,
-    photo: Photo,
-    seeded_module: Callable[[nn.Module], nn.Module],
+    pipeline: Pipeline, pair: PhotoPair, bare: PhotoPair, encoded: Encode, photo: Photo
 ) -> None:
-    stylizer = Stylizer(builtin_engine("cat5"))
-    whole, drawn = Variant("whole", {"size": 24}), Variant("drawn", {"size": 24}, masks=True)
-    results = [stylizer.stylize(pair, variant) for variant in (whole, drawn)]
+    found, whole, drawn = (
+        Variant("", {"size": 24, **options}, masks).method(pipeline)
+        for options, masks in (({}, False), ({"segment": False}, False), ({}, True))
+    )
+    results = [method(pair) for method in (found, whole, drawn)]
     for result in results:
         assert result is not None
         assert result.size == (32, 24)
-    assert results[0] != results[1]
-    assert stylizer.stylize(bare, drawn) is None
-    assert stylizer.stylize(bare, whole) == results[0]
-    segmenter = Segmenter(8, 2)
-    seeded_module(segmenter)
-    automatic = Stylizer(stylizer.engine, segmenter, ("sky", "vegetation"))
-    assert automatic.stylize(pair, whole) != results[0]
-    one_region = Variant("", {"size": 24, "segment": False})
-    assert automatic.stylize(pair, one_region) == results[0]
+    assert len({one.tobytes() for one in results if one is not None}) == 3
+    assert drawn(bare) is None
+    assert whole(bare) == results[1]
+    expected = pipeline.stylize(pair.content, pair.style, size=24).image
+    assert found(pair) == expected
     other = PhotoPair("odd", encoded(photo(20, 20)), pair.style, pair.content_mask, pair.style_mask)
     with pytest.raises(InvalidPair, match=r"^Pair 'odd': The content mask is 32x24"):
-        stylizer.stylize(other, drawn)
+        drawn(other)
 
 
 def test_every_variant_is_a_request(pair: PhotoPair) -> None:

@@ -16,7 +16,7 @@ from photoreal.pipeline import stylize
 from photoreal.pipeline.photos import photo_keys, read_photos
 from photoreal.pipeline.presets import measure
 from photoreal.pipeline.request import StylizeRequest
-from photoreal.preprocess import Limits, decode_mask
+from photoreal.preprocess import Limits, decode_mask, encode_labels
 from tests.kinds import Patch
 from tests.shared import encoded, photo
 
@@ -33,11 +33,10 @@ def pipeline() -> Pipeline:
 def maps(monkeypatch: Patch) -> list[tuple[int, ...]]:
     """Sizes of the label maps that are encoded."""
     found = []
-    encode = stylize.encode_labels
 
     def note(labels: Any) -> bytes:
         found.append(labels.shape)
-        return encode(labels)
+        return encode_labels(labels)
 
     for module in (stylize, measure):
         monkeypatch.setattr(module, "encode_labels", note)
