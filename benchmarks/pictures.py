@@ -70,14 +70,14 @@ def example_files(side: int) -> Files:
     """The photos of the pair with a shorter side in pixels, and gray masks of three regions."""
     size = round(ASPECT * side), side
     masks = (_three_regions(_opened(f"{role}_mask"), size) for role in ("content", "style"))
-    return Files(_photo("content", size), _photo("style", size), *masks)
+    return Files(photo("content", size), photo("style", size), *masks)
 
 
 def large_files(megapixels: float) -> Files:
     """The photos of the pair with a number of pixels, and grain."""
     side = round((megapixels * 1e6 / ASPECT) ** 0.5)
     size = round(ASPECT * side), side
-    return Files(_photo("content", size, _GRAIN), _photo("style", size, _GRAIN))
+    return Files(photo("content", size, _GRAIN), photo("style", size, _GRAIN))
 
 
 def pair_files(name: str) -> dict[str, str]:
@@ -91,7 +91,7 @@ def _opened(role: str) -> Image.Image:
         return opened.convert("RGB")
 
 
-def _photo(role: str, size: tuple[int, int], grain: float = 0.0) -> bytes:
+def photo(role: str, size: tuple[int, int], grain: float = 0.0) -> bytes:
     """A photo of the pair as a JPEG of a size (width, height)."""
     image = _opened(role).resize(size, Image.Resampling.LANCZOS)
     if grain:
@@ -138,8 +138,8 @@ def square_inputs(size: int) -> Inputs:
     return Inputs(content, style, _slanted(size, 0.3), _slanted(size, -0.2), pairs)
 
 
-def _square(photo: Image.Image, size: int) -> FloatImage:
-    scaled = photo.resize((size, size), Image.Resampling.LANCZOS)
+def _square(image: Image.Image, size: int) -> FloatImage:
+    scaled = image.resize((size, size), Image.Resampling.LANCZOS)
     pixels = np.asarray(scaled).transpose(2, 0, 1)
     return np.ascontiguousarray(pixels.astype(np.float32) / 255)
 

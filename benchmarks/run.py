@@ -71,8 +71,6 @@ def run_all(settings: Settings, repository: Path, folder: Path) -> Report:
     said = {**asdict(settings), "pair": PAIR, "tunables": server_tunables()}
     report = Report(folder, "bench", "Speed: median, and min..max in brackets", said)
     report.facts["convolution"] = "winograd" if kernels.prepare() else "direct"
-    program, lacking = _perf_analyzer()
-    tell(lacking or "perf_analyzer is there")
     tell("stages")
     report.add(measure_stages(repository, files, settings.rounds))
     with tempfile.TemporaryDirectory(prefix="photoreal-bench-") as folder_name:
@@ -83,10 +81,12 @@ def run_all(settings: Settings, repository: Path, folder: Path) -> Report:
             tell("comparison with plain PyTorch")
             side, rounds = settings.side, settings.rounds
             report.add(compare(AGAINST, repository, (cold, warm), files, side, rounds))
-            if program is None:
-                report.add(Part("perf_analyzer", {}, [], [lacking]))
+            tell("perf_analyzer")
+            try:
+                program = install(_CACHE)
+            except BenchmarkFailed as error:  # without a network, the other parts still run
+                report.add(Part("perf_analyzer", {}, [], [str(error)]))
             else:
-                tell("perf_analyzer")
                 report.add(measure_loads(program, warm, repository, files, settings.loads, scratch))
         if settings.dense:
             tell("the same with dense weights")
@@ -109,14 +109,6 @@ def _compare_dense(repository: Path, scratch: Path, files: Files, settings: Sett
         " the server leaves out what is multiplied by it. Trained weights cost what these do."
     )
     return replace(part, notes=[*part.notes, note])
-
-
-def _perf_analyzer() -> tuple[Path | None, str]:
-    """perf_analyzer, or why it is missing: without a network, the other parts still run."""
-    try:
-        return install(_CACHE), ""
-    except BenchmarkFailed as error:
-        return None, str(error)
 
 
 @click.command(context_settings=HELP)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +9,7 @@ from itertools import repeat
 from statistics import median
 from typing import Any
 
-import numpy as np
-from pictures import EXAMPLES, PAIR, pair_files
-from PIL import Image
+from pictures import Files, photo
 from tables import Cell, Column, Part, Spread
 
 STAGES = ("decode", "segment", "colors", "transfer", "upsample", "encode")
@@ -31,8 +28,8 @@ _COLUMNS = {
 _NOTE = (
     "JPEG files in and out; regions are found in both photos. Median (least..most); stages are"
     f" medians of those requests. The rate of one client is 1 / median, that of {CLIENTS} clients"
-    " at once is counted over all of their requests. A new style has one other pixel. Frames belong"
-    " to one shot and have a known style."
+    " at once is counted over all of their requests. A new style has other bytes after its end."
+    " Frames belong to one shot and have a known style."
 )
 
 
@@ -46,7 +43,7 @@ def whole_requests(
     """Measure requests of square photos, one by one and at once, and `frames` of 1920x1080."""
     rows: list[dict[str, Cell]] = []
     for size in sizes:
-        content, styles = jpeg("content", (size, size)), new_styles((size, size))
+        content, styles = photo("content", (size, size)), new_styles(photo("style", (size, size)))
         known = next(styles)
         for name, options in METHODS:
             how = {"size": size, "format": "jpeg", **options}
@@ -55,7 +52,7 @@ def whole_requests(
             again = _calls(stylize, content, repeat(known), how)
             rows.append(_row(size, size, f"{name}, style known", again, repeats))
             rows.append(_at_once(size, f"{name}, style known", again, repeats))
-    content, style = jpeg("content", (1920, 1080)), jpeg("style", (1920, 1080))
+    content, style = photo("content", (1920, 1080)), photo("style", (1920, 1080))
     for name, options in METHODS if frames else ():
         how = {"size": 1080, "format": "jpeg", "sequence": name, **options}
         frame = _calls(stylize, content, repeat(style), how)
@@ -63,32 +60,19 @@ def whole_requests(
     return Part("Whole requests", _COLUMNS, rows, [_NOTE])
 
 
-def jpeg(role: str, size: tuple[int, int], change: int = 0) -> bytes:
-    """A photo of the example pair as a JPEG of a size (width, height), with one pixel changed."""
-    with Image.open(EXAMPLES / pair_files(PAIR)[role]) as photo:
-        pixels = np.array(photo.convert("RGB").resize(size, Image.Resampling.LANCZOS))
-    pixels[:8, :8] = change % 256
-    pixels[:8, 8:16] = change // 256
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "JPEG", quality=92)
-    return data.getvalue()
-
-
-def new_styles(size: tuple[int, int]) -> Iterator[bytes]:
-    """Endless style photos, each slightly different from all others."""
-    change = 0
+def new_styles(style: bytes) -> Iterator[bytes]:
+    """Endless files of a style photo, no two of them equal."""
     while True:
-        change += 1
-        yield jpeg("style", size, change)
+        yield Files(b"", style).with_new_style().style
 
 
 def _calls(
     stylize: Stylize, content: bytes, styles: Iterator[bytes], options: Mapping[str, Any]
 ) -> Callable[[], tuple[float, Mapping[str, float]]]:
     def call() -> tuple[float, Mapping[str, float]]:
-        photo = next(styles)
+        style = next(styles)
         started = time.perf_counter()
-        result = stylize(content, photo, **options)
+        result = stylize(content, style, **options)
         return time.perf_counter() - started, result.report["seconds"]
 
     return call

@@ -45,29 +45,29 @@ def measure_growth(server: Server, megapixels: Sequence[float], repeats: int) ->
             times = [timed_request(server, files.with_new_style())[0] for _ in range(repeats)]
         seconds.append(Spread.of(times))
         peaks.append(max(figures) / _MB)
-    lines = linregress(sizes, [one.median for one in seconds]), linregress(sizes, peaks)
+    fit_s, time_line = _fit(sizes, [one.median for one in seconds], "s", 2)
+    fit_mb, memory_line = _fit(sizes, peaks, "MB", 0)
     rows: list[dict[str, Cell]] = [
-        {
-            "megapixels": size,
-            "seconds": time,
-            "fit_s": float(lines[0].slope * size + lines[0].intercept),
-            "peak_mb": peak,
-            "fit_mb": float(lines[1].slope * size + lines[1].intercept),
-        }
-        for size, time, peak in zip(sizes, seconds, peaks, strict=True)
+        dict(zip(_COLUMNS, row, strict=True))
+        for row in zip(sizes, seconds, fit_s, peaks, fit_mb, strict=True)
     ]
-    found = (
-        f"{lines[0].slope:.2f} s a megapixel and {lines[0].intercept:.2f} s, R^2"
-        f" {lines[0].rvalue ** 2:.3f}; {lines[1].slope:.0f} MB a megapixel and"
-        f" {lines[1].intercept:.0f} MB, R^2 {lines[1].rvalue ** 2:.3f}; {idle:.0f} MB before the"
-        " first request."
-    )
+    found = f"{time_line}; {memory_line}; {idle:.0f} MB before the first request."
     how = (
         f"Default requests over HTTP, {repeats} a size, JPEG photos with grain in and PNG out;"
         " content and style of that size, the style new. Memory is the proportional set size (PSS)"
         f" of all of the server's processes, sampled every {INTERVAL_S} s."
     )
     return Part("Time and memory by size", _COLUMNS, rows, [found, how])
+
+
+def _fit(
+    sizes: Sequence[float], values: Sequence[float], unit: str, digits: int
+) -> tuple[list[float], str]:
+    """The values on a straight line fitted to them, and the line in words."""
+    line = linregress(sizes, values)
+    slope, start = (f"{one:.{digits}f} {unit}" for one in (line.slope, line.intercept))
+    words = f"{slope} a megapixel and {start}, R^2 {line.rvalue**2:.3f}"
+    return [float(line.slope * size + line.intercept) for size in sizes], words
 
 
 def session_processes(session: int) -> set[int]:

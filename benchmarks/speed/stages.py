@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
 from pictures import LIMITS, Files
@@ -41,6 +41,8 @@ STAGES = {
 }
 """Names of the stages in reports, and those that the engine adds, in words."""
 
+T = TypeVar("T")
+
 _BAR = 50  # characters of a bar that is a whole request
 _COLUMNS = {
     "stage": Column("stage"),
@@ -59,19 +61,17 @@ class TimingEngine:
 
     def encode(self, level: int, x: Tensor) -> Encoded:
         """Run encoder level 1..4."""
-        with self._timed("encode levels"):
-            return self._engine.encode(level, x)
+        return self._timed("encode levels", self._engine.encode, level, x)
 
     def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:
         """Run decoder level 4..1."""
-        with self._timed("decode levels"):
-            return self._engine.decode(level, x, skips)
+        return self._timed("decode levels", self._engine.decode, level, x, skips)
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def _timed(self, stage: str, run: Callable[..., T], *arguments: object) -> T:
         started = time.perf_counter()
-        yield
+        found = run(*arguments)
         self.seconds[stage] += time.perf_counter() - started
+        return found
 
 
 def measure_stages(repository: Path, files: Files, runs: int) -> Part:
