@@ -193,6 +193,7 @@ def test_other_pictures_do_not_compare(monkeypatch: Patch, check_sentence: Sente
     check_sentence(no.value)
 
 
-def test_a_known_style_does_not_pass_for_a_new_one(monkeypatch: Patch) -> None:
-    with pytest.raises(BenchmarkFailed, match=r"knows the style in the row default, style new\."):
-        _compared(monkeypatch, style="cached")
+@pytest.mark.parametrize("style", ["cached", "measured"])
+def test_a_cache_that_does_not_fit_the_row_is_noticed(monkeypatch: Patch, style: str) -> None:
+    with pytest.raises(BenchmarkFailed, match="style cache does not fit the row default, style"):
+        _compared(monkeypatch, style=style)
