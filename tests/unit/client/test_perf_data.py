@@ -2,17 +2,19 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from tritonclient.utils import deserialize_bytes_tensor, triton_to_np_dtype
 
 from photoreal import Pipeline
 from photoreal.cli import main
 from photoreal.client._transport.inputs import build_inputs
 from photoreal.client.perf_data.requests import perf_data, segmenter_request, stylize_requests
-from photoreal.contract import SEGMENTER, STYLIZE
+from photoreal.contract import SEGMENTER, STYLIZE, WCT2
 
 from .conftest import LABELS, PHOTO, png
 
@@ -70,6 +72,14 @@ def test_the_segmenter_takes_a_photo_at_a_size():
     assert image.dtype == np.float32
     assert image.shape == (3, 48, 72)
     assert 0 <= image.min() < 0.1 < 0.9 < image.max() <= 1
+
+
+def test_the_documented_profile_names_the_models():
+    page = (EXAMPLES.parent / "docs" / "perf-analyzer.md").read_text()
+    profile = yaml.safe_load(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    assert profile["profile_models"] == [STYLIZE.name]
+    called = profile["bls_composing_models"].split(",")
+    assert sorted(called) == sorted([SEGMENTER.name, WCT2.name])
 
 
 class TestCommand:
