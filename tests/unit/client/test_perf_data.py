@@ -76,7 +76,8 @@ def test_the_segmenter_takes_a_photo_at_a_size():
 
 def test_the_documented_profile_names_the_models():
     page = (EXAMPLES.parent / "docs" / "perf-analyzer.md").read_text()
-    profile = yaml.safe_load(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    profile = yaml.safe_load(block)
     assert profile["profile_models"] == [STYLIZE.name]
     called = profile["bls_composing_models"].split(",")
     assert sorted(called) == sorted([SEGMENTER.name, WCT2.name])
