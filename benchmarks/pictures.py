@@ -66,9 +66,9 @@ class Inputs(NamedTuple):
     pairs: Sequence[Pair]
 
 
-def example_files(side: int) -> Files:
+def example_files(side: int, aspect: float = ASPECT) -> Files:
     """The photos of the pair with a shorter side in pixels, and gray masks of three regions."""
-    size = round(ASPECT * side), side
+    size = round(aspect * side), side
     masks = (_three_regions(_opened(f"{role}_mask"), size) for role in ("content", "style"))
     return Files(photo("content", size), photo("style", size), *masks)
 
@@ -132,19 +132,5 @@ def transfer_inputs(files: Files, size: int) -> Inputs:
 
 
 def square_inputs(size: int) -> Inputs:
-    """The pair, each photo scaled to size x size pixels, with three slanted regions."""
-    content, style = (_square(_opened(role), size) for role in ("content", "style"))
-    pairs = [Pair(label, label) for label in range(3)]
-    return Inputs(content, style, _slanted(size, 0.3), _slanted(size, -0.2), pairs)
-
-
-def _square(image: Image.Image, size: int) -> FloatImage:
-    scaled = image.resize((size, size), Image.Resampling.LANCZOS)
-    pixels = np.asarray(scaled).transpose(2, 0, 1)
-    return np.ascontiguousarray(pixels.astype(np.float32) / 255)
-
-
-def _slanted(size: int, slant: float) -> LabelMap:
-    rows, columns = np.mgrid[:size, :size] / size
-    found: LabelMap = np.clip(3 * (rows + slant * (columns - 0.5)), 0, 2).astype(np.uint8)
-    return found
+    """The inputs of the pair scaled to size x size pixels."""
+    return transfer_inputs(example_files(size, aspect=1.0), size)

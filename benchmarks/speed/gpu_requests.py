@@ -43,8 +43,9 @@ def whole_requests(
     """Measure requests of square photos, one by one and at once, and `frames` of 1920x1080."""
     rows: list[dict[str, Cell]] = []
     for size in sizes:
-        content, styles = photo("content", (size, size)), new_styles(photo("style", (size, size)))
-        known = next(styles)
+        files = Files(photo("content", (size, size)), photo("style", (size, size)))
+        content, known = files.content, files.style
+        styles = (new.with_new_style().style for new in repeat(files))
         for name, options in METHODS:
             how = {"size": size, "format": "jpeg", **options}
             one = _calls(stylize, content, styles, how)
@@ -58,12 +59,6 @@ def whole_requests(
         frame = _calls(stylize, content, repeat(style), how)
         rows.append(_row(1920, 1080, f"{name}, frames of a video", frame, repeats))
     return Part("Whole requests", _COLUMNS, rows, [_NOTE])
-
-
-def new_styles(style: bytes) -> Iterator[bytes]:
-    """Endless files of a style photo, no two of them equal."""
-    while True:
-        yield Files(b"", style).with_new_style().style
 
 
 def _calls(

@@ -188,7 +188,7 @@ def test_dense_networks_leave_nothing_out_and_the_picture_as_it_is(unpool: Unpoo
     assert psnr(*pictures) > 50
 
 
-def _multiply_adds(network: nn.Module, height: int, width: int) -> int:
+def multiply_adds(network: nn.Module, height: int, width: int) -> int:
     """Multiply-adds of a network's convolutions for a picture (height, width).
 
     The digit in a layer's name is its VGG level; each level has half the size of the previous one.
@@ -203,13 +203,13 @@ def _multiply_adds(network: nn.Module, height: int, width: int) -> int:
 
 def test_work_is_counted_from_the_layers() -> None:
     networks = builtin_networks("cat5")
-    assert _multiply_adds(networks[0], 8, 8) == (
+    assert multiply_adds(networks[0], 8, 8) == (
         (3 * 3 + 9 * (3 * 64 + 64 * 64)) * 64
         + 9 * (64 * 128 + 128 * 128) * 16
         + 9 * (128 * 256 + 3 * 256 * 256) * 4
         + 9 * 256 * 512
     )
-    total = sum(_multiply_adds(network, 512, 768) for network in networks)
+    total = sum(multiply_adds(network, 512, 768) for network in networks)
     assert total / 1e9 == pytest.approx(362, rel=0.01)
 
 
@@ -218,7 +218,7 @@ def test_a_thirtieth_of_the_products_is_left(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv(kernels.CONVOLUTION_VARIABLE, "direct")
     with count_work() as work, torch.inference_mode():
         reconstruct(builtin_engine(), random_image(96, 96))
-    whole = sum(_multiply_adds(network, 96, 96) for network in builtin_networks("cat5"))
+    whole = sum(multiply_adds(network, 96, 96) for network in builtin_networks("cat5"))
     assert 0.9 / 30 < work.products / whole < 1.1 / 30
 
 
