@@ -1,11 +1,12 @@
 """The example pair that the benchmarks stylize, as files and as inputs of the transfer.
 
-Its regions are drawn (sky, trees, the rest), so that a run needs only the model repository.
+Its drawn regions are merged to three: sky, trees, the rest.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,11 @@ from photoreal.regions import LabelMap, Pair
 PAIR = "pagoda-dusk"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LIMITS = Limits()
+ASPECT = 1.5
 
+_GRAIN = 2.0  # deviation in 8-bit levels: an enlarged photo is smoother than one from a camera
+_TILE = 1024
+_numbers = itertools.count()
 _REGIONS = {"blue": 0, "green": 1}
 _REST = 2
 
@@ -35,19 +40,20 @@ class Files:
 
     content: bytes
     style: bytes
-    content_mask: bytes | None
-    style_mask: bytes | None
+    content_mask: bytes | None = None
+    style_mask: bytes | None = None
 
-    def request(self, size: int) -> StylizeRequest:
-        """The request for their transfer as published, at a working size."""
-        return StylizeRequest(
-            self.content,
-            self.style,
-            self.content_mask,
-            self.style_mask,
-            size=size,
-            method="published",
-        )
+    def request(self, **options: Any) -> StylizeRequest:
+        """The request for their transfer."""
+        return StylizeRequest(**vars(self), **options)
+
+    def without_masks(self) -> Files:
+        """The photos alone, whose regions are to be found."""
+        return Files(self.content, self.style)
+
+    def with_new_style(self) -> Files:
+        """The same with a style that no server has seen, by some bytes after the file's end."""
+        return replace(self, style=self.style + next(_numbers).to_bytes(8, "big"))
 
 
 class Inputs(NamedTuple):
@@ -60,14 +66,18 @@ class Inputs(NamedTuple):
     pairs: Sequence[Pair]
 
 
-def example_files() -> Files:
-    """The photos of the pair, and gray masks of its three regions."""
-    named = pair_files(PAIR)
-    roles = ("content", "style", "content_mask", "style_mask")
-    found = Files(*((EXAMPLES / named[role]).read_bytes() for role in roles))
-    masks = (found.content_mask, found.style_mask)
-    content, style = (_three_regions(mask or b"") for mask in masks)
-    return replace(found, content_mask=content, style_mask=style)
+def example_files(side: int, aspect: float = ASPECT) -> Files:
+    """The photos of the pair with a shorter side in pixels, and gray masks of three regions."""
+    size = round(aspect * side), side
+    masks = (_three_regions(_opened(f"{role}_mask"), size) for role in ("content", "style"))
+    return Files(photo("content", size), photo("style", size), *masks)
+
+
+def large_files(megapixels: float) -> Files:
+    """The photos of the pair with a number of pixels, and grain."""
+    side = round((megapixels * 1e6 / ASPECT) ** 0.5)
+    size = round(ASPECT * side), side
+    return Files(photo("content", size, _GRAIN), photo("style", size, _GRAIN))
 
 
 def pair_files(name: str) -> dict[str, str]:
@@ -76,18 +86,38 @@ def pair_files(name: str) -> dict[str, str]:
     return next(one for one in listed if one["name"] == name)
 
 
-def _three_regions(mask: bytes) -> bytes:
-    """Convert a color mask to a gray one with three regions."""
+def _opened(role: str) -> Image.Image:
+    with Image.open(EXAMPLES / pair_files(PAIR)[role]) as opened:
+        return opened.convert("RGB")
+
+
+def photo(role: str, size: tuple[int, int], grain: float = 0.0) -> bytes:
+    """A photo of the pair as a JPEG of a size (width, height)."""
+    image = _opened(role).resize(size, Image.Resampling.LANCZOS)
+    if grain:
+        noise = grain * np.random.default_rng(0).standard_normal((_TILE, _TILE, 3))
+        tiles = -(-size[1] // _TILE), -(-size[0] // _TILE), 1
+        added = np.tile(np.rint(noise).astype(np.int16), tiles)[: size[1], : size[0]]
+        added += np.asarray(image)
+        image = Image.fromarray(np.clip(added, 0, 255).astype(np.uint8))
+    return _encoded(image, "JPEG", quality=92)
+
+
+def _three_regions(mask: Image.Image, size: tuple[int, int]) -> bytes:
+    """Convert a color mask to a gray one of a size (width, height) with three regions."""
     merged = np.array([_REGIONS.get(color, _REST) for color in regions.MASK_COLORS], np.uint8)
-    with Image.open(io.BytesIO(mask)) as opened:
-        labels = merged[regions.labels_from_colors(np.asarray(opened.convert("RGB")))]
+    labels = Image.fromarray(merged[regions.labels_from_colors(np.asarray(mask))])
+    return _encoded(labels.resize(size, Image.Resampling.NEAREST), "PNG")
+
+
+def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(labels).save(stream, format="PNG")
+    image.save(stream, format=kind, **options)
     return stream.getvalue()
 
 
 def transfer_inputs(files: Files, size: int) -> Inputs:
-    """The inputs that the server makes from these files at a working size."""
+    """The inputs that the server makes from these files for the published method at a size."""
     seen: list[Inputs] = []
 
     def capture(
@@ -97,26 +127,10 @@ def transfer_inputs(files: Files, size: int) -> Inputs:
         seen.append(Inputs(content, style.image, content_labels, style.labels, style.pairs))
         return Transferred(content)
 
-    stylize(files.request(size), Models(capture), LIMITS)
+    stylize(files.request(size=size, method="published"), Models(capture), LIMITS)
     return seen[0]
 
 
 def square_inputs(size: int) -> Inputs:
-    """The pair, each photo scaled to size x size pixels, with three slanted regions."""
-    files = example_files()
-    content, style = (_square(photo, size) for photo in (files.content, files.style))
-    pairs = [Pair(label, label) for label in range(3)]
-    return Inputs(content, style, _slanted(size, 0.3), _slanted(size, -0.2), pairs)
-
-
-def _square(photo: bytes, size: int) -> FloatImage:
-    with Image.open(io.BytesIO(photo)) as opened:
-        scaled = opened.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
-    pixels = np.asarray(scaled).transpose(2, 0, 1)
-    return np.ascontiguousarray(pixels.astype(np.float32) / 255)
-
-
-def _slanted(size: int, slant: float) -> LabelMap:
-    rows, columns = np.mgrid[:size, :size] / size
-    found: LabelMap = np.clip(3 * (rows + slant * (columns - 0.5)), 0, 2).astype(np.uint8)
-    return found
+    """The inputs of the pair scaled to size x size pixels."""
+    return transfer_inputs(example_files(size, aspect=1.0), size)

@@ -1,8 +1,8 @@
 """Measure style transfers over a folder of photo pairs: numbers and pictures.
 
 ``.venv/bin/python benchmarks/quality.py FOLDER -o OUT`` stylizes every pair in this process, with
-the code that the server runs, once for each of `judging.variants.VARIANTS`, does the same with
-other methods (`judging.peers`), and writes ``quality.json``, ``quality.md`` and the pictures to
+the code that the server runs, once for each of `judging.methods.VARIANTS`, does the same with
+the results of other methods, and writes ``quality.json``, ``quality.md`` and the pictures to
 OUT.
 """
 
@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import re
 import sys
-from functools import partial
 from pathlib import Path
 
 import click
 from entry import HELP, make_main, output_option, tell
-from judging import peers
 from judging.judge import Judge
+from judging.methods import VARIANTS, Method, copy, folder_peer
 from judging.pairs import read_pairs
 from judging.report import Outcome, summarize
-from judging.variants import VARIANTS, Stylizer
+from pictures import LIMITS
 from tables import Report
 
-from photoreal.transfer.progressive import NetworkEngine
-from photoreal.weights.networks import BUILTIN, load_wct2
-from photoreal.weights.segmenters import load_segmenter
+from photoreal import Pipeline
+from photoreal.weights.networks import BUILTIN
 
 
 @click.command(context_settings=HELP)
@@ -53,16 +51,10 @@ def quality(
     FOLDER holds a subfolder a pair with content, style and, if wanted, content_mask and
     style_mask. Exit codes: 0 done; 1 weights or disk failed; 2 the call has to be changed.
     """
-    color_matcher = peers.find_color_matcher()
-    if color_matcher is None:
-        tell('Without color-matcher, which is not installed (pip install "photoreal[peers]").')
-    stylizer = Stylizer(NetworkEngine(*load_wct2(weights)), *load_segmenter(segmenter))
-    methods: dict[str, peers.Method] = {"content itself": peers.copy}
-    methods |= dict(peers.folder_peer(one) for one in given)
-    methods["linear Monge-Kantorovich map, whole photo"] = peers.monge_kantorovich
-    if color_matcher is not None:
-        methods["color-matcher, whole photo"] = peers.color_matcher(color_matcher)
-    methods |= {one.name: partial(stylizer.stylize, variant=one) for one in VARIANTS}
+    pipeline = Pipeline(device="cpu", weights=weights, segmenter=segmenter, limits=LIMITS)
+    methods: dict[str, Method] = {"content itself": copy}
+    methods |= dict(folder_peer(one) for one in given)
+    methods |= {one.name: one.method(pipeline) for one in VARIANTS}
     pairs, skipped = read_pairs(folder, limit)
     for name in skipped:
         tell(f"Skipped {name}: it has no style photo.")

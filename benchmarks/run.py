@@ -10,7 +10,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,9 +24,8 @@ from serving import (
     server_tunables,
     server_version,
 )
-from speed.comparison import compare
-from speed.latency import measure_latency
-from speed.memory import MEGAPIXELS, measure_memory
+from speed.comparison import MASKED, compare
+from speed.memory import MEGAPIXELS, measure_growth
 from speed.perf_analyzer import LOADS, install, measure_loads
 from speed.stages import measure_stages
 from tables import Part, Report
@@ -48,63 +46,54 @@ _CACHE = Path(sys.prefix) / "perf_analyzer"
 class Settings:
     """How much to measure. Sizes are shorter sides in pixels.
 
-    size, rounds: size and repetitions of the stages and the comparison.
-    latency_size, latency_requests, latency_rounds: size and counts of the latency part.
+    side, rounds: size of the photos and repetitions of the stages, the comparison and the growth.
     loads: protocols and concurrencies of perf_analyzer's requests.
-    megapixels: picture sizes of the memory part, which is skipped if there are none.
+    megapixels: photo sizes of the growth part.
     dense: whether to compare dense weights as well.
     """
 
-    size: int = 512
+    side: int = 512
     rounds: int = 3
-    latency_size: int = 256
-    latency_requests: int = 50
-    latency_rounds: int = 5
     loads: Sequence[tuple[str, int]] = LOADS
     megapixels: Sequence[float] = MEGAPIXELS
     dense: bool = True
 
 
 FULL = Settings()
-QUICK = Settings(256, 2, 128, 10, 1, LOADS[:1], megapixels=(), dense=False)
+QUICK = Settings(128, 1, LOADS[:1], megapixels=(0.1, 0.5), dense=False)
 
 
 def run_all(settings: Settings, repository: Path, folder: Path) -> Report:
     """Measure every part and write the report into `folder`; raises PhotorealError."""
     models_to_load(repository, None)  # without a repository, fails now rather than minutes later
     torch.set_num_threads(available_cores())
-    files = example_files()
+    files = example_files(settings.side)
     said = {**asdict(settings), "pair": PAIR, "tunables": server_tunables()}
     report = Report(folder, "bench", "Speed: median, and min..max in brackets", said)
     report.facts["convolution"] = "winograd" if kernels.prepare() else "direct"
-    program, lacking = _perf_analyzer()
-    tell(lacking or "perf_analyzer is there")
     tell("stages")
-    report.add(measure_stages(repository, files, settings.size, settings.rounds))
-    with ExitStack() as stack:
+    report.add(measure_stages(repository, files, settings.rounds))
+    with tempfile.TemporaryDirectory(prefix="photoreal-bench-") as folder_name:
+        scratch = Path(folder_name)
         tell("two servers")
-        cold = stack.enter_context(running_server(repository, style_cache=0))
-        with running_server(repository) as warm:
+        with running_server(repository, style_cache=0) as cold, running_server(repository) as warm:
             report.facts["tritonserver"] = server_version(warm)
             tell("comparison with plain PyTorch")
-            size, rounds = settings.size, settings.rounds
-            report.add(compare(AGAINST, repository, cold, warm, files, size, rounds))
-            tell("latency")
-            counts = settings.latency_requests, settings.latency_rounds
-            report.add(measure_latency(warm, files, settings.latency_size, *counts))
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="photoreal-bench-")))
+            side, rounds = settings.side, settings.rounds
+            report.add(compare(AGAINST, repository, (cold, warm), files, side, rounds))
+            tell("perf_analyzer")
+            try:
+                program = install(_CACHE)
+            except BenchmarkFailed as error:  # without a network, the other parts still run
+                report.add(Part("perf_analyzer", {}, [], [str(error)]))
+            else:
+                report.add(measure_loads(program, warm, repository, files, settings.loads, scratch))
         if settings.dense:
             tell("the same with dense weights")
             report.add(_compare_dense(repository, scratch, files, settings))
-        if settings.megapixels:
-            tell("memory")
-            with running_server(repository) as fresh:
-                report.add(measure_memory(fresh, files, settings.megapixels))
-        if program is None:
-            report.add(Part("perf_analyzer", {}, [], [lacking]))
-        else:
-            tell("perf_analyzer")
-            report.add(measure_loads(program, cold, repository, files, settings.loads, scratch))
+    tell("time and memory by size")
+    with running_server(repository) as fresh:
+        report.add(measure_growth(fresh, settings.megapixels, rounds))
     return report
 
 
@@ -112,8 +101,9 @@ def _compare_dense(repository: Path, scratch: Path, files: Files, settings: Sett
     """The comparison with dense weights, none of which can be skipped."""
     dense = dense_repository(repository, scratch / "dense")
     title = f"{AGAINST}, dense weights"
+    side, rounds = settings.side, settings.rounds
     with running_server(dense, style_cache=0) as cold, running_server(dense) as warm:
-        part = compare(title, dense, cold, warm, files, settings.size, settings.rounds)
+        part = compare(title, dense, (cold, warm), files, side, rounds, [MASKED])
     note = (
         "A small random number is added to every weight: the built-in ones are mostly zero, and"
         " the server leaves out what is multiplied by it. Trained weights cost what these do."
@@ -121,20 +111,12 @@ def _compare_dense(repository: Path, scratch: Path, files: Files, settings: Sett
     return replace(part, notes=[*part.notes, note])
 
 
-def _perf_analyzer() -> tuple[Path | None, str]:
-    """perf_analyzer, or why it is missing: without a network, the other parts still run."""
-    try:
-        return install(_CACHE), ""
-    except BenchmarkFailed as error:
-        return None, str(error)
-
-
 @click.command(context_settings=HELP)
 @output_option("bench.json and bench.md")
 @click.option("--quick", is_flag=True, help="Small sizes and few repetitions.")
 @repository_option
 def bench(output: Path, quick: bool, repository: Path) -> None:
-    """Measure the server's speed, memory and evenness on this machine.
+    """Measure the server's speed and memory on this machine.
 
     The machine should do nothing else meanwhile. Exit code 1 says that a part could not be
     measured or that its pictures disagree.

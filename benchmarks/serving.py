@@ -22,7 +22,6 @@ from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.contract import WCT2, WEIGHTS_FILE
 from photoreal.errors import PhotorealError, ServeError
 from photoreal.networks.vgg import Decoder, Encoder
-from photoreal.options import DEFAULT_METHOD, Method
 from photoreal.serve.launch.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launch.launcher import Server
 from photoreal.serve.launch.repository import models_to_load
@@ -89,16 +88,9 @@ def server_version(server: Server) -> str:
         return str(json.load(answer)["version"])
 
 
-def timed_request(
-    server: Server, files: Files, size: int, method: Method = DEFAULT_METHOD
-) -> tuple[float, StylizeResult]:
-    """Time one request over HTTP, files in and files out; return seconds and result."""
+def timed_request(server: Server, files: Files, **options: Any) -> tuple[float, StylizeResult]:
+    """Time one request over HTTP, files in and a file out; return seconds and result."""
     with StyleTransferClient(server.http_url, timeout=TIMEOUT_S) as client:
         started = time.perf_counter()
-        result = client.stylize(**asdict(files), size=size, method=method)
+        result = client.stylize(**asdict(files), **options)
         return time.perf_counter() - started, result
-
-
-def knows_style(result: StylizeResult) -> bool:
-    """Whether the server had the request's style in its cache."""
-    return result.report.get("style") == "cached"

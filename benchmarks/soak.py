@@ -74,11 +74,8 @@ def soak(repository: Path, minutes: float, seed: int) -> Soak:
         for abruptly in (False, True) * max(1, int(minutes // 5)):
             fault = faults.restart(server, jobs, expected, abruptly=abruptly)
             found.add(fault.name, fault.figures, fault.complaints)
-    for fault in (
-        faults.stop_under_load(repository, jobs, expected),
-        faults.stop_with_idle_connection(repository),
-    ):
-        found.add(fault.name, fault.figures, fault.complaints)
+    fault = faults.stop_under_load(repository, jobs, expected)
+    found.add(fault.name, fault.figures, fault.complaints)
     return found
 
 

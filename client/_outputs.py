@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from photoreal.client.errors import ServerFailed
 from photoreal.contract import STYLIZE
 
-STYLIZE_OUTPUTS = tuple(name for name in STYLIZE.output_names() if name != "PRESET")
-"""Outputs to request for a picture."""
-REGION_OUTPUTS = tuple(name for name in STYLIZE_OUTPUTS if name != "IMAGE")
+REGION_OUTPUTS = ("CONTENT_LABELS", "STYLE_LABELS", "REPORT")
 """Outputs to request when only the regions are wanted."""
 PRESET_OUTPUTS = ("PRESET", "REPORT")
 """Outputs to request for measuring a style."""
+
+
+def picture_outputs(*, labels: bool) -> tuple[str, ...]:
+    """Outputs to request for a picture, with the label maps of its regions or without."""
+    return ("IMAGE", *REGION_OUTPUTS) if labels else ("IMAGE", "REPORT")
 
 
 def parse_report(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
 from photoreal.client._images import ImageInput
 from photoreal.client._keywords import check_names, spell_out
-from photoreal.client._outputs import PRESET_OUTPUTS, REGION_OUTPUTS, STYLIZE_OUTPUTS
+from photoreal.client._outputs import PRESET_OUTPUTS, REGION_OUTPUTS, picture_outputs
 from photoreal.client._transport.base import AsyncTransport
 from photoreal.client._transport.call import (
     DEFAULT_TIMEOUT,
@@ -73,6 +74,7 @@ class AsyncStyleTransferClient:
         *,
         content_mask: ImageInput | None = None,
         style_mask: ImageInput | Sequence[ImageInput] | None = None,
+        labels: bool = False,
         timeout: float | None = None,
         request_id: str | None = None,
         **options: Unpack[StylizeArguments],
@@ -80,8 +82,8 @@ class AsyncStyleTransferClient:
         """See :meth:`StyleTransferClient.stylize`."""
         check_names("stylize", options, STYLIZE_OPTIONS)
         return await self._call(
-            STYLIZE_OUTPUTS,
-            parse_outputs,
+            picture_outputs(labels=labels),
+            partial(parse_outputs, labels=labels),
             timeout,
             request_id,
             content=content,

@@ -30,7 +30,8 @@ _NO_LIMITS = Limits(max_bytes=1 << 62, max_pixels=1 << 62, min_side=1)
 class FoundRegions:
     """The regions of the photos, and the style region assigned to each content region.
 
-    The label maps are decoded on first access and cached.
+    The label maps are decoded on first access and cached. A result of ``stylize`` has them with
+    ``labels=True`` only; otherwise their files are empty.
 
     Attributes:
         content_labels_png: the content's label map, as the bytes of a PNG file.
@@ -61,6 +62,7 @@ class FoundRegions:
         """Labels of the content's regions, uint8 (H, W); usable as ``content_mask``.
 
         Raises:
+            InvalidInput: the label maps were not requested.
             ServerFailed: the server's label map cannot be read.
         """
         return self._labels(self.content_labels_png)
@@ -72,6 +74,7 @@ class FoundRegions:
         The array is (0, 0) for a preset.
 
         Raises:
+            InvalidInput: the label maps were not requested.
             ServerFailed: the server's label map cannot be read.
         """
         return self._labels(self.style_labels_png)
@@ -81,8 +84,10 @@ class FoundRegions:
         """Label maps of the second and later styles, each uint8 (H, W).
 
         Raises:
+            InvalidInput: the label maps were not requested.
             ServerFailed: one of the server's label maps cannot be read.
         """
+        self._check_requested()
         return [self._labels(data) for data in self.more_style_labels_png]
 
     def _opened(self, data: bytes, *, whole: bool = False) -> Image.Image:
@@ -94,7 +99,12 @@ class FoundRegions:
             raise ServerFailed(_UNREADABLE, request_id=self.request_id) from None
         return image
 
+    def _check_requested(self) -> None:
+        if not self.content_labels_png:
+            raise InvalidInput("The label maps were not requested; expected labels=True.")
+
     def _labels(self, data: bytes) -> NDArray[np.uint8]:
+        self._check_requested()
         if not data:
             return np.zeros((0, 0), dtype=np.uint8)
         labels = np.asarray(self._opened(data, whole=True))
@@ -211,14 +221,16 @@ class StylizeResult(FoundRegions):
         return buffer.getvalue()
 
 
-def parse_outputs(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> StylizeResult:
-    """Parse the output tensors of ``stylize``.
+def parse_outputs(
+    outputs: Mapping[str, NDArray[Any]], request_id: str | None, *, labels: bool = True
+) -> StylizeResult:
+    """Parse the output tensors of ``stylize``, with the label maps or without.
 
     Raises:
         ServerFailed: an output is missing or violates the contract.
     """
     (data,) = output_files(outputs, "IMAGE", request_id)
-    return StylizeResult(data=data, **_regions(outputs, request_id))
+    return StylizeResult(data=data, **_regions(outputs, request_id, labels=labels))
 
 
 def parse_regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> FoundRegions:
@@ -230,9 +242,13 @@ def parse_regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -
     return FoundRegions(**_regions(outputs, request_id))
 
 
-def _regions(outputs: Mapping[str, NDArray[Any]], request_id: str | None) -> dict[str, Any]:
-    (content_labels,) = output_files(outputs, "CONTENT_LABELS", request_id)
-    style_labels, *more = output_files(outputs, "STYLE_LABELS", request_id)
+def _regions(
+    outputs: Mapping[str, NDArray[Any]], request_id: str | None, *, labels: bool = True
+) -> dict[str, Any]:
+    content_labels, style_labels, more = b"", b"", list[bytes]()
+    if labels:
+        (content_labels,) = output_files(outputs, "CONTENT_LABELS", request_id)
+        style_labels, *more = output_files(outputs, "STYLE_LABELS", request_id)
     return {
         "content_labels_png": content_labels,
         "style_labels_png": style_labels,

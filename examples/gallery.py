@@ -58,7 +58,7 @@ def methods(stylize: Stylize) -> list[Image.Image]:
 
 def regions(stylize: Stylize) -> list[Image.Image]:
     """No regions, the regions that the server finds, and their label map."""
-    found = stylize(PAGODA, DUSK)
+    found = stylize(PAGODA, DUSK, labels=True)
     whole = stylize(PAGODA, DUSK, segment=False)
     return [whole.image, found.image, color_regions(found.content_labels)]
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from photoreal.errors import InvalidImage, InvalidMask, InvalidRequest
 from photoreal.preprocess.deep import (
@@ -25,7 +24,8 @@ from photoreal.preprocess.deep import (
 )
 from photoreal.preprocess.formats import phone_format, usable
 from photoreal.preprocess.limits import MASK_FORMATS, Limits
-from photoreal.preprocess.metadata import Exif, read_exif
+from photoreal.preprocess.metadata import DAMAGED, ODD, Exif, read_exif
+from photoreal.preprocess.orientation import upright, upright_part
 from photoreal.preprocess.photo import Photo
 from photoreal.preprocess.profiles import (
     gray_in_srgb,
@@ -34,36 +34,12 @@ from photoreal.preprocess.profiles import (
     photo_of_image,
 )
 from photoreal.preprocess.quiet import without_warnings
+from photoreal.preprocess.resize import working_size
 from photoreal.regions import check_label_count, labels_from_colors
 
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-# Exceptions that Pillow's decoders raise on damaged data.
-_DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    MemoryError,
-    RuntimeError,
-)
-# The same of EXIF data, whose values may have any type.
-_ODD = (*_DAMAGED, ArithmeticError, AssertionError, AttributeError)
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What turns an image of an EXIF orientation upright."""
+_SPARE = 3
+"""A reduced photo has at least this many times the sides of the working size."""
 
 
 def _go_on() -> None:
@@ -77,7 +53,13 @@ class Mask(NamedTuple):
     kind: Literal["labels", "colors"]
 
 
-def read_photo(data: bytes, name: str, limits: Limits, check: Callable[[], None] = _go_on) -> Photo:
+def read_photo(
+    data: bytes,
+    name: str,
+    limits: Limits,
+    check: Callable[[], None] = _go_on,
+    size: int | None = None,
+) -> Photo:
     """Decode a photo, upright, with 8 or 16 bits per channel as in the file.
 
     A photo with a profile of an RGB space by primaries and curves (`photoreal.color.icc`) stays in
@@ -86,24 +68,32 @@ def read_photo(data: bytes, name: str, limits: Limits, check: Callable[[], None]
     white. `name`, such as "content photo", is the subject of error messages. `check` is called
     before each read of the data, and may raise to stop decoding.
 
+    A photo that is needed only at a working size is read faster with `size`, its shorter side there
+    in pixels: a JPEG is then decoded at 1/2, 1/4 or 1/8, with sides of at least three times the
+    working size (the inverse transform of fewer coefficients, as in libjpeg).
+
     Raises InvalidImage when the data is not an image in an accepted format, is damaged or
     animated, holds floating-point values, or exceeds a limit.
     """
     given = (data, name, limits.formats, limits, InvalidImage, check)
     with _opened(*given, decode=False) as image:
-        deep = deep_mode(image)
+        deep, shape = deep_mode(image), (image.height, image.width)
         if has_deep_planes(image):
             raise InvalidImage(
                 f"The {name} is a TIFF with a separate plane of 16 bits for each channel; expected"
                 " interleaved channels."
             )
     if deep is None:
-        with _opened(*given) as image:
-            return _shallow_photo(image, name)
+        with _opened(*given, size=size) as image:
+            photo = _shallow_photo(image, name)
+            scale = round(shape[0] / image.height)
+            return (
+                photo if scale == 1 else replace(photo, reduced=upright_part(image, *shape, scale))
+            )
     layers = []
     for mode in byte_modes(deep):
         with _opened(*given, raw_mode=mode) as image:
-            layers.append(np.asarray(_upright(image)))
+            layers.append(np.asarray(upright(image)))
             clear = image.info.get("transparency")
             profile, exif = image.info.get("icc_profile"), _exif(image)
         del image  # Pillow's copy of the pixels
@@ -187,8 +177,12 @@ def _opened(
     *,
     decode: bool = True,
     raw_mode: str | None = None,
+    size: int | None = None,
 ) -> Iterator[Image.Image]:
-    """Open an image, validate its header and decode it, with another raw mode if one is given."""
+    """Open an image, validate its header and decode it, with another raw mode if one is given.
+
+    `size` as in `read_photo`.
+    """
     if not data:
         raise error(f"The {name} is empty; expected an image file.")
     if len(data) > limits.max_bytes:
@@ -202,18 +196,21 @@ def _opened(
             raise error(f"The {name} is {found}; expected {_list(usable(formats))}.") from None
         except Image.DecompressionBombError:
             raise error(f"The {name} has more than {limits.max_pixels} pixels.") from None
-        except _DAMAGED:
+        except DAMAGED:
             raise error(f"The {name} is damaged; its header cannot be read.") from None
         with image:
             try:
                 _check_header(image, name, limits, error)
                 if raw_mode is not None:
                     take_mode(image, raw_mode)
+                if size is not None:
+                    tall, wide = working_size(image.height, image.width, size)
+                    image.draft(None, (_SPARE * wide, _SPARE * tall))
                 if decode:
                     image.load()
             except InvalidRequest:
                 raise
-            except _DAMAGED:
+            except DAMAGED:
                 raise error(f"The {name} is truncated or damaged; it cannot be decoded.") from None
             yield image  # outside the try: errors of the caller do not mean a damaged file
 
@@ -238,22 +235,10 @@ def _check_header(
         raise error(f"The {name} has several frames or pages; expected a single image.")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The image by the orientation of its EXIF data; as it is if that cannot be read.
-
-    Not `ImageOps.exif_transpose`, which copies the image and fails on any odd tag.
-    """
-    try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except _ODD:
-        return image
-    return image if turn is None else image.transpose(turn)
-
-
 def _exif(image: Image.Image) -> Exif | None:
     try:
         return read_exif(image)
-    except _ODD:
+    except ODD:
         return None
 
 
@@ -265,7 +250,7 @@ def _shallow_photo(image: Image.Image, name: str) -> Photo:
         )
     exif, profile = _exif(image), image.info.get("icc_profile")
     clear = image.info.get("transparency")
-    image = _upright(image)
+    image = upright(image)
     if image.mode in _SIXTEEN_BIT:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > WHITE:

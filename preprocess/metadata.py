@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from PIL import ExifTags, Image, ImageCms
+
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+)
+"""Exceptions that Pillow's decoders raise on damaged data."""
+ODD = (*DAMAGED, ArithmeticError, AssertionError, AttributeError)
+"""The same of EXIF data, whose values may have any type."""
 
 Exif = dict[int, Any]
 """Tags of EXIF's main directory; the values of ExifIFD and GPSInfo are directories themselves."""

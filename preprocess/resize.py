@@ -14,6 +14,9 @@ from photoreal.errors import InvalidOption
 from photoreal.preprocess.limits import Limits
 from photoreal.render.pixels import Pixels, highest
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part of a picture, in pixels."""
+
 
 def working_size(height: int, width: int, size: int) -> tuple[int, int]:
     """Height and width at which the shorter side has `size` pixels."""
@@ -81,13 +84,13 @@ def resize_photo(photo: Pixels, height: int, width: int) -> npt.NDArray[np.float
     return resized
 
 
-def resize_pixels(photo: Pixels, height: int, width: int) -> Pixels:
-    """Resize a photo (H, W, 3) uint8 or uint16 by the Lanczos filter."""
-    if photo.shape[:2] == (height, width):
+def resize_pixels(photo: Pixels, height: int, width: int, box: Box | None = None) -> Pixels:
+    """Resize a photo (H, W, 3) uint8 or uint16, or with 8 bits a `box` of it, by Lanczos."""
+    if photo.shape[:2] == (height, width) and box is None:
         return photo
     if photo.dtype == np.uint8:
         image = Image.fromarray(photo)
-        return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+        return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box))
     result = np.empty((height, width, 3), dtype=photo.dtype)
     for channel in range(3):
         plane = _resized(photo[..., channel], height, width)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,8 +23,6 @@ RETRIES = 12
 """Retries of clients that must survive a restart."""
 
 _PROGRAM = Path(sys.executable).with_name("photoreal")
-_EXIT_TIMEOUT_S = 2
-_ENDING_S = 10.0
 
 
 @dataclass
@@ -92,22 +89,6 @@ def stop_under_load(repository: Path, jobs: Sequence[Job], expected: Sequence[by
     if code != 0:
         complaints.append(f"exit code {code}")
     return Fault("SIGTERM under load", figures, complaints)
-
-
-def stop_with_idle_connection(repository: Path) -> Fault:
-    """An idle client connection delays the exit no longer than the exit timeout."""
-    complaints = []
-    with serve_command(repository, f"--exit-timeout={_EXIT_TIMEOUT_S}") as command:
-        host, _, port = command.urls[0].partition(":")
-        with socket.create_connection((host, int(port)), 10) as idle:
-            idle.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-            if b"200" not in idle.recv(4096):
-                complaints.append("no answer before the signal")
-            code, seconds = command.terminate()
-    if code != 0 or seconds > _EXIT_TIMEOUT_S + _ENDING_S:
-        complaints.append(f"exit code {code} after {seconds:.1f} s")
-    figures = f"allowed {_EXIT_TIMEOUT_S} s, ended after {seconds:.1f} s"
-    return Fault("SIGTERM with an idle connection", figures, complaints)
 
 
 @contextmanager

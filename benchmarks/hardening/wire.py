@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.http import InferResult
 
 from photoreal.contract import STYLIZE
 from photoreal.serve.launch.launcher import Server
@@ -87,12 +88,11 @@ def over_http(server: Server, sent: Sequence[Tensor]) -> Answer:
     status = _STATUS.get(response.status, str(response.status))
     if status != PICTURE:
         return Answer(status, str(json.loads(content)["error"]))
-    outputs, at = {}, int(response.headers[_HEADER_LENGTH])
-    for one in json.loads(content[:at])["outputs"]:
-        size = one["parameters"]["binary_data_size"]
-        outputs[one["name"]] = content[at + 4 : at + size]  # after the length prefix of the element
-        at += size
-    return Answer(status, outputs=outputs)
+    found = InferResult.from_response_body(
+        content, header_length=int(response.headers[_HEADER_LENGTH])
+    )
+    names = [one["name"] for one in found.get_response()["outputs"]]
+    return Answer(status, outputs={name: found.as_numpy(name)[0] for name in names})
 
 
 def over_grpc(server: Server, sent: Sequence[Tensor]) -> Answer:

@@ -77,15 +77,9 @@ def read_pairs(folder: Path, count: int | None = None) -> tuple[list[PhotoPair],
 
 
 def _roles(folder: Path) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        role = path.stem
-        if path.suffix.lower() in _SUFFIXES.get(role, ()):
-            if role in files:
-                both = f"{files[role].name} and {path.name}"
-                raise InvalidPair(f"Pair {folder.name!r} has both {both}; expected one.")
-            files[role] = path
-    return files
+    """The pair's files by role; of several photos for one, the last by name."""
+    files = sorted(folder.iterdir())
+    return {one.stem: one for one in files if one.suffix.lower() in _SUFFIXES.get(one.stem, ())}
 
 
 def _read(name: str, files: dict[str, Path]) -> PhotoPair:
@@ -95,11 +89,7 @@ def _read(name: str, files: dict[str, Path]) -> PhotoPair:
             raise InvalidPair(f"Pair {name!r} has no {role} photo.")
     if ("content_mask" in files) != ("style_mask" in files):
         raise InvalidPair(f"Pair {name!r} has only one mask; expected both or none.")
-    try:
-        pair = PhotoPair(name, **{role: path.read_bytes() for role, path in files.items()})
-    except OSError as error:
-        missing = Path(error.filename).name
-        raise InvalidPair(f"Pair {name!r}: {missing} cannot be read ({error.strerror}).") from None
+    pair = PhotoPair(name, **{role: path.read_bytes() for role, path in files.items()})
     with pair.named():
         pair.photos()
         for role, mask in (("content", pair.content_mask), ("style", pair.style_mask)):

@@ -18,7 +18,8 @@ from pictures import Inputs
 from torch import Tensor
 from torch.nn import functional as F
 
-from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.contract import LEVELS
+from photoreal.networks.vgg import Decoder, Encoded, Encoder, Skips
 from photoreal.pipeline.request import FloatImage
 from photoreal.regions import LabelMap, Pair, resize_labels
 
@@ -37,11 +38,11 @@ _DECODER: tuple[tuple[str, ...], ...] = (
     ("conv1_1",),
 )
 
-_Skip = tuple[Tensor, Tensor, Tensor, Tensor]  # the three high bands, the features before pooling
-
 
 class Baseline:
     """Encoder, decoder and transform with the parameters of "cat5" networks.
+
+    It is an `Engine` as well, for methods with another transform.
 
     Raises ValueError for networks with another kind of unpooling.
     """
@@ -63,43 +64,43 @@ class Baseline:
         def give(features: Tensor, source: Tensor) -> Tensor:
             return transform(features, source, labels, style_labels, inputs.pairs)
 
-        skips: list[_Skip] = []
-        style_skips: list[_Skip] = []
-        content, style = (_convolve(self._encoder, "conv0", x) for x in (content, style))
-        for steps in _ENCODER:
-            content = self._encode(steps, content, skips)
-            style = self._encode(steps, style, style_skips)
+        skips: list[tuple[Skips | None, Skips | None]] = []
+        for level in LEVELS:
+            content, skip = self.encode(level, content)
+            style, style_skip = self.encode(level, style)
+            skips.append((skip, style_skip))
             content = give(content, style)
-        for steps in _DECODER:
-            skip = style_skip = None
-            if len(steps) > 1:
-                *bands, original = skips.pop()
-                style_skip = style_skips.pop()
-                high = [give(band, theirs) for band, theirs in zip(bands, style_skip, strict=False)]
-                skip = (high[0], high[1], high[2], original)
-            content = self._decode(steps, content, skip)
-            if len(steps) > 1:
-                style = self._decode(steps, style, style_skip)
+        for level in reversed(LEVELS):
+            skip, style_skip = skips.pop()
+            if skip is not None and style_skip is not None:
+                high = [give(*pair) for pair in zip(skip[:3], style_skip[:3], strict=True)]
+                skip = Skips(high[0], high[1], high[2], skip.original)
+            content = self.decode(level, content, skip)
+            if level > LEVELS[0]:
+                style = self.decode(level, style, style_skip)
                 content = give(content, style)
         height, width = inputs.content.shape[1:]
         return content[0, :, :height, :width]
 
-    def _encode(self, steps: Sequence[str], x: Tensor, skips: list[_Skip]) -> Tensor:
-        for name in steps:
+    def encode(self, level: int, x: Tensor) -> Encoded:
+        """Run encoder level 1..4."""
+        skips = None
+        x = _convolve(self._encoder, "conv0", x) if level == 1 else x
+        for name in _ENCODER[level - 1]:
             if name == "pool":
-                bands = self._pool(x)
-                skips.append((bands[1], bands[2], bands[3], x))
-                x = bands[0]
+                low, *bands = self._pool(x)
+                skips, x = Skips(bands[0], bands[1], bands[2], x), low
             else:
                 x = F.relu(_convolve(self._encoder, name, _reflected(x)))
-        return x
+        return Encoded(x, skips)
 
-    def _decode(self, steps: Sequence[str], x: Tensor, skip: _Skip | None) -> Tensor:
-        for number, name in enumerate(steps):
-            if number == 1 and skip is not None:
-                *bands, original = skip
-                unpooled = [self._unpool(band, k) for k, band in enumerate((x, *bands))]
-                x = torch.cat([*unpooled, original], dim=1)
+    def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:
+        """Run decoder level 4..1."""
+        for number, name in enumerate(_DECODER[-level]):
+            if number == 1 and skips is not None:
+                unpooled = [self._unpool(band, k) for k, band in enumerate((x, *skips[:3]))]
+                assert skips.original is not None  # noqa: S101 (for the type checker)
+                x = torch.cat([*unpooled, skips.original], dim=1)
             x = _convolve(self._decoder, name, _reflected(x))
             x = x if name == "conv1_1" else F.relu(x)
         return x

@@ -2,88 +2,149 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from judging.metrics import Floats, psnr
 from pictures import LIMITS, Files, transfer_inputs
-from serving import BenchmarkFailed, knows_style, timed_request
+from serving import BenchmarkFailed, timed_request
 from tables import Cell, Column, Part, Spread
 
 from photoreal.client import StylizeResult
-from photoreal.options import DEFAULT_METHOD, Method
+from photoreal.options import Method
 from photoreal.preprocess import decode_photo, encode_photo
 from photoreal.serve.launch.launcher import Server
+from speed.memory import session_processes, watched
 from speed.plain_process import plain_process
 
 LEAST_PSNR = 50.0
-"""Minimum PSNR of the published method's picture in dB; below it the computations differ."""
+"""Minimum PSNR of a picture to the plain one in dB; below it the computations differ."""
 
-METHODS: tuple[Method, ...] = ("published", DEFAULT_METHOD, "color")
+
+class Kind(NamedTuple):
+    """Requests of one kind: with drawn masks or found regions, by a method."""
+
+    name: str
+    masks: bool
+    method: Method
+
+    def request(self, files: Files, side: int) -> tuple[Files, dict[str, Any]]:
+        """Files and options; all is default but that `published` works at the content's size."""
+        size = {"size": side} if self.method == "published" else {}
+        return files if self.masks else files.without_masks(), {"method": self.method, **size}
+
+
+MASKED = Kind("default, masks", masks=True, method="wct2")
+KINDS = (
+    Kind("default", masks=False, method="wct2"),
+    MASKED,
+    Kind("color", masks=False, method="color"),
+    Kind("color, masks", masks=True, method="color"),
+    Kind("published, masks", masks=True, method="published"),
+)
 
 _COLUMNS = {
-    "what": Column("what"),
+    "what": Column("request"),
     "seconds": Column("s", 2),
-    "ratio": Column("times as fast as the baseline", 2),
-    "psnr_db": Column("PSNR to the baseline, dB", 1),
+    "ratio": Column("times as fast as the baseline", 1),
+    "psnr_db": Column("PSNR to the plain picture, dB", 1),
 }
 
 
-def compare(
-    title: str, repository: Path, cold: Server, warm: Server, files: Files, size: int, rounds: int
-) -> Part:
-    """Time the baseline, a server without and one with a style cache, in alternation.
+class _Way(NamedTuple):
+    """Requests of a kind with a new style, to a server without a cache, or with a known one."""
 
-    `title` is the part's title, `rounds` the number of repetitions. Raises BenchmarkFailed when
-    the PSNR of the published method's picture to the baseline's is below `LEAST_PSNR`.
+    server: Server
+    kind: Kind
+    known: bool
+
+    def send(self, files: Files, side: int) -> tuple[float, StylizeResult]:
+        sent, options = self.kind.request(files, side)
+        return timed_request(self.server, sent if self.known else sent.with_new_style(), **options)
+
+    def __str__(self) -> str:
+        return f"{self.kind.name}, style {'known' if self.known else 'new'}"
+
+
+def compare(
+    title: str,
+    repository: Path,
+    servers: tuple[Server, Server],
+    files: Files,
+    side: int,
+    rounds: int,
+    kinds: Sequence[Kind] = KINDS,
+) -> Part:
+    """Time the baseline and requests of all `kinds`, in alternation.
+
+    `title` is the part's title, `servers` are one without and one with a style cache, `side` is
+    the shorter side of the content, `rounds` the number of turns. Raises BenchmarkFailed when a
+    picture is below `LEAST_PSNR`, or a style is known that should be new, or the reverse.
     """
-    inputs = transfer_inputs(files, size)
-    _, height, width = inputs.content.shape
-    note = (
-        f"{width}x{height} pixels, {len(inputs.pairs)} regions, {rounds} turns. The baseline is"
-        " the transfer alone, in a process without the server's settings of memory and threads; a"
-        " server's time is the whole request over HTTP with decoding, masks and encoding."
-    )
-    notes = [note]
-    requests: dict[str, tuple[Server, Method]] = {}
-    for method in METHODS:  # each warm-up allocates memory and caches the style
-        requests[f"{method}, style new"] = cold, method
-        timed_request(cold, files, size, method)
-        timed_request(warm, files, size, method)
-        if knows_style(timed_request(warm, files, size, method)[1]):
-            requests[f"{method}, style known"] = warm, method
-        else:
-            notes.append(f"No style is kept for {method}: it has no row for a known style.")
+    cold, warm = servers
+    # With masks, nothing of a style is kept for the method color.
+    ways = [
+        _Way(warm if known else cold, kind, known)
+        for kind in kinds
+        for known in (False, True)
+        if not (known and kind.masks and kind.method == "color")
+    ]
+    inputs = transfer_inputs(files, side)
+    seconds: dict[str, list[float]] = defaultdict(list)
+    decibels: dict[str, list[float]] = defaultdict(list)
     base: list[float] = []
-    seconds: dict[str, list[float]] = {name: [] for name in requests}
-    decibels: dict[str, list[float]] = {name: [] for name in requests}
     with plain_process(repository) as plain:
-        plain(inputs)
+        pictures = {}
+        for kind in kinds:
+            sent, options = kind.request(files, side)
+            if kind.method != "published":
+                pictures[kind.name] = _pixels(plain.picture(sent.request(**options)))
+        with watched(session_processes(cold.pid)) as figures:  # each first request allocates memory
+            for way in 2 * ways:
+                way.send(files, side)
+        plain.transfer(inputs)
         for _ in range(rounds):
-            elapsed, picture, peak_bytes = plain(inputs)
+            elapsed, picture, plain_peak = plain.transfer(inputs)
             base.append(elapsed)
-            expected = _pixels(encode_photo(picture))
-            for name, (server, method) in requests.items():
-                elapsed, result = timed_request(server, files, size, method)
-                seconds[name].append(elapsed)
-                if method == "published":
-                    decibels[name].append(_agreement(expected, result, name))
-    notes.append(f"The baseline's process peaks at {peak_bytes / 1e6:.0f} MB.")
+            published = _pixels(encode_photo(picture))
+            for way in ways:
+                elapsed, result = way.send(files, side)
+                cached = result.report["style"] == "cached"
+                if way.kind.method != "color" and cached != way.known:
+                    raise BenchmarkFailed(f"The server's style cache does not fit the row {way}.")
+                seconds[str(way)].append(elapsed)
+                expected = pictures.get(way.kind.name, published)
+                decibels[str(way)].append(_agreement(expected, result, str(way)))
     rows: list[dict[str, Cell]] = [{"what": "baseline, plain PyTorch", "seconds": Spread.of(base)}]
     for name, values in seconds.items():
         row: dict[str, Cell] = {"what": name, "seconds": Spread.of(values)}
         row["ratio"] = Spread.of(ours / theirs for ours, theirs in zip(base, values, strict=True))
-        if decibels[name]:
-            row["psnr_db"] = Spread.of(decibels[name])
+        row["psnr_db"] = Spread.of(decibels[name])
         rows.append(row)
-    return Part(title, _COLUMNS, rows, notes)
+    _, height, width = inputs.content.shape
+    how = (
+        f"{width}x{height} pixels, {rounds} turns. The baseline is the published transfer alone at"
+        f" this size, {len(inputs.pairs)} regions from masks, in a process without the server's"
+        " settings of memory and threads; a server's time is the whole request over HTTP with"
+        " decoding, regions and encoding, by default options. The plain picture is the baseline's"
+        " for `published`; for the other methods it is made with the baseline's convolutions and"
+        " the project's other code."
+    )
+    memory = (
+        f"Peak memory of the server {max(figures) / 1e6:.0f} MB, of the baseline's process"
+        f" {plain_peak / 1e6:.0f} MB."
+    )
+    return Part(title, _COLUMNS, rows, [how, memory])
 
 
 def _agreement(expected: Floats, result: StylizeResult, name: str) -> float:
     found = psnr(expected, _pixels(result.png))
     if found < LEAST_PSNR:
         raise BenchmarkFailed(
-            f"The picture of {name} is {found:.1f} dB from the baseline's; expected at least"
+            f"The picture of {name} is {found:.1f} dB from the plain one; expected at least"
             f" {LEAST_PSNR:.0f} dB, so the times do not compare."
         )
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,7 @@ from typing import Any
 
 import numpy as np
 from judging.metrics import psnr
-from pictures import EXAMPLES, PAIR, pair_files
-from PIL import Image
+from pictures import Files, photo
 from tables import Cell, Column, Part, Row, Spread
 
 from speed.gpu_timing import check_row
@@ -36,8 +34,8 @@ _COLUMNS = {
 _NOTE = (
     "JPEG files in and out; regions are found in both photos. Median (least..most); stages are"
     f" medians of those requests. The rate of one client is 1 / median, that of {CLIENTS} clients"
-    " at once is counted over all of their requests. A new style has one other pixel. Frames belong"
-    " to one shot and have a known style."
+    " at once is counted over all of their requests. A new style has other bytes after its end."
+    " Frames belong to one shot and have a known style."
 )
 
 
@@ -51,8 +49,9 @@ def whole_requests(
     """Measure requests of square photos, one by one and at once, and `frames` of 1920x1080."""
     rows: list[dict[str, Cell]] = []
     for size in sizes:
-        content, styles = jpeg("content", (size, size)), new_styles((size, size))
-        known = next(styles)
+        files = Files(photo("content", (size, size)), photo("style", (size, size)))
+        content, known = files.content, files.style
+        styles = (new.with_new_style().style for new in repeat(files))
         for name, options in METHODS:
             how = {"size": size, "format": "jpeg", **options}
             one = _calls(stylize, content, styles, how)
@@ -60,7 +59,7 @@ def whole_requests(
             again = _calls(stylize, content, repeat(known), how)
             rows.append(_row(size, size, f"{name}, style known", again, repeats))
             rows.append(_at_once(size, f"{name}, style known", again, repeats))
-    content, style = jpeg("content", (1920, 1080)), jpeg("style", (1920, 1080))
+    content, style = photo("content", (1920, 1080)), photo("style", (1920, 1080))
     for name, options in METHODS if frames else ():
         how = {"size": 1080, "format": "jpeg", "sequence": name, **options}
         frame = _calls(stylize, content, repeat(style), how)
@@ -70,7 +69,7 @@ def whole_requests(
 
 def request_checks(stylize: Stylize, reference: Stylize, size: int) -> list[Row]:
     """Compare the pictures of whole requests with those of the CPU, the reference."""
-    files = [jpeg(role, (size, size)) for role in ("content", "style")]
+    files = [photo(role, (size, size)) for role in ("content", "style")]
     rows = []
     for name, options in METHODS:
         one, other = (
@@ -82,32 +81,13 @@ def request_checks(stylize: Stylize, reference: Stylize, size: int) -> list[Row]
     return rows
 
 
-def jpeg(role: str, size: tuple[int, int], change: int = 0) -> bytes:
-    """A photo of the example pair as a JPEG of a size (width, height), with one pixel changed."""
-    with Image.open(EXAMPLES / pair_files(PAIR)[role]) as photo:
-        pixels = np.array(photo.convert("RGB").resize(size, Image.Resampling.LANCZOS))
-    pixels[:8, :8] = change % 256
-    pixels[:8, 8:16] = change // 256
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "JPEG", quality=92)
-    return data.getvalue()
-
-
-def new_styles(size: tuple[int, int]) -> Iterator[bytes]:
-    """Endless style photos, each slightly different from all others."""
-    change = 0
-    while True:
-        change += 1
-        yield jpeg("style", size, change)
-
-
 def _calls(
     stylize: Stylize, content: bytes, styles: Iterator[bytes], options: Mapping[str, Any]
 ) -> Callable[[], tuple[float, Mapping[str, float]]]:
     def call() -> tuple[float, Mapping[str, float]]:
-        photo = next(styles)
+        style = next(styles)
         started = time.perf_counter()
-        result = stylize(content, photo, **options)
+        result = stylize(content, style, **options)
         return time.perf_counter() - started, result.report["seconds"]
 
     return call

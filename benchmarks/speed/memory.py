@@ -1,4 +1,4 @@
-"""Peak memory of a server's processes during one request, by picture size."""
+"""Time of a default request and peak memory of the server's processes, by photo size."""
 
 from __future__ import annotations
 
@@ -6,59 +6,68 @@ import os
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from math import sqrt
 from pathlib import Path
 
 import psutil
-from pictures import Files
+from pictures import large_files
 from scipy.stats import linregress
 from serving import timed_request
-from tables import Cell, Column, Part
+from tables import Cell, Column, Part, Spread
 
 from photoreal.serve.launch.launcher import Server
 
 INTERVAL_S = 0.1
-MEGAPIXELS = (0.1, 0.5, 1.5, 4.0)
+MEGAPIXELS = (0.1, 0.5, 2.0, 8.0, 24.0)
 
-_ASPECT = 1.5  # of the example photos
 _MB = 1e6
-
 _COLUMNS = {
-    "megapixels": Column("megapixels", 2),
+    "megapixels": Column("megapixels", 1),
+    "seconds": Column("s", 2),
+    "fit_s": Column("line s", 2),
     "peak_mb": Column("peak MB", 0),
     "fit_mb": Column("line MB", 0),
-    "seconds": Column("s", 1),
 }
 
 
-def measure_memory(server: Server, files: Files, megapixels: Sequence[float]) -> Part:
-    """Measure one request per size, smallest first, on a server that has served nothing larger.
+def measure_growth(server: Server, megapixels: Sequence[float], repeats: int) -> Part:
+    """Measure default requests of each size, smallest first, on a server that is new.
 
-    Content and style have about the same number of pixels.
+    Content and style have the same number of pixels; every style is a new one.
     """
+    sizes = sorted(megapixels)
     processes = session_processes(server.pid)
     idle = proportional_bytes(processes) / _MB
-    rows: list[dict[str, Cell]] = []
-    sizes: list[float] = []
-    peaks: list[float] = []
-    for wanted in sorted(megapixels):
+    timed_request(server, large_files(sizes[0]))
+    seconds, peaks = [], []
+    for size in sizes:
+        files = large_files(size)
         with watched(processes) as figures:
-            seconds, result = timed_request(server, files, round(sqrt(wanted * 1e6 / _ASPECT)))
-        sizes.append(result.report["width"] * result.report["height"] / 1e6)
+            times = [timed_request(server, files.with_new_style())[0] for _ in range(repeats)]
+        seconds.append(Spread.of(times))
         peaks.append(max(figures) / _MB)
-        rows.append({"megapixels": sizes[-1], "peak_mb": peaks[-1], "seconds": seconds})
-    line = linregress(sizes, peaks)
-    for row, size in zip(rows, sizes, strict=True):
-        row["fit_mb"] = float(line.slope * size + line.intercept)
-    found = (
-        f"{line.slope:.0f} MB a megapixel and {line.intercept:.0f} MB, R^2 {line.rvalue**2:.4f};"
-        f" {idle:.0f} MB before the first request."
-    )
+    fit_s, time_line = _fit(sizes, [one.median for one in seconds], "s", 2)
+    fit_mb, memory_line = _fit(sizes, peaks, "MB", 0)
+    rows: list[dict[str, Cell]] = [
+        dict(zip(_COLUMNS, row, strict=True))
+        for row in zip(sizes, seconds, fit_s, peaks, fit_mb, strict=True)
+    ]
+    found = f"{time_line}; {memory_line}; {idle:.0f} MB before the first request."
     how = (
-        "Proportional set size (PSS) of all of the server's processes, sampled every"
-        f" {INTERVAL_S} s; content and style of about the same size, one request a size."
+        f"Default requests over HTTP, {repeats} a size, JPEG photos with grain in and PNG out;"
+        " content and style of that size, the style new. Memory is the proportional set size (PSS)"
+        f" of all of the server's processes, sampled every {INTERVAL_S} s."
     )
-    return Part("Memory", _COLUMNS, rows, [found, how])
+    return Part("Time and memory by size", _COLUMNS, rows, [found, how])
+
+
+def _fit(
+    sizes: Sequence[float], values: Sequence[float], unit: str, digits: int
+) -> tuple[list[float], str]:
+    """The values on a straight line fitted to them, and the line in words."""
+    line = linregress(sizes, values)
+    slope, start = (f"{one:.{digits}f} {unit}" for one in (line.slope, line.intercept))
+    words = f"{slope} a megapixel and {start}, R^2 {line.rvalue**2:.3f}"
+    return [float(line.slope * size + line.intercept) for size in sizes], words
 
 
 def session_processes(session: int) -> set[int]:

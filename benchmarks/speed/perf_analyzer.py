@@ -1,37 +1,27 @@
-"""NVIDIA's perf_analyzer: installation, and load on `stylize` and the segmenter at 256 pixels.
-
-The last release that runs on glibc 2.36 is in the wheel of tritonclient 2.50.0. It links to
-libb64 and to the CUDA runtime, which the server's wheel includes under other names.
-"""
+"""NVIDIA's perf_analyzer: load on `stylize` and the segmenter at 256 pixels."""
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
-import json
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from pictures import Files, transfer_inputs
+from pictures import Files
 from serving import BenchmarkFailed
 from tables import Cell, Column, Part
 
+from photoreal.client.perf_data.requests import perf_data, segmenter_request, stylize_requests
 from photoreal.contract import SEGMENTER, STYLIZE
 from photoreal.serve.backend.adapter import is_exported
 from photoreal.serve.launch.environment import check_environment
 from photoreal.serve.launch.launcher import Server
 
-REQUIREMENT = "tritonclient==2.50.0"
-LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
-"""Library names that the program expects, and their names in the server's wheel."""
-
+INSTALLER = Path(__file__).with_name("install-perf-analyzer")
 SIZE = 256
 REQUESTS = 30
 WARM_UP = 4
@@ -94,36 +84,17 @@ def parse_report(text: str) -> dict[str, float]:
         ) from None
 
 
-def install(cache: Path) -> Path:
-    """Return the program in a cache folder, into which pip installs it the first time.
+def install(folder: Path) -> Path:
+    """Return the program in a folder, into which a script installs it the first time.
 
     Raises BenchmarkFailed, or ServeError when the server's wheel is missing.
     """
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise BenchmarkFailed("perf_analyzer is there for Linux on x86_64 alone.")
-    binary = cache / "bin" / "perf_analyzer"
+    binary = folder / "bin" / "perf_analyzer"
     if not binary.exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
-        call = [*pip, "--only-binary=:all:", "--target", str(cache), REQUIREMENT]
-        _check_call(f"The installation of {REQUIREMENT}", call)
-    if not binary.exists():
-        raise BenchmarkFailed(f"{REQUIREMENT} includes no perf_analyzer for this machine.")
-    link_libraries(check_environment().libraries, binary.parent)
+        libraries = check_environment().libraries
+        call = [str(INSTALLER), sys.executable, str(folder), str(libraries)]
+        _check_call("The installation of perf_analyzer", call)
     return binary
-
-
-def link_libraries(source: Path, folder: Path) -> None:
-    """Link the libraries under the names that the program expects; raises BenchmarkFailed."""
-    for name, pattern in LIBRARIES.items():
-        found = sorted(source.glob(pattern))
-        if not found:
-            raise BenchmarkFailed(
-                f"The library {name}, which perf_analyzer needs, is not in the nvidia-pytriton"
-                " wheel; install the version that pyproject.toml names."
-            )
-        link = folder / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(found[0])
 
 
 def _check_call(what: str, call: Sequence[str], **options: Any) -> None:
@@ -150,19 +121,19 @@ def measure_loads(
 ) -> Part:
     """Send every load after a warm-up; `folder` takes the inputs. Raises BenchmarkFailed."""
     note = (
-        f"{REQUESTS} requests a row after a warm-up of {WARM_UP}, {SIZE} pixels. The server keeps"
-        " no styles here, so every request is a whole one."
+        f"{REQUESTS} requests a row after a warm-up of {WARM_UP}, {SIZE} pixels, as `photoreal"
+        " perf-data` writes them; those of stylize are default ones with a known style."
     )
     notes = [note]
-    models = [STYLIZE.name]
+    models = {STYLIZE.name: stylize_requests(vars(files.without_masks()), size=SIZE)}
     if is_exported(repository, SEGMENTER.name):
-        models.append(SEGMENTER.name)
+        models[SEGMENTER.name] = [segmenter_request(files.content, SIZE)]
     else:
         notes.append("No segmenter is exported, so it has no rows.")
     rows: list[dict[str, Cell]] = []
-    for model in models:
+    for model, requests in models.items():
         data = folder / f"{model}.json"
-        data.write_text(json.dumps({"data": [model_inputs(model, files)]}))
+        data.write_text(perf_data(requests))
         for protocol, concurrency in loads:
             url = server.http_url if protocol == "http" else server.grpc_url
             load = Load(model, protocol, url, concurrency)
@@ -171,20 +142,3 @@ def measure_loads(
             row = {"model": model, "protocol": protocol, "concurrency": str(concurrency)}
             rows.append({**row, **found})
     return Part("perf_analyzer", _COLUMNS, rows, notes)
-
-
-def model_inputs(model: str, files: Files, size: int = SIZE) -> dict[str, Any]:
-    """Inputs of a model from the example pair, in perf_analyzer's JSON format."""
-    if model == SEGMENTER.name:
-        image = np.ascontiguousarray(transfer_inputs(files, size).content)
-        return {"IMAGE": {"content": _base64(image.tobytes()), "shape": list(image.shape)}}
-    # perf_analyzer sends the decoded base64 unchanged, so BYTES elements need a length prefix.
-    photos = {
-        name.upper(): {"content": _base64(len(data).to_bytes(4, "little") + data), "shape": [1]}
-        for name, data in vars(files).items()
-    }
-    return {**photos, "SIZE": {"content": [size], "shape": [1]}}
-
-
-def _base64(data: bytes) -> dict[str, str]:
-    return {"b64": base64.b64encode(data).decode("ascii")}

@@ -1,19 +1,18 @@
-"""Times of the stages of one request: files, regions, every level of the networks, transform.
+"""Times of the stages of a default request: files, regions, colors, networks, transform.
 
 The request runs in this process through the code of the server's models, with an engine that
-times each level.
+times the levels of the networks.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
 from pictures import LIMITS, Files
@@ -21,23 +20,28 @@ from serving import networks
 from tables import Cell, Column, Part, Spread
 from torch import Tensor
 
-from photoreal.contract import LEVELS, SEGMENTER, SEGMENTER_CLASSES_FILE
+from photoreal.contract import SEGMENTER, SEGMENTER_CLASSES_FILE
 from photoreal.networks.vgg import Encoded, Skips
 from photoreal.pipeline.in_process import in_process_models
-from photoreal.pipeline.request import FloatImage, StylizeRequest
+from photoreal.pipeline.request import FloatImage, Models, StylizeRequest
 from photoreal.pipeline.stylize import stylize
 from photoreal.serve.backend.adapter import is_exported
 from photoreal.serve.backend.onnxruntime.session import open_session
 from photoreal.transfer.progressive import Engine, NetworkEngine
 
-STAGES = (
-    "decode",
-    "segment",
-    *(f"encoder {level}" for level in LEVELS),
-    "transform",
-    *(f"decoder {level}" for level in reversed(LEVELS)),
-    "encode",
-)
+STAGES = {
+    "decode": "decode",
+    "segment": "find regions",
+    "colors": "align colors",
+    "encode levels": "encoder",
+    "transform": "transform",
+    "decode levels": "decoder",
+    "upsample": "upsample",
+    "encode": "encode",
+}
+"""Names of the stages in reports, and those that the engine adds, in words."""
+
+T = TypeVar("T")
 
 _BAR = 50  # characters of a bar that is a whole request
 _COLUMNS = {
@@ -47,12 +51,9 @@ _COLUMNS = {
     "bar": Column(""),
 }
 
-Segmenter = tuple[Callable[[FloatImage], FloatImage], tuple[str, ...]]
-"""Function from (3, H, W) to probabilities (classes, h, w), and the names of its classes."""
-
 
 class TimingEngine:
-    """An engine that sums the seconds of each level, over content and style."""
+    """An engine that sums the seconds of the encoder's and decoder's levels."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -60,70 +61,61 @@ class TimingEngine:
 
     def encode(self, level: int, x: Tensor) -> Encoded:
         """Run encoder level 1..4."""
-        with self._timed(f"encoder {level}"):
-            return self._engine.encode(level, x)
+        return self._timed("encode levels", self._engine.encode, level, x)
 
     def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:
         """Run decoder level 4..1."""
-        with self._timed(f"decoder {level}"):
-            return self._engine.decode(level, x, skips)
+        return self._timed("decode levels", self._engine.decode, level, x, skips)
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def _timed(self, stage: str, run: Callable[..., T], *arguments: object) -> T:
         started = time.perf_counter()
-        yield
+        found = run(*arguments)
         self.seconds[stage] += time.perf_counter() - started
+        return found
 
 
-def measure_stages(repository: Path, files: Files, size: int, runs: int) -> Part:
-    """Time the stages of a request at a working size; medians over `runs`.
-
-    Regions come from the repository's segmenter, or from the drawn masks if there is none.
-    """
-    engine = NetworkEngine(*networks(repository))
-    segmenter = open_segmenter(repository)
-    drawn = files if segmenter is None else replace(files, content_mask=None, style_mask=None)
-    request = drawn.request(size)
-    stage_seconds(request, engine, segmenter)  # warm-up: allocates memory
-    found = [stage_seconds(request, engine, segmenter) for _ in range(runs)]
+def measure_stages(repository: Path, files: Files, runs: int) -> Part:
+    """Time the stages of a default request for the photos of `files`; medians over `runs`."""
+    engine = TimingEngine(NetworkEngine(*networks(repository)))
+    models = models_of(repository, engine)
+    request = files.without_masks().request(content_labels=False, style_labels=False)
+    stage_seconds(request, models, engine)  # warm-up: allocates memory
+    found = [stage_seconds(request, models, engine) for _ in range(runs)]
     rows: list[dict[str, Cell]] = []
-    for stage in (*STAGES, "total"):
+    for stage, words in (STAGES | {"total": "total"}).items():
         shares = [one[stage] / one["total"] for one in found]
         rows.append(
             {
-                "stage": stage,
+                "stage": words,
                 "seconds": Spread.of(one[stage] for one in found),
                 "share": Spread.of(shares),
                 "bar": "█" * round(_BAR * median(shares)),
             }
         )
-    source = "the segmenter" if segmenter else "masks, since no segmenter is exported"
+    source = "are found" if models.segment else "are whole photos, since no segmenter is exported"
     note = (
-        f"One request of size {size} in this process, {runs} runs, method `published`; regions come"
-        f" from {source}. The levels and the transform count content and style, the style not being"
-        " known."
+        f"A default request in this process, {runs} runs; regions {source}. The style is not known:"
+        " encoder, transform and decoder count content and style."
     )
     return Part("Stages", _COLUMNS, rows, [note])
 
 
 def stage_seconds(
-    request: StylizeRequest, engine: Engine, segmenter: Segmenter | None = None
+    request: StylizeRequest, models: Models, engine: TimingEngine
 ) -> dict[str, float]:
     """Seconds of every stage of one request, and in "total"; raises InvalidRequest."""
-    timing = TimingEngine(engine)
-    models = in_process_models(timing, cache_bytes=0)
-    if segmenter is not None:
-        models = replace(models, segment=segmenter[0], segmenter_classes=segmenter[1])
-    report = json.loads(stylize(request, models, LIMITS).report)["seconds"]
-    found = {**dict.fromkeys(STAGES, 0.0), **report, **timing.seconds}
-    found["transform"] = found.pop("transfer") - sum(timing.seconds.values())
+    engine.seconds.clear()
+    report = stylize(request, models, LIMITS).seconds
+    found = {**dict.fromkeys(STAGES, 0.0), **report, **engine.seconds}
+    found["transform"] = found.pop("transfer") - sum(engine.seconds.values())
     return found
 
 
-def open_segmenter(repository: Path) -> Segmenter | None:
-    """Open the repository's segmenter in this process; None if none is exported."""
+def models_of(repository: Path, engine: Engine) -> Models:
+    """The server's models in this process, with an engine and no cache."""
+    models = in_process_models(engine, cache_bytes=0)
     if not is_exported(repository, SEGMENTER.name):
-        return None
+        return models
     folder = repository / SEGMENTER.name
     session = open_session(folder / "1" / "model.onnx")
 
@@ -132,4 +124,5 @@ def open_segmenter(repository: Path) -> Segmenter | None:
         found: FloatImage = session.run([SEGMENTER.outputs[-1].name], feed)[0][0]
         return found
 
-    return segment, tuple((folder / SEGMENTER_CLASSES_FILE).read_text().splitlines())
+    classes = (folder / SEGMENTER_CLASSES_FILE).read_text().splitlines()
+    return replace(models, segment=segment, segmenter_classes=tuple(classes))

@@ -143,7 +143,9 @@ def stylize(
             say = stack.enter_context(progress(quiet))
             client = stack.enter_context(server.client(say, notes(quiet), here=True))
             say("Stylizing")
-            result = client.stylize(**options | format_option(target))
+            result = client.stylize(
+                **options | format_option(target), labels=save_labels is not None
+            )
         _write(result, output, target, save_labels)
     except PhotorealError as error:
         raise failure(error, embedded=server.embedded) from None

@@ -70,6 +70,11 @@ SUBCOMMANDS = {
         "preset",
         "Measure a style photo, and write a file that takes its place.",
     ),
+    "perf-data": Subcommand(
+        "photoreal.client.perf_data.command",
+        "command",
+        "Write requests as input data for Triton's perf_analyzer.",
+    ),
     "video": Subcommand(
         "photoreal.client.video.command",
         "video",

@@ -205,11 +205,11 @@ def gateway(local: Server, tmp_path_factory: TempFolders) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def stylize() -> Stylize:
-    """Stylizes with the project's client."""
+    """Stylizes with the project's client; with the label maps, unless `labels` says otherwise."""
 
     def run(server: Server, protocol: Protocol = "http", **arguments: Any) -> StylizeResult:
         with StyleTransferClient(url_of(server, protocol), protocol=protocol) as client:
-            return client.stylize(**arguments)
+            return client.stylize(**{"labels": True} | arguments)
 
     return run
 

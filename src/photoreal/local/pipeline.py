@@ -13,7 +13,7 @@ import torch
 
 from photoreal.client._images import ImageInput, encode_image
 from photoreal.client._keywords import check_names, spell_out
-from photoreal.client._outputs import PRESET_OUTPUTS, REGION_OUTPUTS, STYLIZE_OUTPUTS
+from photoreal.client._outputs import PRESET_OUTPUTS, REGION_OUTPUTS, picture_outputs
 from photoreal.client._transport.inputs import NOTHING, StyleInput, build_inputs
 from photoreal.client.look import Look, make_look
 from photoreal.client.region_looks import make_region_looks
@@ -125,6 +125,7 @@ class Pipeline:
         *,
         content_mask: ImageInput | None = None,
         style_mask: ImageInput | Sequence[ImageInput] | None = None,
+        labels: bool = False,
         **options: Unpack[StylizeArguments],
     ) -> StylizeResult:
         """Give the content photo the colors, light and mood of the style photo.
@@ -141,6 +142,7 @@ class Pipeline:
                 replaces segmentation.
             style_mask: regions of the style photo, with the same labels or colors; for several
                 styles, a list with one mask each.
+            labels: whether the result has the label maps of the regions that were used.
             **options: options such as ``alpha=0.7``: see
                 :class:`photoreal.client.StylizeArguments`.
 
@@ -154,7 +156,8 @@ class Pipeline:
         inputs = build_inputs(
             content=content, style=style, content_mask=content_mask, style_mask=masks, **options
         )
-        return parse_outputs(self.transport.infer(inputs, STYLIZE_OUTPUTS), None)
+        outputs = self.transport.infer(inputs, picture_outputs(labels=labels))
+        return parse_outputs(outputs, None, labels=labels)
 
     @spell_out(offered("regions"))
     def find_regions(

@@ -23,7 +23,6 @@ from photoreal.preprocess import (
     check_working_size,
     photo_header,
     read_photo,
-    resize_pixels,
     working_size,
 )
 
@@ -31,8 +30,9 @@ from photoreal.preprocess import (
 class Photos(NamedTuple):
     """The photos of a request by role: "content" first, then the styles in order.
 
-    `originals` are as sent, without the presets; `working` (3, h, w) are at working
-    size, with the presets in their places.
+    `originals` are as sent, without the presets; styles may be reduced while decoding, since they
+    are needed at working size only. `working` (3, h, w) are at working size, with the presets in
+    their places.
     """
 
     originals: dict[str, Photo]
@@ -100,7 +100,9 @@ def read_photos(
         check_memory(sizes, size, limits, deep)
 
     def decode(role: str) -> Photo:
-        return read_photo(photos[role], f"{role} photo", limits, check)
+        whole = role == "content" or request.method == "published"  # which resizes the whole photo
+        enough = None if whole else size
+        return read_photo(photos[role], f"{role} photo", limits, check, enough)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         originals = dict(zip(photos, pool.map(decode, photos), strict=True))
@@ -118,7 +120,7 @@ def _at_size(
     if device is None:
         return photo.resized(tall, wide)
     if photo.is_plain:  # a quarter of the bytes to copy
-        return as_photo(device(resize_pixels(photo.pixels, tall, wide)))
+        return as_photo(device(photo.resized_pixels(tall, wide)))
     return device(photo.resized(tall, wide))
 
 

@@ -28,7 +28,8 @@ class StylizeRequest(StylizeOptions):
 
     `style` and `style_mask` hold one file or several; a style is a photo or a preset. With
     `regions_only` the transfer is skipped, with `measures_style` everything but the measuring of
-    the styles, and the content is not read.
+    the styles, and the content is not read. Label maps are encoded only if `content_labels` and
+    `style_labels` say so.
     """
 
     content: bytes
@@ -37,6 +38,8 @@ class StylizeRequest(StylizeOptions):
     style_mask: bytes | Sequence[bytes] | None = None
     regions_only: bool = False
     measures_style: bool = False
+    content_labels: bool = True
+    style_labels: bool = True
 
     @property
     def styles(self) -> list[bytes]:
@@ -57,7 +60,8 @@ def _several(data: bytes | Sequence[bytes]) -> list[bytes]:
 class StylizeResponse:
     """The stylized photo as an encoded file, the label maps used, and a JSON report.
 
-    Label maps are gray PNGs at the size of their photos, one for each style, empty for a preset.
+    Label maps are gray PNGs at the size of their photos, one for each style; empty for a preset, or
+    if they were not requested.
     With `regions_only` the photo is empty; `preset` holds a file for each style with
     `measures_style`. `seconds` holds the stage times of the report by stage name.
     """

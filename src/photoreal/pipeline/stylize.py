@@ -73,7 +73,8 @@ def stylize(
         done = _soft(work, sequences, known)
 
     def encode_map(role: str, used: regions.LabelMap | None) -> bytes:
-        if used is None:
+        wanted = request.content_labels if role == "content" else request.style_labels
+        if used is None or not wanted:
             return b""
         # At the photo's original size, a label map can be sent back as its mask.
         return encode_labels(regions.resize_labels(used, *photos.originals[role].shape))

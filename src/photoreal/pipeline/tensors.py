@@ -81,6 +81,8 @@ def read_request(tensors: Mapping[str, Array], wanted: Collection[str]) -> Styli
         **read_options(tensors),
         regions_only=regions_only,
         measures_style=regions_only and "PRESET" in wanted,
+        content_labels="CONTENT_LABELS" in wanted,
+        style_labels="STYLE_LABELS" in wanted,
     )
 
 

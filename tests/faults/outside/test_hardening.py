@@ -6,6 +6,7 @@ Figures are in the output (-rP shows them).
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ SMALL_CACHE = 8 << 20
 ROUNDS = 2
 SEED = 20
 WARM_UP, INPUTS = 100, 200
+EXIT_TIMEOUT_S, ENDING_S = 2, 10
 
 
 @pytest.fixture(scope="module")
@@ -132,4 +134,11 @@ def test_every_call_ends_well_or_clearly_when_the_server_is_told_to_stop(
 
 
 def test_an_idle_connection_delays_the_end_as_long_as_it_may() -> None:
-    _check(faults.stop_with_idle_connection(REPOSITORY))
+    with faults.serve_command(REPOSITORY, f"--exit-timeout={EXIT_TIMEOUT_S}") as command:
+        host, _, port = command.urls[0].partition(":")
+        with socket.create_connection((host, int(port)), 10) as idle:
+            idle.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200" in idle.recv(4096)
+            code, seconds = command.terminate()
+    assert code == 0
+    assert seconds < EXIT_TIMEOUT_S + ENDING_S

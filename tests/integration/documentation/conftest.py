@@ -37,10 +37,10 @@ PAGES = {
         *sorted((ROOT / "docs").glob("*.md")),
     )
 }
-RUNNING = re.compile(r"(curl|photoreal (health|look|preset|stylize|upload|video|warm)) ")
+RUNNING = re.compile(r"(curl|photoreal (health|look|perf-data|preset|stylize|upload|video|warm)) ")
 """Calls that end by themselves; those of `export`, `serve` and `web` have tests of their own."""
 ELSEWHERE = "photos.example"
-NAMED_ALONE = {"batch", "look", "preset", "stylize", "video", "upload", "warm"}
+NAMED_ALONE = {"batch", "look", "perf-data", "preset", "stylize", "video", "upload", "warm"}
 """Commands that need arguments, which a sentence may name without them."""
 
 

@@ -54,6 +54,8 @@ def _own_call(line: str, addresses: Any) -> list[str]:
         arguments = _small(arguments)
     if "--quick" in arguments:
         return [program, *arguments, "--supervisor", addresses.health]
+    if verb == "perf-data":
+        return [program, *arguments]
     if verb != "upload":
         url = addresses.grpc if "grpc" in arguments else addresses.http
         return [program, *arguments, "--url", url]

@@ -66,7 +66,7 @@ def test_same_bytes(
     if not masked:
         files = {role: file for role, file in files.items() if not role.endswith("mask")}
     torch.set_num_threads(available_cores())  # as the server has: sums are split between them
-    ours, theirs = (one.stylize(**files, **options) for one in (pipeline, client))
+    ours, theirs = (one.stylize(**files, **options, labels=True) for one in (pipeline, client))
     assert ours.png == theirs.png
     assert ours.content_labels_png == theirs.content_labels_png
     assert ours.style_labels_png == theirs.style_labels_png
@@ -93,7 +93,7 @@ def test_same_regions_and_nearly_the_same_pixels_with_a_segmenter(
     files = {role: file for role, file in pair("lake-dusk").items() if not role.endswith("mask")}
     pipeline = Pipeline(device="cpu", segmenter=segmenter_folder)
     for method in ("wct2", "color"):
-        options = {**files, "size": SIZE, "method": method}
+        options = {**files, "size": SIZE, "method": method, "labels": True}
         ours, theirs = pipeline.stylize(**options), stylize(local, **options)
         assert ours.content_labels_png == theirs.content_labels_png
         pixels, others = (np.asarray(one.image).astype(int) for one in (ours, theirs))

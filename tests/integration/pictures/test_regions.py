@@ -83,7 +83,7 @@ def test_regions_alone_come_without_a_transfer_and_can_be_given_back(
     how: dict[str, Any] = {name: files[name] for name in ("content", "style")}
     how |= {"size": SIZE, "method": "published"}
     with StyleTransferClient(url_of(local, protocol), protocol=protocol) as client:
-        found, direct = client.find_regions(**how), client.stylize(**how)
+        found, direct = client.find_regions(**how), client.stylize(**how, labels=True)
         labels = {
             role: {region["name"]: region["label"] for region in found.report[f"{role}_regions"]}
             for role in ("content", "style")

@@ -38,6 +38,7 @@ async def test_every_transport_gives_the_same_bytes(
     local: Server, stylize: Stylize, pair: PairFiles, result: StylizeResult
 ) -> None:
     options = {**pair("pagoda-dusk"), "size": HEIGHT, "method": result.report["method"]}
+    options["labels"] = True
     other = stylize(local, "grpc", **options)
     async with (
         AsyncStyleTransferClient(local.http_url) as http,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import os
@@ -16,13 +15,13 @@ import numpy as np
 import pictures
 import pytest
 import run
+from pictures import Files
 from PIL import Image
 from serving import BenchmarkFailed
-from speed import latency, memory, perf_analyzer
+from speed import comparison, memory, perf_analyzer
 from speed.perf_analyzer import Load
 from tables import Cell, Column, Part, Spread
 
-from photoreal.contract import SEGMENTER, STYLIZE
 from tests.kinds import Capture, Patch, Sentence
 
 REPORT = (
@@ -81,43 +80,55 @@ def test_failing_load(script: str, words: str, tmp_path: Path, monkeypatch: Patc
     assert str(no.value) == f"perf_analyzer on wct2 over grpc {words}"
 
 
-def test_libraries_are_linked_under_other_names(tmp_path: Path, check_sentence: Sentence) -> None:
-    source, folder = tmp_path / "libs", tmp_path / "cache"
-    source.mkdir()
-    folder.mkdir()
-    (source / "libb64-1a2b.so.0d").touch()
-    with pytest.raises(BenchmarkFailed, match=r"libcudart\.so\.12") as no:
-        perf_analyzer.link_libraries(source, folder)
+@pytest.fixture
+def pip(tmp_path: Path) -> Path:
+    """A Python whose pip installs a program that does nothing, and an empty folder of libraries."""
+    program = _program(
+        tmp_path,
+        "import pathlib, sys\n"
+        "folder = pathlib.Path(sys.argv[sys.argv.index('--target') + 1], 'bin')\n"
+        "folder.mkdir(parents=True, exist_ok=True)\n"
+        "(folder / 'perf_analyzer').touch(0o755)",
+    )
+    (tmp_path / "libs").mkdir()
+    return program
+
+
+def _install(monkeypatch: Patch, tmp_path: Path, program: Path) -> Path:
+    class Found:
+        libraries = tmp_path / "libs"
+
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(perf_analyzer, "check_environment", Found)
+    return perf_analyzer.install(tmp_path / "cache")
+
+
+def test_libraries_are_linked_under_other_names(
+    tmp_path: Path, monkeypatch: Patch, pip: Path, check_sentence: Sentence
+) -> None:
+    (tmp_path / "libs" / "libb64-1a2b.so.0d").touch()
+    with pytest.raises(BenchmarkFailed, match=r"has no libcudart\.so\.12\.") as no:
+        _install(monkeypatch, tmp_path, pip)
     check_sentence(no.value)
-    (source / "libcudart-3c.so.12.6.77").touch()
-    for _ in range(2):  # the second time over what is there
-        perf_analyzer.link_libraries(source, folder)
-    assert (folder / "libcudart.so.12").resolve() == source / "libcudart-3c.so.12.6.77"
+    (tmp_path / "libs" / "libcudart-3c.so.12.6.77").touch()
+    binary = _install(monkeypatch, tmp_path, pip)
+    assert os.access(binary, os.X_OK)
+    assert binary.with_name("libcudart.so.12").resolve().name == "libcudart-3c.so.12.6.77"
+    assert binary.with_name("libb64.so.0d").resolve().name == "libb64-1a2b.so.0d"
+    pip.write_text("")  # it is not called again
+    assert _install(monkeypatch, tmp_path, pip) == binary
 
 
-@pytest.mark.parametrize(
-    ("pip", "words"), [("sys.exit('no network')", "failed: no network."), ("", "no perf_analyzer")]
-)
-def test_failed_installation(pip: str, words: str, tmp_path: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(sys, "executable", str(_program(tmp_path, pip)))
-    with pytest.raises(BenchmarkFailed, match=words):
-        perf_analyzer.install(tmp_path / "cache")
-
-
-def test_inputs_are_the_tensors_of_the_contract() -> None:
-    files = pictures.example_files()
-    for spec in (STYLIZE, SEGMENTER):
-        found = perf_analyzer.model_inputs(spec.name, files, 24)
-        assert set(found) <= set(spec.input_names())
-        assert {one.name for one in spec.inputs if not one.optional} <= set(found)
-        json.dumps(found)
-    content = perf_analyzer.model_inputs(STYLIZE.name, files)["CONTENT"]["content"]["b64"]
-    assert base64.b64decode(content)[:4] == len(files.content).to_bytes(4, "little")
+def test_failed_installation(tmp_path: Path, monkeypatch: Patch) -> None:
+    program = _program(tmp_path, "sys.exit('no network')")
+    with pytest.raises(BenchmarkFailed, match=r"^The installation of .* failed: no network\."):
+        _install(monkeypatch, tmp_path, program)
 
 
 def test_every_load_is_sent_after_a_warm_up(tmp_path: Path, monkeypatch: Patch) -> None:
     def send(binary: Path, load: Load, data: Path, requests: int) -> dict[str, float]:
-        assert json.loads(data.read_text())["data"]
+        (given,) = json.loads(data.read_text())["data"]
+        assert sorted(given) == ["CONTENT", "SIZE", "STYLE"]
         sent.append((load.url, load.concurrency, requests))
         return {"p50_s": 1.0}
 
@@ -127,7 +138,7 @@ def test_every_load_is_sent_after_a_warm_up(tmp_path: Path, monkeypatch: Patch) 
     monkeypatch.setattr(perf_analyzer, "send", send)
     sent: list[Any] = []
     server: Any = Addresses()
-    files, loads = pictures.example_files(), perf_analyzer.LOADS
+    files, loads = pictures.example_files(32), perf_analyzer.LOADS
     part = perf_analyzer.measure_loads(tmp_path, server, tmp_path, files, loads, tmp_path)
     assert sent == [
         (url, concurrency, requests)
@@ -138,7 +149,7 @@ def test_every_load_is_sent_after_a_warm_up(tmp_path: Path, monkeypatch: Patch) 
     assert any("No segmenter" in note for note in part.notes)
 
 
-# --- memory and latency
+# --- time and memory
 
 
 def test_memory_of_processes_is_read() -> None:
@@ -148,54 +159,57 @@ def test_memory_of_processes_is_read() -> None:
     assert figures[0] > 2**20
 
 
-def test_memory_rows_lie_on_their_line(monkeypatch: Patch) -> None:
+def test_time_and_memory_lie_on_their_lines(monkeypatch: Patch) -> None:
     class Server:
         pid = os.getsid(0)
 
-    class Result:
-        def __init__(self, size: int) -> None:
-            self.report = {"width": size * 3 // 2, "height": size}
+    styles: list[bytes] = []
 
-    monkeypatch.setattr(memory, "timed_request", lambda server, files, size: (0.5, Result(size)))
+    def request(server: object, files: Files) -> tuple[float, None]:
+        styles.append(files.style)
+        width, height = Image.open(io.BytesIO(files.content)).size
+        return 1.5 + 2 * width * height / 1e6, None
+
+    monkeypatch.setattr(memory, "timed_request", request)
     figures = iter(range(100))
     monkeypatch.setattr(memory, "proportional_bytes", lambda _: next(figures) * 10**6)
     server: Any = Server()
-    part = memory.measure_memory(server, pictures.example_files(), (1.0, 0.1))
-    assert [row["megapixels"] for row in part.rows] == pytest.approx([0.1, 1.0], rel=0.02)
+    part: Any = memory.measure_growth(server, (0.1, 0.02), 2)
+    assert [row["megapixels"] for row in part.rows] == [0.02, 0.1]
     for row in part.rows:
+        assert row["seconds"].median == pytest.approx(1.5 + 2 * row["megapixels"], rel=0.01)
+        assert row["fit_s"] == pytest.approx(row["seconds"].median)
         assert row["peak_mb"] == pytest.approx(row["fit_mb"])
-    assert "R^2 1.0000" in part.notes[0]
-
-
-def test_evenness_and_crowding(monkeypatch: Patch) -> None:
-    class Result:
-        report = {"style": "cached"}  # noqa: RUF012
-
-    seconds = iter([9.0, 9.0, 1.0, 2.0, 3.0])
-    monkeypatch.setattr(latency, "timed_request", lambda *_: (next(seconds, 1.0), Result()))
-    server: Any = None
-    part = latency.measure_latency(server, pictures.example_files(), 64, 3, 2)
-    first, second, third = part.rows
-    assert first["value"] == (2.0, 1.0, 3.0, 3)
-    assert second["value"] == 1.5
-    assert isinstance(third["value"], Spread)
-    assert third["value"].repeats == 2
-    assert "known to the server" in part.notes[0]
+    assert part.notes[0].startswith("2.0")
+    assert part.notes[0].count("R^2 1.000") == 2
+    assert len(set(styles)) == 5  # a warm-up, and two of each size, none of which is known
 
 
 # --- the request and the command
 
 
 def test_request_has_three_regions() -> None:
-    files = pictures.example_files()
+    files = pictures.example_files(64)
     for mask in (files.content_mask, files.style_mask):
         assert mask is not None
         labels = np.asarray(Image.open(io.BytesIO(mask)))
-        assert labels.ndim == 2
+        assert labels.shape == (64, 96)
         assert np.unique(labels).tolist() == [0, 1, 2]
+    assert Image.open(io.BytesIO(files.content)).size == (96, 64)
     for found in (pictures.transfer_inputs(files, 24), pictures.square_inputs(24)):
         assert [tuple(pair) for pair in found.pairs] == [(0, 0), (1, 1), (2, 2)]
         assert found.content.shape == (3, *found.content_labels.shape)
+
+
+def test_photos_of_any_size_have_grain_and_new_styles_are_the_same_photo() -> None:
+    files = pictures.large_files(0.06)
+    photo = np.asarray(Image.open(io.BytesIO(files.content)).convert("L"), dtype=np.float32)
+    assert photo.shape == (200, 300)
+    assert np.abs(np.diff(photo[:40])).mean() > 1  # the sky
+    first, second = files.with_new_style(), files.with_new_style()
+    assert len({files.style, first.style, second.style}) == 3
+    one, other = (Image.open(io.BytesIO(each.style)) for each in (first, second))
+    assert one == other
 
 
 @pytest.fixture
@@ -226,7 +240,7 @@ def measured(monkeypatch: Patch) -> dict[str, Any]:
     monkeypatch.chdir(Path(__file__).parents[3])
     monkeypatch.setattr("torch.set_num_threads", lambda _: None)
     monkeypatch.setattr("photoreal.networks.fast.kernels.prepare", lambda: False)
-    for name in ("measure_stages", "measure_memory", "measure_loads", "measure_latency", "compare"):
+    for name in ("measure_stages", "measure_growth", "measure_loads", "compare"):
         monkeypatch.setattr(run, name, part(name))
     monkeypatch.setattr(run, "dense_repository", lambda _, folder: folder)
     return asked
@@ -242,13 +256,13 @@ def test_command_writes_a_report(measured: dict[str, Any], tmp_path: Path, capsy
     assert list(report["parts"]) == [
         "measure_stages",
         run.AGAINST,
-        "measure_latency",
-        f"{run.AGAINST}, dense weights",
-        "measure_memory",
         "measure_loads",
+        f"{run.AGAINST}, dense weights",
+        "measure_growth",
     ]
     assert report["machine"]["tritonserver"] == "2.51.0"
-    assert report["settings"]["latency_requests"] == 50
+    assert measured["compare"][-1] == [comparison.MASKED]
+    assert measured["measure_growth"][1] == (0.1, 0.5, 2.0, 8.0, 24.0)
     assert (out / "bench.md").read_text() in capsys.readouterr().out
     assert measured["measure_loads"][4] == perf_analyzer.LOADS
 
@@ -259,9 +273,9 @@ def test_quick_run_has_less(measured: dict[str, Any], tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(run, "install", install)
     assert run.main(["-o", str(tmp_path), "--quick"]) == 0
-    assert measured["measure_stages"][2] == 256
-    assert measured["servers"] == [0, None]
-    assert not {"measure_memory", "measure_loads"} & set(measured)
+    assert measured["measure_stages"][2] == 1
+    assert measured["servers"] == [0, None, None]
+    assert "measure_loads" not in measured
     assert "- pip could not install it." in (tmp_path / "bench.md").read_text()
 
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pictures import Files, Inputs, example_files, transfer_inputs
+from pictures import Files, Inputs, example_files
 from serving import BenchmarkFailed
 from speed import comparison, stages
 from speed.baseline import Baseline, transform
 from speed.gpu_timing import labelled
-from speed.work import multiply_adds
+from speed.plain_process import Timed
 from torch import Tensor
 
+from photoreal.contract import LEVELS
 from photoreal.networks.vgg import Decoder, Encoder
+from photoreal.pipeline.request import StylizeRequest
 from photoreal.preprocess import encode_photo
 from photoreal.regions import LabelMap, Pair
 from photoreal.transfer.progressive import NetworkEngine, transfer
 from tests.kinds import Images, Networks, Patch, Psnr, Sentence
 
 pytestmark = pytest.mark.slow
-
-Serve = Callable[[str, float], None]
 
 _SIDE = 16  # pixels; the decompositions take as long at any size
 PAIRS = [Pair(0, 0), Pair(1, 2), Pair(2, None)]
@@ -76,28 +77,58 @@ def test_the_baseline_knows_one_way_of_unpooling(seeded_networks: Networks) -> N
         Baseline(*seeded_networks("sum"))
 
 
-def test_work_is_counted_from_the_layers(builtin_networks: Networks) -> None:
-    encoder, decoder = builtin_networks("cat5")
-    assert multiply_adds(encoder, 8, 8) == (
-        (3 * 3 + 9 * (3 * 64 + 64 * 64)) * 64
-        + 9 * (64 * 128 + 128 * 128) * 16
-        + 9 * (128 * 256 + 3 * 256 * 256) * 4
-        + 9 * 256 * 512
-    )
-    total = multiply_adds(encoder, 512, 768) + multiply_adds(decoder, 512, 768)
-    assert total / 1e9 == pytest.approx(362, rel=0.01)
+def test_the_baseline_s_levels_are_the_networks(
+    builtin_networks: Networks, random_image: Images
+) -> None:
+    networks = builtin_networks("cat5")
+    plain, ours = Baseline(*networks), NetworkEngine(*networks)
+    x = random_image(16, 24)
+    skips = []
+    for level in LEVELS:
+        found, expected = plain.encode(level, x), ours.encode(level, x)
+        torch.testing.assert_close(found.features, expected.features, rtol=0, atol=1e-4)
+        skips.append(expected.skips)
+        x = expected.features
+    for level in reversed(LEVELS):
+        skip = skips.pop()
+        found_image, expected_image = plain.decode(level, x, skip), ours.decode(level, x, skip)
+        torch.testing.assert_close(found_image, expected_image, rtol=0, atol=1e-3)
+        x = expected_image
 
 
 def test_stages_add_up(builtin_networks: Networks, monkeypatch: Patch) -> None:
     monkeypatch.setattr(stages, "networks", lambda _: builtin_networks("cat5"))
-    files = example_files()
-    part: Any = stages.measure_stages(Path("nowhere"), files, _SIDE, 1)
-    assert [row["stage"] for row in part.rows] == [*stages.STAGES, "total"]
-    assert all(row["seconds"].median >= 0 for row in part.rows)
-    assert "masks, since no segmenter" in part.notes[0]
-    engine = NetworkEngine(*builtin_networks("cat5"))
-    one = stages.stage_seconds(files.request(_SIDE), engine)
+    files = example_files(_SIDE)
+    part: Any = stages.measure_stages(Path("nowhere"), files, 1)
+    assert [row["stage"] for row in part.rows] == [*stages.STAGES.values(), "total"]
+    assert all(row["seconds"].median > 0 for row in part.rows)
+    assert "whole photos, since no segmenter" in part.notes[0]
+    engine = stages.TimingEngine(NetworkEngine(*builtin_networks("cat5")))
+    models = stages.models_of(Path("nowhere"), engine)
+    one = stages.stage_seconds(files.without_masks().request(), models, engine)
     assert sum(one[stage] for stage in stages.STAGES) == pytest.approx(one["total"], abs=5e-3)
+
+
+class _Plain:
+    """Stands in for the process with the baseline, and counts its transfers."""
+
+    def __init__(self, picture: Tensor) -> None:
+        self._picture = picture
+        self.transfers = 0
+
+    def transfer(self, inputs: Inputs) -> Timed:
+        self.transfers += 1
+        return 8.0, self._picture.numpy(), 3 * 10**9
+
+    def picture(self, request: StylizeRequest) -> bytes:
+        return encode_photo(self._picture.numpy())
+
+
+class _Server:
+    pid = 2**22 + 1  # which is not there
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 class _Result:
@@ -106,45 +137,63 @@ class _Result:
         self.report = {"style": style}
 
 
-@pytest.fixture
-def served(builtin_networks: Networks, monkeypatch: Patch) -> Serve:
-    """Answers the comparison's requests with the project's picture, made brighter."""
-
-    def serve(style: str, brighter: float) -> None:
-        inputs = transfer_inputs(example_files(), _SIDE)
-        picture = _project(inputs, builtin_networks("cat5")) + brighter
-        published = _Result(encode_photo(picture.numpy()), style)
-
-        def request(server: object, files: Files, size: int, method: str) -> tuple[float, Any]:
-            return 0.5, published if method == "published" else _Result(b"", "measured")
-
-        monkeypatch.setattr(comparison, "timed_request", request)
-
-    return serve
+Sent = list[tuple[str, Files, dict[str, Any]]]
 
 
-def _compare(rounds: int) -> Any:
-    server: Any = object()
-    return comparison.compare("Compared", Path(), server, server, example_files(), _SIDE, rounds)
+def _compared(monkeypatch: Patch, brighter: float = 0.0, style: str = "") -> tuple[Any, Sent, int]:
+    """A comparison of two rounds with servers whose pictures are brighter by some amount."""
+    picture = torch.full((3, _SIDE, _SIDE), 0.25)
+    plain, sent = _Plain(picture), Sent()
+
+    @contextmanager
+    def process(_: Path) -> Iterator[_Plain]:
+        yield plain
+
+    def request(server: Any, files: Files, **options: Any) -> tuple[float, _Result]:
+        sent.append((server.name, files, options))
+        report = style or ("cached" if server.name == "warm" else "measured")
+        return 0.5, _Result(encode_photo((picture + brighter).numpy()), report)
+
+    monkeypatch.setattr(comparison, "plain_process", process)
+    monkeypatch.setattr(comparison, "timed_request", request)
+    servers: Any = (_Server("cold"), _Server("warm"))
+    files = example_files(_SIDE)
+    return comparison.compare("Compared", Path(), servers, files, _SIDE, 2), sent, plain.transfers
 
 
-def test_servers_are_compared_with_the_baseline(served: Serve) -> None:
-    served("cached", 0.0)
-    part = _compare(2)
-    assert [row["what"] for row in part.rows][1:] == [
-        "published, style new",
-        "published, style known",
-        "wct2, style new",
-        "color, style new",
+def test_requests_of_every_kind_are_compared_in_turns(monkeypatch: Patch) -> None:
+    part, sent, transfers = _compared(monkeypatch)
+    baseline, *rows = part.rows
+    assert [row["what"] for row in rows] == [
+        *(f"default, style {age}" for age in ("new", "known")),
+        *(f"default, masks, style {age}" for age in ("new", "known")),
+        *(f"color, style {age}" for age in ("new", "known")),
+        "color, masks, style new",
+        *(f"published, masks, style {age}" for age in ("new", "known")),
     ]
-    assert part.rows[1]["ratio"].median == pytest.approx(2 * part.rows[0]["seconds"].median)
-    assert part.rows[1]["psnr_db"].min > 60
-    assert "psnr_db" not in part.rows[3]
-    assert [note for note in part.notes if "No style is kept for wct2" in note]
+    assert baseline["seconds"] == (8.0, 8.0, 8.0, 2)
+    assert all(row["ratio"] == (16.0, 16.0, 16.0, 2) for row in rows)
+    assert all(row["psnr_db"].min > 90 for row in rows)
+    assert "of the baseline's process 3000 MB" in part.notes[1]
+    assert transfers == 3  # the first one is not counted
+    assert len(sent) == (2 + 2) * len(rows)
+    new = [files.style for name, files, _ in sent if name == "cold"]
+    known = [files.style for name, files, _ in sent if name == "warm"]
+    assert len(set(new)) == len(new)
+    assert len(set(known)) == 1
+    for _, files, options in sent:
+        published = options["method"] == "published"
+        assert options == {"method": options["method"]} | ({"size": _SIDE} if published else {})
+        assert (files.content_mask is None) == (files.style_mask is None)
 
 
-def test_other_pictures_do_not_compare(served: Serve, check_sentence: Sentence) -> None:
-    served("cached", 0.02)
-    with pytest.raises(BenchmarkFailed, match="dB from the baseline's") as no:
-        _compare(1)
+def test_other_pictures_do_not_compare(monkeypatch: Patch, check_sentence: Sentence) -> None:
+    with pytest.raises(BenchmarkFailed, match=r"default, style new is .* dB from the plain") as no:
+        _compared(monkeypatch, brighter=0.02)
     check_sentence(no.value)
+
+
+@pytest.mark.parametrize("style", ["cached", "measured"])
+def test_a_cache_that_does_not_fit_the_row_is_noticed(monkeypatch: Patch, style: str) -> None:
+    with pytest.raises(BenchmarkFailed, match="style cache does not fit the row default, style"):
+        _compared(monkeypatch, style=style)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import quality
-from judging import metrics, peers
+from judging import metrics
 from judging.judge import Judge, Measures
+from judging.methods import VARIANTS, Variant, folder_peer
 from judging.pairs import InvalidPair, PhotoPair, read_pairs
 from judging.report import Outcome, summarize
-from judging.variants import VARIANTS, Stylizer, Variant
 from pictures import LIMITS
 from PIL import Image, ImageFilter
-from torch import nn
 
+from photoreal import Pipeline
 from photoreal.errors import InvalidOption
-from photoreal.networks.segmenter import Segmenter
 from photoreal.pipeline.request import StylizeRequest
 from photoreal.preprocess import decode_photo
 from photoreal.regions import Pair
-from tests.kinds import Capture, Encode, Engines, Patch, Photo, Sentence
+from tests.kinds import Capture, Encode, Patch, Photo, Sentence
 
 pytestmark = pytest.mark.slow
 
@@ -245,7 +242,6 @@ def test_pairs_of_a_folder(folder: Path) -> None:
         ("a/style.JPG", None, "Pair 'a' has no style photo"),
         ("a/content.png", None, "Pair 'a' has no content photo"),
         ("a/style_mask.png", None, "Pair 'a' has only one mask"),
-        ("a/content.bmp", b"", "Pair 'a' has both content.bmp and content.png"),
         ("b/style.JPG", b"no picture", "Pair 'b': The style photo"),
         ("a/style_mask.png", b"", "Pair 'a': The style mask"),
     ],
@@ -333,7 +329,7 @@ def test_everything_is_brought_to_the_size_of_the_content(
 
 
 def test_results_of_a_peer_are_read_from_a_folder(pair: PhotoPair, tmp_path: Path) -> None:
-    name, read = peers.folder_peer(f"the others={tmp_path}/{{pair}}/theirs.png")
+    name, read = folder_peer(f"the others={tmp_path}/{{pair}}/theirs.png")
     assert name == "the others"
     assert read(pair) is None
     file = tmp_path / pair.name / "theirs.png"
@@ -349,102 +345,37 @@ def test_results_of_a_peer_are_read_from_a_folder(pair: PhotoPair, tmp_path: Pat
 @pytest.mark.parametrize("given", ["{pair}.png", "name=dpst.png", "={pair}.png"])
 def test_a_peer_of_another_form_is_refused(given: str, check_sentence: Sentence) -> None:
     with pytest.raises(InvalidOption, match="expected NAME=PATTERN") as no:
-        peers.folder_peer(given)
+        folder_peer(given)
     check_sentence(no.value)
-
-
-def _colors(picture: Image.Image) -> Floats:
-    return np.asarray(picture, dtype=np.float64).reshape(-1, 3)
-
-
-def test_monge_kantorovich(encoded: Encode) -> None:
-    rng = np.random.default_rng(6)
-    content = rng.normal((90, 120, 140), (20, 12, 25), (60, 80, 3))
-    mixing = [[1, 1, 0], [0, 1, 0], [0, 1, 1]]
-    style = 128 + np.tensordot(rng.normal(0, 15, (50, 70, 3)), mixing, 1)
-    flat = np.full((20, 30, 3), 77)
-    files = [encoded(np.rint(one).astype(np.uint8)) for one in (content, style, flat)]
-    x, goal, result = map(
-        _colors,
-        (
-            _picture(files[0]),
-            _picture(files[1]),
-            peers.monge_kantorovich(PhotoPair("x", *files[:2])),
-        ),
-    )
-    np.testing.assert_allclose(result.mean(axis=0), goal.mean(axis=0), atol=2)
-    np.testing.assert_allclose(np.cov(result.T), np.cov(goal.T), atol=2)
-    # Of the maps that do, it is the one without a rotation: a symmetric, positive matrix.
-    matrix = np.linalg.lstsq(x - x.mean(axis=0), result - result.mean(axis=0), rcond=None)[0]
-    np.testing.assert_allclose(matrix, matrix.T, atol=0.02)
-    assert np.linalg.eigvalsh(matrix).min() > 0
-    to_flat = _colors(peers.monge_kantorovich(PhotoPair("x", files[0], files[2])))
-    np.testing.assert_allclose(to_flat, 77, atol=2)
-    from_flat = _colors(peers.monge_kantorovich(PhotoPair("x", files[2], files[1])))
-    np.testing.assert_allclose(from_flat, np.broadcast_to(goal.mean(axis=0), (600, 3)), atol=1)
-
-
-def _program(folder: Path, *lines: str) -> str:
-    """A program in place of color-matcher, which is not installed for the tests."""
-    file = folder / "color-matcher"
-    file.write_text("\n".join([f"#!{sys.executable}", "import sys", *lines]))
-    file.chmod(0o755)
-    return str(file)
-
-
-def test_color_matcher_runs_as_a_program(
-    pair: PhotoPair, tmp_path: Path, monkeypatch: Patch
-) -> None:
-    program = _program(
-        tmp_path,
-        "from PIL import Image",
-        "source, style = sys.argv[sys.argv.index('-s') + 1], sys.argv[sys.argv.index('-r') + 1]",
-        "method = sys.argv[sys.argv.index('-m') + 1]",
-        "result = Image.blend(Image.open(source), Image.open(style), 0.5)",
-        "result.save(source.replace('.png', f'_{method}.png'))",
-        "sys.exit(1)",  # as the real one does when all went well
-    )
-    result = peers.color_matcher(program)(pair)
-    assert result == Image.blend(_picture(pair.content), _picture(pair.style), 0.5)
-    _program(tmp_path, "sys.exit('no module named imageio')")
-    with pytest.raises(InvalidPair, match=r"^Pair 'a': color-matcher failed \(no module named i"):
-        peers.color_matcher(program)(pair)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert peers.find_color_matcher() == program
-    Path(program).unlink()
-    assert peers.find_color_matcher() is None
 
 
 # --- runs
 
 
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    return Pipeline(device="cpu", limits=LIMITS)
+
+
 def test_pairs_are_stylized_as_the_server_does_it(
-    builtin_engine: Engines,
-    pair: PhotoPair,
-    bare: PhotoPair,
-    encoded: Encode,
-    photo: Photo,
-    seeded_module: Callable[[nn.Module], nn.Module],
+    pipeline: Pipeline, pair: PhotoPair, bare: PhotoPair, encoded: Encode, photo: Photo
 ) -> None:
-    stylizer = Stylizer(builtin_engine("cat5"))
-    whole, drawn = Variant("whole", {"size": 24}), Variant("drawn", {"size": 24}, masks=True)
-    results = [stylizer.stylize(pair, variant) for variant in (whole, drawn)]
+    found, whole, drawn = (
+        Variant("", {"size": 24, **options}, masks).method(pipeline)
+        for options, masks in (({}, False), ({"segment": False}, False), ({}, True))
+    )
+    results = [method(pair) for method in (found, whole, drawn)]
     for result in results:
         assert result is not None
         assert result.size == (32, 24)
-    assert results[0] != results[1]
-    assert stylizer.stylize(bare, drawn) is None
-    assert stylizer.stylize(bare, whole) == results[0]
-    segmenter = Segmenter(8, 2)
-    seeded_module(segmenter)
-    automatic = Stylizer(stylizer.engine, segmenter, ("sky", "vegetation"))
-    assert automatic.stylize(pair, whole) != results[0]
-    one_region = Variant("", {"size": 24, "segment": False})
-    assert automatic.stylize(pair, one_region) == results[0]
+    assert len({one.tobytes() for one in results if one is not None}) == 3
+    assert drawn(bare) is None
+    assert whole(bare) == results[1]
+    expected = pipeline.stylize(pair.content, pair.style, size=24).image
+    assert found(pair) == expected
     other = PhotoPair("odd", encoded(photo(20, 20)), pair.style, pair.content_mask, pair.style_mask)
     with pytest.raises(InvalidPair, match=r"^Pair 'odd': The content mask is 32x24"):
-        stylizer.stylize(other, drawn)
+        drawn(other)
 
 
 def test_every_variant_is_a_request(pair: PhotoPair) -> None:
@@ -473,19 +404,16 @@ def test_command_writes_numbers_and_pictures(
 ) -> None:
     small = (Variant("drawn", {"size": 24}, masks=True), Variant("default", {"size": 24}))
     monkeypatch.setattr(quality, "VARIANTS", small)
-    monkeypatch.setattr(peers, "find_color_matcher", lambda: None)
     Image.new("RGB", (32, 24), "red").save(folder / "b" / "theirs.png")
     out = tmp_path / "new" / "out"
     peer = f"theirs={folder}/{{pair}}/theirs.png"
     assert quality.main([str(folder), "-o", str(out), "--peer", peer]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "Skipped c" in said
-    assert "Without color-matcher" in said
     report = json.loads((out / "quality.json").read_text())
-    mkl = "linear Monge-Kantorovich map, whole photo"
     assert [(one["pair"], one["what"]) for one in report["parts"]["Pairs"]["rows"]] == [
-        *(("a", what) for what in ("content itself", mkl, "drawn", "default")),
-        *(("b", what) for what in ("content itself", "theirs", mkl, "default")),
+        *(("a", what) for what in ("content itself", "drawn", "default")),
+        *(("b", what) for what in ("content itself", "theirs", "default")),
     ]
     assert str(tmp_path) not in (out / "quality.json").read_text()
     assert "| drawn (1 of the pairs) |" in (out / "quality.md").read_text()

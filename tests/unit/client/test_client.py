@@ -23,12 +23,18 @@ class TestStyleTransferClient:
     def test_a_call(self, transport, photo_file):
         with StyleTransferClient(transport=transport) as client:
             result = client.stylize(photo_file, PHOTO, alpha=0.5)
+            whole = client.stylize(photo_file, PHOTO, labels=True)
         inputs, outputs, request_id, timeout = transport.calls[0]
         assert sorted(inputs) == ["ALPHA", "CONTENT", "STYLE"]
-        assert outputs == [name for name in STYLIZE.output_names() if name != "PRESET"]
+        assert outputs == ["IMAGE", "REPORT"]
+        assert sorted(transport.calls[1][1]) == sorted({*STYLIZE.output_names()} - {"PRESET"})
         assert (timeout, request_id) == (DEFAULT_TIMEOUT, result.request_id)
         assert transport.inputs["CONTENT"] == photo_file.read_bytes()
-        assert result.png == png(PHOTO)
+        assert result.png == whole.png == png(PHOTO)
+        assert whole.content_labels_png == png(LABELS)
+        for name in ("content_labels", "style_labels", "more_style_labels"):
+            with pytest.raises(InvalidInput, match=r"expected labels=True\."):
+                getattr(result, name)
 
     def test_regions_are_found_without_asking_for_a_picture(self, client, transport, photo_file):
         transport.outputs = answer(IMAGE=None)
@@ -89,6 +95,7 @@ class TestAsyncStyleTransferClient:
             assert await client.ready()
             result = await client.stylize(photo_file, PHOTO, size=64, timeout=3)
             assert sorted(transport.inputs) == ["CONTENT", "SIZE", "STYLE"]
+            assert transport.calls[0][1] == ["IMAGE", "REPORT"]
             assert transport.calls[0][2:] == (result.request_id, 3.0)
             assert result.report["regions"] == "segmenter"
             transport.outputs = answer(IMAGE=None)

@@ -45,7 +45,7 @@ def test_the_tables_of_a_content_give_what_the_method_color_gives(
     pipeline: Pipeline, style: Photo
 ) -> None:
     content = small("photos/china.jpg")
-    wanted = pipeline.stylize(content, style, method="color")
+    wanted = pipeline.stylize(content, style, method="color", labels=True)
     looks = {one.region: one for one in pipeline.region_looks(style, content)}
     assert len(looks) > 1
     assert list(looks) == [str(region["name"]) for region in wanted.report["content_regions"]]

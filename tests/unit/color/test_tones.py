@@ -20,7 +20,8 @@ def colors(power: float, seed: int = 0, count: int = N) -> Array:
     gray = random.random(count) ** power
     hues = 0.02 * random.standard_normal((2, count))
     values = np.stack([gray, *hues])
-    return (np.linalg.inv(tones.AXES) @ values).astype(np.float32)
+    found: Array = (np.linalg.inv(tones.AXES) @ values).astype(np.float32)
+    return found
 
 
 def measured(found: Array) -> Array:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from speed.dense import dense_networks
-from speed.work import multiply_adds
-from torch import Tensor
+from torch import Tensor, nn
 
 from photoreal.contract import UNPOOLS, Unpool
 from photoreal.networks import wavelet
@@ -187,6 +186,31 @@ def test_dense_networks_leave_nothing_out_and_the_picture_as_it_is(unpool: Unpoo
     engines = (NetworkEngine(*one) for one in (networks, dense))
     pictures = [transfer(content, style, WHOLE, one).clamp(0, 1) for one in engines]
     assert psnr(*pictures) > 50
+
+
+def multiply_adds(network: nn.Module, height: int, width: int) -> int:
+    """Multiply-adds of a network's convolutions for a picture (height, width).
+
+    The digit in a layer's name is its VGG level; each level has half the size of the previous one.
+    """
+    total = 0
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            stride = 2 ** max(int(name.removeprefix("conv")[0]) - 1, 0)
+            total += layer.weight.numel() * (height // stride) * (width // stride)
+    return total
+
+
+def test_work_is_counted_from_the_layers() -> None:
+    networks = builtin_networks("cat5")
+    assert multiply_adds(networks[0], 8, 8) == (
+        (3 * 3 + 9 * (3 * 64 + 64 * 64)) * 64
+        + 9 * (64 * 128 + 128 * 128) * 16
+        + 9 * (128 * 256 + 3 * 256 * 256) * 4
+        + 9 * 256 * 512
+    )
+    total = sum(multiply_adds(network, 512, 768) for network in networks)
+    assert total / 1e9 == pytest.approx(362, rel=0.01)
 
 
 def test_a_thirtieth_of_the_products_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

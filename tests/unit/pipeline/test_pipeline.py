@@ -47,7 +47,7 @@ class TestStylize:
         path = tmp_path / "content.png"
         Image.fromarray(CONTENT).save(path)
         forms = (CONTENT, Image.fromarray(CONTENT), path, str(path), path.read_bytes())
-        results = [pipeline.stylize(form, STYLE, size=SIZE) for form in forms]
+        results = [pipeline.stylize(form, STYLE, size=SIZE, labels=True) for form in forms]
         assert len({result.png for result in results}) == 1
         assert results[0].image.size == (24, 20)
         assert not np.array_equal(np.asarray(results[0].image), CONTENT)

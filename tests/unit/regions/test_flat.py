@@ -24,7 +24,8 @@ def night() -> Array:
 def doubtful(spread: float) -> Array:
     """Probabilities (2, h, w): the sky's falls from left to right."""
     sky = np.broadcast_to(np.linspace(0.5 + spread, 0.5 - spread, WIDTH), (HEIGHT, WIDTH))
-    return np.stack([sky, 1 - sky]).astype(np.float32)
+    planes: Array = np.stack([sky, 1 - sky]).astype(np.float32)
+    return planes
 
 
 def test_a_flat_zone_takes_the_mean_and_the_rest_keeps_its_own() -> None:

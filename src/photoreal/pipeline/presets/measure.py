@@ -80,7 +80,10 @@ def measure_styles(
         kind = "" if masks is None else masks[role].kind
         preset = _preset(photo, found, source, kind, weights)
         files.append(write_preset(preset, features))
-        labels.append(encode_labels(regions.resize_labels(found.labels, *original.shape)))
+        used = (
+            regions.resize_labels(found.labels, *original.shape) if request.style_labels else None
+        )
+        labels.append(b"" if used is None else encode_labels(used))
         listings.append(listing(found))
     watch.lap("measure")
     seconds = watch.total()

@@ -65,6 +65,7 @@ class TestDone:
         usual = {"url": None, "protocol": "http", "timeout": "300.0", "retries": "2"}
         assert usual in run.connected
         assert sorted(transport.inputs) == ["CONTENT", "STYLE"]
+        assert transport.calls[-1][1] == ["IMAGE", "REPORT"]
         assert (run("--quiet").exit_code, run("--quiet").output) == (0, "")
 
     def test_options_are_sent(self, run, transport, photo_file, monkeypatch):
@@ -100,10 +101,11 @@ class TestDone:
         with Image.open(tmp_path / f"out{suffix}") as image:
             assert image.format == kind
 
-    def test_labels(self, run, tmp_path):
+    def test_labels(self, run, tmp_path, transport):
         folder = tmp_path / "deep" / "labels"
         outcome = run("--save-labels", str(folder))
         assert outcome.exit_code == 0
+        assert "STYLE_LABELS" in transport.calls[-1][1]
         assert str(folder) in outcome.stdout
         assert (folder / "content_labels.png").read_bytes() == png(LABELS)
         with Image.open(folder / "style_labels.png") as image:

@@ -59,7 +59,7 @@ class TestContract:
         sync, twin = (inspect.signature(client.stylize).parameters for client in CLIENTS)
         assert sync == twin
         tensors = {option.name: option.tensor for option in STYLIZE_OPTIONS}
-        names = set(sync) - {"self", "timeout", "request_id"}
+        names = set(sync) - {"self", "labels", "timeout", "request_id"}
         assert {tensors.get(name, name.upper()) for name in names} == set(STYLIZE.input_names())
 
     @pytest.mark.parametrize("client", CLIENTS)

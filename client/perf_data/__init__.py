@@ -1,0 +1,1 @@
+"""Input data for the load generators of Triton, perf_analyzer and model_analyzer."""
