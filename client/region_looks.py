@@ -19,6 +19,7 @@ from photoreal.client.style import Style
 from photoreal.color.align import alignment
 from photoreal.color.cube import POINTS, check_points, identity_table
 from photoreal.color.gamut import compress_range
+from photoreal.color.tones import LUMA_SHARE
 from photoreal.color.transport import color_moments
 from photoreal.options import StylizeOptions, check_options
 from photoreal.pipeline.presets.preset import Preset, read_preset
@@ -135,7 +136,7 @@ def _neutral(preset: Preset, strength: float, points: int, title: str) -> list[L
     looks = []
     for info, share, goal in zip(preset.infos, preset.shares.tolist(), preset.colors, strict=True):
         if goal is not None:
-            changed = alignment(colors, weights, own, goal)(grid)
+            changed = alignment(colors, weights, own, goal, luma=LUMA_SHARE["found"])(grid)
             table = compress_range((grid + strength * (changed - grid))[:, None])[:, 0].T
             shape = (points, points, points, 3)
             look = Look(np.ascontiguousarray(table).reshape(shape), title, EXACT)

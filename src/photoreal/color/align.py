@@ -83,12 +83,17 @@ def alignment(
     weights: Floats,
     own: ColorMoments,
     goal: RegionColors,
+    *,
+    luma: float = 1.0,
     steady: Callable[[Matrix], Matrix] = lambda found: found,
 ) -> Alignment:
-    """The change that gives colors (3, N) with weights (N,) and moments `own` the goal's."""
+    """The change that gives colors (3, N) with weights (N,) and moments `own` the goal's.
+
+    `luma` in 0..1 is the share of the luma curve.
+    """
     linear = color_map(own, goal.moments)
     found = steady(tones.measure_tones(apply_map(linear, colors), weights))
-    return Alignment(linear, tones.tone_curves(found, goal.tones))
+    return Alignment(linear, tones.tone_curves(found, goal.tones, luma))
 
 
 def align_colors(
@@ -96,12 +101,14 @@ def align_colors(
     weights: Floats,
     goals: Sequence[RegionColors | None],
     strength: float = 1.0,
+    *,
+    luma: float = 1.0,
     steady: Steady | None = None,
 ) -> Floats:
     """Align each region of a photo (3, H, W) in 0..1 with its goal, weighted by the regions.
 
-    A region without a goal keeps its colors. `strength` in 0..1 is the share of the full change.
-    The result is in 0..1.
+    A region without a goal keeps its colors. `strength` in 0..1 is the share of the full change,
+    `luma` that of the luma curve. The result is in 0..1.
     """
     change = namespace(photo).zeros_like(photo)
     for region, (plane, own, goal) in enumerate(
@@ -112,10 +119,11 @@ def align_colors(
         inside = plane > 0.0
         colors, shares = photo[:, inside], plane[inside]
         if steady is None:
-            found = alignment(colors, shares, own, goal)
+            found = alignment(colors, shares, own, goal, luma=luma)
         else:
             own = ColorMoments(*steady(region, "moments", own))
-            found = alignment(colors, shares, own, goal, partial(_steadied, steady, region))
+            smooth = partial(_steadied, steady, region)
+            found = alignment(colors, shares, own, goal, luma=luma, steady=smooth)
         change[:, inside] += (strength * shares) * (found(colors) - colors)
     return compress_range(photo + change)
 

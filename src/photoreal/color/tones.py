@@ -25,8 +25,12 @@ POINTS = 33
 AXES = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 """Luma, blue difference and red difference (Rec. ITU-R BT.601) in sRGB."""
 
-STRENGTHS = (0.4, 1.0, 1.0)
-"""Share of each curve that is applied. A full luma curve costs more structure than it is worth."""
+LUMA_SHARE = {"masks": 0.4, "found": 0.25}
+"""Share of the luma curve that is applied, by the source of the regions; chroma takes all of its.
+
+A full luma curve costs more structure than the style that it adds is worth, all the more where a
+found region may have the wrong partner.
+"""
 
 _PROBABILITIES = np.linspace(0.01, 0.99, POINTS)
 _LEAST_SLOPE, _MOST_SLOPE = 0.5, 2.0
@@ -81,14 +85,17 @@ def barycenter_tones(parts: Sequence[Matrix], shares: Sequence[float]) -> Matrix
     return mean
 
 
-def tone_curves(content: Matrix, style: Matrix) -> ToneCurves:
-    """The curves that move quantiles (3, POINTS) of a content toward those of a style."""
+def tone_curves(content: Matrix, style: Matrix, luma: float = 1.0) -> ToneCurves:
+    """The curves that move quantiles (3, POINTS) of a content toward those of a style.
+
+    `luma` in 0..1 is the share of the luma curve.
+    """
     steps = np.maximum(np.diff(content, axis=1), 1e-5)
     slopes = np.clip(np.diff(style, axis=1) / steps, _LEAST_SLOPE, _MOST_SLOPE)
     before = content[:, :1] + np.pad(np.cumsum(steps, axis=1), ((0, 0), (1, 0)))
     after = np.pad(np.cumsum(slopes * steps, axis=1), ((0, 0), (1, 0)))
     after += (style - after)[:, _END:-_END].mean(axis=1, keepdims=True)
-    share = np.array(STRENGTHS)[:, None]
+    share = np.array([luma, 1.0, 1.0])[:, None]
     return ToneCurves(before, before + share * (after - before))
 
 

@@ -41,7 +41,7 @@ class StylizeArguments(RegionArguments, total=False):
     color_strength: float | None
     """Strength of the alignment of colors, 0 to 1; default 1."""
     wct2_strength: float | None
-    """Strength of the transfer of features after it, 0 to 1; default 1 with masks, 0.6 without."""
+    """Strength of the transfer of features after it, 0 to 1; default 1 with masks, 0.5 without."""
     output_size: int | None
     """Shorter side of the result in pixels, no more than the photo's own, 16 to 100000; default
     the content photo's; size with published.

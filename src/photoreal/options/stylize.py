@@ -52,7 +52,7 @@ DEFAULT_SIZE = 320
 MAX_OUTPUT_SIZE = 100_000
 PUBLISHED_SIZE = 512
 """Default size with `published`, whose result has the network's output size."""
-DEFAULT_WCT2_STRENGTH = {"masks": 1.0, "found": 0.6}
+DEFAULT_WCT2_STRENGTH = {"masks": 1.0, "found": 0.5}
 """Default strength by source of the regions: higher for hand-drawn masks."""
 DEFAULT_TRANSFER_AT = ",".join(PLACES)
 DEFAULT_BLEND: dict[MatchRule, int] = {"published": 0, "nearest": 3}

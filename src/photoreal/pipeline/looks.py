@@ -18,6 +18,7 @@ from photoreal.color.align import (
     region_colors,
 )
 from photoreal.color.gamut import compress_range
+from photoreal.color.tones import LUMA_SHARE
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
 from photoreal.pipeline.presets.preset import Preset
@@ -52,7 +53,8 @@ def align(
     """
     theirs = [_colors(*style) for style in zip(styles, found.styles, strict=True)]
     goals = [_goal(region, theirs, found.couplings, weights) for region in range(found.count)]
-    return align_colors(content, found.content.weights, goals, strength, steady)
+    luma = LUMA_SHARE["masks" if found.source == "masks" else "found"]
+    return align_colors(content, found.content.weights, goals, strength, luma=luma, steady=steady)
 
 
 def _goal(

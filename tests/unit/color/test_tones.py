@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from photoreal.arrays import to_host
@@ -68,10 +67,6 @@ def test_a_barycenter_is_the_mean_of_quantiles() -> None:
 
 
 class TestCurves:
-    @pytest.fixture(autouse=True)
-    def whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(tones, "STRENGTHS", (1.0, 1.0, 1.0))
-
     def test_they_move_the_quantiles_to_those_of_the_style(self) -> None:
         content, style = colors(1.0, 1), colors(1.5, 2)
         curves = tones.tone_curves(measured(content), measured(style))
@@ -102,7 +97,7 @@ class TestCurves:
 
 def test_luma_takes_a_part_of_its_curve() -> None:
     content, style = measured(colors(1.0, 1)), measured(colors(1.5, 2))
-    before, after = tones.tone_curves(content, style)
+    before, after = tones.tone_curves(content, style, 0.4)
     change, wanted = after - before, style - content
     inner = slice(4, -4)
     np.testing.assert_allclose(change[0, inner], 0.4 * wanted[0, inner], atol=0.03)
