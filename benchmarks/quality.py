@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 from entry import HELP, make_main, output_option, tell
+from judging import peers
 from judging.judge import Judge
 from judging.methods import VARIANTS, Method, copy, folder_peer
 from judging.pairs import read_pairs
@@ -54,6 +55,11 @@ def quality(
     pipeline = Pipeline(device="cpu", weights=weights, segmenter=segmenter, limits=LIMITS)
     methods: dict[str, Method] = {"content itself": copy}
     methods |= dict(folder_peer(one) for one in given)
+    methods["linear Monge-Kantorovich map, whole photo"] = peers.monge_kantorovich
+    if (matcher := peers.color_matcher()) is None:
+        tell('Without color-matcher, which is not installed (pip install "photoreal[peers]").')
+    else:
+        methods["color-matcher, whole photo"] = matcher
     methods |= {one.name: one.method(pipeline) for one in VARIANTS}
     pairs, skipped = read_pairs(folder, limit)
     for name in skipped:

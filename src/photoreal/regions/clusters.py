@@ -27,7 +27,8 @@ def find_centers(features: Floats, count: int = COUNT) -> FloatArray:
     Lloyd's algorithm from the best of a few seeded k-means++ starts (Arthur and Vassilvitskii,
     SODA 2007).
     """
-    sample = to_host(features[:: max(1, len(features) // _SAMPLES)])
+    # Contiguous, for BLAS, which does not take the transposed and strided features.
+    sample = np.ascontiguousarray(to_host(features[:: max(1, len(features) // _SAMPLES)]))
     best, least = sample[:1], np.inf
     for seed in range(_TRIES):
         centers = _start(sample, count, np.random.default_rng(seed))

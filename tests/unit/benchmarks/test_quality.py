@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import quality
-from judging import metrics
+from judging import metrics, peers
 from judging.judge import Judge, Measures
 from judging.methods import VARIANTS, Variant, folder_peer
 from judging.pairs import InvalidPair, PhotoPair, read_pairs
@@ -349,6 +350,73 @@ def test_a_peer_of_another_form_is_refused(given: str, check_sentence: Sentence)
     check_sentence(no.value)
 
 
+def _colors(picture: Image.Image) -> Floats:
+    return np.asarray(picture, dtype=np.float64).reshape(-1, 3)
+
+
+def test_monge_kantorovich(encoded: Encode) -> None:
+    rng = np.random.default_rng(6)
+    content = rng.normal((90, 120, 140), (20, 12, 25), (60, 80, 3))
+    mixing = [[1, 1, 0], [0, 1, 0], [0, 1, 1]]
+    style = 128 + np.tensordot(rng.normal(0, 15, (50, 70, 3)), mixing, 1)
+    flat = np.full((20, 30, 3), 77)
+    files = [encoded(np.rint(one).astype(np.uint8)) for one in (content, style, flat)]
+    x, goal, result = map(
+        _colors,
+        (
+            _picture(files[0]),
+            _picture(files[1]),
+            peers.monge_kantorovich(PhotoPair("x", *files[:2])),
+        ),
+    )
+    np.testing.assert_allclose(result.mean(axis=0), goal.mean(axis=0), atol=2)
+    np.testing.assert_allclose(np.cov(result.T), np.cov(goal.T), atol=2)
+    # Of the maps that do, it is the one without a rotation: a symmetric, positive matrix.
+    matrix = np.linalg.lstsq(x - x.mean(axis=0), result - result.mean(axis=0), rcond=None)[0]
+    np.testing.assert_allclose(matrix, matrix.T, atol=0.02)
+    assert np.linalg.eigvalsh(matrix).min() > 0
+    to_flat = _colors(peers.monge_kantorovich(PhotoPair("x", files[0], files[2])))
+    np.testing.assert_allclose(to_flat, 77, atol=2)
+    from_flat = _colors(peers.monge_kantorovich(PhotoPair("x", files[2], files[1])))
+    np.testing.assert_allclose(from_flat, np.broadcast_to(goal.mean(axis=0), (600, 3)), atol=1)
+
+
+_PYTHON = sys.executable
+
+
+def _program(folder: Path, *lines: str) -> str:
+    """A program in place of color-matcher, which is not installed for the tests."""
+    file = folder / "color-matcher"
+    file.write_text("\n".join([f"#!{_PYTHON}", "import sys", *lines]))
+    file.chmod(0o755)
+    return str(file)
+
+
+def test_color_matcher_runs_as_a_program(
+    pair: PhotoPair, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    program = _program(
+        tmp_path,
+        "from PIL import Image",
+        "source, style = sys.argv[sys.argv.index('-s') + 1], sys.argv[sys.argv.index('-r') + 1]",
+        "method = sys.argv[sys.argv.index('-m') + 1]",
+        "result = Image.blend(Image.open(source), Image.open(style), 0.5)",
+        "result.save(source.replace('.png', f'_{method}.png'))",
+        "sys.exit(1)",  # as the real one does when all went well
+    )
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    matcher = peers.color_matcher()
+    assert matcher is not None
+    result = matcher(pair)
+    assert result == Image.blend(_picture(pair.content), _picture(pair.style), 0.5)
+    _program(tmp_path, "sys.exit('no module named imageio')")
+    with pytest.raises(InvalidPair, match=r"^Pair 'a': color-matcher failed \(no module named i"):
+        matcher(pair)
+    Path(program).unlink()
+    assert peers.color_matcher() is None
+
+
 # --- runs
 
 
@@ -404,16 +472,19 @@ def test_command_writes_numbers_and_pictures(
 ) -> None:
     small = (Variant("drawn", {"size": 24}, masks=True), Variant("default", {"size": 24}))
     monkeypatch.setattr(quality, "VARIANTS", small)
+    monkeypatch.setattr(peers, "color_matcher", lambda: None)
     Image.new("RGB", (32, 24), "red").save(folder / "b" / "theirs.png")
     out = tmp_path / "new" / "out"
     peer = f"theirs={folder}/{{pair}}/theirs.png"
     assert quality.main([str(folder), "-o", str(out), "--peer", peer]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "Skipped c" in said
+    assert "Without color-matcher" in said
     report = json.loads((out / "quality.json").read_text())
+    mkl = "linear Monge-Kantorovich map, whole photo"
     assert [(one["pair"], one["what"]) for one in report["parts"]["Pairs"]["rows"]] == [
-        *(("a", what) for what in ("content itself", "drawn", "default")),
-        *(("b", what) for what in ("content itself", "theirs", "default")),
+        *(("a", what) for what in ("content itself", mkl, "drawn", "default")),
+        *(("b", what) for what in ("content itself", "theirs", mkl, "default")),
     ]
     assert str(tmp_path) not in (out / "quality.json").read_text()
     assert "| drawn (1 of the pairs) |" in (out / "quality.md").read_text()
