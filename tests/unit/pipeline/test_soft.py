@@ -74,7 +74,7 @@ def test_method_color_asks_no_network(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, 0.6),
+        ({}, 0.5),
         (MASKS, 1.0),
         ({"wct2_strength": 0.7}, 0.7),
         (MASKS | {"alpha": 0.5}, 0.5),
