@@ -21,6 +21,8 @@ from photoreal.regions.soft import find_regions, mask_regions, normalize_weights
 from tests.shared import Array, region_order
 from tests.unit.networks.work import count_work
 
+pytestmark = pytest.mark.slow
+
 VEGETATION = GROUPS.index("vegetation")
 
 

@@ -28,6 +28,8 @@ from photoreal.transfer.whitening import Moments, StyleStatistics, moments, styl
 from tests.shared import Array, builtin_engine, builtin_networks, smooth_image
 from tests.unit.networks.work import count_work
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH, CHANNELS = 48, 56, 5
 STRIDES = (1, 2, 4, 8)
 

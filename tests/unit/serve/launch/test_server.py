@@ -20,6 +20,8 @@ from photoreal.serve.launch.settings import ServeSettings, command_line, hide_ke
 
 from .conftest import ALWAYS, KEY, LEVELS, wait_until
 
+pytestmark = pytest.mark.slow
+
 BINARY = Path("/opt/tritonserver")
 
 
