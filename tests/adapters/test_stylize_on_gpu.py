@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import photoreal.serve.backend.engines  # noqa: F401 (binds require_cuda before it is patched)
 from photoreal.contract import DEVICE_VARIABLE
 from photoreal.pipeline.in_process import in_process_models
 from photoreal.serve.backend import device, stylize_models
