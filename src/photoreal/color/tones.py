@@ -16,13 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from photoreal.arrays import Floats, like, namespace, to_host
+from photoreal.color.spaces import LUMA
 
 Matrix = npt.NDArray[np.float64]
 
 POINTS = 33
 """Number of quantiles of each axis."""
 
-AXES = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+_RED, _, _BLUE = np.eye(3)
+AXES = np.stack([LUMA, 0.5 * (_BLUE - LUMA) / (1 - LUMA[2]), 0.5 * (_RED - LUMA) / (1 - LUMA[0])])
 """Luma, blue difference and red difference (Rec. ITU-R BT.601) in sRGB."""
 
 LUMA_SHARE = {"masks": 0.4, "found": 0.25}
