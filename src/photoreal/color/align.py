@@ -10,6 +10,7 @@ import numpy as np
 
 from photoreal.arrays import Floats, like, namespace
 from photoreal.color import tones
+from photoreal.color.detail import smooth_faint_detail
 from photoreal.color.gamut import compress_range
 from photoreal.color.transport import (
     ColorMap,
@@ -19,6 +20,7 @@ from photoreal.color.transport import (
     color_map,
     color_moments,
     mixture,
+    without_gain,
 )
 
 
@@ -77,6 +79,10 @@ class Alignment(NamedTuple):
         """Apply the change to colors (3, N); the result is not clipped."""
         return tones.apply_tones(self.curves, apply_map(self.linear, colors))
 
+    def of_detail(self, detail: Floats) -> Floats:
+        """The change of faint detail (3, N), around 0, which the map only weakens."""
+        return like(without_gain(self.linear).astype(np.float32), detail) @ detail
+
 
 def alignment(
     colors: Floats,
@@ -108,9 +114,9 @@ def align_colors(
     """Align each region of a photo (3, H, W) in 0..1 with its goal, weighted by the regions.
 
     A region without a goal keeps its colors. `strength` in 0..1 is the share of the full change,
-    `luma` that of the luma curve. The result is in 0..1.
+    `luma` that of the luma curve. Faint detail is not amplified. The result is in 0..1.
     """
-    change = namespace(photo).zeros_like(photo)
+    change, smooth = namespace(photo).zeros_like(photo), smooth_faint_detail(photo)
     for region, (plane, own, goal) in enumerate(
         zip(weights, region_moments(photo, weights), goals, strict=True)
     ):
@@ -122,14 +128,43 @@ def align_colors(
             found = alignment(colors, shares, own, goal, luma=luma)
         else:
             own = ColorMoments(*steady(region, "moments", own))
-            smooth = partial(_steadied, steady, region)
-            found = alignment(colors, shares, own, goal, luma=luma, steady=smooth)
-        change[:, inside] += (strength * shares) * (found(colors) - colors)
+            average = partial(_steadied, steady, region, "tones")
+            found = alignment(colors, shares, own, goal, luma=luma, steady=average)
+        shades = smooth[:, inside]
+        changed = found(shades) + found.of_detail(colors - shades)
+        change[:, inside] += (strength * shares) * (changed - colors)
     return compress_range(photo + change)
 
 
-def _steadied(steady: Steady, region: int, found: Matrix) -> Matrix:
-    return steady(region, "tones", (found,))[0]
+def align_chroma(
+    photo: Floats,
+    weights: Floats,
+    goals: Sequence[RegionColors | None],
+    strength: float = 1.0,
+    *,
+    steady: Steady | None = None,
+) -> Floats:
+    """Move the chroma of each region of a photo (3, H, W) to its goal's quantiles.
+
+    For a photo that was aligned and then changed a little, as by WCT2. The arguments and the
+    result are those of `align_colors`.
+    """
+    change = namespace(photo).zeros_like(photo)
+    for region, (plane, goal) in enumerate(zip(weights, goals, strict=True)):
+        if goal is None or float(plane.sum()) < 1.0:
+            continue
+        inside = plane > 0.0
+        colors, shares = photo[:, inside], plane[inside]
+        found = tones.measure_tones(colors, shares)
+        if steady is not None:
+            found = _steadied(steady, region, "chroma", found)
+        curves = tones.tone_curves(found, goal.tones, luma=0.0)
+        change[:, inside] += (strength * shares) * (tones.apply_tones(curves, colors) - colors)
+    return compress_range(photo + change)
+
+
+def _steadied(steady: Steady, region: int, name: str, found: Matrix) -> Matrix:
+    return steady(region, name, (found,))[0]
 
 
 def apply_map(found: ColorMap, colors: Floats) -> Floats:

@@ -27,7 +27,7 @@ _RED, _, _BLUE = np.eye(3)
 AXES = np.stack([LUMA, 0.5 * (_BLUE - LUMA) / (1 - LUMA[2]), 0.5 * (_RED - LUMA) / (1 - LUMA[0])])
 """Luma, blue difference and red difference (Rec. ITU-R BT.601) in sRGB."""
 
-LUMA_SHARE = {"masks": 0.4, "found": 0.25}
+LUMA_SHARE = {"masks": 0.6, "found": 0.4}
 """Share of the luma curve that is applied, by the source of the regions; chroma takes all of its.
 
 A full luma curve costs more structure than the style that it adds is worth, all the more where a
@@ -35,7 +35,8 @@ found region may have the wrong partner.
 """
 
 _PROBABILITIES = np.linspace(0.01, 0.99, POINTS)
-_LEAST_SLOPE, _MOST_SLOPE = 0.5, 2.0
+_LEAST_SLOPE = 0.5
+_MOST_SLOPE = np.array([2.0, 3.0, 3.0])[:, None]  # chroma hardly counts for what is seen as shape
 _LOW, _HIGH, _BINS = -0.75, 1.75, 1280
 _SAMPLE = 50_000  # pixels that determine the quantiles
 _INVERSE = np.linalg.inv(AXES)

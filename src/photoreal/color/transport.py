@@ -87,6 +87,13 @@ def color_map(content: ColorMoments, style: ColorMoments, *, gain: float = MAX_G
     return ColorMap(matrix, style.mean - matrix @ content.mean)
 
 
+def without_gain(found: ColorMap) -> Matrix:
+    """The matrix of a map, with every gain above 1 lowered to 1."""
+    values, vectors = np.linalg.eigh(found.matrix)
+    matrix: Matrix = (vectors * np.minimum(values, 1.0)) @ vectors.T
+    return matrix
+
+
 def _root(matrix: Matrix) -> Matrix:
     """Symmetric square root of a positive semidefinite matrix (3, 3)."""
     values, vectors = np.linalg.eigh(matrix)

@@ -12,6 +12,7 @@ from photoreal.arrays import Floats, namespace
 from photoreal.color.align import (
     RegionColors,
     Steady,
+    align_chroma,
     align_colors,
     average_colors,
     mix_colors,
@@ -25,7 +26,7 @@ from photoreal.pipeline.presets.preset import Preset
 from photoreal.pipeline.request import MeasuredStyle, Shot, SoftStyle, SoftTransfer
 from photoreal.pipeline.soft_regions import SoftMatch
 from photoreal.regions.coupling import Matrix
-from photoreal.regions.soft import SoftRegions, normalize_weights
+from photoreal.regions.soft import SoftRegions, interior, normalize_weights
 
 _SOLID = 0.75
 """Weight above which a pixel uses one region's map only: after alignment the maps are similar."""
@@ -38,23 +39,33 @@ class Look(NamedTuple):
     style_cached: bool
 
 
-def align(
-    content: Floats,
-    styles: Sequence[Floats | Preset],
-    found: SoftMatch,
-    weights: Sequence[float],
-    strength: float,
-    steady: Steady | None = None,
-) -> Floats:
-    """Align the colors of each content region with those of its style regions; (3, H, W).
+class Goals(NamedTuple):
+    """What the content's regions are to look like.
 
-    `weights` are those of the styles. `steady` smooths the content's colors over the frames of a
-    shot, by the label of the region.
+    `colors` are the goals of each region, None without a partner, `strength` in 0..1 the share of
+    the way there. `steady` smooths the content's colors over the frames of a shot.
+    """
+
+    colors: Sequence[RegionColors | None]
+    strength: float
+    steady: Steady | None = None
+
+
+def goals(
+    styles: Sequence[Floats | Preset], found: SoftMatch, weights: Sequence[float]
+) -> list[RegionColors | None]:
+    """The colors that each content region takes from its style regions; None without a partner.
+
+    `weights` are those of the styles.
     """
     theirs = [_colors(*style) for style in zip(styles, found.styles, strict=True)]
-    goals = [_goal(region, theirs, found.couplings, weights) for region in range(found.count)]
+    return [_goal(region, theirs, found.couplings, weights) for region in range(found.count)]
+
+
+def align(content: Floats, found: SoftMatch, goals: Goals) -> Floats:
+    """Align the colors of each content region with its goal; (3, H, W)."""
     luma = LUMA_SHARE["masks" if found.source == "masks" else "found"]
-    return align_colors(content, found.content.weights, goals, strength, luma=luma, steady=steady)
+    return align_colors(content, found.content.weights, *goals[:2], luma=luma, steady=goals.steady)
 
 
 def _goal(
@@ -108,16 +119,24 @@ def transfer_features(
     places: Collection[Place],
     shot: Shot | None,
     keys: Sequence[bytes],
+    goals: Goals,
 ) -> Look:
     """Run WCT2 on the aligned content and apply a `strength` share, in (0, 1], of its change.
 
-    `keys` identify the styles with their regions.
+    The change fades toward the borders of regions, since coarse features mix both sides of a
+    border, which glows. Where the partners are certain, the chroma is aligned with the `goals`
+    once more. `keys` identify the styles with their regions.
     """
     parts = zip(styles, found.styles, found.couplings, weights, keys, strict=True)
     given = [_style(*part) for part in parts]
     result = transfer(aligned, as_bytes(found.content.weights), given, places=places, shot=shot)
-    mixed = aligned + strength * (result.image - aligned)
-    return Look(compress_range(mixed), result.style_cached)
+    ours = found.content.weights
+    mixed = aligned + (strength * interior(ours)) * (result.image - aligned)
+    if found.source == "masks":
+        image = align_chroma(mixed, ours, *goals[:2], steady=goals.steady)
+    else:
+        image = compress_range(mixed)
+    return Look(image, result.style_cached)
 
 
 def _style(

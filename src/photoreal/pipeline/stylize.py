@@ -158,7 +158,8 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     if memory is not None and asked.shot is not None:
         known_labels = [info.label for info in found.content.infos]
         steady = memory.steadied(asked.shot.steady, known_labels)
-    image = looks.align(content, styles, found, asked.weights, strength, steady)
+    goals = looks.Goals(looks.goals(styles, found, asked.weights), strength, steady)
+    image = looks.align(content, found, goals)
     work.watch.lap("colors")
     cached = False
     further = looks.wct2_strength(request, found)
@@ -167,7 +168,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
             raise ServeError("There is no model for soft regions; expected one, or method color.")
         image, cached = looks.transfer_features(
             *(image, styles, found, asked.weights, work.models.transfer_soft, further),
-            *(asked.places, asked.shot, list(keys.values())[1:]),
+            *(asked.places, asked.shot, list(keys.values())[1:], goals),
         )
         work.watch.lap("transfer")
     if memory is not None and sequences is not None and asked.shot is not None:

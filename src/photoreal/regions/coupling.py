@@ -3,6 +3,8 @@
 Half of the coupling is optimal transport between all regions of both photos, so that every style
 region is used (entropic regularization: Cuturi, "Sinkhorn Distances", NIPS 2013); the other half
 is each content region's nearest neighbor. A region with two equally good partners takes both.
+A large region does not take all its colors from a small partner: what exceeds the partner's area
+several times comes from the whole style.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ _VANISHED = 1e-6
 _SHARPNESS = 2.0
 """Power of the shares: a clear partner is hardly mixed with others, which would tint it."""
 _LEAST = 0.02  # smaller shares are dropped
+_MOST_AREA = 2.0
+"""Maximum area of a content region that takes a style region's colors, in areas of the latter."""
 
 
 def couple(
@@ -41,7 +45,10 @@ def couple(
     shares = _TRANSPORT_SHARE * transport + (1.0 - _TRANSPORT_SHARE) * nearest
     shares **= _SHARPNESS
     shares[shares < _LEAST**_SHARPNESS] = 0.0
-    coupled: Matrix = shares / shares.sum(axis=1, keepdims=True)
+    shares /= shares.sum(axis=1, keepdims=True)
+    followed = np.minimum(shares, _MOST_AREA * theirs / ours[:, None])
+    rest = np.maximum(1.0 - followed.sum(axis=1, keepdims=True), 0.0)
+    coupled: Matrix = followed + rest * theirs
     return coupled
 
 

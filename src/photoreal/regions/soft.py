@@ -18,6 +18,7 @@ from photoreal.regions import classes, clusters
 from photoreal.regions.features import RegionFeatures, region_features
 from photoreal.regions.joining import join_clusters
 from photoreal.regions.labels import LabelMap, resize_labels
+from photoreal.render.box_filter import box_mean
 from photoreal.render.local_linear import FloatArray, apply_local_linear, fit_local_linear
 
 AREA_LABEL = 100
@@ -32,6 +33,7 @@ _LEAST_SHARE = 0.004
 """Minimum share of a region; a smaller one has no reliable statistics."""
 _NAMED = 0.5
 """Minimum mean probability for a region to be named after its class."""
+_INTERIOR_SIDE = 17
 _SOLID = 0.98
 """Weights above this are set to 1, so that most pixels have a single region, which is faster."""
 
@@ -190,6 +192,16 @@ def normalize_weights(weights: Floats, solid: float = _SOLID) -> Floats:
         sharp = xp.where(nobody, xp.astype(winner == regions, sharp.dtype), sharp)
         total = xp.sum(sharp, axis=0)
     return xp.astype(sharp / total, xp.float32)
+
+
+def interior(weights: Floats, side: int = _INTERIOR_SIDE) -> Floats:
+    """How far inside a region a pixel is, (H, W) in 0..1, for weights (K, H, W).
+
+    0 at a border, 1 where a window of `side` pixels has one region only.
+    """
+    xp = namespace(weights)
+    same = xp.sum(weights * box_mean(weights, side, "symmetric"), axis=0)
+    return xp.clip(2.0 * same - 1.0, 0.0, 1.0)
 
 
 def _means(planes: Floats, values: Floats) -> FloatArray:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from photoreal.arrays import to_host
 from photoreal.color import tones
-from photoreal.color.align import RegionColors, align_colors, alignment, region_colors
+from photoreal.color.align import (
+    RegionColors,
+    align_chroma,
+    align_colors,
+    alignment,
+    region_colors,
+)
+from photoreal.color.detail import smooth_faint_detail
 from photoreal.color.gamut import compress_range
 from photoreal.color.spaces import lab, luma
 from photoreal.color.transport import (
@@ -16,6 +25,7 @@ from photoreal.color.transport import (
     color_map,
     color_moments,
     mixture,
+    without_gain,
 )
 from tests.shared import Array
 
@@ -102,6 +112,12 @@ class TestMap:
             found.matrix @ content.mean + found.offset, _moments(2).mean, atol=1e-9
         )
 
+    def test_without_gain_directions_are_only_weakened(self) -> None:
+        content = ColorMoments(np.full(3, 0.5), np.diag([0.04, 0.01, 0.01]))
+        style = ColorMoments(np.full(3, 0.5), np.diag([0.01, 0.09, 0.01]))
+        found = without_gain(color_map(content, style))
+        np.testing.assert_allclose(found, np.diag([0.5, 1.0, 1.0]), atol=1e-3)
+
     @pytest.mark.parametrize("flat", ["content", "style", "both"])
     def test_a_region_of_one_color_gives_numbers(self, flat: str) -> None:
         one = ColorMoments(np.array([0.2, 0.4, 0.6]), np.zeros((3, 3)))
@@ -121,7 +137,8 @@ class TestAlignment:
         own = color_moments(picture, weights[0])
         inside = weights[0] > 0
         change = alignment(picture[:, inside], weights[0, inside], own, goal)
-        dark = change(picture.reshape(3, -1)).reshape(picture.shape)
+        colors, shades = (one.reshape(3, -1) for one in (picture, smooth_faint_detail(picture)))
+        dark = (change(shades) + change.of_detail(colors - shades)).reshape(picture.shape)
         np.testing.assert_allclose(found[..., :6], dark[..., :6], atol=1e-6)
         np.testing.assert_allclose(found[..., 12:], picture[..., 12:], atol=1e-6)
         both = (dark + picture) / 2
@@ -163,6 +180,61 @@ class TestAlignment:
         steadied = align_colors(picture, weights, [goal], steady=steady)
         np.testing.assert_array_equal(steadied, align_colors(picture, weights, [goal]))
         assert asked == [(0, "moments", [(3,), (3, 3)]), (0, "tones", [(3, tones.POINTS)])]
+
+
+class TestDetail:
+    """Noise of two levels on a photo with a dark and a bright half."""
+
+    random = np.random.default_rng(0)
+    noise = (2 / 255 * random.standard_normal((3, 48, 64))).astype(np.float32)
+    shades = np.where(np.arange(64) < 32, 0.2, 0.4).astype(np.float32) * np.ones((3, 48, 1))
+    photo = (shades + noise).astype(np.float32)
+    flat = np.s_[:, :, :24]
+
+    def test_noise_goes_and_edges_stay(self) -> None:
+        found = smooth_faint_detail(self.photo)
+        assert found[self.flat].std() < 0.3 * self.noise[self.flat].std()
+        before, after = (one[:, :, 33].mean() - one[:, :, 30].mean() for one in (self.photo, found))
+        assert after > 0.95 * before
+
+    def test_tensors_give_the_same(self) -> None:
+        found = smooth_faint_detail(torch.from_numpy(self.photo))
+        np.testing.assert_allclose(to_host(found), smooth_faint_detail(self.photo), atol=1e-4)
+
+    def test_colors_are_amplified_and_noise_is_not(self) -> None:
+        weights = np.ones((1, 48, 64), dtype=np.float32)
+        style = np.clip(0.5 + 3.0 * (self.photo - 0.3), 0.0, 1.0)
+        found = align_colors(self.photo, weights, [_colors(style)])
+        dark, bright = found[self.flat], found[:, :, 40:]
+        assert bright.mean() - dark.mean() > 2.5 * 0.2
+        assert dark.std() < 1.5 * self.noise[self.flat].std()
+
+
+class TestChroma:
+    weights = np.ones((1, 12, 18), dtype=np.float32)
+
+    def test_chroma_moves_to_the_goals_and_luma_stays(self) -> None:
+        picture, style = _picture(1), _picture(2)
+        found = align_chroma(picture, self.weights, [_colors(style)])
+        ours, theirs = (tones.AXES @ one.reshape(3, -1) for one in (found, style))
+        np.testing.assert_allclose(ours[1:].mean(axis=1), theirs[1:].mean(axis=1), atol=5e-3)
+        np.testing.assert_allclose(luma(found), luma(picture), atol=1e-5)
+
+    def test_regions_without_a_goal_and_a_strength_of_0_change_nothing(self) -> None:
+        picture, goal = _picture(1), _colors(_picture(2))
+        for goals, strength in (([None], 1.0), ([goal], 0.0)):
+            found = align_chroma(picture, self.weights, goals, strength)
+            np.testing.assert_allclose(found, picture, atol=1e-6)
+
+    def test_the_chroma_of_a_shot_is_asked_for(self) -> None:
+        asked = []
+
+        def steady(region: int, name: str, found: tuple[Array, ...]) -> tuple[Array, ...]:
+            asked.append((region, name))
+            return found
+
+        align_chroma(_picture(1), self.weights, [_colors(_picture(2))], steady=steady)
+        assert asked == [(0, "chroma")]
 
 
 class TestRange:

@@ -79,7 +79,7 @@ class TestCurves:
         curves = tones.tone_curves(measured(content), measured(style.astype(np.float32)))
         slopes = np.diff(curves.after, axis=1) / np.diff(curves.before, axis=1)
         assert slopes.min() >= 0.5 - 1e-9
-        assert slopes.max() <= 2.0 + 1e-9
+        np.testing.assert_array_less(slopes.max(axis=1), np.array([2.0, 3.0, 3.0]) + 1e-9)
 
     def test_they_are_monotone_and_shift_what_is_beyond_their_ends(self) -> None:
         curves = tones.tone_curves(measured(colors(1.0, 1)), measured(colors(3.0, 2)))

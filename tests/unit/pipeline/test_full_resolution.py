@@ -15,16 +15,17 @@ BIG = photo(96, 160)
 
 def test_result_has_the_photos_pixels_and_the_transfers_colors(ask: Ask) -> None:
     ask.change = lambda content: content * np.float32(0.5)
-    mask = rows(96, 160, 1, 2)
+    mask = rows(96, 160, 1, 1, 1, 2)
     answer = ask(
         content=BIG,
         content_mask=mask,
-        style_mask=rows(20, 16, 1, 2),
+        style_mask=rows(20, 16, 1, 1, 1, 2),
         size=32,
+        mask_edges=False,
         color_strength=0.0,
         wct2_strength=1.0,
     )
-    difference = np.abs(answer.picture - BIG / 2)
+    difference = np.abs(answer.picture - BIG / 2)[:32]  # far from the border of the regions
     assert difference.mean() < 1
     assert difference.max() < 8
     assert ask.called["content"].shape == (3, 32, 53)

@@ -10,7 +10,7 @@ import pytest
 from photoreal.contract import PLACES
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.regions.classes import GROUPS
-from tests.shared import Photo, photo
+from tests.shared import Array, Photo, photo
 
 from .conftest import CONTENT, GRAY, STYLE, Ask, rows
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 
 SKY = GROUPS.index("sky")
 MASKS = {"content_mask": rows(16, 24, 1, 2), "style_mask": rows(20, 16, 1, 2)}
+ONE_REGION = {"content_mask": rows(16, 24, 1), "style_mask": rows(20, 16, 1)}
 OTHER_MASKS = {"content_mask": rows(16, 24, 3, 7), "style_mask": rows(20, 16, 7, 9)}
 MASK_COUPLING = [[0.5, 0.5], [1.0, 0.0]]
 
@@ -75,9 +76,9 @@ def test_method_color_asks_no_network(ask: Ask) -> None:
     ("given", "expected"),
     [
         ({}, 0.5),
-        (MASKS, 1.0),
+        (ONE_REGION, 1.0),
         ({"wct2_strength": 0.7}, 0.7),
-        (MASKS | {"alpha": 0.5}, 0.5),
+        (ONE_REGION | {"alpha": 0.5}, 0.5),
         ({"wct2_strength": 1.0, "alpha": 0.25}, 0.25),
     ],
 )
@@ -87,6 +88,37 @@ def test_strength_of_the_features_is_a_share_of_their_change(
     ask.change = lambda content: content + np.float32(0.2)
     found = ask(content=GRAY["content"], color_strength=0.0, **given).picture
     np.testing.assert_allclose(found, 128 + 255 * 0.2 * expected, atol=1)
+
+
+def test_the_features_change_fades_toward_the_borders_of_regions(ask: Ask) -> None:
+    ask.change = lambda content: content + np.float32(0.2)
+    masks = {"content_mask": rows(96, 24, 1, 2), "style_mask": rows(20, 16, 1, 2)}
+    gray = np.full((96, 24, 3), 128, dtype=np.uint8)
+    found = ask(content=gray, color_strength=0.0, **masks).picture
+    np.testing.assert_allclose(found[:16], 128 + 255 * 0.2, atol=1)
+    np.testing.assert_allclose(found[47:49], 128, atol=12)
+    steps = np.diff(found.mean(axis=(1, 2))[:48])
+    assert np.abs(steps).max() < 5  # without a seam
+
+
+def test_with_masks_the_chroma_is_aligned_again_after_the_features(ask: Ask) -> None:
+    def redder(content: Array) -> Array:
+        found: Array = np.clip(content + np.float32(0.06) * np.eye(3, 1)[..., None], 0.0, 1.0)
+        return found.astype(np.float32)
+
+    ask.change = redder
+    excess = {
+        name: _red_over_green(ask(wct2_strength=1.0, **given).picture)
+        for name, given in (("masks", ONE_REGION), ("found", {}))
+    }
+    goal = _red_over_green(STYLE)
+    assert excess["masks"] == pytest.approx(goal, abs=2)
+    assert excess["found"] > goal + 8
+
+
+def _red_over_green(picture: Photo) -> float:
+    red, green, _ = picture.mean(axis=(0, 1))
+    return float(red - green)
 
 
 def test_masks_are_matched_by_label_and_the_rest_takes_the_whole_style(sees: Ask) -> None:

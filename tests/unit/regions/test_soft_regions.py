@@ -16,6 +16,7 @@ from photoreal.regions.soft import (
     AREA_LABEL,
     SoftRegions,
     find_regions,
+    interior,
     mask_regions,
     normalize_weights,
     whole_photo,
@@ -239,6 +240,14 @@ class TestCoupling:
         content, style = np.zeros((1, 2), np.float32), np.eye(2, dtype=np.float32)  # equally good
         np.testing.assert_allclose(couple(content, style, *_shares(1, 2)), [[0.5, 0.5]])
 
+    def test_a_small_partner_gives_a_large_region_twice_its_area(self) -> None:
+        content = np.array([[0.0], [5.0]], dtype=np.float32)
+        style = np.array([[0.0], [5.0]], dtype=np.float32)
+        shares = np.array([0.8, 0.2], np.float32), np.array([0.1, 0.9], np.float32)
+        found = couple(content, style, *shares)
+        assert 0.25 < found[0, 0] < 0.35
+        np.testing.assert_allclose(found[1], [0.0, 1.0], atol=1e-5)
+
     @pytest.mark.parametrize(("ours", "theirs"), [(0.0, 0.5), (0.5, 0.0), (0.0, 0.0)])
     def test_a_region_that_has_vanished_gives_numbers(self, ours: float, theirs: float) -> None:
         traits = 10 * np.eye(3, dtype=np.float32)
@@ -246,6 +255,19 @@ class TestCoupling:
         found = couple(traits, traits, *shares)
         assert np.isfinite(found).all()
         np.testing.assert_allclose(found.sum(axis=1), 1.0)
+
+
+class TestInterior:
+    def test_it_is_0_at_a_border_and_1_half_a_window_away(self) -> None:
+        weights = np.zeros((2, 30, 40), dtype=np.float32)
+        weights[0, :, :20], weights[1, :, 20:] = 1.0, 1.0
+        row = interior(weights, 9)[15]
+        np.testing.assert_allclose(row[[15, 24]], 1.0, atol=1e-5)
+        np.testing.assert_allclose(row[[19, 20]], 1 / 9, atol=1e-5)
+        assert (np.diff(row[20:25]) > 0.0).all()
+
+    def test_one_region_has_no_border(self) -> None:
+        np.testing.assert_allclose(interior(np.ones((1, 30, 40), np.float32)), 1.0, atol=1e-5)
 
 
 class TestFoundRegions:
