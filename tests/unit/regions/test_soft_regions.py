@@ -15,6 +15,7 @@ from photoreal.regions.joining import join_clusters
 from photoreal.regions.soft import (
     AREA_LABEL,
     SoftRegions,
+    _solid_from,
     find_regions,
     interior,
     mask_regions,
@@ -255,6 +256,18 @@ class TestCoupling:
         found = couple(traits, traits, *shares)
         assert np.isfinite(found).all()
         np.testing.assert_allclose(found.sum(axis=1), 1.0)
+
+
+def test_faint_weights_are_dropped_where_the_photo_is_flat() -> None:
+    photo = np.full((3, 40, 60), 0.5, dtype=np.float32)
+    photo[:, :, 30:] += 0.2 * np.random.default_rng(0).random((40, 30), dtype=np.float32)
+    solid = _solid_from(photo)
+    assert solid[:, :26] == pytest.approx(0.84)
+    assert solid[:, 33:].min() > 0.96
+    weights = np.stack([np.full((40, 60), 0.9, np.float32), np.full((40, 60), 0.1, np.float32)])
+    found = normalize_weights(weights, solid)
+    assert (found[1, :, :26] == 0.0).all()
+    assert (found[1, :, 33:] > 0.05).all()
 
 
 class TestInterior:
