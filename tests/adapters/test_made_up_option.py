@@ -10,7 +10,6 @@ import asyncio
 import importlib
 import importlib.util
 import inspect
-import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ from starlette.testclient import TestClient
 from tritonclient.grpc import model_config_pb2
 
 from tests.kinds import Array, Patch
+from tests.shared import encoded
 
 pytestmark = pytest.mark.slow
 
@@ -109,10 +109,7 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"photoreal.{name}")
 
 
-def _png() -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (16, 16)).save(stream, "PNG")
-    return stream.getvalue()
+PNG = encoded(Image.new("RGB", (16, 16)))
 
 
 class _Transport:
@@ -127,7 +124,7 @@ class _Transport:
             "regions": "whole", "match": "nearest", "pairs": [], "unstyled": [],
             "height": 16, "width": 16, "seconds": {"total": 1.0},
         }  # fmt: skip
-        outputs = dict.fromkeys(("IMAGE", "CONTENT_LABELS", "STYLE_LABELS"), _png())
+        outputs = dict.fromkeys(("IMAGE", "CONTENT_LABELS", "STYLE_LABELS"), PNG)
         outputs["REPORT"] = json.dumps(report).encode()
         return {name: np.array([value], dtype=object) for name, value in outputs.items()}
 
@@ -150,7 +147,7 @@ class _AsyncTransport(_Transport):
 def photo(tmp_path: Path) -> str:
     path = tmp_path / "photos" / "photo.png"
     path.parent.mkdir()
-    path.write_bytes(_png())
+    path.write_bytes(PNG)
     return str(path)
 
 
@@ -175,7 +172,7 @@ def test_adapter_reads_it(kind: Kind, stylize: Any, triton: Any, monkeypatch: Pa
 
     monkeypatch.setitem(module, "stylize", spy)
     build = _module("client._transport.inputs").build_inputs
-    tensors = build(content=_png(), style=_png(), size=16, grain=kind.value)
+    tensors = build(content=PNG, style=PNG, size=16, grain=kind.value)
     (response,) = stylize.execute([triton.Request(tensors)])
     assert not response.has_error(), response.error().message()
     del tensors["GRAIN"]

@@ -207,10 +207,10 @@ def test_published_results_are_in_srgb() -> None:
 
 
 def test_a_cmyk_photo_with_a_profile_of_another_kind() -> None:
-    stream = io.BytesIO()
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    Image.fromarray(_bright()).convert("CMYK").save(stream, "JPEG", icc_profile=lab, quality=95)
-    found = _result(request_for(content=stream.getvalue(), alpha=0.0, size=60))
+    cmyk = Image.fromarray(_bright()).convert("CMYK")
+    content = encoded(cmyk, "JPEG", icc_profile=lab, quality=95)
+    found = _result(request_for(content=content, alpha=0.0, size=60))
     assert found.metadata.icc_profile == srgb_profile()
     assert np.abs(found.pixels[30, 4] - 0.45 * 255).max() < 4
 
