@@ -69,15 +69,6 @@ def test_time_and_key_are_passed_on(stylize: Any, photos: dict[str, Array], trit
     assert parameters[CANCEL_PARAMETER] == KEY
 
 
-def test_limits_come_from_the_environment(
-    start: Start, photos: dict[str, Array], triton: Any
-) -> None:
-    model = start("stylize", MAX_IMAGE_BYTES="100", MAX_SECONDS="5")
-    (response,) = model.execute([triton.Request(photos)])
-    assert response.error().code() == triton.TritonError.INVALID_ARG
-    assert "at most 100" in response.error().message()
-
-
 @pytest.mark.parametrize(("stopped", "code"), [(True, "CANCELLED"), (False, "INTERNAL")])
 def test_only_a_model_that_was_not_stopped_has_failed(
     stylize: Any,

@@ -45,7 +45,6 @@ def images(smooth_image: Images) -> Arrays:
 def test_wct2_is_the_transfer(
     local: Server, call: Call, images: Arrays, builtin_engine: Engines, protocol: str, given: str
 ) -> None:
-    """Each option alone is in `tests/adapters/test_wct2_adapter.py`."""
     maps = {f"{name}_LABELS": np.zeros(shape, np.uint8) for name, shape in SHAPES.items()}
     inputs, pairs, how = dict(images), [Pair(0, None)], dict[str, Any]()
     if given != "photos alone":
