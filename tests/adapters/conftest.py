@@ -342,6 +342,18 @@ def arguments(tmp_path: Path) -> Arguments:
 
 
 @pytest.fixture
+def add_segmenter(arguments: Arguments) -> Callable[[Sequence[str]], None]:
+    """Puts a segmenter with some classes into the test's own repository."""
+
+    def add(classes: Sequence[str]) -> None:
+        folder = Path(arguments("segmenter")["model_repository"])
+        (folder / "1" / "model.onnx").touch()
+        (folder / "labels.txt").write_text("\n".join(classes))
+
+    return add
+
+
+@pytest.fixture
 def start(load_adapter: Load, arguments: Arguments, monkeypatch: Patch) -> Start:
     """Loads and initializes the adapter of a model, with variables of the environment."""
 

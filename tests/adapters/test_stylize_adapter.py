@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,9 @@ def adapter(stylize: Any) -> Any:
 
 
 @pytest.fixture
-def adapter_with_segmenter(adapter: Any, arguments: Arguments, triton: Any) -> Any:
+def adapter_with_segmenter(
+    adapter: Any, arguments: Arguments, add_segmenter: Callable[[Sequence[str]], None], triton: Any
+) -> Any:
     """The same in a repository with a segmenter of two classes: sky above, trees below."""
 
     def segment(inputs: dict[str, Array]) -> dict[str, Array]:
@@ -40,13 +42,9 @@ def adapter_with_segmenter(adapter: Any, arguments: Arguments, triton: Any) -> A
         return {"PROBABILITIES": probabilities}
 
     triton.models["segmenter"] = segment
-    given = arguments("stylize")
-    folder = Path(given["model_repository"]).parent / "segmenter"
-    (folder / "1").mkdir(parents=True)
-    (folder / "1" / "model.onnx").touch()
-    (folder / "labels.txt").write_text("sky\ntree\n")
+    add_segmenter(("sky", "tree"))
     adapter.finalize()  # ends the threads of the first queue
-    adapter.initialize(given)
+    adapter.initialize(arguments("stylize"))
     return adapter
 
 

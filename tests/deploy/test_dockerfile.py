@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import re
 import shlex
-import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from packaging.utils import canonicalize_name
 
 from photoreal.export.acceleration import ENGINE_CACHE
 from photoreal.serve.launch.installation import TRITON_VARIABLE
+from tests.shared import output_of
 
 OF_CUDA = ("nvidia-cu", "nvidia-n", "cuda-", "triton")
 IMAGE_PYTHON = "3.12"
@@ -53,8 +53,7 @@ def _values(instructions: Instructions, name: str) -> list[str]:
 
 def test_the_linter_finds_nothing(root: Path) -> None:
     linter = Path(sys.executable).with_name("hadolint")
-    done = subprocess.run([linter, root / "Dockerfile"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    output_of(linter, root / "Dockerfile")
 
 
 def test_what_is_copied_is_there_and_sent(
@@ -80,9 +79,7 @@ def test_every_package_is_copied(sent: set[str], root: Path) -> None:
         if package not in settings["packages"]:  # the training code, for checkouts
             assert not [file for file in sent if file.startswith(f"{folder}/")]
             continue
-        tracked = subprocess.run(
-            ["git", "ls-files", folder], cwd=root, capture_output=True, text=True, check=True
-        ).stdout.split()
+        tracked = output_of("git", "ls-files", folder, cwd=root).split()
         assert tracked
         assert set(tracked) <= sent
 

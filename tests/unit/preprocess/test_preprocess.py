@@ -177,18 +177,6 @@ def test_a_transparent_color_of_an_rgb_png_becomes_white(encoded: Encode) -> Non
     assert (found == photo).all(axis=2).sum() == HEIGHT * WIDTH - 1
 
 
-@pytest.mark.parametrize(
-    ("color", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)], ids=["gray", "RGB", "LA", "RGBA"]
-)
-def test_16_bit_pngs_keep_their_upper_bits(color: int, channels: int) -> None:
-    pixels = np.dstack([*np.moveaxis(_photo(), 2, 0), _gray()])[..., :channels].astype(int) * 257
-    if channels in (2, 4):
-        pixels[..., -1] = 65535  # opaque
-    found = _decoded(png_of(pixels, 16, color))
-    color_channels = pixels[..., : 1 if channels < 3 else 3] // 257
-    assert _largest_difference(found, np.broadcast_to(color_channels, found.shape)) == 0
-
-
 def test_cmyk_jpegs_are_converted(encoded: Encode) -> None:
     image = Image.fromarray(_photo()).convert("CMYK")
     found = _decoded(encoded(image, "JPEG", quality=95))
