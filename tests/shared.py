@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from typing import Any, TypeVar
 
+import click
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -17,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from photoreal.cli import SUBCOMMANDS
 from photoreal.contract import LEVELS, Unpool
 from photoreal.networks import vgg
 from photoreal.networks.vgg import Decoder, Encoder, Skips
@@ -148,6 +151,15 @@ def wait_until(condition: Callable[[], T], seconds: float = 60.0) -> T:
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
         time.sleep(0.02)
     return found
+
+
+def parse_command(call: Sequence[str]) -> click.Context:
+    """Parse a call of `photoreal` as the program itself does, without running it."""
+    program, verb, *arguments = call
+    assert program == "photoreal"
+    subcommand = SUBCOMMANDS[verb]
+    command: click.Command = getattr(import_module(subcommand.module), subcommand.attribute)
+    return command.make_context(verb, arguments)
 
 
 def output_of(*command: object, **how: Any) -> str:

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from photoreal import contract
 from photoreal.contract import DEFAULT_EXIT_TIMEOUT_S, HEALTH_PORT, METRICS_PORT
 from photoreal.export.acceleration import ACCELERATORS, ENGINE_CACHE
 from tests.shared import output_of
+
+from .conftest import check_pinned
 
 DEVICES = {"gpu": "cuda", "cpu": "cpu"}  # of the services
 PROFILES = {"gpu": {"gpu"}, "cpu": {"cpu"}, "monitoring": {"prometheus", "grafana"}}
@@ -105,9 +106,7 @@ def test_images_are_made_for_their_device(services: dict[str, Any]) -> None:
     assert "deploy" not in services["cpu"]
 
 
-def test_images_of_others_are_pinned(
-    services: dict[str, Any], check_pinned: Callable[[str], None]
-) -> None:
+def test_images_of_others_are_pinned(services: dict[str, Any]) -> None:
     others = [service for service in services.values() if "build" not in service]
     assert len(others) == 2
     for service in others:
