@@ -20,7 +20,8 @@ from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
 from photoreal.export.configs import model_configs
-from tests.kinds import Arguments, Array, Encode, Load, Patch, Photo, Start
+from tests.kinds import Arguments, Array, Load, Patch, Start
+from tests.shared import encoded, photo
 
 Model = Callable[[dict[str, Array]], dict[str, Array]]
 
@@ -378,7 +379,7 @@ def stylize(start: Start, triton: FakeTriton) -> Any:
 
 
 @pytest.fixture
-def photos(photo: Photo, encoded: Encode) -> dict[str, Array]:
+def photos() -> dict[str, Array]:
     """The two tensors that every request of `stylize` needs, and a small size."""
     content, style = encoded(photo(16, 24, seed=1)), encoded(photo(20, 16, seed=2))
     return {

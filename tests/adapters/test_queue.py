@@ -14,7 +14,8 @@ import pytest
 from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, TIMED_OUT_IN_QUEUE
 from photoreal.serve.backend import request_queue
 from photoreal.serve.backend.request_queue import RequestQueue
-from tests.kinds import Patch, Sentence
+from tests.kinds import Patch
+from tests.shared import check_sentence
 
 FRAME = {"SEQUENCE": np.array([b"shot"], dtype=object)}
 
@@ -137,7 +138,7 @@ def test_steady_load_does_not_starve_a_canary(
 
 
 def test_without_room_a_request_is_turned_away_at_once(
-    waiting: RequestQueue, model: Model, triton: Any, check_sentence: Sentence
+    waiting: RequestQueue, model: Model, triton: Any
 ) -> None:
     _begin(waiting, model, triton)
     for name in ("a", "b", "c"):
@@ -155,9 +156,7 @@ def test_without_room_a_request_is_turned_away_at_once(
         again.sender.sent(0)
 
 
-def test_time_in_the_queue_counts(
-    waiting: RequestQueue, model: Model, triton: Any, check_sentence: Sentence
-) -> None:
+def test_time_in_the_queue_counts(waiting: RequestQueue, model: Model, triton: Any) -> None:
     _begin(waiting, model, triton)
     short = triton.Request({}, "short", timeout=100_000)
     waiting.put([short])

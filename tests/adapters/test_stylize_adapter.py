@@ -12,7 +12,8 @@ import pytest
 from photoreal.contract import SEGMENTER, STYLIZE, WCT2, ModelSpec
 from photoreal.pipeline.wct2.soft_inputs import NAMES as SOFT
 from photoreal.preprocess import Limits, decode_photo
-from tests.kinds import Arguments, Array, Encode, Photo, Sentence
+from tests.kinds import Arguments, Array
+from tests.shared import check_sentence, encoded, photo
 
 NUMPY_TYPES = {"FP32": np.float32, "UINT8": np.uint8, "INT32": np.int32, "BYTES": np.object_}
 
@@ -54,7 +55,7 @@ def _outputs(response: Any) -> dict[str, Array]:
 
 
 def test_outputs_are_those_of_the_contract(
-    adapter: Any, photos: dict[str, Array], photo: Photo, triton: Any
+    adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     (response,) = adapter.execute([triton.Request(photos)])
     outputs = _outputs(response)
@@ -73,11 +74,7 @@ def test_outputs_are_those_of_the_contract(
 
 
 def test_calls_of_other_models_fit_their_contract(
-    adapter_with_segmenter: Any,
-    photos: dict[str, Array],
-    photo: Photo,
-    encoded: Encode,
-    triton: Any,
+    adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     styles = [photos["STYLE"], _text(encoded(photo(16, 20, seed=3)))]
     options = {
@@ -133,7 +130,7 @@ def test_pairs_are_sent_with_minus_one_for_the_whole_photo(
 
 
 def test_no_pairs_are_sent_as_an_empty_table(
-    adapter: Any, photos: dict[str, Array], encoded: Encode, triton: Any
+    adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     masks = {
         "CONTENT_MASK": _text(encoded(np.full((16, 24), 1, dtype=np.uint8))),
@@ -155,12 +152,7 @@ def test_no_pairs_are_sent_as_an_empty_table(
     ],
 )
 def test_one_bad_request_gives_one_error_and_the_others_are_answered(
-    change: dict[str, Array | None],
-    words: str,
-    adapter: Any,
-    photos: dict[str, Array],
-    triton: Any,
-    check_sentence: Sentence,
+    change: dict[str, Array | None], words: str, adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     bad = {name: value for name, value in (photos | change).items() if value is not None}
     requests = [triton.Request(photos), triton.Request(bad, "bad"), triton.Request(photos)]
@@ -175,7 +167,7 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
 
 @pytest.mark.parametrize("failure", ["raises", "answers with an error"])
 def test_an_internal_error_is_logged_and_hidden_from_the_caller(
-    failure: str, adapter: Any, photos: dict[str, Array], triton: Any, check_sentence: Sentence
+    failure: str, adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     works = triton.models["wct2"]
 
@@ -200,7 +192,7 @@ def test_an_internal_error_is_logged_and_hidden_from_the_caller(
 
 
 def test_a_model_that_lost_its_process_asks_to_come_again(
-    adapter: Any, photos: dict[str, Array], triton: Any, check_sentence: Sentence
+    adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     triton.dead.add("wct2")
     (response,) = adapter.execute([triton.Request(photos, "id-17")])

@@ -91,6 +91,26 @@ def test_photos_are_one_region_and_labels_follow_the_published_rule(
     _check(found, inputs, pairs, builtin_engine("cat5"))
 
 
+def test_pairs_and_options_are_followed(
+    adapter: Any,
+    pictures: dict[str, Array],
+    label_maps: dict[str, Array],
+    builtin_engine: Engines,
+    triton: Any,
+) -> None:
+    inputs = pictures | label_maps
+    options = {
+        "PAIRS": np.array([[4, 0], [0, -1]], dtype=np.int32),
+        "ALPHA": np.array([0.5], dtype=np.float32),
+        "TRANSFER_AT": np.array([b"skip,encoder"], dtype=object),
+        "BLEND": np.array([2], dtype=np.int32),
+    }
+    found = _image(adapter.execute([triton.Request(inputs | options)])[0])
+    pairs = [Pair(4, 0), Pair(0, None)]
+    how = {"alpha": 0.5, "places": ("encoder", "skip"), "blend": 2}
+    _check(found, inputs, pairs, builtin_engine("cat5"), **how)
+
+
 BAD: list[tuple[dict[str, Array | None], str]] = [
     ({"CONTENT": None}, "The input CONTENT is missing"),
     ({"CONTENT": np.full((3, 24, 32), np.nan, dtype=np.float32)}, "not finite"),

@@ -22,7 +22,8 @@ from photoreal.export.tensorrt import (
     require_tensorrt,
 )
 from photoreal.preprocess import Limits
-from tests.kinds import Patch, Sentence
+from tests.kinds import Patch
+from tests.shared import check_sentence
 
 
 @pytest.mark.parametrize("max_side", [512, DEFAULT_MAX_SIDE, 2048])
@@ -110,7 +111,7 @@ def test_a_failing_build_writes_nothing(fails: str, onnx_file: Path, tensorrt: M
 
 
 def test_without_a_gpu_or_the_package_the_sentence_says_what_to_do(
-    tensorrt: MagicMock, monkeypatch: Patch, check_sentence: Sentence
+    tensorrt: MagicMock, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ExportError, match=r"GPU .*without --tensorrt") as no:

@@ -30,8 +30,8 @@ from photoreal.client._transport.inputs import build_inputs
 from photoreal.client.address import Protocol
 from photoreal.serve.launch.launcher import Server
 from tests.integration.conftest import metric, quiet_server, url_of
-from tests.kinds import Encode, Photo, Stylize
-from tests.shared import wait_until
+from tests.kinds import Stylize
+from tests.shared import encoded, photo, wait_until
 
 pytestmark = pytest.mark.server
 
@@ -57,7 +57,7 @@ def small(bare_repository: Any) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def photos(encoded: Encode, photo: Photo) -> dict[str, Any]:
+def photos() -> dict[str, Any]:
     """Two small photos; the size at which they are worked on makes the work."""
     return {
         "content": encoded(photo(40, 40)),
@@ -108,7 +108,7 @@ class _LongRequest:
 
 
 def test_each_limit_is_refused_with_what_is_allowed(
-    small: Server, stylize: Stylize, photos: dict[str, Any], encoded: Encode, photo: Photo
+    small: Server, stylize: Stylize, photos: dict[str, Any]
 ) -> None:
     stripes = encoded(np.repeat(np.arange(8, dtype=np.uint8), 200).reshape(40, 40))
     flat = np.zeros((1001, 1000, 3), dtype=np.uint8)

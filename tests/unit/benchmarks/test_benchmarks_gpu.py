@@ -12,13 +12,14 @@ from speed import gpu_timing
 from speed.gpu_timing import PLAIN, Timing
 from tables import Spread
 
-from tests.kinds import Capture, Networks, Patch
+from tests.kinds import Capture, Patch
+from tests.shared import builtin_networks
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def timing(builtin_networks: Networks) -> Timing:
+def timing() -> Timing:
     return Timing(builtin_networks("cat5"), torch.device("cpu"), 16, 3)
 
 

@@ -12,7 +12,7 @@ from photoreal.contract import CANCEL_PARAMETER, TIMED_OUT
 from photoreal.errors import Canceled, DeadlineExceeded, InvalidOption, ServeError
 from photoreal.serve.backend.canceled import CANCELED_VARIABLE, CanceledKeys
 from photoreal.serve.backend.watch import POLL_S, Watch
-from tests.shared import wait_until
+from tests.shared import check_sentence, wait_until
 
 KEY = "0123456789abcdef" * 2
 WITH_KEY = {CANCEL_PARAMETER: KEY}
@@ -64,7 +64,7 @@ def clock():
         (1_500_000, 1.5, "1.5 s, the timeout"),
     ],
 )
-def test_the_shorter_time_holds(timeout, seconds, words, keys, clock, check_sentence):
+def test_the_shorter_time_holds(timeout, seconds, words, keys, clock):
     with Watch(Request(timeout), keys, 30, clock) as watch:
         clock.now += seconds - 0.01
         watch.check()
@@ -147,7 +147,7 @@ def test_the_folder_is_the_one_that_the_launcher_names(named, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("key", ["", "x", "../../etc", KEY[:-1], KEY.upper()])
-def test_only_keys_become_files(key, keys, check_sentence):
+def test_only_keys_become_files(key, keys):
     with pytest.raises(InvalidOption, match=r"32 .*hexadecimal digits") as caught:
         keys.add(key)
     check_sentence(caught.value)
