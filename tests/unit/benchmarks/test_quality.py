@@ -25,7 +25,7 @@ from photoreal.pipeline.request import StylizeRequest
 from photoreal.preprocess import decode_photo
 from photoreal.regions import Pair
 from tests.kinds import Capture, Patch
-from tests.shared import check_sentence, encoded, photo
+from tests.shared import check_sentence, encoded, photo, refused
 
 pytestmark = pytest.mark.slow
 
@@ -339,9 +339,8 @@ def test_results_of_a_peer_are_read_from_a_folder(pair: PhotoPair, tmp_path: Pat
 
 @pytest.mark.parametrize("given", ["{pair}.png", "name=dpst.png", "={pair}.png"])
 def test_a_peer_of_another_form_is_refused(given: str) -> None:
-    with pytest.raises(InvalidOption, match="expected NAME=PATTERN") as no:
+    with refused(InvalidOption, "expected NAME=PATTERN"):
         folder_peer(given)
-    check_sentence(no.value)
 
 
 def _colors(picture: Image.Image) -> Floats:
