@@ -32,15 +32,14 @@ def output_option(files: str) -> Callable[[_Command], _Command]:
     )
 
 
-def repository_option(command: _Command) -> _Command:
-    """The option `--repository`: the models to measure."""
-    return click.option(
-        "--repository",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=DEFAULT_REPOSITORY,
-        show_default=True,
-        help="Model repository, as `photoreal export` fills it.",
-    )(command)
+repository_option = click.option(
+    "--repository",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_REPOSITORY,
+    show_default=True,
+    help="Model repository, as `photoreal export` fills it.",
+)
+"""The option `--repository`: the models to measure."""
 
 
 def make_main(command: click.Command, file: str) -> Callable[..., int]:

@@ -15,7 +15,7 @@ import click
 import torch
 from entry import HELP, make_main, output_option
 from speed.gpu_requests import request_checks, whole_requests
-from speed.gpu_timing import PLAIN, Timing, check, checks_part
+from speed.gpu_timing import PLAIN, Timing, check
 from tables import Cell, Column, Part, Report
 
 from photoreal import Pipeline
@@ -66,10 +66,10 @@ def gpu(device: str, sizes: str, repeats: int, output: Path) -> None:
     report.facts["device"] = _name(where)
     pipeline = Pipeline(device="cuda" if device == "cuda" else "cpu")
     checks = [
-        *check(networks, where, min(max(sides), 512)),
+        check(networks, where, min(max(sides), 512)),
         *request_checks(pipeline.stylize, Pipeline(device="cpu").stylize, min(max(sides), 256)),
     ]
-    report.add(checks_part(checks))
+    report.add(Part("Checks", {key: Column(key) for key in checks[0]}, checks))
     report.add(whole_requests(pipeline.stylize, sides, repeats, frames=device == "cuda"))
     rows: list[dict[str, Cell]] = []
     for side in sides:

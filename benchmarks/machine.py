@@ -33,10 +33,9 @@ def machine() -> dict[str, Any]:
 def commit(folder: Path) -> str | None:
     """The commit that is checked out, with ``+`` if tracked files differ from it."""
     call = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
-    with suppress(OSError, subprocess.CalledProcessError):
-        return subprocess.check_output(
-            call, cwd=folder, text=True, stderr=subprocess.DEVNULL
-        ).strip()
+    with suppress(OSError):
+        found = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
+        return found.stdout.strip() or None
     return None
 
 

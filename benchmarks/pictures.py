@@ -100,17 +100,18 @@ def photo(role: str, size: tuple[int, int], grain: float = 0.0) -> bytes:
         added = np.tile(np.rint(noise).astype(np.int16), tiles)[: size[1], : size[0]]
         added += np.asarray(image)
         image = Image.fromarray(np.clip(added, 0, 255).astype(np.uint8))
-    return _encoded(image, "JPEG", quality=92)
+    return encoded(image, "JPEG", quality=92)
 
 
 def _three_regions(mask: Image.Image, size: tuple[int, int]) -> bytes:
     """Convert a color mask to a gray one of a size (width, height) with three regions."""
     merged = np.array([_REGIONS.get(color, _REST) for color in regions.MASK_COLORS], np.uint8)
     labels = Image.fromarray(merged[regions.labels_from_colors(np.asarray(mask))])
-    return _encoded(labels.resize(size, Image.Resampling.NEAREST), "PNG")
+    return encoded(labels.resize(size, Image.Resampling.NEAREST), "PNG")
 
 
-def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """Encode an image file."""
     stream = io.BytesIO()
     image.save(stream, format=kind, **options)
     return stream.getvalue()

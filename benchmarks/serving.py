@@ -16,12 +16,11 @@ from typing import IO, Any
 
 import click
 from pictures import Files
-from speed.dense import dense_networks
+from speed.dense import Networks, dense_networks
 
 from photoreal.client import StyleTransferClient, StylizeResult
 from photoreal.contract import WCT2, WEIGHTS_FILE
 from photoreal.errors import PhotorealError, ServeError
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.serve.launch.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launch.launcher import Server
 from photoreal.serve.launch.repository import models_to_load
@@ -37,7 +36,7 @@ class BenchmarkFailed(PhotorealError):
     """A part cannot be measured, or its result cannot be trusted."""
 
 
-def networks(repository: Path) -> tuple[Encoder, Decoder]:
+def networks(repository: Path) -> Networks:
     """The networks that the repository's server runs."""
     bundle = repository / WCT2.name / "1" / WEIGHTS_FILE
     return load_bundle(bundle) if bundle.exists() else load_wct2()

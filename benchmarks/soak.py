@@ -72,10 +72,8 @@ def soak(repository: Path, minutes: float, seed: int) -> Soak:
         )
         found.add("load held", figures, clients.complaints())
         for abruptly in (False, True) * max(1, int(minutes // 5)):
-            fault = faults.restart(server, jobs, expected, abruptly=abruptly)
-            found.add(fault.name, fault.figures, fault.complaints)
-    fault = faults.stop_under_load(repository, jobs, expected)
-    found.add(fault.name, fault.figures, fault.complaints)
+            found.add(*faults.restart(server, jobs, expected, abruptly=abruptly))
+    found.add(*faults.stop_under_load(repository, jobs, expected))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The parts of the suite, and what `tests.shared` has as fixtures."""
+"""The parts of the suite, and some of `tests.shared` as fixtures."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import settings
-from torch import Tensor, nn
+from torch import Tensor
 
 from photoreal.contract import Unpool
 from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.transfer.progressive import NetworkEngine
-from tests import reference_cases, shared
+from tests import shared
 
 # A busy machine is no failure.
 settings.register_profile("photoreal", deadline=None)
@@ -81,16 +79,6 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def seeded_state() -> Callable[[str], dict[str, Tensor]]:
-    return reference_cases.seeded_state
-
-
-@pytest.fixture(scope="session")
-def seeded_module() -> Callable[[nn.Module], nn.Module]:
-    return reference_cases.seeded_module
-
-
-@pytest.fixture(scope="session")
 def seeded_networks() -> Callable[[Unpool], tuple[Encoder, Decoder]]:
     return shared.seeded_networks
 
@@ -108,26 +96,6 @@ def builtin_engine() -> Callable[[Unpool], NetworkEngine]:
 @pytest.fixture(scope="session")
 def random_image() -> Callable[..., Tensor]:
     return shared.random_image
-
-
-@pytest.fixture(scope="session")
-def smooth_image() -> Callable[..., Tensor]:
-    return shared.smooth_image
-
-
-@pytest.fixture(scope="session")
-def psnr() -> Callable[[Tensor, Tensor], float]:
-    return shared.psnr
-
-
-@pytest.fixture(scope="session")
-def encoded() -> Callable[..., bytes]:
-    return shared.encoded
-
-
-@pytest.fixture(scope="session")
-def photo() -> Callable[..., npt.NDArray[np.uint8]]:
-    return shared.photo
 
 
 @pytest.fixture(scope="session")

@@ -23,13 +23,8 @@ Patch = pytest.MonkeyPatch
 Capture = pytest.CaptureFixture[str]
 TempFolders = pytest.TempPathFactory
 
-Encode = Callable[..., bytes]
-"""`encoded`: a picture as a file."""
-Photo = Callable[..., Pixels]
-"""`photo`: a random photo of a height, a width and a seed."""
 Images = Callable[..., Tensor]
 """`random_image` and `smooth_image`: an image (1, 3, H, W) of a height, a width and a seed."""
-Psnr = Callable[[Tensor, Tensor], float]
 Sentence = Callable[[object], None]
 """`check_sentence`: asserts that an error's words can travel to a caller."""
 Networks = Callable[[Unpool], tuple[Encoder, Decoder]]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from importlib import import_module
+from typing import Any, TypeVar
 
+import click
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -15,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from photoreal.cli import SUBCOMMANDS
 from photoreal.contract import LEVELS, Unpool
 from photoreal.networks import vgg
 from photoreal.networks.vgg import Decoder, Encoder, Skips
@@ -24,6 +29,7 @@ from tests.reference_cases import seeded_module, seeded_wct2
 
 Array = npt.NDArray[Any]
 Photo = npt.NDArray[np.uint8]
+T = TypeVar("T")
 
 
 def random_image(height: int, width: int, seed: int = 0) -> Tensor:
@@ -136,6 +142,34 @@ def check_sentence(error: object) -> None:
     assert words.endswith("."), words
     for forbidden in ("/", "\\", "Traceback", "\n", "Error", "object at 0x"):
         assert forbidden not in words, words
+
+
+def wait_until(condition: Callable[[], T], seconds: float = 60.0) -> T:
+    """What the condition gives as soon as it is true; fails when that takes too long."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+        time.sleep(0.02)
+    return found
+
+
+def parse_command(call: Sequence[str]) -> click.Context:
+    """Parse a call of `photoreal` as the program itself does, without running it."""
+    program, verb, *arguments = call
+    assert program == "photoreal"
+    subcommand = SUBCOMMANDS[verb]
+    command: click.Command = getattr(import_module(subcommand.module), subcommand.attribute)
+    return command.make_context(verb, arguments)
+
+
+def output_of(*command: object, **how: Any) -> str:
+    """What a program prints; fails with its errors unless it ends with 0."""
+    call = [str(word) for word in command]
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        call, capture_output=True, text=True, check=False, **how
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @contextmanager

@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from hardening.load import Job, Load, Urls
 from photoreal.client import ServerUnavailable
@@ -25,17 +24,15 @@ RETRIES = 12
 _PROGRAM = Path(sys.executable).with_name("photoreal")
 
 
-@dataclass
-class Fault:
+class Fault(NamedTuple):
     """One fault: what was done, what was counted, and what went wrong, which should be nothing."""
 
     name: str
-    figures: str = ""
-    complaints: list[str] = field(default_factory=list)
+    figures: str
+    complaints: list[str]
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A running `photoreal serve`."""
 
     process: subprocess.Popen[bytes]
@@ -97,10 +94,7 @@ def serve_command(repository: Path, *options: str) -> Iterator[Command]:
     http, grpc, metrics = free_ports("127.0.0.1", 3)
     ports = [f"--http-port={http}", f"--grpc-port={grpc}", f"--metrics-port={metrics}"]
     call = [str(_PROGRAM), "serve", "--repository", str(repository), *ports, *options]
-    with (
-        tempfile.TemporaryFile() as log,
-        subprocess.Popen(call, stdout=subprocess.PIPE, stderr=log) as process,
-    ):
+    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None  # noqa: S101 (for the type checker)
         try:
             while process.stdout.readline() not in (b"Ctrl-C stops the server.\n", b""):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import time
 
+from pictures import LIMITS, encoded
 from PIL import Image
 from speed.memory import proportional_bytes, session_processes, shared_bytes
 
-from hardening import seeds
 from photoreal.client import StyleTransferClient
-from photoreal.preprocess import Limits
 from photoreal.serve.launch.launcher import Server
 
 ALLOWED = 0.05
@@ -38,8 +37,8 @@ def fill(server: Server) -> None:
     Triton's shared memory grows with the largest request and keeps that size, which would later
     look like a leak.
     """
-    side = math.isqrt(Limits().max_working_pixels)
-    photo, style = (seeds.encode(Image.new("RGB", (one, one)), "PNG") for one in (side, 16))
+    side = math.isqrt(LIMITS.max_working_pixels)
+    photo, style = (encoded(Image.new("RGB", (one, one)), "PNG") for one in (side, 16))
     with StyleTransferClient(server.http_url, timeout=300) as client:
         client.stylize(photo, style, size=side, transfer_at="encoder", segment=False)
 

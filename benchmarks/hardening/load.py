@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from pictures import encoded
 from PIL import Image
 
-from hardening import seeds
 from photoreal.client import ClientError, StyleTransferClient
 from photoreal.client.address import PROTOCOLS
 
@@ -30,19 +30,7 @@ Urls = tuple[str, str]
 
 def make_jobs(count: int, side: int = 48) -> list[Job]:
     """Make different jobs: with and without masks, in several sizes and transfer positions."""
-    places = ("encoder", "encoder", "encoder,skip,decoder", "encoder")
-    return [
-        {
-            "content": _photo(2 * number, side, side + 8 * number),
-            "style": _photo(2 * number + 1, side + 8, side),
-            "size": 16 + 4 * (number % 4),
-            "transfer_at": places[number % len(places)],
-            "segment": number % 4 == 0,
-            "alpha": 1.0 - 0.1 * (number % 3),
-        }
-        | (_masks(number, side) if number % 2 else {})
-        for number in range(count)
-    ]
+    return [_job(number, side) for number in range(count)]
 
 
 def connect(urls: Urls, number: int, retries: int) -> StyleTransferClient:
@@ -141,16 +129,19 @@ class Load:
                         self.wrong += got != picture
 
 
-def _photo(seed: int, height: int, width: int) -> bytes:
-    noise = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
-    return seeds.encode(Image.fromarray(noise).resize((width, height)), "PNG")
-
-
-def _masks(number: int, side: int) -> dict[str, bytes]:
-    made = {}
-    sizes = {"content_mask": (side, side + 8 * number), "style_mask": (side + 8, side)}
-    for role, (height, width) in sizes.items():
-        labels = np.zeros((height, width), np.uint8)
-        labels[:, width // 2 :] = 1 + number % 3
-        made[role] = seeds.encode(Image.fromarray(labels), "PNG")
-    return made
+def _job(number: int, side: int) -> Job:
+    random = np.random.default_rng(number)
+    job: Job = {
+        "size": 16 + 4 * (number % 4),
+        "transfer_at": "encoder,skip,decoder" if number % 4 == 2 else "encoder",
+        "segment": number % 4 == 0,
+        "alpha": 1.0 - 0.1 * (number % 3),
+    }
+    for role, height, width in (("content", side, side + 8 * number), ("style", side + 8, side)):
+        noise = random.integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+        job[role] = encoded(Image.fromarray(noise).resize((width, height)), "PNG")
+        if number % 2:
+            labels = np.zeros((height, width), np.uint8)
+            labels[:, width // 2 :] = 1 + number % 3
+            job[f"{role}_mask"] = encoded(Image.fromarray(labels), "PNG")
+    return job

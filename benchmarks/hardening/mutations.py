@@ -5,12 +5,13 @@ Attacks on a format's structure (sizes, bombs, segments) are in ``tests/unit/pre
 
 from __future__ import annotations
 
+import io
 import random
-import struct
-import zlib
 from collections.abc import Callable
 
+from pictures import encoded
 from PIL import Image
+from PIL.PngImagePlugin import putchunk
 
 from hardening import seeds
 
@@ -78,7 +79,7 @@ def foreign_profile(rng: random.Random, data: bytes) -> bytes:
     kinds = (("RGB", "JPEG"), ("CMYK", "JPEG"), ("L", "PNG"), ("RGBA", "PNG"), ("RGB", "WEBP"))
     mode, kind = rng.choice(kinds)
     turned = flip_bits(rng, seeds.exif(rng.randint(0, 9)))
-    return seeds.encode(image.convert(mode), kind, icc_profile=profile, exif=turned)
+    return encoded(image.convert(mode), kind, icc_profile=profile, exif=turned)
 
 
 def png_chunk(rng: random.Random, data: bytes) -> bytes:
@@ -89,13 +90,13 @@ def png_chunk(rng: random.Random, data: bytes) -> bytes:
         chunks.append((data[at + 4 : at + 8], data[at + 8 : end]))
         at = end + 4
     chosen = rng.randrange(max(1, len(chunks)))
-    made = [_SIGNATURE]
+    made = io.BytesIO()
+    made.write(_SIGNATURE)
     for position, (name, content) in enumerate(chunks):
         if position == chosen:
             content = rng.choice((flip_bits, number, cut, repeat))(rng, content)
-        checksum = zlib.crc32(name + content)
-        made.append(struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum))
-    return b"".join(made)
+        putchunk(made, name, content)
+    return made.getvalue()
 
 
 _ANY: list[Mutation] = [flip_bits, number, cut, repeat, splice, trail, foreign_profile]

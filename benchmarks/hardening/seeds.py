@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms
+from pictures import encoded
+from PIL import ExifTags, Image, ImageCms
 
 from photoreal.preprocess import encode_pixels
 
 WIDTH, HEIGHT = 24, 20
 """Size of every seed in pixels, so that any photos and masks can be combined."""
-
-_ORIENTATION = 0x0112
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """Encode an image file."""
-    stream = io.BytesIO()
-    image.save(stream, format=kind, **options)
-    return stream.getvalue()
 
 
 @cache
@@ -44,7 +35,7 @@ def profile() -> bytes:
 def exif(orientation: int) -> bytes:
     """EXIF data with an orientation."""
     data = Image.Exif()
-    data[_ORIENTATION] = orientation
+    data[ExifTags.Base.Orientation] = orientation
     return data.tobytes()
 
 
@@ -59,46 +50,46 @@ def photos() -> dict[str, bytes]:
     colors = pixels().astype(np.uint16) * 257
     pages: dict[str, Any] = {"save_all": True, "append_images": [rgb.rotate(180)]}
     return {
-        "jpeg": encode(rgb, "JPEG", quality=80),
-        "jpeg progressive": encode(rgb, "JPEG", progressive=True),
-        "jpeg gray": encode(gray, "JPEG"),
-        "jpeg cmyk": encode(rgb.convert("CMYK"), "JPEG"),
-        "jpeg turned": encode(rgb, "JPEG", exif=exif(6)),
-        "jpeg with profile": encode(rgb, "JPEG", icc_profile=profile()),
-        "png": encode(rgb, "PNG"),
-        "png gray": encode(gray, "PNG"),
-        "png alpha": encode(alpha, "PNG"),
-        "png gray alpha": encode(gray.convert("LA"), "PNG"),
-        "png palette": encode(palette, "PNG"),
-        "png palette clear": encode(palette, "PNG", transparency=3),
-        "png color clear": encode(rgb, "PNG", transparency=(9, 9, 9)),
-        "png bits": encode(gray.convert("1"), "PNG"),
-        "png 16 bit": encode(deep, "PNG"),
+        "jpeg": encoded(rgb, "JPEG", quality=80),
+        "jpeg progressive": encoded(rgb, "JPEG", progressive=True),
+        "jpeg gray": encoded(gray, "JPEG"),
+        "jpeg cmyk": encoded(rgb.convert("CMYK"), "JPEG"),
+        "jpeg turned": encoded(rgb, "JPEG", exif=exif(6)),
+        "jpeg with profile": encoded(rgb, "JPEG", icc_profile=profile()),
+        "png": encoded(rgb, "PNG"),
+        "png gray": encoded(gray, "PNG"),
+        "png alpha": encoded(alpha, "PNG"),
+        "png gray alpha": encoded(gray.convert("LA"), "PNG"),
+        "png palette": encoded(palette, "PNG"),
+        "png palette clear": encoded(palette, "PNG", transparency=3),
+        "png color clear": encoded(rgb, "PNG", transparency=(9, 9, 9)),
+        "png bits": encoded(gray.convert("1"), "PNG"),
+        "png 16 bit": encoded(deep, "PNG"),
         "png 16 bit color": encode_pixels(colors, "png"),
-        "png with profile": encode(rgb, "PNG", icc_profile=profile(), exif=exif(8)),
-        "png animated": encode(rgb, "PNG", **pages),
-        "webp": encode(rgb, "WEBP"),
-        "webp lossless": encode(alpha, "WEBP", lossless=True),
-        "webp turned": encode(rgb, "WEBP", exif=exif(3), icc_profile=profile()),
-        "webp animated": encode(rgb, "WEBP", **pages),
-        "tiff": encode(rgb, "TIFF"),
-        "tiff lzw": encode(rgb, "TIFF", compression="tiff_lzw"),
-        "tiff deflate": encode(alpha, "TIFF", compression="tiff_deflate"),
-        "tiff jpeg": encode(rgb, "TIFF", compression="jpeg"),
-        "tiff fax": encode(gray.convert("1"), "TIFF", compression="group4"),
-        "tiff cmyk": encode(rgb.convert("CMYK"), "TIFF"),
-        "tiff lab": encode(_lab(rgb), "TIFF"),
-        "tiff palette": encode(palette, "TIFF"),
-        "tiff 16 bit": encode(deep, "TIFF"),
+        "png with profile": encoded(rgb, "PNG", icc_profile=profile(), exif=exif(8)),
+        "png animated": encoded(rgb, "PNG", **pages),
+        "webp": encoded(rgb, "WEBP"),
+        "webp lossless": encoded(alpha, "WEBP", lossless=True),
+        "webp turned": encoded(rgb, "WEBP", exif=exif(3), icc_profile=profile()),
+        "webp animated": encoded(rgb, "WEBP", **pages),
+        "tiff": encoded(rgb, "TIFF"),
+        "tiff lzw": encoded(rgb, "TIFF", compression="tiff_lzw"),
+        "tiff deflate": encoded(alpha, "TIFF", compression="tiff_deflate"),
+        "tiff jpeg": encoded(rgb, "TIFF", compression="jpeg"),
+        "tiff fax": encoded(gray.convert("1"), "TIFF", compression="group4"),
+        "tiff cmyk": encoded(rgb.convert("CMYK"), "TIFF"),
+        "tiff lab": encoded(_lab(rgb), "TIFF"),
+        "tiff palette": encoded(palette, "TIFF"),
+        "tiff 16 bit": encoded(deep, "TIFF"),
         "tiff 16 bit color": encode_pixels(colors, "tiff"),
-        "tiff float": encode(Image.fromarray(np.asarray(gray, dtype=np.float32)), "TIFF"),
-        "tiff pages": encode(rgb, "TIFF", **pages),
-        "tiff turned": encode(rgb, "TIFF", exif=exif(5), icc_profile=profile()),
-        "bmp": encode(rgb, "BMP"),
-        "bmp gray": encode(gray, "BMP"),
-        "bmp palette": encode(palette, "BMP"),
-        "bmp bits": encode(gray.convert("1"), "BMP"),
-        "bmp alpha": encode(alpha, "BMP"),
+        "tiff float": encoded(Image.fromarray(np.asarray(gray, dtype=np.float32)), "TIFF"),
+        "tiff pages": encoded(rgb, "TIFF", **pages),
+        "tiff turned": encoded(rgb, "TIFF", exif=exif(5), icc_profile=profile()),
+        "bmp": encoded(rgb, "BMP"),
+        "bmp gray": encoded(gray, "BMP"),
+        "bmp palette": encoded(palette, "BMP"),
+        "bmp bits": encoded(gray.convert("1"), "BMP"),
+        "bmp alpha": encoded(alpha, "BMP"),
     }
 
 
@@ -110,11 +101,11 @@ def masks() -> dict[str, bytes]:
     colors = Image.fromarray(np.where(values > 127, 255, 0).astype(np.uint8))
     deep = Image.fromarray((values[..., 0] // 64).astype(np.uint16))
     return {
-        "gray": encode(labels, "PNG"),
-        "gray 16 bit": encode(deep, "PNG"),
-        "bits": encode(labels.point(lambda value: 255 * (value > 1)).convert("1"), "PNG"),
-        "colors": encode(colors, "PNG"),
-        "palette": encode(colors.convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
+        "gray": encoded(labels, "PNG"),
+        "gray 16 bit": encoded(deep, "PNG"),
+        "bits": encoded(labels.point(lambda value: 255 * (value > 1)).convert("1"), "PNG"),
+        "colors": encoded(colors, "PNG"),
+        "palette": encoded(colors.convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
     }
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.http import InferResult
+from tritonclient.utils import serialize_byte_tensor, triton_to_np_dtype
 
 from photoreal.contract import STYLIZE
 from photoreal.serve.launch.launcher import Server
@@ -29,7 +29,6 @@ REFUSED = "INVALID_ARGUMENT"
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _STATUS = {200: PICTURE, 400: REFUSED}
-_NUMBERS = {"FP32": np.float32, "INT32": np.int32, "BOOL": np.bool_}
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,8 @@ def tensors(**values: Any) -> list[Tensor]:
         value = values.get(spec.name.lower())
         if value is None:
             continue
-        if spec.dtype == "BYTES":
-            text = value.encode() if isinstance(value, str) else value
-            data = struct.pack("<I", len(text)) + text
-        else:
-            data = np.array([value], dtype=_NUMBERS[spec.dtype]).tobytes()
+        array = np.array([value], dtype=triton_to_np_dtype(spec.dtype))
+        data = serialize_byte_tensor(array).item() if spec.dtype == "BYTES" else array.tobytes()
         shape = tuple(abs(size) for size in spec.dims)  # -1 (any number) becomes 1
         made.append(Tensor(spec.name, spec.dtype, shape, data))
     return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,8 +92,7 @@ def compare(
         if not (known and kind.masks and kind.method == "color")
     ]
     inputs = transfer_inputs(files, side)
-    seconds: dict[str, list[float]] = defaultdict(list)
-    decibels: dict[str, list[float]] = defaultdict(list)
+    measured: dict[_Way, list[tuple[float, float]]] = {way: [] for way in ways}
     base: list[float] = []
     with plain_process(repository) as plain:
         pictures = {}
@@ -115,15 +113,14 @@ def compare(
                 cached = result.report["style"] == "cached"
                 if way.kind.method != "color" and cached != way.known:
                     raise BenchmarkFailed(f"The server's style cache does not fit the row {way}.")
-                seconds[str(way)].append(elapsed)
                 expected = pictures.get(way.kind.name, published)
-                decibels[str(way)].append(_agreement(expected, result, str(way)))
+                measured[way].append((elapsed, _agreement(expected, result, str(way))))
     rows: list[dict[str, Cell]] = [{"what": "baseline, plain PyTorch", "seconds": Spread.of(base)}]
-    for name, values in seconds.items():
-        row: dict[str, Cell] = {"what": name, "seconds": Spread.of(values)}
-        row["ratio"] = Spread.of(ours / theirs for ours, theirs in zip(base, values, strict=True))
-        row["psnr_db"] = Spread.of(decibels[name])
-        rows.append(row)
+    for way, turns in measured.items():
+        seconds, decibels = zip(*turns, strict=True)
+        ratios = [ours / theirs for ours, theirs in zip(base, seconds, strict=True)]
+        row: dict[str, Cell] = {"what": str(way), "seconds": Spread.of(seconds)}
+        rows.append(row | {"ratio": Spread.of(ratios), "psnr_db": Spread.of(decibels)})
     _, height, width = inputs.content.shape
     how = (
         f"{width}x{height} pixels, {rounds} turns. The baseline is the published transfer alone at"

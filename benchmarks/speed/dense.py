@@ -10,10 +10,10 @@ from photoreal.networks.vgg import Decoder, Encoder
 
 _SHARE = 1e-5  # of a layer's largest tap: too small to change a picture
 
-_Networks = tuple[Encoder, Decoder]
+Networks = tuple[Encoder, Decoder]
 
 
-def dense_networks(sparse: _Networks) -> _Networks:
+def dense_networks(sparse: Networks) -> Networks:
     """Copy networks, with a small random number added to every tap.
 
     The built-in weights are mostly zero, and the transfer skips the zeros

@@ -10,7 +10,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from judging.metrics import psnr
 from pictures import Files, photo
 from tables import Cell, Column, Part, Row, Spread
 
@@ -42,6 +41,9 @@ _NOTE = (
 Stylize = Callable[..., Any]
 """`Pipeline.stylize` or `StyleTransferClient.stylize`."""
 
+_Call = Callable[[], tuple[float, Mapping[str, float]]]
+"""One request: its seconds, and those of its stages."""
+
 
 def whole_requests(
     stylize: Stylize, sizes: list[int], repeats: int, *, frames: bool = True
@@ -50,20 +52,20 @@ def whole_requests(
     rows: list[dict[str, Cell]] = []
     for size in sizes:
         files = Files(photo("content", (size, size)), photo("style", (size, size)))
-        content, known = files.content, files.style
+        square, content, known = f"{size}x{size}", files.content, files.style
         styles = (new.with_new_style().style for new in repeat(files))
         for name, options in METHODS:
             how = {"size": size, "format": "jpeg", **options}
             one = _calls(stylize, content, styles, how)
-            rows.append(_row(size, size, f"{name}, style new", one, repeats))
+            rows.append(_row(square, f"{name}, style new", one, repeats))
             again = _calls(stylize, content, repeat(known), how)
-            rows.append(_row(size, size, f"{name}, style known", again, repeats))
-            rows.append(_at_once(size, f"{name}, style known", again, repeats))
+            rows.append(_row(square, f"{name}, style known", again, repeats))
+            rows.append(_at_once(square, f"{name}, style known", again, repeats))
     content, style = photo("content", (1920, 1080)), photo("style", (1920, 1080))
     for name, options in METHODS if frames else ():
         how = {"size": 1080, "format": "jpeg", "sequence": name, **options}
         frame = _calls(stylize, content, repeat(style), how)
-        rows.append(_row(1920, 1080, f"{name}, frames of a video", frame, repeats))
+        rows.append(_row("1920x1080", f"{name}, frames of a video", frame, repeats))
     return Part("Whole requests", _COLUMNS, rows, [_NOTE])
 
 
@@ -72,18 +74,18 @@ def request_checks(stylize: Stylize, reference: Stylize, size: int) -> list[Row]
     files = [photo(role, (size, size)) for role in ("content", "style")]
     rows = []
     for name, options in METHODS:
-        one, other = (
+        picture, expected = (
             np.asarray(way(*files, size=size, **options).image, dtype=np.float32) / 255
             for way in (stylize, reference)
         )
         what = f"{name}, against the CPU at {size}x{size} pixels"
-        rows.append(check_row(what, psnr(one, other), LEAST_PSNR_DB))
+        rows.append(check_row(what, picture, expected, LEAST_PSNR_DB))
     return rows
 
 
 def _calls(
     stylize: Stylize, content: bytes, styles: Iterator[bytes], options: Mapping[str, Any]
-) -> Callable[[], tuple[float, Mapping[str, float]]]:
+) -> _Call:
     def call() -> tuple[float, Mapping[str, float]]:
         style = next(styles)
         started = time.perf_counter()
@@ -93,13 +95,7 @@ def _calls(
     return call
 
 
-def _row(
-    width: int,
-    height: int,
-    what: str,
-    call: Callable[[], tuple[float, Mapping[str, float]]],
-    repeats: int,
-) -> dict[str, Cell]:
+def _row(size: str, what: str, call: _Call, repeats: int) -> dict[str, Cell]:
     for _ in range(3):
         call()
     found = [call() for _ in range(repeats)]
@@ -109,18 +105,16 @@ def _row(
         if stage in found[0][1]
     }
     ms = Spread.of(1e3 * seconds for seconds, _ in found)
-    return {"size": f"{width}x{height}", "what": what, "ms": ms, "rate": 1e3 / ms.median, **stages}
+    return {"size": size, "what": what, "ms": ms, "rate": 1e3 / ms.median, **stages}
 
 
-def _at_once(
-    size: int, what: str, call: Callable[[], tuple[float, Mapping[str, float]]], repeats: int
-) -> dict[str, Cell]:
+def _at_once(size: str, what: str, call: _Call, repeats: int) -> dict[str, Cell]:
     with ThreadPoolExecutor(CLIENTS) as pool:
         started = time.perf_counter()
         found = list(pool.map(lambda _: call()[0], range(CLIENTS * repeats)))
         seconds = time.perf_counter() - started
     return {
-        "size": f"{size}x{size}",
+        "size": size,
         "what": f"{what}, {CLIENTS} clients at once",
         "ms": Spread.of(1e3 * one for one in found),
         "rate": len(found) / seconds,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from judging.metrics import psnr
+from judging.metrics import Floats, psnr
 from pictures import Inputs, square_inputs
-from tables import Cell, Column, Part, Row, Spread
+from tables import Cell, Row, Spread
 from torch import Tensor
 
-from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.transfer.progressive import (
     LabelledImage,
     NetworkEngine,
@@ -24,13 +23,11 @@ from photoreal.transfer.progressive import (
     transfer,
 )
 from speed.baseline import Baseline
-from speed.dense import dense_networks
+from speed.dense import Networks, dense_networks
 
 PLAIN = "plain PyTorch"
 LEAST_PSNR_DB = 40.0
 _FEW = 3  # runs of plain PyTorch, which takes tens of seconds for a large picture
-
-Networks = tuple[Encoder, Decoder]
 
 
 class Way(NamedTuple):
@@ -50,7 +47,7 @@ def _engine(networks: Networks, device: torch.device, *, half: bool) -> NetworkE
 
 
 @torch.inference_mode()
-def check(networks: Networks, device: torch.device, size: int) -> list[Row]:
+def check(networks: Networks, device: torch.device, size: int) -> Row:
     """Check half precision against float32 at a size; see also tests/unit/transfer/test_gpu.py."""
     inputs = square_inputs(size)
     content, style = labelled(inputs)
@@ -60,17 +57,12 @@ def check(networks: Networks, device: torch.device, size: int) -> list[Row]:
             transfer(content, style, inputs.pairs, engine).float().clamp(0, 1).cpu().numpy()
             for engine in engines
         )
-    found = psnr(halves, floats)
-    return [check_row(f"fp16 against fp32 at {size}x{size} pixels", found, LEAST_PSNR_DB)]
+    return check_row(f"fp16 against fp32 at {size}x{size} pixels", halves, floats, LEAST_PSNR_DB)
 
 
-def checks_part(rows: Sequence[Row]) -> Part:
-    """The part of the report with rows of `check_row`."""
-    return Part("Checks", {key: Column(key) for key in rows[0]}, rows)
-
-
-def check_row(what: str, found: float, least: float) -> Row:
-    """A check whose picture is `found` dB from the expected one, where `least` is required."""
+def check_row(what: str, picture: Floats, expected: Floats, least: float) -> Row:
+    """A check that two pictures in 0..1 agree to a PSNR of at least `least` dB."""
+    found = psnr(picture, expected)
     return {
         "check": f"{what}, dB",
         "found": found,
@@ -97,10 +89,10 @@ class Timing:
         rows = [self.row(PLAIN, "new", few, lambda: plain.transfer(inputs).cpu())]
         for way in WAYS:
             rows += self._of_way(way, inputs)
-        basis = rows[0]["ms"]
+        basis = rows[0].get("ms")
         for row in rows:
-            if isinstance(basis, Spread) and isinstance(row["ms"], Spread):
-                row["ratio"] = basis.median / row["ms"].median
+            if isinstance(basis, Spread) and isinstance(own := row.get("ms"), Spread):
+                row["ratio"] = basis.median / own.median
         return rows
 
     def _of_way(self, way: Way, inputs: Inputs) -> list[dict[str, Cell]]:
@@ -127,7 +119,6 @@ class Timing:
             "size": f"{self.size}x{self.size}",
             "engine": engine,
             "style": style,
-            "ms": None,
         }
         on_gpu = self.device.type == "cuda"
         if on_gpu:

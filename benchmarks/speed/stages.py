@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
 
 import numpy as np
 from pictures import LIMITS, Files
 from serving import networks
 from tables import Cell, Column, Part, Spread
-from torch import Tensor
 
 from photoreal.contract import SEGMENTER, SEGMENTER_CLASSES_FILE
-from photoreal.networks.vgg import Encoded, Skips
 from photoreal.pipeline.in_process import in_process_models
 from photoreal.pipeline.request import FloatImage, Models, StylizeRequest
 from photoreal.pipeline.stylize import stylize
@@ -41,8 +39,6 @@ STAGES = {
 }
 """Names of the stages in reports, and those that the engine adds, in words."""
 
-T = TypeVar("T")
-
 _BAR = 50  # characters of a bar that is a whole request
 _COLUMNS = {
     "stage": Column("stage"),
@@ -56,22 +52,15 @@ class TimingEngine:
     """An engine that sums the seconds of the encoder's and decoder's levels."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
         self.seconds: dict[str, float] = defaultdict(float)
+        self.encode = self._timed("encode levels")(engine.encode)
+        self.decode = self._timed("decode levels")(engine.decode)
 
-    def encode(self, level: int, x: Tensor) -> Encoded:
-        """Run encoder level 1..4."""
-        return self._timed("encode levels", self._engine.encode, level, x)
-
-    def decode(self, level: int, x: Tensor, skips: Skips | None) -> Tensor:
-        """Run decoder level 4..1."""
-        return self._timed("decode levels", self._engine.decode, level, x, skips)
-
-    def _timed(self, stage: str, run: Callable[..., T], *arguments: object) -> T:
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
         started = time.perf_counter()
-        found = run(*arguments)
+        yield
         self.seconds[stage] += time.perf_counter() - started
-        return found
 
 
 def measure_stages(repository: Path, files: Files, runs: int) -> Part:

@@ -20,7 +20,8 @@ from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
 from photoreal.export.configs import model_configs
-from tests.kinds import Arguments, Array, Encode, Load, Patch, Photo, Start
+from tests.kinds import Arguments, Array, Load, Patch, Start
+from tests.shared import encoded, photo
 
 Model = Callable[[dict[str, Array]], dict[str, Array]]
 
@@ -342,6 +343,18 @@ def arguments(tmp_path: Path) -> Arguments:
 
 
 @pytest.fixture
+def add_segmenter(arguments: Arguments) -> Callable[[Sequence[str]], None]:
+    """Puts a segmenter with some classes into the test's own repository."""
+
+    def add(classes: Sequence[str]) -> None:
+        folder = Path(arguments("segmenter")["model_repository"])
+        (folder / "1" / "model.onnx").touch()
+        (folder / "labels.txt").write_text("\n".join(classes))
+
+    return add
+
+
+@pytest.fixture
 def start(load_adapter: Load, arguments: Arguments, monkeypatch: Patch) -> Start:
     """Loads and initializes the adapter of a model, with variables of the environment."""
 
@@ -366,7 +379,7 @@ def stylize(start: Start, triton: FakeTriton) -> Any:
 
 
 @pytest.fixture
-def photos(photo: Photo, encoded: Encode) -> dict[str, Array]:
+def photos() -> dict[str, Array]:
     """The two tensors that every request of `stylize` needs, and a small size."""
     content, style = encoded(photo(16, 24, seed=1)), encoded(photo(20, 16, seed=2))
     return {

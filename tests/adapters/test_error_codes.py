@@ -48,20 +48,6 @@ def test_every_class_of_error_comes_back(kind: type[PhotorealError]) -> None:
     assert error.args == ("size is 0; expected\n16 or more.",)
 
 
-@pytest.mark.parametrize("kind", CODES.values(), ids=list(CODES))
-def test_the_caller_of_a_model_gets_the_error_that_it_raised(
-    kind: type[PhotorealError], triton: Any
-) -> None:
-    sent = answered(triton, kind("size is 0."), **{ERROR_CODES_PARAMETER: True})
-    error = raised(triton, sent.message())
-    assert type(error) is kind
-    if kind is ModelFailed:  # its message stays in the log of the model
-        assert "request id-1 in" in str(error)
-        assert "size is 0" not in str(error)
-    else:
-        assert str(error) == str(kind("size is 0."))
-
-
 @pytest.mark.parametrize("kind", [*CODES.values(), ZeroDivisionError])
 def test_clients_see_no_code(kind: type[Exception], triton: Any) -> None:
     plain, coded = (

@@ -9,7 +9,7 @@ import pytest
 
 from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest
 from photoreal.serve.backend.metrics import STAGE_BUCKETS, STAGES, StageMetrics, error_kind
-from tests.kinds import Array, Patch, Start
+from tests.kinds import Array, Patch
 
 Inputs = dict[str, Array]
 
@@ -98,13 +98,6 @@ def test_a_triton_without_histograms_does_without_stages(triton: Any, monkeypatc
     assert "photoreal_stage_seconds" not in triton.MetricFamily.made
 
 
-def test_every_request_is_one_line_of_the_log(stylize: Any, photos: Inputs, triton: Any) -> None:
-    stylize.execute([triton.Request(photos, "one"), triton.Request({}, "two\nlines")])
-    answered, refused = triton.infos
-    assert answered.startswith("stylize: request one: answered in ")
-    assert refused.startswith("stylize: request two?lines: refused: The input CONTENT is missing")
-
-
 def test_an_internal_error_names_the_line_of_the_log(
     stylize: Any, photos: Inputs, triton: Any
 ) -> None:
@@ -112,20 +105,3 @@ def test_an_internal_error_names_the_line_of_the_log(
     (response,) = stylize.execute([triton.Request(photos, "id-1\n")])
     assert response.error().message().endswith("see request id-1? in the server's log.")
     assert triton.errors[0].startswith("stylize: request id-1?: Traceback")
-
-
-def test_calls_of_other_models_belong_to_the_request_s_trace(
-    stylize: Any, start: Start, photos: Inputs, triton: Any, monkeypatch: Patch
-) -> None:
-    request = triton.Request(photos, "id-2")
-    stylize.execute([request])
-    assert triton.traces == [request.trace()]
-    triton.traces.clear()
-    triton.calls.clear()
-    wct2 = start("wct2", ENGINE="bls")
-    picture = np.zeros((3, 16, 16), dtype=np.float32)
-    for request_id in ("id-3", "id-4"):
-        request = triton.Request({"CONTENT": picture, "STYLE": picture}, request_id)
-        wct2.execute([request])  # no level is there to answer
-        assert triton.calls.pop()[2] == request_id
-        assert triton.traces.pop() is request.trace()

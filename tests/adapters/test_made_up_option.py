@@ -10,8 +10,6 @@ import asyncio
 import importlib
 import importlib.util
 import inspect
-import io
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.abc import MetaPathFinder, SourceLoader
@@ -21,7 +19,6 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import click
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from google.protobuf import text_format
@@ -29,7 +26,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 from tritonclient.grpc import model_config_pb2
 
-from tests.kinds import Array, Patch
+from tests.kinds import Patch
+from tests.shared import encoded
+from tests.unit.client.conftest import AsyncFakeTransport, FakeTransport
 
 pytestmark = pytest.mark.slow
 
@@ -109,48 +108,14 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"photoreal.{name}")
 
 
-def _png() -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (16, 16)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-class _Transport:
-    """Notes what is sent, and answers with a picture."""
-
-    def __init__(self) -> None:
-        self.sent: list[dict[str, Array]] = []
-
-    def infer(self, inputs: dict[str, Array], *rest: Any) -> dict[str, Array]:
-        self.sent.append(inputs)
-        report = {
-            "regions": "whole", "match": "nearest", "pairs": [], "unstyled": [],
-            "height": 16, "width": 16, "seconds": {"total": 1.0},
-        }  # fmt: skip
-        outputs = dict.fromkeys(("IMAGE", "CONTENT_LABELS", "STYLE_LABELS"), _png())
-        outputs["REPORT"] = json.dumps(report).encode()
-        return {name: np.array([value], dtype=object) for name, value in outputs.items()}
-
-    def ready(self, timeout: float) -> bool:
-        return True
-
-    def close(self) -> None:
-        pass
-
-
-class _AsyncTransport(_Transport):
-    async def infer(self, inputs: dict[str, Array], *rest: Any) -> dict[str, Array]:  # type: ignore[override]
-        return super().infer(inputs)
-
-    async def close(self) -> None:  # type: ignore[override]
-        pass
+PNG = encoded(Image.new("RGB", (16, 16)))
 
 
 @pytest.fixture
 def photo(tmp_path: Path) -> str:
     path = tmp_path / "photos" / "photo.png"
     path.parent.mkdir()
-    path.write_bytes(_png())
+    path.write_bytes(PNG)
     return str(path)
 
 
@@ -175,7 +140,7 @@ def test_adapter_reads_it(kind: Kind, stylize: Any, triton: Any, monkeypatch: Pa
 
     monkeypatch.setitem(module, "stylize", spy)
     build = _module("client._transport.inputs").build_inputs
-    tensors = build(content=_png(), style=_png(), size=16, grain=kind.value)
+    tensors = build(content=PNG, style=PNG, size=16, grain=kind.value)
     (response,) = stylize.execute([triton.Request(tensors)])
     assert not response.has_error(), response.error().message()
     del tensors["GRAIN"]
@@ -193,19 +158,18 @@ def test_values_out_of_range_are_refused(kind: Kind, stylize: Any, triton: Any) 
 
 def test_both_clients_send_it(kind: Kind) -> None:
     client = _module("client")
-    transport, twin = _Transport(), _AsyncTransport()
+    transport, twin = FakeTransport(), AsyncFakeTransport()
     for method in (client.StyleTransferClient.stylize, client.AsyncStyleTransferClient.stylize):
         assert inspect.signature(method).parameters["grain"].default is None
     client.StyleTransferClient(transport=transport).stylize(b"c", b"s", grain=kind.value)
     call = client.AsyncStyleTransferClient(transport=twin).stylize(b"c", b"s", grain=kind.value)
     asyncio.run(call)
-    for sent in (*transport.sent, *twin.sent):
-        assert sent["GRAIN"].tolist() == kind.tensor
+    assert [[one.inputs["GRAIN"]] for one in (transport, twin)] == [kind.tensor] * 2
 
 
 def test_commands_send_it(kind: Kind, photo: str, tmp_path: Path, monkeypatch: Patch) -> None:
     given = [kind.switch] if "flag" in kind.line else [kind.switch, kind.text]
-    transport = _Transport()
+    transport = FakeTransport()
 
     def connect(url: str, **options: Any) -> Any:
         return _module("client").StyleTransferClient(transport=transport)
@@ -218,9 +182,9 @@ def test_commands_send_it(kind: Kind, photo: str, tmp_path: Path, monkeypatch: P
     run(stylize, photo, photo, "-o", str(tmp_path / "out.png"), *given)
     folder = ("--content-dir", str(Path(photo).parent), "--style", photo)
     run(stylize, *folder, "-o", str(tmp_path / "out"), *given)
-    assert [sent["GRAIN"].tolist() for sent in transport.sent] == [kind.tensor] * 2
+    assert [inputs["GRAIN"].tolist() for inputs, *_ in transport.calls] == [kind.tensor] * 2
     run(stylize, photo, photo, "-o", str(tmp_path / "out.png"))
-    assert "GRAIN" not in transport.sent[-1]
+    assert "GRAIN" not in transport.inputs
 
     video = _module("client.video.command")
     seen: dict[str, Any] = {}
@@ -235,14 +199,14 @@ def test_commands_send_it(kind: Kind, photo: str, tmp_path: Path, monkeypatch: P
 
 
 def test_form_has_it(kind: Kind) -> None:
-    transport = _AsyncTransport()
+    transport = AsyncFakeTransport()
     client = _module("client").AsyncStyleTransferClient(transport=transport)
     files = {"content_image": ("a.png", b"c"), "style_image": ("b.png", b"s")}
     with TestClient(_module("client.web").make_app(client), base_url="http://localhost") as caller:
         answer = caller.post("/upload_images/", files=files, data={"grain": kind.text})
         assert answer.status_code == 200, answer.text
         described = caller.get("/openapi.json").json()["components"]["schemas"]
-    assert transport.sent[0]["GRAIN"].tolist() == kind.tensor
+    assert [transport.inputs["GRAIN"]] == kind.tensor
     (fields,) = (one["properties"] for name, one in described.items() if "upload" in name)
     assert fields["grain"]["description"].startswith("Kept")
 
@@ -251,16 +215,16 @@ def test_form_has_it(kind: Kind) -> None:
 def test_where_it_is_offered_and_read_can_be_said(kind: Kind) -> None:
     contract, client = _module("contract"), _module("client")
     assert "GRAIN" in contract.WCT2.input_names()
-    transport = _Transport()
+    transport = FakeTransport()
     client.StyleTransferClient(transport=transport).find_regions(b"c", b"s", grain=7)
-    assert transport.sent[0]["GRAIN"].tolist() == kind.tensor
-    twin = _AsyncTransport()
+    assert [transport.inputs["GRAIN"]] == kind.tensor
+    twin = AsyncFakeTransport()
     files = {"content_image": ("a.png", b"c"), "style_image": ("b.png", b"s")}
     gateway = _module("client.web").make_app(client.AsyncStyleTransferClient(transport=twin))
     with TestClient(gateway, base_url="http://localhost") as caller:
         described = caller.get("/openapi.json").json()["components"]["schemas"]
         caller.post("/upload_images/", files=files, data={"grain": kind.text})
-    assert "GRAIN" not in twin.sent[0]
+    assert "GRAIN" not in twin.inputs
     fields = {name: one["properties"] for name, one in described.items() if "Body" in name}
     assert ["grain" in one for name, one in sorted(fields.items())] == [True, False], fields.keys()
     for command in (_module("client.cli.stylize").stylize, _module("client.video.command").video):

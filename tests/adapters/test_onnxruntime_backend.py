@@ -10,7 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tests.kinds import Arguments, Array, Load, Patch, Sentence
+from tests.kinds import Arguments, Array, Load, Patch
+from tests.shared import check_sentence
 
 CONFIG = """
 name: "small"
@@ -104,7 +105,7 @@ def test_only_the_outputs_that_are_asked_for_are_computed(
     ids=["sizes that differ", "a dimension less"],
 )
 def test_one_bad_request_gives_one_error_and_the_others_are_answered(
-    bad: dict[str, Array], backend: Any, triton: Any, check_sentence: Sentence
+    bad: dict[str, Array], backend: Any, triton: Any
 ) -> None:
     good = triton.Request(_inputs(1, 5), outputs=BOTH)
     responses = backend.execute([good, triton.Request(bad, "id-9", BOTH), good])

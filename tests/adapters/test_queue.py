@@ -14,7 +14,8 @@ import pytest
 from photoreal.contract import CANARY_ID, QUEUE_IS_FULL, TIMED_OUT_IN_QUEUE
 from photoreal.serve.backend import request_queue
 from photoreal.serve.backend.request_queue import RequestQueue
-from tests.kinds import Patch, Sentence
+from tests.kinds import Patch
+from tests.shared import check_sentence
 
 FRAME = {"SEQUENCE": np.array([b"shot"], dtype=object)}
 
@@ -25,11 +26,13 @@ class Model:
     def __init__(self) -> None:
         self.begun: queue.Queue[str] = queue.Queue()
         self.go_on = threading.Semaphore(0)
+        self.go_on_with: dict[str, threading.Semaphore] = {}
 
     def answer(self, request: Any) -> str:
-        self.begun.put(request.request_id())
-        assert self.go_on.acquire(timeout=60)
-        return f"the answer to {request.request_id()}"
+        name = request.request_id()
+        self.begun.put(name)
+        assert self.go_on_with.get(name, self.go_on).acquire(timeout=60)
+        return f"the answer to {name}"
 
 
 @pytest.fixture
@@ -41,11 +44,17 @@ def model(triton: Any, tmp_path: Any, monkeypatch: Patch) -> Model:
 
 
 @pytest.fixture
-def waiting(triton: Any, model: Model) -> Iterator[RequestQueue]:
+def workers() -> int:
+    return 1
+
+
+@pytest.fixture
+def waiting(triton: Any, model: Model, workers: int) -> Iterator[RequestQueue]:
     """A queue with room for three."""
     from photoreal.serve.backend.watch import Guard
 
-    made = RequestQueue(triton, 3, model.answer, lambda request, error: error, Guard().watch)
+    guard = Guard().watch
+    made = RequestQueue(triton, 3, model.answer, lambda request, error: error, guard, workers)
     yield made
     model.go_on.release(100)
     made.close()
@@ -129,7 +138,7 @@ def test_steady_load_does_not_starve_a_canary(
 
 
 def test_without_room_a_request_is_turned_away_at_once(
-    waiting: RequestQueue, model: Model, triton: Any, check_sentence: Sentence
+    waiting: RequestQueue, model: Model, triton: Any
 ) -> None:
     _begin(waiting, model, triton)
     for name in ("a", "b", "c"):
@@ -147,9 +156,7 @@ def test_without_room_a_request_is_turned_away_at_once(
         again.sender.sent(0)
 
 
-def test_time_in_the_queue_counts(
-    waiting: RequestQueue, model: Model, triton: Any, check_sentence: Sentence
-) -> None:
+def test_time_in_the_queue_counts(waiting: RequestQueue, model: Model, triton: Any) -> None:
     _begin(waiting, model, triton)
     short = triton.Request({}, "short", timeout=100_000)
     waiting.put([short])
@@ -230,3 +237,30 @@ def test_triton_is_not_asked_about_a_request_that_has_been_answered(
     answered.set()
     time.sleep(0.1)
     assert not late.is_set()
+
+
+@pytest.mark.parametrize("workers", [2])  # as on a GPU
+class TestSeveralWorkers:
+    def test_as_many_requests_are_begun_as_there_are_workers(
+        self, waiting: RequestQueue, model: Model, triton: Any
+    ) -> None:
+        model.go_on_with["b"] = threading.Semaphore(0)
+        requests = [triton.Request({}, name) for name in "abcdef"]
+        waiting.put(requests)
+        assert {model.begun.get(timeout=60), model.begun.get(timeout=60)} == {"a", "b"}
+        assert str(requests[-1].sender.sent(0)).startswith(QUEUE_IS_FULL)  # behind c, d and e
+        assert _counts(triton) == (3, 2)
+        model.go_on_with["b"].release()
+        assert requests[1].sender.sent() == "the answer to b"
+        assert model.begun.get(timeout=60) == "c"
+
+    def test_frames_of_a_video_are_begun_one_after_the_other(
+        self, waiting: RequestQueue, model: Model, triton: Any
+    ) -> None:
+        model.go_on_with["frame 1"] = threading.Semaphore(0)
+        waiting.put([triton.Request(FRAME, name) for name in ("frame 1", "frame 2")])
+        assert model.begun.get(timeout=60) == "frame 1"
+        waiting.put([triton.Request({}, "photo")])
+        assert model.begun.get(timeout=60) == "photo"  # it overtakes the frame that may not begin
+        model.go_on_with["frame 1"].release()
+        assert model.begun.get(timeout=60) == "frame 2"

@@ -11,7 +11,8 @@ import pytest
 from photoreal.contract import CANCEL_PARAMETER, TIMED_OUT, TIMED_OUT_IN_QUEUE
 from photoreal.serve.backend import watch
 from photoreal.serve.backend.canceled import CanceledKeys
-from tests.kinds import Array, Images, Patch, Sentence, Start
+from tests.kinds import Array, Patch, Start
+from tests.shared import check_sentence, random_image
 
 pytestmark = pytest.mark.slow
 
@@ -69,23 +70,9 @@ def test_time_and_key_are_passed_on(stylize: Any, photos: dict[str, Array], trit
     assert parameters[CANCEL_PARAMETER] == KEY
 
 
-def test_limits_come_from_the_environment(
-    start: Start, photos: dict[str, Array], triton: Any
-) -> None:
-    model = start("stylize", MAX_IMAGE_BYTES="100", MAX_SECONDS="5")
-    (response,) = model.execute([triton.Request(photos)])
-    assert response.error().code() == triton.TritonError.INVALID_ARG
-    assert "at most 100" in response.error().message()
-
-
 @pytest.mark.parametrize(("stopped", "code"), [(True, "CANCELLED"), (False, "INTERNAL")])
 def test_only_a_model_that_was_not_stopped_has_failed(
-    stylize: Any,
-    photos: dict[str, Array],
-    triton: Any,
-    check_sentence: Sentence,
-    stopped: bool,
-    code: str,
+    stylize: Any, photos: dict[str, Array], triton: Any, stopped: bool, code: str
 ) -> None:
     request = triton.Request(photos)
 
@@ -119,9 +106,7 @@ def levels_begun(triton: Any) -> float:
 
 
 @pytest.mark.parametrize("levels", [0, 3, 9, 14])
-def test_wct2_stops_before_the_next_level(
-    levels: int, wct2: Any, random_image: Images, triton: Any
-) -> None:
+def test_wct2_stops_before_the_next_level(levels: int, wct2: Any, triton: Any) -> None:
     pictures = {
         "CONTENT": random_image(24, 32)[0].numpy(),
         "STYLE": random_image(32, 16, seed=levels)[0].numpy(),
@@ -133,7 +118,7 @@ def test_wct2_stops_before_the_next_level(
     assert levels_begun(triton) == levels
 
 
-def test_wct2_counts_levels(wct2: Any, random_image: Images, triton: Any) -> None:
+def test_wct2_counts_levels(wct2: Any, triton: Any) -> None:
     pictures = {
         "CONTENT": random_image(24, 32)[0].numpy(),
         "STYLE": random_image(32, 16, seed=1)[0].numpy(),
@@ -144,9 +129,7 @@ def test_wct2_counts_levels(wct2: Any, random_image: Images, triton: Any) -> Non
         assert levels_begun(triton) == levels
 
 
-def test_a_key_reaches_the_model_at_work(
-    cancel: Any, wct2: Any, random_image: Images, triton: Any
-) -> None:
+def test_a_key_reaches_the_model_at_work(cancel: Any, wct2: Any, triton: Any) -> None:
     (accepted,) = cancel.execute([triton.Request(_key(KEY))])
     assert accepted.output_tensors()[0].as_numpy().tolist() == [True]
     image = random_image(16, 16)[0].numpy()
@@ -157,9 +140,7 @@ def test_a_key_reaches_the_model_at_work(
     assert KEY not in CanceledKeys()
 
 
-def test_invalid_keys_are_refused(
-    cancel: Any, triton: Any, check_sentence: Sentence, tmp_path: Path
-) -> None:
+def test_invalid_keys_are_refused(cancel: Any, triton: Any, tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
     (response,) = cancel.execute([triton.Request(_key("../../escape"))])
     assert response.error().code() == triton.TritonError.INVALID_ARG

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from photoreal.contract import SEGMENTER, STYLIZE, WCT2, ModelSpec
-from photoreal.options import Method
-from photoreal.pipeline.in_process import in_process_models
-from photoreal.pipeline.request import StylizeRequest
-from photoreal.pipeline.stylize import stylize as run_stylize
-from photoreal.pipeline.wct2.model import serve_wct2
 from photoreal.pipeline.wct2.soft_inputs import NAMES as SOFT
-from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.preprocess import Limits, decode_photo
-from tests.kinds import Arguments, Array, Encode, Engines, Photo, Sentence
+from tests.kinds import Arguments, Array
+from tests.shared import check_sentence, encoded, photo
 
 NUMPY_TYPES = {"FP32": np.float32, "UINT8": np.uint8, "INT32": np.int32, "BYTES": np.object_}
 
@@ -37,7 +32,9 @@ def adapter(stylize: Any) -> Any:
 
 
 @pytest.fixture
-def adapter_with_segmenter(adapter: Any, arguments: Arguments, triton: Any) -> Any:
+def adapter_with_segmenter(
+    adapter: Any, arguments: Arguments, add_segmenter: Callable[[Sequence[str]], None], triton: Any
+) -> Any:
     """The same in a repository with a segmenter of two classes: sky above, trees below."""
 
     def segment(inputs: dict[str, Array]) -> dict[str, Array]:
@@ -46,13 +43,9 @@ def adapter_with_segmenter(adapter: Any, arguments: Arguments, triton: Any) -> A
         return {"PROBABILITIES": probabilities}
 
     triton.models["segmenter"] = segment
-    given = arguments("stylize")
-    folder = Path(given["model_repository"]).parent / "segmenter"
-    (folder / "1").mkdir(parents=True)
-    (folder / "1" / "model.onnx").touch()
-    (folder / "labels.txt").write_text("sky\ntree\n")
+    add_segmenter(("sky", "tree"))
     adapter.finalize()  # ends the threads of the first queue
-    adapter.initialize(given)
+    adapter.initialize(arguments("stylize"))
     return adapter
 
 
@@ -62,7 +55,7 @@ def _outputs(response: Any) -> dict[str, Array]:
 
 
 def test_outputs_are_those_of_the_contract(
-    adapter: Any, photos: dict[str, Array], photo: Photo, triton: Any
+    adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     (response,) = adapter.execute([triton.Request(photos)])
     outputs = _outputs(response)
@@ -80,23 +73,8 @@ def test_outputs_are_those_of_the_contract(
     assert json.loads(outputs["REPORT"][0])["regions"] == "whole"
 
 
-def test_without_a_requested_picture_there_is_no_transfer(
-    adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
-) -> None:
-    wanted = ["REPORT", "CONTENT_LABELS"]
-    (response,) = adapter_with_segmenter.execute([triton.Request(photos, outputs=wanted)])
-    outputs = _outputs(response)
-    assert set(outputs) == set(wanted)
-    assert json.loads(outputs["REPORT"][0])["regions"] == "segmenter"
-    assert [name for name, _, _ in triton.calls] == ["segmenter", "segmenter"]
-
-
 def test_calls_of_other_models_fit_their_contract(
-    adapter_with_segmenter: Any,
-    photos: dict[str, Array],
-    photo: Photo,
-    encoded: Encode,
-    triton: Any,
+    adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     styles = [photos["STYLE"], _text(encoded(photo(16, 20, seed=3)))]
     options = {
@@ -140,43 +118,6 @@ def _check_contract(inputs: dict[str, Array], model: ModelSpec) -> None:
         assert all(d in (-1, size) for d, size in zip(spec.dims, shape, strict=True))
 
 
-def test_soft_regions_fit_the_contract_of_the_transfer(
-    adapter_with_segmenter: Any,
-    photos: dict[str, Array],
-    photo: Photo,
-    encoded: Encode,
-    triton: Any,
-) -> None:
-    styles = [photos["STYLE"], _text(encoded(photo(16, 20, seed=3)))]
-    options = {
-        "STYLE": np.concatenate(styles),
-        "STYLE_WEIGHTS": np.array([1, 3], dtype=np.float32),
-        "SEQUENCE": _text("shot"),
-        "TRANSFER_AT": _text("skip"),
-    }
-    (response,) = adapter_with_segmenter.execute([triton.Request(photos | options, "abc")])
-    _outputs(response)
-    assert [name for name, _, _ in triton.calls] == ["segmenter"] * 3 + ["wct2"]
-    assert {request_id for _, _, request_id in triton.calls} == {"abc"}
-    sent = triton.calls[-1][1]
-    _check_contract(sent, WCT2)
-    labels = {"CONTENT_LABELS", "STYLE_LABELS", "PAIRS", "ALPHA", "BLEND"}
-    assert set(sent) == set(WCT2.input_names()) - labels - {"STYLE_MEASURES"}
-    assert sent["STYLE"].shape[1:] == sent["STYLE_REGIONS"].shape[1:] == (20, 36)
-    count, planes = len(sent["CONTENT_REGIONS"]), len(sent["STYLE_REGIONS"])
-    assert sent["COUPLING"].shape == (count, 2 * planes)
-    assert sent["STYLE_WEIGHTS"].tolist() == [0.25, 0.75]
-    assert sent["SEQUENCE"].tolist() == [b"shot"]
-
-
-def test_method_color_calls_no_transfer(
-    adapter: Any, photos: dict[str, Array], triton: Any
-) -> None:
-    outputs = _outputs(adapter.execute([triton.Request(photos | {"METHOD": _text("color")})])[0])
-    assert not triton.calls
-    assert json.loads(outputs["REPORT"][0])["method"] == "color"
-
-
 def test_pairs_are_sent_with_minus_one_for_the_whole_photo(
     adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
@@ -189,7 +130,7 @@ def test_pairs_are_sent_with_minus_one_for_the_whole_photo(
 
 
 def test_no_pairs_are_sent_as_an_empty_table(
-    adapter: Any, photos: dict[str, Array], encoded: Encode, triton: Any
+    adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     masks = {
         "CONTENT_MASK": _text(encoded(np.full((16, 24), 1, dtype=np.uint8))),
@@ -198,14 +139,6 @@ def test_no_pairs_are_sent_as_an_empty_table(
     outputs = _outputs(adapter.execute([triton.Request(photos | masks | PUBLISHED)])[0])
     assert triton.calls[0][1]["PAIRS"].shape == (0, 2)
     assert json.loads(outputs["REPORT"][0])["unstyled"] == [1]
-
-
-def test_segment_false_calls_no_segmenter(
-    adapter_with_segmenter: Any, photos: dict[str, Array], triton: Any
-) -> None:
-    request = triton.Request(photos | {"SEGMENT": np.array([False])})
-    _outputs(adapter_with_segmenter.execute([request])[0])
-    assert [name for name, _, _ in triton.calls] == ["wct2"]
 
 
 @pytest.mark.parametrize(
@@ -219,12 +152,7 @@ def test_segment_false_calls_no_segmenter(
     ],
 )
 def test_one_bad_request_gives_one_error_and_the_others_are_answered(
-    change: dict[str, Array | None],
-    words: str,
-    adapter: Any,
-    photos: dict[str, Array],
-    triton: Any,
-    check_sentence: Sentence,
+    change: dict[str, Array | None], words: str, adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     bad = {name: value for name, value in (photos | change).items() if value is not None}
     requests = [triton.Request(photos), triton.Request(bad, "bad"), triton.Request(photos)]
@@ -239,7 +167,7 @@ def test_one_bad_request_gives_one_error_and_the_others_are_answered(
 
 @pytest.mark.parametrize("failure", ["raises", "answers with an error"])
 def test_an_internal_error_is_logged_and_hidden_from_the_caller(
-    failure: str, adapter: Any, photos: dict[str, Array], triton: Any, check_sentence: Sentence
+    failure: str, adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     works = triton.models["wct2"]
 
@@ -264,7 +192,7 @@ def test_an_internal_error_is_logged_and_hidden_from_the_caller(
 
 
 def test_a_model_that_lost_its_process_asks_to_come_again(
-    adapter: Any, photos: dict[str, Array], triton: Any, check_sentence: Sentence
+    adapter: Any, photos: dict[str, Array], triton: Any
 ) -> None:
     triton.dead.add("wct2")
     (response,) = adapter.execute([triton.Request(photos, "id-17")])
@@ -280,16 +208,3 @@ def test_a_request_without_an_id_is_logged_as_such(
     triton.models.clear()
     adapter.execute([triton.Request(photos)])
     assert "stylize: request without-id: " in triton.errors[0]
-
-
-@pytest.mark.parametrize("method", ["published", "wct2"])
-def test_adapter_and_models_in_this_process_give_the_same_picture(
-    adapter: Any, photos: dict[str, Array], builtin_engine: Engines, triton: Any, method: Method
-) -> None:
-    engine = builtin_engine("cat5")
-    triton.models["wct2"] = lambda inputs: serve_wct2(inputs, engine, StyleCache(0))
-    given = photos | {"METHOD": _text(method)}
-    outputs = _outputs(adapter.execute([triton.Request(given)])[0])
-    request = StylizeRequest(photos["CONTENT"][0], photos["STYLE"][0], size=16, method=method)
-    expected = run_stylize(request, in_process_models(engine), Limits())
-    assert outputs["IMAGE"][0] == expected.image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,20 @@ import pytest
 from PIL import Image
 
 import photoreal.serve.backend.engines  # noqa: F401 (binds require_cuda before it is patched)
-from photoreal.contract import DEVICE_VARIABLE
 from photoreal.pipeline.in_process import in_process_models
 from photoreal.serve.backend import device, stylize_models
 from photoreal.transfer.progressive import NetworkEngine
 from photoreal.weights.networks import load_wct2
 from photoreal.weights.segmenters import load_segmenter
-
-
-def tensor(value: bytes) -> Any:
-    return np.array([value], dtype=object)
+from tests.kinds import Array, Start
 
 
 @pytest.mark.parametrize("loaded", [True, False])
 def test_networks_run_in_its_process(
     loaded: bool,
-    load_adapter: Callable[[str], Any],
-    arguments: Callable[..., dict[str, str]],
-    photo: Any,
-    encoded: Any,
+    start: Start,
+    add_segmenter: Callable[[Sequence[str]], None],
+    photos: dict[str, Array],
     triton: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -45,25 +40,13 @@ def test_networks_run_in_its_process(
         shares = np.full((1, len(classes), 2, 3), 1 / len(classes), dtype=np.float32)
         return {"PROBABILITIES": shares}
 
-    monkeypatch.setenv(DEVICE_VARIABLE, "cuda")
     triton.models["segmenter"] = called
-    given = arguments("stylize")
-    folder = Path(given["model_repository"]).parent / "segmenter"
-    (folder / "1").mkdir(parents=True)
-    (folder / "1" / "model.onnx").touch()
-    (folder / "labels.txt").write_text("\n".join(classes) + "\n")
+    add_segmenter(classes)
     monkeypatch.setattr(stylize_models, "models_on_gpu", models)
-    model = load_adapter("model_repository/stylize/1/model.py")
-    model.initialize(given)
-    inputs = {
-        "CONTENT": tensor(encoded(photo(32, 48, seed=1))),
-        "STYLE": tensor(encoded(photo(40, 32, seed=2))),
-        "SIZE": np.array([32], dtype=np.int32),
-    }
-    (response,) = model.execute([triton.Request(inputs)])
+    (response,) = start("stylize", DEVICE="cuda").execute([triton.Request(photos)])
     assert not response.has_error(), response.error().message()
     image = next(one for one in response.output_tensors() if one.name() == "IMAGE")
-    assert Image.open(io.BytesIO(image.as_numpy()[0])).size == (48, 32)
+    assert Image.open(io.BytesIO(image.as_numpy()[0])).size == (24, 16)
     assert [name for name, _, _ in triton.calls] == ([] if loaded else ["segmenter"] * 2)
 
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from photoreal.client.batch.command import batch
 from photoreal.client.batch.ledger import TRIES
 from photoreal.client.batch.plan import FAILURES, Photo
 from photoreal.client.batch.worker import Stylist, Work
+from tests.shared import wait_until
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the extra dev has Ray for Linux alone"),
@@ -67,15 +67,11 @@ def _workers() -> list[psutil.Process]:
 
 def _kill_one_in_the_middle(output: Path, before: dict[str, int]) -> None:
     """Wait for the first pictures, kill a worker, and note what was there."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if len(_pictures(output)) >= 2:
-            victim = _workers()[0]
-            victim.send_signal(signal.SIGKILL)
-            victim.wait(30)
-            before |= _pictures(output)
-            return
-        time.sleep(0.01)
+    wait_until(lambda: len(_pictures(output)) >= 2, 120)
+    victim = _workers()[0]
+    victim.send_signal(signal.SIGKILL)
+    victim.wait(30)
+    before |= _pictures(output)
 
 
 def test_a_killed_worker_costs_no_picture(folder: Path, ray_address: str) -> None:

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -19,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from photoreal.serve.launch.environment import free_ports
+from tests.shared import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx here")
 
@@ -82,9 +82,7 @@ def address(replicas: list[Replica], root: Path, tmp_path: Path) -> Iterator[str
     )
     process = subprocess.Popen(["nginx", "-p", tmp_path, "-c", settings])
     try:
-        deadline = time.monotonic() + 10
-        while not _listens(port) and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: _listens(port) or process.poll() is not None, 10)
         assert process.poll() is None, (tmp_path / "log").read_text()
         yield f"127.0.0.1:{port}"
     finally:

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,9 @@ import yaml
 from photoreal import contract
 from photoreal.contract import DEFAULT_EXIT_TIMEOUT_S, HEALTH_PORT, METRICS_PORT
 from photoreal.export.acceleration import ACCELERATORS, ENGINE_CACHE
+from tests.shared import output_of
+
+from .conftest import check_pinned
 
 DEVICES = {"gpu": "cuda", "cpu": "cpu"}  # of the services
 PROFILES = {"gpu": {"gpu"}, "cpu": {"cpu"}, "monitoring": {"prometheus", "grafana"}}
@@ -30,16 +32,8 @@ def services(root: Path) -> dict[str, Any]:
 
 
 def test_it_is_what_compose_specifies(root: Path) -> None:
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("check-jsonschema"),
-            "--builtin-schema=vendor.compose-spec",
-            root / "docker-compose.yml",
-        ],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    output_of(checker, "--builtin-schema=vendor.compose-spec", root / "docker-compose.yml")
 
 
 def _clients() -> list[list[str]]:
@@ -57,15 +51,9 @@ def _clients() -> list[list[str]]:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_compose_itself_reads_it(profile: str, root: Path) -> None:
     for client in _clients():
-        done = subprocess.run(
-            [*client, "--profile", profile, "config", "--services"],
-            capture_output=True,
-            text=True,
-            cwd=root,
-        )
-        assert done.returncode == 0, done.stderr
+        named = output_of(*client, "--profile", profile, "config", "--services", cwd=root)
         # Version 1 names the services of every profile.
-        assert set(done.stdout.split()) >= PROFILES[profile]
+        assert set(named.split()) >= PROFILES[profile]
 
 
 def test_profiles(services: dict[str, Any]) -> None:
@@ -118,9 +106,7 @@ def test_images_are_made_for_their_device(services: dict[str, Any]) -> None:
     assert "deploy" not in services["cpu"]
 
 
-def test_images_of_others_are_pinned(
-    services: dict[str, Any], check_pinned: Callable[[str], None]
-) -> None:
+def test_images_of_others_are_pinned(services: dict[str, Any]) -> None:
     others = [service for service in services.values() if "build" not in service]
     assert len(others) == 2
     for service in others:

@@ -6,13 +6,11 @@ import importlib.metadata
 import json
 import re
 import shlex
-import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 from docker.utils import exclude_paths
 from dockerfile_parse import DockerfileParser
@@ -22,6 +20,9 @@ from packaging.utils import canonicalize_name
 
 from photoreal.export.acceleration import ENGINE_CACHE
 from photoreal.serve.launch.installation import TRITON_VARIABLE
+from tests.shared import output_of, parse_command
+
+from .conftest import check_pinned
 
 OF_CUDA = ("nvidia-cu", "nvidia-n", "cuda-", "triton")
 IMAGE_PYTHON = "3.12"
@@ -53,8 +54,7 @@ def _values(instructions: Instructions, name: str) -> list[str]:
 
 def test_the_linter_finds_nothing(root: Path) -> None:
     linter = Path(sys.executable).with_name("hadolint")
-    done = subprocess.run([linter, root / "Dockerfile"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    output_of(linter, root / "Dockerfile")
 
 
 def test_what_is_copied_is_there_and_sent(
@@ -80,9 +80,7 @@ def test_every_package_is_copied(sent: set[str], root: Path) -> None:
         if package not in settings["packages"]:  # the training code, for checkouts
             assert not [file for file in sent if file.startswith(f"{folder}/")]
             continue
-        tracked = subprocess.run(
-            ["git", "ls-files", folder], cwd=root, capture_output=True, text=True, check=True
-        ).stdout.split()
+        tracked = output_of("git", "ls-files", folder, cwd=root).split()
         assert tracked
         assert set(tracked) <= sent
 
@@ -92,9 +90,7 @@ def test_no_built_model_and_nothing_private_is_sent(sent: set[str]) -> None:
     assert not [file for file in sent if file.startswith((".git", ".venv", ".env", "tests"))]
 
 
-def test_the_release_is_pinned_once(
-    instructions: Instructions, check_pinned: Callable[[str], None]
-) -> None:
+def test_the_release_is_pinned_once(instructions: Instructions) -> None:
     (release,) = [
         value.removeprefix("TRITON=")
         for value in _values(instructions, "ARG")
@@ -109,9 +105,7 @@ def test_the_release_is_pinned_once(
     assert tuple(map(int, release.split("-")[0].split("."))) >= (25, 7)
 
 
-def test_it_starts_the_server_as_a_user_without_rights(
-    instructions: Instructions, parse_command: Callable[[Sequence[str]], click.Context]
-) -> None:
+def test_it_starts_the_server_as_a_user_without_rights(instructions: Instructions) -> None:
     (command,) = _values(instructions, "CMD")
     options = parse_command(json.loads(command)).params
     assert str(options["repository"]) == "/models"
@@ -132,9 +126,7 @@ def test_its_folders_are_those_of_the_program(instructions: Instructions) -> Non
     assert final.endswith(f"install -d -o 1000 -g 1000 {ENGINE_CACHE}")
 
 
-def test_its_health_is_asked_of_the_supervisor(
-    instructions: Instructions, parse_command: Callable[[Sequence[str]], click.Context]
-) -> None:
+def test_its_health_is_asked_of_the_supervisor(instructions: Instructions) -> None:
     (check,) = _values(instructions, "HEALTHCHECK")
     parse_command(json.loads(check.partition("CMD ")[2]))
 

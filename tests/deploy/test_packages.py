@@ -19,6 +19,7 @@ import pytest
 import photoreal
 from photoreal.cli import SUBCOMMANDS
 from tests.kinds import TempFolders
+from tests.shared import output_of
 
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_{}(sys.argv[1])"
 LARGEST = 8 * 2**20
@@ -27,9 +28,7 @@ LARGEST = 8 * 2**20
 
 def _build(kind: str, source: Path, target: Path) -> Path:
     """Build with this environment's setuptools, which asks no registry for anything."""
-    command = [sys.executable, "-c", BUILD.format(kind), str(target)]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    output_of(sys.executable, "-c", BUILD.format(kind), target, cwd=source)
     (built,) = target.iterdir()
     return built
 
@@ -38,8 +37,7 @@ def _build(kind: str, source: Path, target: Path) -> Path:
 def tracked(root: Path) -> list[str]:
     """Every file of the project, by its path."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(listed, cwd=root, capture_output=True, text=True, check=True)
-    return [file for file in done.stdout.splitlines() if (root / file).is_file()]
+    return [file for file in output_of(*listed, cwd=root).splitlines() if (root / file).is_file()]
 
 
 @pytest.fixture(scope="module")

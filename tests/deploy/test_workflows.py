@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.shared import output_of
 
 SCHEMAS = {
     "vendor.github-workflows": [".github/workflows/ci.yml", ".github/workflows/release.yml"],
@@ -52,10 +53,7 @@ def settings(root: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(("schema", "files"), SCHEMAS.items(), ids=list(SCHEMAS))
 def test_files_are_valid(root: Path, schema: str, files: list[str]) -> None:
     checker = Path(sys.executable).with_name("check-jsonschema")
-    done = subprocess.run(
-        [checker, "--builtin-schema", schema, *files], cwd=root, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    output_of(checker, "--builtin-schema", schema, *files, cwd=root)
 
 
 def test_every_file_is_checked(root: Path) -> None:
@@ -113,10 +111,6 @@ def test_the_release_s_notes_are_the_changelog_s_section(
         "\n## [0.2.0] - 2027-01-01\n\n### Added\n\n- This.\n"
         "\n## [0.1.0] - 2026-12-01\n\nBefore.\n"
     )
-    subprocess.run(
-        ["bash", "-e", "-c", program],
-        cwd=tmp_path,
-        env={"GITHUB_REF_NAME": "v0.2.0", "PATH": "/usr/bin:/bin"},
-        check=True,
-    )
+    environment = {"GITHUB_REF_NAME": "v0.2.0", "PATH": "/usr/bin:/bin"}
+    output_of("bash", "-e", "-c", program, cwd=tmp_path, env=environment)
     assert (tmp_path / "notes.md").read_text().split() == ["###", "Added", "-", "This."]

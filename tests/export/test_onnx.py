@@ -24,7 +24,9 @@ from photoreal.networks.segmenter import Segmenter
 from photoreal.networks.vgg import Decoder, Encoder
 from photoreal.serve.backend.onnxruntime.session import open_session
 from photoreal.weights.segmenters import DEFAULT_SEGMENTER, load_segmenter
-from tests.kinds import Array, Networks, Patch, TempFolders
+from tests.kinds import Array, Patch, TempFolders
+from tests.reference_cases import seeded_module
+from tests.shared import seeded_networks
 
 Level = EncoderLevel | DecoderLevel
 Exported = Callable[[Unpool, str, str], tuple[Level, Path]]
@@ -42,7 +44,7 @@ def _level(network: str, encoder: Encoder, decoder: Decoder) -> Level:
 
 
 @pytest.fixture(scope="module")
-def exported(seeded_networks: Networks, tmp_path_factory: TempFolders) -> Exported:
+def exported(tmp_path_factory: TempFolders) -> Exported:
     """Gives a level with seeded parameters and its file, exported once."""
 
     @cache
@@ -106,7 +108,7 @@ def test_every_level_gives_the_network_s_numbers(
     [("cat5", "encoder 2"), ("cat5", "decoder 4"), ("sum", "encoder 1"), ("sum", "decoder 2")],
 )
 def test_half_precision_is_close_between_single_precision_tensors(
-    unpool: Unpool, network: str, exported: Exported, seeded_networks: Networks
+    unpool: Unpool, network: str, exported: Exported
 ) -> None:
     module, path = exported(unpool, network, "fp16")
     assert 0 < check_onnx(module, module.spec, path, "fp16") < 1e-2
@@ -175,9 +177,7 @@ SEEDED_CLASSES = 12
 
 
 @pytest.fixture(scope="module", params=["seeded", "default"])
-def segmenter(
-    request: pytest.FixtureRequest, seeded_module: Callable[[nn.Module], nn.Module]
-) -> nn.Module:
+def segmenter(request: pytest.FixtureRequest) -> nn.Module:
     """A small segmenter with seeded parameters, and the one that comes with photoreal."""
     if request.param == "default":
         return Labels(load_segmenter(DEFAULT_SEGMENTER)[0]).eval().requires_grad_(False)

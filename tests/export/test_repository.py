@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from google.protobuf import text_format
-from torch import Tensor
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from photoreal import contract
@@ -25,7 +23,9 @@ from photoreal.networks.segmenter import Segmenter
 from photoreal.serve.launch.repository import models_on_gpu, models_to_load
 from photoreal.weights.networks import load_bundle, load_wct2
 from photoreal.weights.segmenters import SEGMENTER_FILE, load_segmenter
-from tests.kinds import Networks, Patch
+from tests.kinds import Patch
+from tests.reference_cases import seeded_state
+from tests.shared import seeded_networks
 
 LEVELS = [spec.name for spec in contract.network_levels()]
 ADAPTERS = ("cancel", "stylize", "wct2")
@@ -56,7 +56,7 @@ def segmenter_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def weights_folder(tmp_path: Path, seeded_state: Callable[[str], dict[str, Tensor]]) -> Path:
+def weights_folder(tmp_path: Path) -> Path:
     """Published files of the sum variant with seeded content."""
     path = tmp_path / "weights"
     path.mkdir()
@@ -180,7 +180,7 @@ def test_models_in_the_repository_are_the_networks_of_its_weights(
 
 @pytest.mark.usefixtures("quick")
 def test_given_weights_are_stored_beside_wct2_and_built_in_ones_are_not(
-    folder: Path, weights_folder: Path, seeded_networks: Networks
+    folder: Path, weights_folder: Path
 ) -> None:
     bundle = folder / "wct2" / "1" / contract.WEIGHTS_FILE
     _export(folder, str(weights_folder), "sum")

@@ -35,7 +35,8 @@ from photoreal.networks.segmenter import Segmenter
 from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.launch.launcher import Server
 from photoreal.weights.manifest import SEGMENTER_FILES
-from tests.kinds import Arrays, Call, Encode, PairFiles, Photo, Sentence, Stylize, TempFolders
+from tests.kinds import Arrays, Call, PairFiles, Stylize, TempFolders
+from tests.shared import check_sentence, encoded, photo
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXPORTED = Path(__file__).parents[2] / "model_repository"
@@ -258,9 +259,7 @@ def call() -> Call:
 
 
 @pytest.fixture(scope="session")
-def check_alive(
-    call: Call, tensors: Call, encoded: Encode, photo: Photo
-) -> Callable[[Server], None]:
+def check_alive(call: Call, tensors: Call) -> Callable[[Server], None]:
     """Asserts that a server answers a small good request with a picture."""
     good = encoded(photo(16, 16))
 
@@ -272,9 +271,7 @@ def check_alive(
 
 
 @pytest.fixture(scope="session")
-def refused(
-    call: Call, check_sentence: Sentence, check_alive: Callable[[Server], None]
-) -> Callable[..., str]:
+def refused(call: Call, check_alive: Callable[[Server], None]) -> Callable[..., str]:
     """Asserts that a model refuses a request as the caller's mistake, and that the server goes on.
 
     The status is 400 over HTTP and INVALID_ARGUMENT over gRPC; the sentence, the same over

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 import photoreal
 from photoreal.client import StyleTransferClient
+from tests.shared import output_of
 
 ROOT = Path(__file__).parents[2]
 SOURCES = {
@@ -45,9 +45,7 @@ STAND_IN = "import sys, types; sys.modules['triton_python_backend_utils'] = type
 def _loaded(code: str) -> set[str]:
     """Top-level packages that a fresh interpreter has loaded after running `code`."""
     script = f"{code}\nimport sys; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    return set(output_of(sys.executable, "-c", script, cwd=ROOT).split())
 
 
 def _adapter(name: str) -> str:

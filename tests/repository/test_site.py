@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.kinds import TempFolders
+from tests.shared import output_of
 
 pytestmark = [pytest.mark.docs, pytest.mark.slow]
 
@@ -37,14 +37,9 @@ class _Loads(HTMLParser):
 def site(tmp_path_factory: TempFolders) -> Path:
     """The site, as `make docs` builds it."""
     folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [Path(sys.executable).with_name("mkdocs"), "build", "--strict", "--site-dir", folder],
-        cwd=ROOT,
-        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    mkdocs = Path(sys.executable).with_name("mkdocs")
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    output_of(mkdocs, "build", "--strict", "--site-dir", folder, cwd=ROOT, env=environment)
     return folder
 
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from photoreal.client import StyleTransferClient
 from photoreal.client.address import PROTOCOLS
 from photoreal.serve.launch.environment import free_ports
 from tests.integration.conftest import PROGRAM
+from tests.shared import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -54,21 +54,17 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def _server_of(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Process id of the tritonserver that a `photoreal serve` runs, and its memory's prefix."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        for child in psutil.Process(process.pid).children():
-            prefixes = [one.partition(PREFIX)[2] for one in child.cmdline() if PREFIX in one]
-            if prefixes:
-                return child.pid, prefixes[0]
-        time.sleep(0.02)
-    raise AssertionError("no tritonserver was started")
+
+    def found() -> list[tuple[int, str]]:
+        children = psutil.Process(process.pid).children()
+        words = ((child.pid, word) for child in children for word in child.cmdline())
+        return [(pid, word.partition(PREFIX)[2]) for pid, word in words if PREFIX in word]
+
+    return wait_until(found, 30)[0]
 
 
 def _check_gone(server: int, prefix: str) -> None:
-    deadline = time.monotonic() + 5  # an ended process is listed until it is reaped
-    while session_processes(server) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert session_processes(server) == set()
+    wait_until(lambda: session_processes(server) == set(), 5)  # it is listed until it is reaped
     assert list(Path("/dev/shm").glob(f"{prefix}*")) == []  # noqa: S108
 
 

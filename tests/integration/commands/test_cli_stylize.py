@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.launch.launcher import Server
 from tests.integration.conftest import PROGRAM, check_refusal, photoreal
 from tests.kinds import PairFiles, Stylize
+from tests.shared import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -205,9 +205,7 @@ def test_interrupted_folder_goes_on(local: Server, folder: Path) -> None:
     call = [str(PROGRAM), *map(str, _call(local.http_url, "--in-flight", 1))]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(call, cwd=folder.parent, **pipes)
-    deadline = time.monotonic() + 60
-    while not (out / MANIFEST).exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until((out / MANIFEST).exists)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr

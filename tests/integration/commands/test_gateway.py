@@ -106,6 +106,7 @@ def test_regions_given_back_give_the_same_picture(gateway: str, forms: dict[str,
         ({}, {"size": "3"}, "size is 3"),
         ({"content_mask": b"x"}, {}, "style mask"),
         ({}, {"pairs": "[[1, 200]]", "size": "32"}, "style region 200"),
+        ({}, {"format": "jpeg", "bit_depth": "16"}, "expected the format png or tiff"),
     ],
 )
 def test_sentences_of_the_server_come_through(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,8 @@ from PIL import Image
 from photoreal.serve.launch.launcher import Server
 from tests.integration.conftest import PROGRAM, photoreal
 from tests.kinds import Array, Call, Pixels, Refused, Stylize
+from tests.shared import wait_until
+from tests.unit.client.video.video import film
 
 pytestmark = pytest.mark.server
 
@@ -89,23 +89,13 @@ def test_frames_of_a_sequence_are_steadied_and_others_are_unchanged(
 def _film(path: Path, frames: int = 10) -> Path:
     """A pan to and fro over the photo and, after a cut, over its negative, with a tone."""
     photo = np.asarray(Image.open(PHOTO).resize((192, 128)))
-    with av.open(str(path), "w") as container:
-        track: Any = container.add_stream("libx264", rate=12, options={"crf": "4"})
-        track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
-        voice: Any = container.add_stream("aac", rate=44100, layout="mono")
-        for i in range(frames):
-            left = 4 * (23 - abs(23 - i % 46))
-            crop = photo[30:94, left : left + 96]
-            pixels = np.ascontiguousarray(crop if i < 6 else 255 - crop)
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = i, Fraction(1, 12)
-            container.mux(track.encode(frame))
-        container.mux(track.encode(None))
-        tone = (0.2 * np.sin(0.05 * np.arange(44100 * frames // 12))).astype(np.float32)
-        heard = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
-        heard.rate, heard.pts = 44100, 0
-        container.mux(voice.encode(heard))
-        container.mux(voice.encode(None))
+
+    def picture(step: int) -> Pixels:
+        left = 4 * (23 - abs(23 - step % 46))
+        crop = photo[30:94, left : left + 96]
+        return np.ascontiguousarray(crop if step < 6 else 255 - crop)
+
+    film(path, frames, picture=picture, sound="aac", lasts=lambda step: 83)
     return path
 
 
@@ -141,11 +131,8 @@ def test_a_run_that_was_killed_goes_on_where_its_file_ends(local: Server, tmp_pa
     assert photoreal(tmp_path, *call, "-o", "whole.mp4").returncode == 0
     growing, cut = tmp_path / ".out.growing.mp4", tmp_path / "cut.mp4"
     with subprocess.Popen([str(PROGRAM), *call, "-o", "out.mp4"], cwd=tmp_path) as killed:
-        until = time.monotonic() + 300
-        while not growing.exists() or growing.read_bytes().count(b"moof") < 3:
-            assert killed.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_until(lambda: growing.exists() and growing.read_bytes().count(b"moof") >= 3, 300)
+        assert killed.poll() is None
         killed.kill()
     shutil.copy(growing, cut)
     resumed = photoreal(tmp_path, *call, "-o", "out.mp4", "--resume")

@@ -11,23 +11,18 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-import av
-import click
-import numpy as np
 import pytest
 from PIL import Image
 
-from photoreal.cli import SUBCOMMANDS
 from photoreal.client import StyleTransferClient
 from photoreal.client.canary import send_canary
 from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.launch.launcher import Server
 from photoreal.serve.supervise.health import HealthServer, Status
-from tests.kinds import Patch
+from tests.unit.client.video.video import film
 
 ROOT = Path(__file__).parents[3]
 PAGES = {
@@ -98,20 +93,6 @@ def pages() -> dict[str, str]:
     return PAGES
 
 
-@pytest.fixture
-def parse(monkeypatch: Patch) -> Callable[[str], click.Context]:
-    """Parses a call as the program itself does, in the project's folder."""
-    monkeypatch.chdir(ROOT)
-
-    def one(line: str) -> click.Context:
-        _, verb, *arguments = shlex.split(line, comments=True)
-        subcommand = SUBCOMMANDS[verb]
-        command: click.Command = getattr(import_module(subcommand.module), subcommand.attribute)
-        return command.make_context(verb, arguments)
-
-    return one
-
-
 class Addresses(NamedTuple):
     """Where the ports that the documentation names are in the tests, as HOST:PORT."""
 
@@ -156,10 +137,5 @@ def folder(tmp_path: Path) -> Path:
         photo.save(file)
     labels = {"images": [{"id": 1, "file_name": "lake.jpg"}], "annotations": []}
     (tmp_path / "labels.json").write_text(json.dumps(labels))
-    with av.open(str(tmp_path / "holiday.mp4"), "w") as film:
-        stream = film.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
-        for _ in range(2):
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(photo), format="rgb24")))
-        film.mux(stream.encode())
+    film(tmp_path / "holiday.mp4", 2)
     return tmp_path

@@ -5,24 +5,23 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from collections.abc import Callable
 from importlib.metadata import metadata
 from pathlib import Path
 
-import click
 import pytest
 
 from photoreal.cli import SUBCOMMANDS
 from photoreal.contract import CANCEL, SEGMENTER, STYLIZE, WCT2, ModelSpec, TensorSpec
+from tests.kinds import Patch
+from tests.shared import parse_command
 
 ROOT = Path(__file__).parents[3]
 OUTSIDE = {"curl", "docker", "export", "kubectl", "make", "photoreal", "pip", "python"}
 
 
-def test_commands_parse(
-    page: str, command_line: str, parse: Callable[[str], click.Context]
-) -> None:
-    parse(command_line)
+def test_commands_parse(page: str, command_line: str, monkeypatch: Patch) -> None:
+    monkeypatch.chdir(ROOT)
+    parse_command(shlex.split(command_line, comments=True))
 
 
 def test_every_command_is_in_the_reference(pages: dict[str, str]) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from photoreal.serve.launch.security import Security
 from photoreal.serve.launch.settings import ServeSettings, command_line
 from photoreal.serve.supervise.management import Management
 from photoreal.serve.supervise.processes import ProcessTable
+from tests.shared import wait_until
 
 ADAPTERS = Path(__file__).parent
 START_S = 60.0
@@ -130,11 +130,8 @@ def _running(folder: Path) -> Iterator[Triton]:
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + START_S
-        while not _is_ready(http):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+        wait_until(lambda: _is_ready(http) or process.poll() is not None, START_S)
+        assert process.poll() is None, log.read_text()
         yield Triton(process, settings, log)
     finally:
         os.killpg(process.pid, signal.SIGKILL)

@@ -17,14 +17,11 @@ from photoreal.weights.segmenters import load_segmenter
 from tests.kinds import (
     Arrays,
     Call,
-    Engines,
-    Images,
-    Networks,
     PairFiles,
-    Psnr,
     Refused,
     Stylize,
 )
+from tests.shared import builtin_engine, builtin_networks, psnr, random_image, smooth_image
 
 pytestmark = pytest.mark.server
 
@@ -33,7 +30,7 @@ MASKS = ("content_mask", "style_mask")
 
 
 @pytest.fixture(scope="module")
-def images(smooth_image: Images) -> Arrays:
+def images() -> Arrays:
     return {
         name: smooth_image(*shape, seed).numpy()[0]
         for seed, (name, shape) in enumerate(SHAPES.items())
@@ -43,7 +40,7 @@ def images(smooth_image: Images) -> Arrays:
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 @pytest.mark.parametrize("given", ["photos alone", "labels and options"])
 def test_wct2_is_the_transfer(
-    local: Server, call: Call, images: Arrays, builtin_engine: Engines, protocol: str, given: str
+    local: Server, call: Call, images: Arrays, protocol: str, given: str
 ) -> None:
     """Each option alone is in `tests/adapters/test_wct2_adapter.py`."""
     maps = {f"{name}_LABELS": np.zeros(shape, np.uint8) for name, shape in SHAPES.items()}
@@ -68,9 +65,7 @@ def test_wct2_is_the_transfer(
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_wct2_takes_soft_regions(
-    local: Server, call: Call, images: Arrays, builtin_engine: Engines, protocol: str
-) -> None:
+def test_wct2_takes_soft_regions(local: Server, call: Call, images: Arrays, protocol: str) -> None:
     planes = {}
     for name, (height, width) in SHAPES.items():
         ramp = np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8), (height, width))
@@ -113,12 +108,7 @@ def test_wct2_refuses(local: Server, refused: Refused, images: Arrays, case: str
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 @pytest.mark.parametrize("size", [(64, 96), (50, 37)])
 def test_segmenter_labels_a_batch(
-    local: Server,
-    call: Call,
-    smooth_image: Images,
-    segmenter_folder: Any,
-    protocol: str,
-    size: tuple[int, int],
+    local: Server, call: Call, segmenter_folder: Any, protocol: str, size: tuple[int, int]
 ) -> None:
     batch = torch.cat([smooth_image(*size, 0), smooth_image(*size, 3)])
     segmenter, _ = load_segmenter(segmenter_folder)
@@ -146,12 +136,7 @@ def test_segmenter_labels_a_batch(
     ids=["odd size, places, alpha", "segmenter", "whole", "default", "default, segmenter"],
 )
 def test_engines_agree(
-    local: Server,
-    bls: Server,
-    stylize: Stylize,
-    pair: PairFiles,
-    psnr: Psnr,
-    options: dict[str, Any],
+    local: Server, bls: Server, stylize: Stylize, pair: PairFiles, options: dict[str, Any]
 ) -> None:
     arguments = pair("pagoda-dusk") | options
     if not arguments.pop("masks", True):
@@ -164,9 +149,7 @@ def test_engines_agree(
     assert psnr(pictures[0], pictures[1]) > 60
 
 
-def test_levels_are_the_networks(
-    bls: Server, local: Server, call: Call, builtin_networks: Networks, random_image: Images
-) -> None:
+def test_levels_are_the_networks(bls: Server, local: Server, call: Call) -> None:
     encoder, decoder = builtin_networks("cat5")
     images = torch.cat([random_image(24, 40), random_image(24, 40, 1)])
     with torch.inference_mode():

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,7 +30,8 @@ from photoreal.client._transport.inputs import build_inputs
 from photoreal.client.address import Protocol
 from photoreal.serve.launch.launcher import Server
 from tests.integration.conftest import metric, quiet_server, url_of
-from tests.kinds import Encode, Photo, Stylize
+from tests.kinds import Stylize
+from tests.shared import encoded, photo, wait_until
 
 pytestmark = pytest.mark.server
 
@@ -57,7 +57,7 @@ def small(bare_repository: Any) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def photos(encoded: Encode, photo: Photo) -> dict[str, Any]:
+def photos() -> dict[str, Any]:
     """Two small photos; the size at which they are worked on makes the work."""
     return {
         "content": encoded(photo(40, 40)),
@@ -81,13 +81,6 @@ def _waiting(server: Server) -> float:
     return metric(server, "photoreal_requests_waiting")
 
 
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 class _LongRequest:
     """A long request over gRPC that is canceled at the end; begun when its context is."""
 
@@ -102,7 +95,7 @@ class _LongRequest:
         self._call = self._client.async_infer(
             **self._arguments, callback=lambda result, error: self.ended.set()
         )
-        _wait(lambda: _levels(self._server) >= before + 1)
+        wait_until(lambda: _levels(self._server) >= before + 1)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -115,7 +108,7 @@ class _LongRequest:
 
 
 def test_each_limit_is_refused_with_what_is_allowed(
-    small: Server, stylize: Stylize, photos: dict[str, Any], encoded: Encode, photo: Photo
+    small: Server, stylize: Stylize, photos: dict[str, Any]
 ) -> None:
     stripes = encoded(np.repeat(np.arange(8, dtype=np.uint8), 200).reshape(40, 40))
     flat = np.zeros((1001, 1000, 3), dtype=np.uint8)
@@ -173,7 +166,7 @@ async def _leave(
     """Begin a long call and give it up as soon as a condition holds."""
     async with AsyncStyleTransferClient(url_of(server, protocol), protocol=protocol) as client:
         task = asyncio.create_task(client.stylize(**photos, size=LONG, segment=False))
-        await asyncio.to_thread(_wait, when)
+        await asyncio.to_thread(wait_until, when)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -215,7 +208,7 @@ def test_a_request_beyond_the_queue_is_refused_at_once(
     )
     with _LongRequest(small, photos) as long:
         second.start()
-        _wait(lambda: _waiting(small) == 1)
+        wait_until(lambda: _waiting(small) == 1)
         for protocol in PROTOCOLS:
             with (
                 StyleTransferClient(
@@ -240,6 +233,6 @@ def test_a_request_canceled_while_it_waits_is_never_begun(
     with _LongRequest(small, photos):
         asyncio.run(_leave(small, protocol, photos, lambda: _waiting(small) == 1))
         before = _levels(small)
-    _wait(lambda: _waiting(small) == 0)
+    wait_until(lambda: _waiting(small) == 0)
     quick(small)
     assert _levels(small) - before <= 2 + LEVELS  # of the long request and of the quick one

@@ -6,12 +6,9 @@ Every kind of bad file and option is tried without a server, in `tests/unit/prep
 
 from __future__ import annotations
 
-import io
 import json
-import struct
 import urllib.error
 import urllib.request
-import zlib
 from typing import Any
 
 import numpy as np
@@ -22,6 +19,8 @@ from tritonclient.utils import InferenceServerException
 from photoreal.serve.launch.launcher import Server
 from tests.integration.conftest import BAD_REQUEST
 from tests.kinds import Call, Refused
+from tests.shared import encoded
+from tests.unit.preprocess.files import raw_png
 
 pytestmark = pytest.mark.server
 
@@ -29,38 +28,22 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
 PHOTO = Image.fromarray(PIXELS)
 
 
-def _file(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, format=kind, **options)
-    return stream.getvalue()
-
-
-def _png_of_size(width: int, height: int) -> bytes:
-    """A PNG whose header claims a size, with hardly any data behind it."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
-
-
-GOOD, JPEG = _file(PHOTO), _file(PHOTO, "JPEG")
+GOOD, JPEG = encoded(PHOTO), encoded(PHOTO, "JPEG")
 LABELS = Image.fromarray((PIXELS[..., 0] // 128).astype(np.uint8))
-MASK = _file(LABELS)
-COLORS = _file(Image.fromarray(np.where(PIXELS > 127, 255, 0).astype(np.uint8)))
+MASK = encoded(LABELS)
+COLORS = encoded(Image.fromarray(np.where(PIXELS > 127, 255, 0).astype(np.uint8)))
 PAGES = {"save_all": True, "append_images": [LABELS.convert("RGB")]}
-LONG = _file(Image.new("L", (8, 20_000), 99))
+LONG = encoded(Image.new("L", (8, 20_000), 99))
 TWO = np.array([b"a", b"b"], dtype=np.object_)
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "text": ({"content": b"This is no image."}, "The content photo is not an image"),
     "empty": ({"style": b""}, "The style photo is empty"),
     "truncated JPEG": ({"content": JPEG[: len(JPEG) // 2]}, "truncated or damaged"),
-    "header of 60000x60000": ({"style": _png_of_size(60000, 60000)}, "pixels"),
-    "EPS": ({"content": _file(PHOTO, "EPS")}, "not an image"),
-    "animated WebP": ({"style": _file(PHOTO, "WEBP", **PAGES)}, "several frames or pages"),
-    "8x300000": ({"content": _file(Image.new("L", (8, 300_000), 99))}, "long and narrow"),
+    "header of 60000x60000": ({"style": raw_png(60000, 60000, 8, 2, bytes(1000))}, "pixels"),
+    "EPS": ({"content": encoded(PHOTO, "EPS")}, "not an image"),
+    "animated WebP": ({"style": encoded(PHOTO, "WEBP", **PAGES)}, "several frames or pages"),
+    "8x300000": ({"content": encoded(Image.new("L", (8, 300_000), 99))}, "long and narrow"),
     "enlarged too far": (
         {"style": LONG, "method": "published", "size": None},
         "a size of up to 40 fits",
@@ -68,7 +51,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "missing photo": ({"content": None}, "The input CONTENT is missing"),
     "one mask": ({"content_mask": MASK}, "no style mask"),
     "mask of another size": (
-        {"content_mask": _file(LABELS.resize((40, 48))), "style_mask": MASK},
+        {"content_mask": encoded(LABELS.resize((40, 48))), "style_mask": MASK},
         "40x48",
     ),
     "labels and colors": ({"content_mask": MASK, "style_mask": COLORS}, "same kind"),

@@ -13,7 +13,8 @@ from PIL import Image
 
 from photoreal.client import StylizeResult
 from photoreal.serve.launch.launcher import Server
-from tests.kinds import Array, Encode, PairFiles, Photo, Pixels, Stylize
+from tests.kinds import Array, PairFiles, Pixels, Stylize
+from tests.shared import encoded, photo
 
 pytestmark = pytest.mark.server
 
@@ -38,7 +39,7 @@ def _image(result: StylizeResult) -> Array:
 
 
 def test_other_modes_count_as_the_picture_that_they_show(
-    local: Server, stylize: Stylize, picture: Image.Image, style: Pixels, encoded: Encode
+    local: Server, stylize: Stylize, picture: Image.Image, style: Pixels
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turns it back
@@ -106,9 +107,7 @@ def test_sizes_need_not_be_alike(
 
 
 @pytest.mark.parametrize("match", ["published", "nearest"])
-def test_regions_of_a_single_pixel(
-    local: Server, stylize: Stylize, photo: Photo, match: str
-) -> None:
+def test_regions_of_a_single_pixel(local: Server, stylize: Stylize, match: str) -> None:
     masks = np.ones((2, HEIGHT, WIDTH), dtype=np.uint8)
     masks[0, 20, 30] = masks[1, 5, 5] = 2
     masks[0, 0, 0] = 3
@@ -123,7 +122,7 @@ def test_regions_of_a_single_pixel(
 
 
 def test_masks_without_a_common_label_leave_the_content_as_it_is(
-    local: Server, stylize: Stylize, picture: Image.Image, style: Pixels, encoded: Encode
+    local: Server, stylize: Stylize, picture: Image.Image, style: Pixels
 ) -> None:
     labels = np.ones((HEIGHT, WIDTH), dtype=np.uint16)
     labels[:, 20:] = 2

@@ -12,10 +12,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from dockerfile_parse import DockerfileParser
 
@@ -23,6 +23,7 @@ from photoreal.client import StyleTransferClient
 from photoreal.serve.launch.environment import check_environment, free_ports
 from photoreal.serve.launch.installation import BACKENDS, TRITON_VARIABLE
 from tests.kinds import PairFiles, TempFolders
+from tests.shared import output_of, wait_until
 
 pytestmark = pytest.mark.server
 
@@ -99,10 +100,7 @@ def test_a_photo_is_stylized(
 def test_what_runs_is_what_is_printed(
     served: subprocess.Popen[str], command: list[str], environment: dict[str, str], triton: Path
 ) -> None:
-    printed = subprocess.run(
-        [*command, "--print-command"], env=environment, capture_output=True, text=True, check=True
-    )
-    shown = shlex.split(printed.stdout)
+    shown = shlex.split(output_of(*command, "--print-command", env=environment))
     running = _command_of_server(served, triton)
     assert shown[0] == str(triton / "bin" / "tritonserver")
     assert f"--backend-directory={triton / 'backends'}" in shown
@@ -114,14 +112,11 @@ def test_what_runs_is_what_is_printed(
 
 
 def _command_of_server(process: subprocess.Popen[str], triton: Path) -> list[str]:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        for child in children:
-            arguments = Path(f"/proc/{child}/cmdline").read_text().rstrip("\0").split("\0")
-            if arguments[0] == str(triton / "bin" / "tritonserver"):
-                return arguments
-    raise AssertionError("no tritonserver of the folder is running")
+    def found() -> list[list[str]]:
+        calls = [child.cmdline() for child in psutil.Process(process.pid).children()]
+        return [call for call in calls if call[:1] == [str(triton / "bin" / "tritonserver")]]
+
+    return wait_until(found, 10)[0]
 
 
 def _without_names_of_one_run(argument: str) -> str:

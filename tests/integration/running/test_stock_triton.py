@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from photoreal.export import ExportSettings, export_repository
 from photoreal.serve.launch.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launch.installation import assemble_backends
 from tests.kinds import PairFiles, Patch
+from tests.shared import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -63,11 +63,8 @@ def test_a_plain_tritonserver_loads_and_serves_it(
         )
     try:
         with StyleTransferClient(f"127.0.0.1:{http}", timeout=120, retries=0) as client:
-            deadline = time.monotonic() + START_S
-            while not client.ready():
-                assert server.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.2)
+            wait_until(lambda: client.ready() or server.poll() is not None, START_S)
+            assert server.poll() is None, log.read_text()
             result = client.stylize(**pair("lake-dusk"), size=32, output_size=32)
             assert result.image.height == 32
             photos = {role: pair("lake-dusk")[role] for role in ("content", "style")}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kinds import Encode, Photo, TempFolders
+from tests.kinds import TempFolders
+from tests.shared import encoded, photo
 
 from .running import Secured, serving
 
@@ -20,6 +21,6 @@ def server(repository: Path, tmp_path_factory: TempFolders) -> Iterator[Secured]
 
 
 @pytest.fixture(scope="session")
-def picture(encoded: Encode, photo: Photo) -> bytes:
+def picture() -> bytes:
     """A small photo."""
     return encoded(photo(40, 48))

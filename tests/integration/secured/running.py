@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from photoreal.client import AsyncStyleTransferClient, StyleTransferClient
 from photoreal.client.address import Protocol
 from photoreal.serve.launch.environment import free_ports
 from tests.kinds import Arrays
+from tests.shared import wait_until
 
 PROGRAM = Path(sys.executable).with_name("photoreal")
 Way = tuple[str, Protocol]
@@ -102,10 +102,8 @@ class Collector(http.server.ThreadingHTTPServer):
 
 
 def once(found: Callable[[], list[dict[str, Any]]], count: int) -> list[dict[str, Any]]:
-    """What is found as soon as it is `count` things, or after 20 seconds."""
-    deadline = time.monotonic() + 20
-    while len(found()) < count and time.monotonic() < deadline:
-        time.sleep(0.05)
+    """What is found as soon as it is `count` things."""
+    wait_until(lambda: len(found()) >= count, 20)
     return found()
 
 
@@ -227,11 +225,8 @@ def serving(folder: Path, repository: Path) -> Iterator[Secured]:
             },
         )
         try:
-            deadline = time.monotonic() + 120
-            while b'"Ready."' not in log.read_bytes():
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
+            wait_until(lambda: b'"Ready."' in log.read_bytes() or process.poll() is not None, 120)
+            assert process.poll() is None, log.read_text()
             yield server
         finally:
             process.terminate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import queue
 import urllib.error
 import urllib.request
@@ -10,13 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import av
 import httpx2
 import numpy as np
 import psutil
 import pytest
 import tritonclient.grpc
-from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from photoreal.cli import main
@@ -24,6 +21,7 @@ from photoreal.client import AccessDenied, ServerUnavailable, StyleTransferClien
 from photoreal.serve.launch.security import GrpcTls, Security
 from tests.integration.conftest import quiet_server, running_web
 from tests.kinds import Capture, Patch
+from tests.unit.client.video.video import film
 
 from .running import ADMIN_KEY, API_KEY, SIZE, Certificates, Secured, Way
 
@@ -138,19 +136,6 @@ def _entry(server: Secured) -> list[str]:
     ]
 
 
-def _film(path: Path, picture: bytes) -> Path:
-    """A film of two frames that are the picture."""
-    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream("libx264", rate=10)
-        stream.height, stream.width = pixels.shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for _ in range(2):
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        film.mux(stream.encode())
-    return path
-
-
 @pytest.mark.parametrize(("command", "suffix"), [("stylize", ".png"), ("video", ".mp4")])
 def test_the_command_line_takes_the_key_from_the_environment(
     command: str,
@@ -163,7 +148,7 @@ def test_the_command_line_takes_the_key_from_the_environment(
 ) -> None:
     photo, out = tmp_path / "photo.png", tmp_path / f"out{suffix}"
     photo.write_bytes(picture)
-    content = photo if command == "stylize" else _film(tmp_path / "film.mp4", picture)
+    content = photo if command == "stylize" else film(tmp_path / "film.mp4", 2)
     arguments = [command, str(content), str(photo), "-o", str(out), "--size", str(SIZE)]
     arguments += _entry(server)
     monkeypatch.delenv("PHOTOREAL_API_KEY", raising=False)
@@ -188,4 +173,7 @@ def test_the_gateway_takes_the_key_from_the_environment(
         )
     assert answer.status_code == status
     assert answer.content.startswith(b"\x89PNG") == (status == 200)
-    assert API_KEY not in (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text()
+    assert API_KEY not in log
+    assert ("PHOTOREAL_API_KEY" in log) == (status == 502)
+    assert server.grpc.encode() not in answer.content

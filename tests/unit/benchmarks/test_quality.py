@@ -24,7 +24,8 @@ from photoreal.errors import InvalidOption
 from photoreal.pipeline.request import StylizeRequest
 from photoreal.preprocess import decode_photo
 from photoreal.regions import Pair
-from tests.kinds import Capture, Encode, Patch, Photo, Sentence
+from tests.kinds import Capture, Patch
+from tests.shared import check_sentence, encoded, photo, refused
 
 pytestmark = pytest.mark.slow
 
@@ -213,7 +214,7 @@ def test_pictures_that_do_not_belong_together_are_refused(picture: Floats) -> No
 
 
 @pytest.fixture
-def folder(tmp_path: Path, photo: Photo, encoded: Encode) -> Path:
+def folder(tmp_path: Path) -> Path:
     """Three subfolders: a pair with masks, a pair without, and a content photo alone."""
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
@@ -248,12 +249,7 @@ def test_pairs_of_a_folder(folder: Path) -> None:
     ],
 )
 def test_broken_pair_is_named(
-    file: str,
-    data: bytes | None,
-    words: str,
-    folder: Path,
-    check_sentence: Sentence,
-    capsys: Capture,
+    file: str, data: bytes | None, words: str, folder: Path, capsys: Capture
 ) -> None:
     if data is None:
         (folder / file).unlink()
@@ -293,7 +289,7 @@ def test_a_copy_keeps_everything_and_reaches_nothing(pair: PhotoPair) -> None:
     assert found.style > 5
 
 
-def test_regions_are_the_drawn_ones(pair: PhotoPair, bare: PhotoPair, encoded: Encode) -> None:
+def test_regions_are_the_drawn_ones(pair: PhotoPair, bare: PhotoPair) -> None:
     """Each half of the content takes the colors of one half of the style, or of all of it."""
     result = np.zeros((24, 32, 3), dtype=np.uint8)
     result[:, :16], result[:, 16:] = (200, 30, 30), (30, 30, 200)
@@ -309,9 +305,7 @@ def test_regions_are_the_drawn_ones(pair: PhotoPair, bare: PhotoPair, encoded: E
     assert whole.measure(same).style == unpaired.measure(same).style == 0
 
 
-def test_everything_is_brought_to_the_size_of_the_content(
-    pair: PhotoPair, encoded: Encode, photo: Photo
-) -> None:
+def test_everything_is_brought_to_the_size_of_the_content(pair: PhotoPair) -> None:
     judge = Judge(pair)
     content = _picture(pair.content)
     smaller = content.resize((16, 12), Image.Resampling.LANCZOS)
@@ -344,17 +338,16 @@ def test_results_of_a_peer_are_read_from_a_folder(pair: PhotoPair, tmp_path: Pat
 
 
 @pytest.mark.parametrize("given", ["{pair}.png", "name=dpst.png", "={pair}.png"])
-def test_a_peer_of_another_form_is_refused(given: str, check_sentence: Sentence) -> None:
-    with pytest.raises(InvalidOption, match="expected NAME=PATTERN") as no:
+def test_a_peer_of_another_form_is_refused(given: str) -> None:
+    with refused(InvalidOption, "expected NAME=PATTERN"):
         folder_peer(given)
-    check_sentence(no.value)
 
 
 def _colors(picture: Image.Image) -> Floats:
     return np.asarray(picture, dtype=np.float64).reshape(-1, 3)
 
 
-def test_monge_kantorovich(encoded: Encode) -> None:
+def test_monge_kantorovich() -> None:
     rng = np.random.default_rng(6)
     content = rng.normal((90, 120, 140), (20, 12, 25), (60, 80, 3))
     mixing = [[1, 1, 0], [0, 1, 0], [0, 1, 1]]
@@ -426,7 +419,7 @@ def pipeline() -> Pipeline:
 
 
 def test_pairs_are_stylized_as_the_server_does_it(
-    pipeline: Pipeline, pair: PhotoPair, bare: PhotoPair, encoded: Encode, photo: Photo
+    pipeline: Pipeline, pair: PhotoPair, bare: PhotoPair
 ) -> None:
     found, whole, drawn = (
         Variant("", {"size": 24, **options}, masks).method(pipeline)

@@ -8,18 +8,17 @@ import socket
 import socketserver
 import threading
 from contextlib import ExitStack, contextmanager, suppress
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from tritonclient.utils import serialize_byte_tensor
 
 from photoreal.client import AsyncStyleTransferClient, StyleTransferClient, patience
 from photoreal.client._transport import http as http_transport
 from photoreal.client._transport import retry
 from photoreal.contract import STYLIZE
+from tests.shared import encoded as png
 
 KINDS = ["sync", "async"]
 REPORT = {
@@ -33,12 +32,6 @@ REPORT = {
 }
 PHOTO = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 LABELS = np.array([[0, 1, 2], [25, 150, 255]], dtype=np.uint8)
-
-
-def png(array):
-    buffer = BytesIO()
-    Image.fromarray(array).save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def answer(**changes):
@@ -102,10 +95,10 @@ def connect_over(transport):
 class FakeTransport:
     """Answers like the model, or raises; remembers what it was asked."""
 
-    def __init__(self, outputs=None, error=None):
+    def __init__(self, outputs: Any = None, error: Any = None) -> None:
         self.outputs = answer() if outputs is None else outputs
         self.error = error
-        self.calls = []
+        self.calls: list[Any] = []
         self.closed = 0
 
     def infer(self, inputs, outputs, request_id, timeout):

@@ -1,6 +1,5 @@
 """Both clients over a transport without a network."""
 
-import subprocess
 import sys
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from photoreal.client import DEFAULT_TIMEOUT, AsyncStyleTransferClient, StyleTransferClient
 from photoreal.client.errors import InvalidInput, RequestRejected, ServerFailed, ServerUnavailable
 from photoreal.contract import STYLIZE
+from tests.shared import output_of
 
 from .conftest import LABELS, PHOTO, AsyncFakeTransport, answer, png
 
@@ -126,6 +126,4 @@ def test_needs_no_networks_and_no_transport_it_does_not_use():
         "import sys, photoreal.client, photoreal.client.cli.stylize\n"
         "print(*{'torch', 'onnxruntime', 'grpc', 'gevent', 'aiohttp'} & set(sys.modules))"
     )
-    command = [sys.executable, "-c", program]
-    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert run.stdout.strip() == ""
+    assert output_of(sys.executable, "-c", program, timeout=60).strip() == ""

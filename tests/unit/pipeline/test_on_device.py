@@ -33,16 +33,11 @@ from photoreal.render.upsample import ColorModel, apply_colors, fit_colors
 from photoreal.transfer.progressive import NetworkEngine
 from photoreal.weights.networks import fingerprint, load_wct2
 from photoreal.weights.segmenters import load_segmenter
+from tests.shared import encoded
 
 
 def random(*shape: int) -> FloatArray:
     return np.random.default_rng(0).random(shape, dtype=np.float32)
-
-
-def file(photo: npt.NDArray[np.uint8]) -> bytes:
-    data = io.BytesIO()
-    Image.fromarray(photo).save(data, "PNG")
-    return data.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +105,14 @@ def scene(height: int, width: int, blue: float) -> npt.NDArray[np.uint8]:
     return photo
 
 
-CONTENT, STYLE = file(scene(96, 128, 0.9)), file(scene(80, 100, 0.2))
+CONTENT, STYLE = encoded(scene(96, 128, 0.9)), encoded(scene(80, 100, 0.2))
 MASKS = {
-    "content_mask": file(
+    "content_mask": encoded(
         np.repeat(np.arange(96) // 48 * 50, 128).reshape(96, 128).astype(np.uint8)
     ),
-    "style_mask": file(np.repeat(np.arange(80) // 40 * 50, 100).reshape(80, 100).astype(np.uint8)),
+    "style_mask": encoded(
+        np.repeat(np.arange(80) // 40 * 50, 100).reshape(80, 100).astype(np.uint8)
+    ),
 }
 
 

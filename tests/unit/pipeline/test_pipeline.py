@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +16,9 @@ from PIL import Image
 import photoreal
 from photoreal import Pipeline
 from photoreal.client import StyleTransferClient
-from photoreal.errors import InvalidImage, InvalidMask, InvalidOption, InvalidRequest, WeightsError
+from photoreal.errors import InvalidImage, InvalidOption, WeightsError
 from photoreal.preprocess import Limits
-from tests.shared import Photo, encoded, photo, refused
+from tests.shared import Photo, encoded, output_of, photo
 
 CONTENT, STYLE = photo(20, 24, seed=1), photo(18, 16, seed=2)
 SIZE = 16
@@ -138,23 +137,6 @@ class TestStyles:
 
 
 class TestRefused:
-    @pytest.mark.parametrize(
-        ("error", "given", "words"),
-        [
-            (InvalidImage, {"content": b"no photo"}, "The content photo is not an image"),
-            (InvalidOption, {"alpha": 2.0}, "alpha is 2"),
-            (InvalidOption, {"size": 4}, "size is 4"),
-            (InvalidMask, {"content_mask": OURS}, "no style mask"),
-            (InvalidRequest, {"content": "none.png"}, "none.png"),
-            (InvalidRequest, {"alpha": "much"}, "alpha"),
-        ],
-    )
-    def test_in_a_server_s_words(
-        self, error: type[InvalidRequest], given: dict[str, Any], words: str, pipeline: Pipeline
-    ) -> None:
-        with refused(error, words):
-            pipeline.stylize(**{"content": CONTENT, "style": STYLE, **given})
-
     def test_unknown_options(self, pipeline: Pipeline) -> None:
         with pytest.raises(TypeError, match="alpa"):
             pipeline.stylize(CONTENT, STYLE, alpa=1.0)  # type: ignore[call-arg]
@@ -222,9 +204,7 @@ for name in ("tritonserver", "pytriton", "onnxruntime", "fastapi"):
 
 class TestImports:
     def test_what_is_missing_is_named_and_nothing_of_linux_is_needed(self) -> None:
-        done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        lines = done.stdout.splitlines()
+        lines = output_of(sys.executable, "-c", FRESH).splitlines()
         for line, missing in zip(lines, ("torch", "scipy", "safetensors"), strict=True):
             assert line.startswith(f"{missing} photoreal.Pipeline needs missing packages")
             assert line.count(missing) > 1

@@ -1,13 +1,16 @@
-"""Image files written by hand, with 8 or 16 bits per channel."""
+"""Image files with 8 or 16 bits per channel that Pillow itself does not write."""
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL.PngImagePlugin import putchunk
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 Array = npt.NDArray[Any]
 
@@ -15,22 +18,14 @@ Array = npt.NDArray[Any]
 def raw_png(
     width: int, height: int, depth: int, color: int, rows: bytes, *chunks: tuple[bytes, bytes]
 ) -> bytes:
-    """A PNG written by hand; `rows` are the bytes of the filtered lines."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + content))
-        return struct.pack(">I", len(content)) + name + content + checksum
-
+    """A PNG of any header; `rows` are the bytes of the filtered lines."""
+    stream = io.BytesIO()
+    stream.write(b"\x89PNG\r\n\x1a\n")
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    return b"".join(
-        [
-            b"\x89PNG\r\n\x1a\n",
-            chunk(b"IHDR", header),
-            *(chunk(*one) for one in chunks),
-            chunk(b"IDAT", zlib.compress(rows)),
-            chunk(b"IEND", b""),
-        ]
-    )
+    data = zlib.compress(rows)
+    for name, content in ((b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b"")):
+        putchunk(stream, name, content)
+    return stream.getvalue()
 
 
 def png_of(pixels: Array, depth: int, color: int) -> bytes:
@@ -57,37 +52,18 @@ def tiff_of(
     parts = list(np.moveaxis(values, 2, 0)) if planes else [values]
     data = [np.ascontiguousarray(part).astype(f"{order}u2").tobytes() for part in parts]
     data = [zlib.compress(part) for part in data] if deflate else data
-    tags: dict[int, tuple[str, list[int] | bytes]] = {
-        256: ("H", [width]),
-        257: ("H", [height]),
-        258: ("H", [16] * channels),
-        259: ("H", [8 if deflate else 1]),
-        262: ("H", [2 if channels > 2 else 1]),
-        273: ("L", [0] * len(data)),
-        274: ("H", [orientation]),
-        277: ("H", [channels]),
-        278: ("H", [height]),
-        279: ("L", [len(part) for part in data]),
-        284: ("H", [2 if planes else 1]),
-    }
-    tags |= {338: ("H", [extra])} if extra is not None else {}
-    tags |= {34675: ("B", profile)} if profile else {}
-
-    def packed(kind: str, content: list[int] | bytes) -> bytes:
-        return struct.pack(f"{order}{len(content)}{kind}", *content)
-
-    behind = 8 + 2 + 12 * len(tags) + 4
-    first = behind + sum(len(b) for b in (packed(*one) for one in tags.values()) if len(b) > 4)
-    starts = [first + sum(map(len, data[:index])) for index in range(len(data))]
-    tags[273] = ("L", starts)
-    entries, values_behind = b"", b""
-    for tag, (kind, content) in sorted(tags.items()):
-        raw = packed(kind, content)
-        entries += struct.pack(f"{order}HHL", tag, {"B": 7, "H": 3, "L": 4}[kind], len(content))
-        if len(raw) > 4:
-            entries += struct.pack(f"{order}L", behind + len(values_behind))
-            values_behind += raw
-        else:
-            entries += raw.ljust(4, b"\0")
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}LH", 8, len(tags))
-    return b"".join([head, entries, bytes(4), values_behind, *data])
+    tags = ImageFileDirectory_v2((b"II*\0" if order == "<" else b"MM\0*") + bytes(4))
+    tags[256], tags[257], tags[258] = width, height, (16,) * channels
+    tags[259] = 8 if deflate else 1
+    tags[262] = 2 if channels > 2 else 1
+    tags[273] = tuple(sum(map(len, data[:index])) for index in range(len(data)))
+    tags[274], tags[277], tags[278] = orientation, channels, height
+    tags[279] = tuple(map(len, data))
+    tags[284] = 2 if planes else 1
+    if extra is not None:
+        tags[338] = extra
+    if profile:
+        tags[34675] = profile
+    stream = io.BytesIO()
+    tags.save(stream)  # makes the places of the strips follow the tags
+    return stream.getvalue() + b"".join(data)

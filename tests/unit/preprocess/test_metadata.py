@@ -16,6 +16,7 @@ from photoreal.options import DEEP_FORMATS, FORMATS, Format
 from photoreal.preprocess import Limits, encode_pixels, read_photo
 from photoreal.preprocess.metadata import Metadata, srgb_profile
 from photoreal.preprocess.quiet import without_warnings
+from tests.shared import encoded
 
 FILES = [kind for kind in FORMATS if kind != "raw"]
 """Formats that hold metadata."""
@@ -40,9 +41,8 @@ def _file(kind: str = "JPEG", **options: Any) -> bytes:
         Base.LensModel: "50 mm",
     }
     exif[IFD.GPSInfo] = GPS
-    stream = io.BytesIO()
-    Image.new("RGB", (40, 30), "olive").save(stream, kind, **{"exif": exif.tobytes(), **options})
-    return stream.getvalue()
+    image = Image.new("RGB", (40, 30), "olive")
+    return encoded(image, kind, **{"exif": exif.tobytes(), **options})
 
 
 def _metadata(data: bytes) -> Metadata:

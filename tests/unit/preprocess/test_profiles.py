@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 from photoreal.color.icc import read_gray_curve, read_rgb_space
 from photoreal.preprocess import Limits, read_photo
 from photoreal.preprocess.metadata import srgb_profile
+from tests.shared import encoded
 
 from .profiles import (
     ADOBE_RGB,
@@ -123,10 +124,8 @@ def test_damaged_profiles_raise_nothing() -> None:
 
 
 def _file(profile: bytes | None, mode: str = "RGB", kind: str = "PNG") -> bytes:
-    stream = io.BytesIO()
     image = Image.linear_gradient("L").resize((40, 30)).convert(mode)
-    image.save(stream, kind, **({"icc_profile": profile} if profile else {}))
-    return stream.getvalue()
+    return encoded(image, kind, **({"icc_profile": profile} if profile else {}))
 
 
 @pytest.mark.parametrize(

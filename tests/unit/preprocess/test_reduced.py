@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 
 from photoreal.preprocess import Limits, read_photo, working_size
-from tests.kinds import Psnr
-from tests.shared import encoded
+from tests.shared import encoded, psnr
 
 from .profiles import DISPLAY_P3, rgb_profile
 
@@ -32,7 +31,7 @@ def _jpeg(name: str, scale: float = 1.0, **options: Any) -> bytes:
 @pytest.mark.parametrize("times", [6.0, 8.5, 12.1])
 @pytest.mark.parametrize("subsampling", [0, 2])
 def test_the_working_copy_is_that_of_the_whole_photo(
-    psnr: Psnr, name: str, times: float, subsampling: int
+    name: str, times: float, subsampling: int
 ) -> None:
     """Above 45 dB, whatever part of the photo's side the working size is."""
     file = _jpeg(name, subsampling=subsampling)
@@ -65,7 +64,7 @@ def test_the_smallest_part_with_three_times_the_working_size(
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("size", [60, 35])
-def test_a_turned_photo_is_the_same(psnr: Psnr, orientation: int, size: int) -> None:
+def test_a_turned_photo_is_the_same(orientation: int, size: int) -> None:
     """The last row and column of reduced pixels are a part of one, on any side after the turn."""
     exif = Image.Exif()
     exif[0x0112] = orientation

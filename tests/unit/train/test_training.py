@@ -25,6 +25,10 @@ pytestmark = pytest.mark.slow
 MakeSettings = Callable[..., Settings]
 
 
+Whole = tuple[Path, Training, list[Progress]]
+"""`whole`: a run's folder, its end and its reports."""
+
+
 class Stop(Exception):
     """Ends a run from outside."""
 
@@ -39,10 +43,8 @@ SMALL = Settings(
 
 
 @pytest.fixture(scope="module")
-def whole(
-    train: Photos, validation: Photos, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Training, list[Progress]]:
-    """A run that went through: its folder, its end and its reports."""
+def whole(train: Photos, validation: Photos, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """A run that went through."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     reports: list[Progress] = []
     training = Training(SMALL, folder)
@@ -56,9 +58,7 @@ def _state(folder: Path) -> dict[str, Tensor]:
     return segmenter.state_dict()
 
 
-def test_every_step_is_reported_and_some_are_measured(
-    whole: tuple[Path, Training, list[Progress]],
-) -> None:
+def test_every_step_is_reported_and_some_are_measured(whole: Whole) -> None:
     folder, training, reports = whole
     assert training.step == 6
     assert [report.step for report in reports] == [1, 2, 3, 4, 5, 6]
@@ -75,9 +75,7 @@ def test_every_step_is_reported_and_some_are_measured(
             assert line["sources"] == {"camvid": pytest.approx(line["accuracy"])}
 
 
-def test_the_folder_is_a_segmenter_and_says_how_it_came_about(
-    whole: tuple[Path, Training, list[Progress]], train: Photos
-) -> None:
+def test_the_folder_is_a_segmenter_and_says_how_it_came_about(whole: Whole, train: Photos) -> None:
     folder, training, _ = whole
     segmenter, names = load_segmenter(folder)
     assert names == CLASSES
@@ -95,7 +93,7 @@ def test_the_folder_is_a_segmenter_and_says_how_it_came_about(
 
 
 def test_the_weights_are_calibrated_on_the_validation_photos(
-    whole: tuple[Path, Training, list[Progress]], validation: Photos
+    whole: Whole, validation: Photos
 ) -> None:
     folder, training, _ = whole
     segmenter, _ = load_segmenter(folder)
@@ -103,9 +101,7 @@ def test_the_weights_are_calibrated_on_the_validation_photos(
     assert segmenter.temperature == pytest.approx(calibrate(training.average, *validation))
 
 
-def test_the_average_is_not_the_last_step(
-    whole: tuple[Path, Training, list[Progress]],
-) -> None:
+def test_the_average_is_not_the_last_step(whole: Whole) -> None:
     last, average = (one.state_dict() for one in (whole[1]._network, whole[1].average))
     name = "encoder.conv1.weight"
     assert not torch.equal(last[name], average[name])
@@ -115,7 +111,7 @@ def test_the_average_is_not_the_last_step(
 
 
 def test_the_same_settings_give_the_same_weights(
-    whole: tuple[Path, Training, list[Progress]],
+    whole: Whole,
     train: Photos,
     validation: Photos,
     tmp_path: Path,
@@ -133,7 +129,7 @@ def test_the_same_settings_give_the_same_weights(
 @pytest.mark.parametrize("stop", [3, 5])  # in both stages; a step after the last saved state
 def test_a_run_that_was_stopped_ends_with_the_same_weights(
     stop: int,
-    whole: tuple[Path, Training, list[Progress]],
+    whole: Whole,
     train: Photos,
     validation: Photos,
     tmp_path: Path,
@@ -163,7 +159,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
 
 
 def test_a_run_that_is_resumed_at_its_end_is_measured_and_written(
-    whole: tuple[Path, Training, list[Progress]], train: Photos, validation: Photos
+    whole: Whole, train: Photos, validation: Photos
 ) -> None:
     folder = whole[0]
     before = _state(folder)
@@ -201,15 +197,13 @@ def test_a_run_of_a_given_time_goes_through_all_its_settings(
     assert load_segmenter(tmp_path)[1] == CLASSES
 
 
-def test_a_run_does_not_go_on_with_other_photos(
-    whole: tuple[Path, Training, list[Progress]], validation: Photos
-) -> None:
+def test_a_run_does_not_go_on_with_other_photos(whole: Whole, validation: Photos) -> None:
     with pytest.raises(TrainingError, match=r"not those that the training began with; .*photos\."):
         Training(SMALL, whole[0]).resume(validation)
 
 
 def test_a_run_does_not_begin_where_another_has(
-    whole: tuple[Path, Training, list[Progress]], train: Photos, tmp_path: Path
+    whole: Whole, train: Photos, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match="holds a training already; resume it or name"):
         Training(SMALL, whole[0]).start(train)

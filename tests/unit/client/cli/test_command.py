@@ -6,7 +6,6 @@ import sys
 import types
 from contextlib import contextmanager
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -18,7 +17,7 @@ from photoreal.client.cli.stylize import stylize
 from photoreal.client.cli.terminal import progress
 from photoreal.errors import InvalidOption, ServeError, WeightsError
 
-from ..conftest import LABELS, PHOTO, FakeTransport, connect_over, png
+from ..conftest import PHOTO, FakeTransport, connect_over, png
 
 EMBEDDED = "photoreal.serve.launch.embedded"
 
@@ -100,20 +99,6 @@ class TestDone:
         assert transport.inputs["FORMAT"] == kind.lower().encode()
         with Image.open(tmp_path / f"out{suffix}") as image:
             assert image.format == kind
-
-    def test_labels(self, run, tmp_path, transport):
-        folder = tmp_path / "deep" / "labels"
-        outcome = run("--save-labels", str(folder))
-        assert outcome.exit_code == 0
-        assert "STYLE_LABELS" in transport.calls[-1][1]
-        assert str(folder) in outcome.stdout
-        assert (folder / "content_labels.png").read_bytes() == png(LABELS)
-        with Image.open(folder / "style_labels.png") as image:
-            assert np.array_equal(np.asarray(image), LABELS.T)
-        for name in ("content_regions.png", "style_regions.png"):
-            with Image.open(folder / name) as image:
-                assert image.mode == "RGB"
-        assert len(list(folder.iterdir())) == 4
 
 
 class TestExitCodes:
@@ -316,12 +301,6 @@ class TestMain:
     def test_usage_errors(self, capsys, name):
         assert cli.main([name]) == 2
         assert "Error: " in capsys.readouterr().err
-
-    @pytest.mark.usefixtures("quick")
-    def test_failure_of_a_subcommand(self, capsys, closed_url, photo_file, tmp_path):
-        photo, out = str(photo_file), str(tmp_path / "out.png")
-        assert cli.main(["stylize", photo, photo, "-o", out, "--url", closed_url]) == 1
-        assert capsys.readouterr().err.startswith(f"Error: No server is ready at {closed_url}")
 
     @pytest.mark.parametrize(
         ("outcome", "code", "words"),

@@ -8,9 +8,6 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-import uvicorn
-from click.testing import CliRunner
-from starlette.testclient import TestClient
 
 from photoreal.cli import main
 from photoreal.client import RequestTimeout, ServerBusy, ServerUnavailable, StyleTransferClient
@@ -22,7 +19,6 @@ from photoreal.client.cli.server_options import ServerOptions, server_options
 from photoreal.client.cli.stylize import stylize
 from photoreal.client.cli.warm import warm
 from photoreal.client.video.command import video
-from photoreal.client.web import command as web_module
 from photoreal.client.web.command import web
 from photoreal.errors import WeightsError
 
@@ -79,45 +75,6 @@ def test_the_key_of_the_environment_is_shown(command, calls, guarded, monkeypatc
     assert "API key" in capsys.readouterr().err
     monkeypatch.setenv("PHOTOREAL_API_KEY", KEY)
     assert main(call) == 0, capsys.readouterr().err
-
-
-class TestGateway:
-    @pytest.fixture
-    def post(self, guarded, monkeypatch):
-        """Runs `photoreal web` before the guarded server, without a port; posts one form."""
-        answers = []
-
-        class Server:
-            def __init__(self, config):
-                self.app = config.app
-
-            def run(self, sockets):
-                files = dict.fromkeys(("content_image", "style_image"), ("a.png", FRAME))
-                with TestClient(self.app, base_url="http://localhost") as caller:
-                    answers.append(caller.post("/upload_images/", files=files))
-
-        monkeypatch.setattr(uvicorn, "Server", Server)
-        monkeypatch.setattr(web_module, "_listen", lambda host, port: nullcontext())
-        monkeypatch.setattr(web_module, "interrupt_on_signals", lambda: None)
-
-        def run(*options):
-            outcome = CliRunner().invoke(web, ["--url", guarded, *options])
-            assert outcome.exit_code == 0, outcome.output
-            return answers[0]
-
-        return run
-
-    def test_shows_the_server_its_key(self, post, monkeypatch):
-        monkeypatch.setenv("PHOTOREAL_API_KEY", KEY)
-        response = post()
-        assert (response.status_code, response.content) == (200, FRAME)
-
-    def test_does_not_blame_its_caller_for_a_missing_key(self, post, monkeypatch, caplog, guarded):
-        monkeypatch.delenv("PHOTOREAL_API_KEY", raising=False)
-        response = post()
-        assert response.status_code == 502
-        assert guarded not in response.text
-        assert "PHOTOREAL_API_KEY" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import asyncio
 import re
 import signal
 import threading
-import time
 
 import pytest
 
 from photoreal.client import AsyncStyleTransferClient, RequestTimeout
+from tests.shared import wait_until
 
 from ..conftest import KINDS, call, serving
 
@@ -32,10 +32,7 @@ class Unanswered:
                 connection.sendall(b"HTTP/1.1 404 -\r\nContent-Length: 2\r\n\r\n{}")
 
     def wait_for_request(self):
-        deadline = time.monotonic() + 5
-        while not self.requests or b"\x00style" not in self.requests[0]:
-            assert time.monotonic() < deadline, self.requests
-            time.sleep(0.01)
+        wait_until(lambda: self.requests and b"\x00style" in self.requests[0], 5)
 
     def check(self):
         request, cancel = self.requests

@@ -1,7 +1,9 @@
 """Films for tests, and a transport that gives every frame back, with a change or without."""
 
 import io
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -44,17 +46,17 @@ def scene(step, shade=60):
 
 
 def film(
-    path,
-    frames=8,
+    path: Any,
+    frames: int = 8,
     *,
-    picture=scene,
-    sound=None,
-    matrix=1,
-    color_range=1,
-    tagged=True,
-    options=None,
-    lasts=lambda step: 40 if step % 3 else 80,
-):
+    picture: Any = scene,
+    sound: Any = None,
+    matrix: Any = 1,
+    color_range: Any = 1,
+    tagged: bool = True,
+    options: Any = None,
+    lasts: Callable[[int], int] = lambda step: 40 if step % 3 else 80,
+) -> Any:
     """Write a film; as `lasts` has it, every third frame lasts twice as long."""
     with av.open(str(path), "w", options=options or {}) as container:
         track = container.add_stream("libx264", rate=RATE, options={"crf": "1", "g": "4"})

@@ -16,6 +16,7 @@ from photoreal.client.web import GatewaySettings, make_app
 from photoreal.client.web.app import STATIC
 from photoreal.client.web.gallery import GALLERY, picture_file
 from photoreal.client.web.gate import UploadGate
+from tests.shared import check_sentence
 
 from ..conftest import LABELS, PHOTO, REPORT, AsyncFakeTransport, answer, png
 
@@ -83,7 +84,7 @@ def aside(transport):
 
 
 @pytest.fixture
-def refused(check_sentence):
+def refused():
     """Checks a refusal: its status, and that its detail is a sentence with some words."""
 
     def check(response, status, words=""):

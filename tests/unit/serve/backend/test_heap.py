@@ -1,6 +1,5 @@
 """Memory that a process keeps: counted in page faults, which are what it saves."""
 
-import subprocess
 import sys
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from photoreal.contract import DEFAULT_KEEP_MEMORY_S, KEEP_MEMORY_VARIABLE
 from photoreal.errors import ServeError
 from photoreal.serve.backend.heap import idle_seconds
+from tests.shared import output_of
 
 _SCRIPT = """
 import resource, sys
@@ -47,9 +47,8 @@ print(kept >> 20, resident_bytes() - before >> 20)
 def _run(script, *arguments):
     # Without huge pages, which a machine may or may not have.
     environment = {"NUMPY_MADVISE_HUGEPAGE": "0", "GLIBC_TUNABLES": ""}
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found = list(map(int, done.stdout.split()))
+    printed = output_of(sys.executable, "-c", script, *arguments, env=environment)
+    found = list(map(int, printed.split()))
     if found == [-1]:
         pytest.skip("this C library has no mallopt")
     return found

@@ -20,6 +20,7 @@ from photoreal.serve.backend.limits import (
     resolve_limits,
 )
 from photoreal.serve.cli.limit_options import limit_options
+from tests.shared import encoded, photo
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "limits.md"
 NO_MEMORY_LIMIT = {MEMORY.variable: "0"}
@@ -156,7 +157,7 @@ def test_an_invalid_option_is_an_error_of_usage(capsys):
     assert "Starting" not in captured.err
 
 
-def test_other_formats_are_not_tried(photo, encoded):
+def test_other_formats_are_not_tried():
     allowed = Limits(formats=("JPEG", "PNG"))
     decode_photo(encoded(photo(9, 9), "JPEG"), "photo", allowed)
     for kind in ("WEBP", "TIFF", "BMP"):
@@ -166,14 +167,14 @@ def test_other_formats_are_not_tried(photo, encoded):
             decode_photo(data, "photo", allowed)
 
 
-def test_regions_of_a_mask_are_limited(encoded):
+def test_regions_of_a_mask_are_limited():
     mask = encoded(np.arange(100, dtype=np.uint8).reshape(10, 10) // 25)
     assert decode_mask(mask, "mask", Limits(max_regions=4)).labels.max() == 3
     with pytest.raises(InvalidMask, match=r"4 different labels.* 3 "):
         decode_mask(mask, "mask", Limits(max_regions=3))
 
 
-def test_size_comes_from_the_header_alone(photo, encoded):
+def test_size_comes_from_the_header_alone():
     data = encoded(photo(90, 120))[:200]  # the rest of the picture is missing
     assert photo_size(data, "photo", Limits()) == (90, 120)
     with pytest.raises(InvalidImage, match=r"120x90 pixels.* 10000"):

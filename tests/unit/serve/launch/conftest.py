@@ -1,7 +1,6 @@
 """A repository, and a stand-in for the wheel's tritonserver."""
 
 import tempfile
-import time
 
 import psutil
 import pytest
@@ -15,15 +14,6 @@ from photoreal.serve.launch.settings import ServeSettings
 LEVELS = [spec.name for spec in contract.network_levels()]
 ALWAYS = ["stylize", "wct2", "cancel"]
 KEY = "a-key-of-these-tests"
-
-
-def wait_until(condition):
-    """What the condition gives as soon as it is true."""
-    deadline = time.monotonic() + 10
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,9 @@ import pytest
 
 from photoreal.serve.launch import hidden_arguments
 from photoreal.serve.launch.hidden_arguments import start
+from tests.shared import wait_until
 
-from .conftest import KEY, wait_until
+from .conftest import KEY
 
 PROGRAM = """
 import json, os, subprocess, sys

@@ -9,8 +9,7 @@ import pytest
 
 from photoreal.serve.launch import watchdog
 from photoreal.serve.launch.watchdog import Watchdog, processes_of, remove_stale
-
-from .conftest import wait_until
+from tests.shared import wait_until
 
 MINE, OTHER = "photoreal_aaaaaaaaaaaa_", "photoreal_bbbbbbbbbbbb_"
 NOT_OURS = {"triton_region", "photoreal_plain"}

@@ -21,8 +21,7 @@ from photoreal.serve.supervise.management import TIMED_OUT
 from photoreal.serve.supervise.processes import ModelProcess, ProcessTable, State
 from photoreal.serve.supervise.restarts import RestartLimits
 from photoreal.serve.supervise.supervisor import Supervisor, SupervisorSettings
-
-from ..launch.conftest import wait_until
+from tests.shared import wait_until
 
 PIDS = {"stylize": 10, "wct2": 11, "segmenter": 12}
 
