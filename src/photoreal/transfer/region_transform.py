@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from photoreal import devices
 from photoreal.regions import LabelMap, Pair
+from photoreal.threads import parallel, parallel_groups
 from photoreal.transfer.region_pixels import Block, RegionLayout, put_, take
-from photoreal.transfer.threads import parallel, parallel_groups
 from photoreal.transfer.whitening import (
     AffineMap,
     Moments,

@@ -22,7 +22,7 @@ from torch import Tensor
 from photoreal import devices
 from photoreal.contract import CHANNELS
 from photoreal.errors import NumericalError
-from photoreal.transfer.threads import parallel
+from photoreal.threads import parallel
 
 STEPS = 14
 """Iteration steps: enough for eigenvalues up to 10^8. More would only add rounding errors."""

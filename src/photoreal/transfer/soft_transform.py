@@ -19,10 +19,10 @@ from torch import Tensor
 
 from photoreal import devices
 from photoreal.arrays import Floats
+from photoreal.threads import parallel, parallel_groups
 from photoreal.transfer.region_pixels import BLOCK, Block, RegionPixels, find, put_, take
 from photoreal.transfer.region_transform import Target, gather
 from photoreal.transfer.soft_tiles import NEAR, Tiles, cut_tiles, pooled, rounded
-from photoreal.transfer.threads import parallel, parallel_groups
 from photoreal.transfer.tiled_transform import tiled_moments, transform_tiles
 from photoreal.transfer.whitening import (
     AffineMap,

@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from photoreal import devices
+from photoreal.networks import wavelet
 from photoreal.regions import Pair
+from photoreal.threads import parallel, parallel_groups
 from photoreal.transfer import region_transform, roots, soft_transform
 from photoreal.transfer.progressive import LabelledImage, transfer
 from photoreal.transfer.soft_transfer import SoftImage, apply_soft, couple_measures, measure_soft
-from photoreal.transfer.threads import parallel, parallel_groups
 from tests.shared import narrow_engine, psnr, smooth_image
 
 CPU = torch.device("cpu")
@@ -85,7 +86,7 @@ def test_no_thread_is_used_where_it_would_not_help(
 def test_a_forked_process_starts_threads_of_its_own() -> None:
     script = """
 import os, torch
-from photoreal.transfer.threads import parallel
+from photoreal.threads import parallel
 torch.set_num_threads(2)
 cpu = torch.device("cpu")
 parallel(str, range(4), cpu)
@@ -121,7 +122,7 @@ def test_a_transfer_by_several_threads_is_that_by_one(transferred: Any, two_thre
 
 
 @pytest.mark.parametrize("transferred", [_soft, _hard])
-def test_moments_maps_and_roots_are_computed_by_the_threads(
+def test_moments_roots_and_bands_are_computed_by_the_threads(
     transferred: Any, two_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, list[str]] = {}
@@ -138,6 +139,8 @@ def test_moments_maps_and_roots_are_computed_by_the_threads(
     watch(region_transform, "part_moments")
     watch(soft_transform, "part_moments")
     watch(roots, "_power")
+    monkeypatch.setattr(wavelet, "_BLOCK_BYTES", 1 << 14)
+    watch(wavelet, "_split")
     transferred()
-    assert set(seen) == {"part_moments", "_power"}
+    assert set(seen) == {"part_moments", "_power", "_split"}
     assert all(name.startswith("photoreal-blocks") for names in seen.values() for name in names)
