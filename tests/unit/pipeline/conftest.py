@@ -14,6 +14,7 @@ from torch import Tensor
 
 from photoreal.local import pipeline
 from photoreal.networks.vgg import Decoder, Encoded, Encoder, Skips
+from photoreal.pipeline import soft_regions
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse, Transferred
 from photoreal.pipeline.sequences import SteadyRegions
@@ -154,7 +155,9 @@ def _encoded(value: Any) -> Any:
 
 
 @pytest.fixture
-def ask() -> Ask:
+def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
+    # Its segmenter gives labels in the order of the photos, which are worked on one by one.
+    monkeypatch.setattr(soft_regions, "available_cores", lambda: 1)
     return Ask()
 
 
