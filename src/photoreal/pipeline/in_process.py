@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
 from functools import partial
 from threading import Lock
 from typing import Any, Unpack
@@ -128,18 +127,13 @@ def _soft_image(image: torch.Tensor, regions: torch.Tensor, key: bytes = b"") ->
 
 
 def prober(segmenter: Segmenter) -> Callable[[FloatImage], FloatImage]:
-    """Wrap a segmenter for arrays: (3, H, W) in 0..1 to probabilities (classes, h, w).
-
-    On a CPU, one photo is segmented at a time, by all cores.
-    """
+    """Wrap a segmenter for arrays: (3, H, W) in 0..1 to probabilities (classes, h, w)."""
     device = next(segmenter.parameters()).device
-    in_turn = nullcontext() if device.type != "cpu" else Lock()
 
     @torch.inference_mode()
     def probabilities(image: FloatImage) -> FloatImage:
         photo = torch.from_numpy(image[None]).to(device)
-        with in_turn:
-            planes: FloatImage = segmenter.probabilities(photo)[0].cpu().numpy()
+        planes: FloatImage = segmenter.probabilities(photo)[0].cpu().numpy()
         return planes
 
     return probabilities

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photoreal import regions
-from photoreal.arrays import Floats, is_tensor, to_host
-from photoreal.cores import available_cores
+from photoreal.arrays import Floats, to_host
 from photoreal.errors import InvalidOption, NumericalError
 from photoreal.options import MatchRule
 from photoreal.pipeline.known_regions import KnownRegions
@@ -99,18 +97,15 @@ def find_soft(
         ]
         return SoftMatch(ours, theirs, source, rule, [_whole(ours, style) for style in theirs])
 
-    def find(role: str) -> tuple[Any, RegionPlan | None]:
-        if isinstance(one := photos[role], Preset):
-            return taken_preset(one, role, source), None
-        if role == content:
-            return found_regions(models, originals[role], one, plan)
-        key = None if keys is None else keys[role]
-        return style_regions(models, originals[role], one, known, key), None
-
-    with ThreadPoolExecutor(available_cores()) as pool:  # on a CPU, much of it is single-threaded
-        results = map(find, photos) if is_tensor(photo) else pool.map(find, photos)
-        (ours, plan), *others = results
-    theirs = [style for style, _ in others]
+    ours, plan = found_regions(models, originals[content], photo, plan)
+    theirs = [
+        taken_preset(one, role, source)
+        if isinstance(one := photos[role], Preset)
+        else style_regions(
+            models, originals[role], one, known, None if keys is None else keys[role]
+        )
+        for role in styles
+    ]
     couplings = [coupled(ours, style, rule) for style in theirs]
     return SoftMatch(ours, theirs, source, rule, couplings, plan)
 

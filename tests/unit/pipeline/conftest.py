@@ -14,7 +14,6 @@ from torch import Tensor
 
 from photoreal.local import pipeline
 from photoreal.networks.vgg import Decoder, Encoded, Encoder, Skips
-from photoreal.pipeline import soft_regions
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse, Transferred
 from photoreal.pipeline.sequences import SteadyRegions
@@ -155,9 +154,7 @@ def _encoded(value: Any) -> Any:
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
-    # Its segmenter gives labels in the order of the photos, which are worked on one by one.
-    monkeypatch.setattr(soft_regions, "available_cores", lambda: 1)
+def ask() -> Ask:
     return Ask()
 
 

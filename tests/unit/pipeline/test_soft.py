@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from threading import Barrier
 from typing import Any
 
 import numpy as np
 import pytest
 
 from photoreal.contract import PLACES
-from photoreal.pipeline import soft_regions
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.regions.classes import GROUPS
-from tests.shared import Array, Photo, photo
+from tests.shared import Photo, photo
 
 from .conftest import CONTENT, GRAY, STYLE, Ask, rows
 
@@ -161,24 +159,6 @@ def test_regions_that_the_segmenter_is_sure_of_have_its_names(sees: Ask) -> None
     assert np.abs(regions.sum(axis=0, dtype=int) - 255).max() <= len(regions)
     assert style.coupling.shape == (len(regions), len(style.regions))
     np.testing.assert_allclose(style.coupling.sum(axis=1), 1.0)
-
-
-def test_content_and_style_are_segmented_at_the_same_time(
-    sees: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one_by_one = sees(**SCENES)
-    both, segment = Barrier(2, timeout=30.0), sees.segment
-
-    def together(image: Array) -> Array:
-        both.wait()  # raises if one photo waits for the other
-        return segment(image)
-
-    sees.segment = together
-    monkeypatch.setattr(soft_regions, "available_cores", lambda: 2)
-    at_once = sees(**SCENES)
-    assert np.array_equal(at_once.picture, one_by_one.picture)
-    reports = [answer.report for answer in (at_once, one_by_one)]
-    assert reports[0]["pairs"] == reports[1]["pairs"]
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
