@@ -163,13 +163,13 @@ def join_scaled(
 
 def _join_row(row: Tensor, before: Tensor, share: float, low: Tensor, high: Tensor) -> None:
     """Write rows (N, C, H, 2W): the inverse horizontal transform plus a share of those before."""
-    if row.device.type != "cpu":
-        torch.add(low - high, before[..., 0::2], alpha=share, out=row[..., 0::2])
-        torch.add(low + high, before[..., 1::2], alpha=share, out=row[..., 1::2])
-    else:
+    if row.device.type == "cpu" and row.dtype in (torch.float32, torch.float64):
         # A complex number is a pair of neighbors: on a CPU the fastest way to interleave.
         cells = torch.view_as_real(torch.complex(low - high, low + high)).flatten(-2)
         torch.add(cells, before, alpha=share, out=row)
+    else:
+        torch.add(low - high, before[..., 0::2], alpha=share, out=row[..., 0::2])
+        torch.add(low + high, before[..., 1::2], alpha=share, out=row[..., 1::2])
 
 
 def _channel_blocks(features: Tensor) -> list[slice]:
