@@ -17,7 +17,7 @@ MOST_PIXELS = 1 << 20
 
 _DEFAULT_MAPPINGS = 1 << 16  # glibc's default
 _TRIM_THRESHOLD = 512 << 20  # free bytes at the top of the heap that are returned at once
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # from glibc's malloc.h
 _STATM = Path("/proc/self/statm")
 
 
@@ -34,9 +34,12 @@ def keep_freed_memory(pixels: int = 0) -> bool:
     except (AttributeError, OSError):
         return False
     mappings = 0 if pixels <= MOST_PIXELS else _DEFAULT_MAPPINGS
-    return bool(mallopt(_M_MMAP_MAX, mappings)) and bool(
-        mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
-    )
+    settings = {
+        _M_MMAP_MAX: mappings,
+        _M_TRIM_THRESHOLD: _TRIM_THRESHOLD,
+        _M_ARENA_MAX: 1,  # what one thread frees, the others can use
+    }
+    return all(mallopt(*setting) for setting in settings.items())
 
 
 class FreedMemory:

@@ -99,9 +99,11 @@ class _Network(nn.Module):
         assert isinstance(module, nn.Conv2d)  # noqa: S101 (for the type checker)
         return module
 
-    def _convolve(self, name: str, x: Tensor, *, relu: bool = True) -> Tensor:
-        layer = self._convolution(name)
-        return sparse.convolve(x, layer.weight, layer.bias, self._known.get(name), relu=relu)
+    def _convolve(
+        self, name: str, x: Tensor, *, relu: bool = True, rectified: bool = False
+    ) -> Tensor:
+        layer, known = self._convolution(name), self._known.get(name)
+        return sparse.convolve(x, layer.weight, layer.bias, known, relu=relu, rectified=rectified)
 
 
 class Encoder(_Network):
@@ -123,7 +125,7 @@ class Encoder(_Network):
         Level 1 takes images (N, 3, H, W) in 0..1, the others the features of the previous level.
         Output shapes are those of `photoreal.contract.encoder`.
         """
-        skips = None
+        skips, rectified = None, False
         for name in _ENCODER_STEPS[self.unpool][level]:
             if name == _POOL:
                 bands = wavelet.pool(x)
@@ -132,7 +134,8 @@ class Encoder(_Network):
             elif name == "conv0":
                 x = self.conv0(x)
             else:
-                x = self._convolve(name, x)
+                x = self._convolve(name, x, rectified=rectified)
+                rectified = True
         return Encoded(x, skips)
 
 
@@ -199,7 +202,7 @@ class Decoder(_Network):
             x = self._convolve(name, x)
         x = self._join(self.join_name(steps[cut + 1]), x, skips)
         for name in steps[cut + 2 :]:
-            x = self._convolve(name, x)
+            x = self._convolve(name, x, rectified=True)
         return x
 
     def _join(self, name: str, low: Tensor, skips: Skips) -> Tensor:
@@ -208,7 +211,8 @@ class Decoder(_Network):
         if skips.original is None:
             return self._convolve(name, wavelet.unpool(bands))
         folded, weight = (self.get_buffer(f"{name}_{part}") for part in ("folded", "original"))
-        bias, gains = self._convolution(name).bias, self._gains[name]
+        known, gains = self._known.get(name), self._gains[name]
+        bias = None if known is not None and not known.biased else self._convolution(name).bias
         if gains is not None and kernels.computes(skips.original, weight):
             return wavelet.join_scaled(bands, skips.original, gains, bias)
         if kernels.uses_winograd(skips.original, weight) and kernels.uses_winograd(low, folded):

@@ -7,7 +7,7 @@ block, so that a block is still in the CPU cache when it is processed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, pairwise
 from typing import Generic, NamedTuple, TypeVar
 
@@ -27,45 +27,44 @@ _SHORT_RUN = 16  # average pixels per run below which indices are faster than sl
 _Label = TypeVar("_Label", int, int | None)
 
 
-class _Runs(NamedTuple):
-    """Run-length encoded pixels: the first pixel, then alternating sizes of runs and gaps."""
+class Runs(NamedTuple):
+    """A block of run-length encoded pixels: the first, then alternating sizes of runs and gaps."""
 
     first: int
     sizes: list[int]
 
-    def of(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Return the runs of features (C, N) as views."""
+    def take(self, features: Tensor) -> Tensor:
+        """Return the block's columns (C, n) of features (C, N); a view if it is a single run."""
+        runs = self._of(features)
+        return runs[0] if len(runs) == 1 else torch.cat(runs, dim=1)
+
+    def put_(self, features: Tensor, values: Tensor) -> None:
+        """Replace the block's columns of features (C, N) with values (C, n)."""
+        parts = torch.split_with_sizes(values, self.sizes[::2], dim=1)
+        torch._foreach_copy_(self._of(features), parts)
+
+    def _of(self, features: Tensor) -> tuple[Tensor, ...]:
         whole = features.narrow(1, self.first, sum(self.sizes))
         return torch.split_with_sizes(whole, self.sizes, dim=1)[::2]
 
 
-class RegionPixels:
-    """Columns of a feature matrix (C, N) that belong to one region, in ascending order.
+class Scattered(NamedTuple):
+    """A block of pixels by their indices (n,)."""
 
-    Each of `parts` holds one block, as runs or as indices.
-    """
+    indices: Tensor
 
-    def __init__(self, parts: Iterable[_Runs | Tensor]) -> None:
-        self._parts = list(parts)
+    def take(self, features: Tensor) -> Tensor:
+        """Return the block's columns (C, n) of features (C, N)."""
+        return take(features, self.indices)
 
-    def blocks(self, features: Tensor) -> Iterator[Tensor]:
-        """Yield the region's columns of features (C, N) in blocks (C, n), which may be views."""
-        for part in self._parts:
-            if isinstance(part, Tensor):
-                yield take(features, part)
-            else:
-                runs = part.of(features)
-                yield runs[0] if len(runs) == 1 else torch.cat(runs, dim=1)
+    def put_(self, features: Tensor, values: Tensor) -> None:
+        """Replace the block's columns of features (C, N) with values (C, n)."""
+        put_(features, self.indices, values)
 
-    def put_(self, features: Tensor, blocks: Iterable[Tensor]) -> None:
-        """Replace the region's columns of features (C, N) with blocks in the order of `blocks`."""
-        for part, values in zip(self._parts, blocks, strict=True):
-            if isinstance(part, Tensor):
-                put_(features, part, values)
-            else:
-                runs = part.of(features)
-                sizes = part.sizes[::2]
-                torch._foreach_copy_(runs, torch.split_with_sizes(values, sizes, dim=1))
+
+Block = Runs | Scattered
+RegionPixels = Sequence[Block]
+"""Columns of a feature matrix (C, N) that belong to one region, in ascending order."""
 
 
 def take(features: Tensor, indices: Tensor) -> Tensor:
@@ -112,40 +111,41 @@ class RegionLayout(Generic[_Label]):
         return self._known[key]
 
 
-def find(labels: LabelMap, label: int | None) -> RegionPixels | None:
-    """Find the pixels of a label (None: all) for features on a CPU; None if there are none."""
+def find(labels: LabelMap, label: int | None) -> RegionPixels:
+    """Find the pixels of a label (None: all) for features on a CPU; empty if there are none."""
     if label is None:
-        return RegionPixels(_blocks_of_runs([0], [labels.size], BLOCK))
+        return list(_blocks_of_runs([0], [labels.size], BLOCK))
     indices = np.flatnonzero(labels == label)
     if not indices.size:
-        return None
+        return []
     cuts = np.flatnonzero(np.diff(indices) != 1) + 1
     if cuts.size and indices.size < _SHORT_RUN * (cuts.size + 1):
-        return RegionPixels(torch.split(torch.from_numpy(indices), BLOCK))
+        return [Scattered(part) for part in torch.split(torch.from_numpy(indices), BLOCK)]
     firsts = indices[np.concatenate([[0], cuts])]
     lasts = indices[np.concatenate([cuts - 1, [-1]])] + 1
-    return RegionPixels(_blocks_of_runs(firsts.tolist(), lasts.tolist(), BLOCK))
+    return list(_blocks_of_runs(firsts.tolist(), lasts.tolist(), BLOCK))
 
 
 def find_queued(
     labels: LabelMap, wanted: Sequence[_Label], device: torch.device
-) -> dict[_Label, RegionPixels | None]:
+) -> dict[_Label, RegionPixels]:
     """`find` for all wanted labels on an asynchronous device, with a single synchronization."""
     flat = devices.send(torch.from_numpy(np.array(labels)).flatten(), device)
     order = torch.argsort(flat, stable=True)
     counts = torch.bincount(flat, minlength=LABELS).tolist()
     ends = list(accumulate(counts))
-    found: dict[_Label, RegionPixels | None] = {}
+    found: dict[_Label, RegionPixels] = {}
     for label in wanted:
         if label is None:
-            found[label] = RegionPixels(_blocks_of_runs([0], [len(flat)], QUEUED_BLOCK))
+            found[label] = list(_blocks_of_runs([0], [len(flat)], QUEUED_BLOCK))
             continue
         indices = order[ends[label] - counts[label] : ends[label]]
-        found[label] = RegionPixels(torch.split(indices, QUEUED_BLOCK)) if counts[label] else None
+        parts = torch.split(indices, QUEUED_BLOCK) if counts[label] else ()
+        found[label] = [Scattered(part) for part in parts]
     return found
 
 
-def _blocks_of_runs(firsts: Sequence[int], lasts: Sequence[int], size: int) -> Iterator[_Runs]:
+def _blocks_of_runs(firsts: Sequence[int], lasts: Sequence[int], size: int) -> Iterator[Runs]:
     """Group runs into blocks of `size` columns, splitting runs where needed."""
     group: list[tuple[int, int]] = []
     room = size
@@ -163,6 +163,6 @@ def _blocks_of_runs(firsts: Sequence[int], lasts: Sequence[int], size: int) -> I
         yield _grouped(group)
 
 
-def _grouped(runs: Sequence[tuple[int, int]]) -> _Runs:
+def _grouped(runs: Sequence[tuple[int, int]]) -> Runs:
     bounds = list(chain.from_iterable(runs))
-    return _Runs(bounds[0], [end - start for start, end in pairwise(bounds)])
+    return Runs(bounds[0], [end - start for start, end in pairwise(bounds)])

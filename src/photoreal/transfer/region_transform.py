@@ -8,6 +8,7 @@ region's share of their neighborhood.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -18,13 +19,16 @@ from torch.nn import functional as F
 
 from photoreal import devices
 from photoreal.regions import LabelMap, Pair
-from photoreal.transfer.region_pixels import RegionLayout, put_, take
+from photoreal.threads import parallel, parallel_groups
+from photoreal.transfer.region_pixels import Block, RegionLayout, put_, take
 from photoreal.transfer.whitening import (
     AffineMap,
     Moments,
+    PartMoments,
     StyleStatistics,
     affine_maps,
-    moments,
+    joined_moments,
+    part_moments,
     single,
 )
 
@@ -49,7 +53,15 @@ class RegionMeasure:
     def _measured(self, features: Tensor) -> dict[int | None, Moments]:
         flat = features[0].flatten(1)
         regions = self._layout.at(features)
-        return {label: moments(pixels.blocks(flat)) for label, pixels in regions.items()}
+        blocks = list(regions.values())
+        parts = parallel_groups(lambda one: part_moments(one.take(flat)), blocks, flat.device)
+        return dict(zip(regions, map(joined_moments, parts), strict=True))
+
+
+def gather(flat: Tensor, block: Block) -> tuple[Tensor, PartMoments]:
+    """Gather a block of features (C, N) once, for its moments and for its map."""
+    values = single(block.take(flat))
+    return values, part_moments(values)
 
 
 class _Share(NamedTuple):
@@ -88,15 +100,15 @@ class Target(NamedTuple):
 class _Begun(NamedTuple):
     """A transform in progress, before its maps are computed.
 
-    `flat` is a view of `features`, `before` holds the original features near borders, `blocks`
-    and `found` are the regions' pixels and the inputs of their maps, by label.
+    `flat` is a view of `features`, `before` holds the original features near borders, `values`
+    and `found` are the regions' pixels, block by block, and the inputs of their maps, by label.
     """
 
     features: Tensor
     flat: Tensor
     border: _Border | None
     before: Tensor | None
-    blocks: dict[int, list[Tensor]]
+    values: dict[int, list[Tensor]]
     found: dict[int, tuple[Moments, StyleStatistics]]
 
 
@@ -140,21 +152,26 @@ class RegionTransform:
         regions = self._layout.at(features)
         border = self._border(features, list(regions)) if self._soften and regions else None
         before = None if border is None else single(take(flat, border.pixels))
+        labels = [label for label in regions if self._styles[label] in statistics]
+        blocks = [regions[label] for label in labels]
+        gathered = parallel_groups(partial(gather, flat), blocks, flat.device)
         begun = _Begun(features, flat, border, before, {}, {})
-        for label, pixels in regions.items():
-            style = statistics.get(self._styles[label])
-            if style is not None:
-                # Gather once, read twice.
-                begun.blocks[label] = [single(block) for block in pixels.blocks(flat)]
-                own = moments(begun.blocks[label])
-                begun.found[label] = (own if steady is None else steady(label, own), style)
+        for label, found in zip(labels, gathered, strict=True):
+            begun.values[label] = [values for values, _ in found]
+            own = joined_moments([part for _, part in found])
+            own = own if steady is None else steady(label, own)
+            begun.found[label] = own, statistics[self._styles[label]]
         return begun
 
     def _finish(self, begun: _Begun, maps: Mapping[int, AffineMap]) -> Tensor:
-        features, flat, border, before, blocks, _ = begun
+        features, flat, border, before, values, _ = begun
         regions = self._layout.at(features)
-        for label, function in maps.items():
-            regions[label].put_(flat, map(function, blocks.pop(label)))
+        work = [
+            (maps[label], *block)
+            for label in maps
+            for block in zip(regions[label], values.pop(label), strict=True)
+        ]
+        parallel(lambda one: one[1].put_(flat, one[0](one[2])), work, flat.device)
         if border is not None and before is not None:
             put_(flat, border.pixels, _mix(before, border, maps))
         return flat.view_as(features)

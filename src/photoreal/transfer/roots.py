@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor
 from photoreal import devices
 from photoreal.contract import CHANNELS
 from photoreal.errors import NumericalError
+from photoreal.threads import parallel
 
 STEPS = 14
 """Iteration steps: enough for eigenvalues up to 10^8. More would only add rounding errors."""
@@ -53,7 +54,7 @@ def roots(covariances: Sequence[Tensor]) -> list[Tensor]:
     """Symmetric root of each covariance (C, C) plus the identity; raises NumericalError."""
     if covariances and devices.is_queued(covariances[0].device):
         return _by_size(covariances, batch_roots)
-    return [_power(covariance, Tensor.sqrt) for covariance in covariances]
+    return _powers(covariances, Tensor.sqrt)
 
 
 def inverse_roots(covariances: Sequence[Tensor]) -> list[Tensor]:
@@ -63,7 +64,7 @@ def inverse_roots(covariances: Sequence[Tensor]) -> list[Tensor]:
     """
     if covariances and devices.is_queued(covariances[0].device):
         return _by_size(covariances, batch_inverse_roots)
-    return [_power(covariance, Tensor.rsqrt) for covariance in covariances]
+    return _powers(covariances, Tensor.rsqrt)
 
 
 def prepare(device: torch.device) -> None:
@@ -167,6 +168,13 @@ def newton_schulz(covariances: Tensor) -> tuple[Tensor, Tensor]:
         root, inverse = root @ step, step @ inverse
     size = norm.sqrt()
     return root * size, inverse / size
+
+
+def _powers(covariances: Sequence[Tensor], function: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    if not covariances:
+        return []
+    power = partial(_power, function=function)
+    return parallel(power, covariances, covariances[0].device)
 
 
 def _power(covariance: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:

@@ -8,8 +8,9 @@ computed once per region. On a GPU, all regions are computed together
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -18,17 +19,20 @@ from torch import Tensor
 
 from photoreal import devices
 from photoreal.arrays import Floats
-from photoreal.transfer.region_pixels import RegionPixels, find, put_, take
-from photoreal.transfer.region_transform import Target
+from photoreal.threads import parallel, parallel_groups
+from photoreal.transfer.region_pixels import BLOCK, Block, RegionPixels, find, put_, take
+from photoreal.transfer.region_transform import Target, gather
 from photoreal.transfer.soft_tiles import NEAR, Tiles, cut_tiles, pooled, rounded
 from photoreal.transfer.tiled_transform import tiled_moments, transform_tiles
 from photoreal.transfer.whitening import (
     AffineMap,
     Moments,
+    PartMoments,
     PixelWeights,
     StyleStatistics,
     affine_maps,
-    moments,
+    joined_moments,
+    part_moments,
     single,
 )
 
@@ -43,7 +47,7 @@ _NOBODY = 255  # label of pixels shared by several regions
 
 
 class _Shared(NamedTuple):
-    """A region's part of the shared pixels: their positions among these (n,), and weights."""
+    """Some of a region's shared pixels: their positions among all of these (n,), and weights."""
 
     places: Tensor
     weights: PixelWeights
@@ -53,16 +57,25 @@ class _Layout(NamedTuple):
     """The regions at one size of features.
 
     `own` are each region's exclusive pixels, `mixed` (n,) the pixels shared by several regions,
-    `shared` each region's part of the shared pixels.
+    `shared` each region's part of the shared pixels, in blocks.
     """
 
     own: dict[int, RegionPixels]
     mixed: Tensor
-    shared: dict[int, _Shared]
+    shared: dict[int, list[_Shared]]
 
     def regions(self) -> list[int]:
-        """Return the regions that have at least one pixel."""
-        return sorted(self.own.keys() | self.shared.keys())
+        """Return the regions that weigh at least one pixel."""
+        heavy = {
+            region
+            for region, parts in self.shared.items()
+            if sum(part.weights.total for part in parts) >= 1.0
+        }
+        return sorted(self.own.keys() | heavy)
+
+    def pieces(self, region: int) -> list[Block | _Shared]:
+        """Return the blocks of a region's own pixels, then those of its shared pixels."""
+        return [*self.own.get(region, ()), *self.shared.get(region, ())]
 
 
 class SoftLayout:
@@ -100,14 +113,18 @@ class SoftLayout:
         found = {label: find(solid, label) for label in range(len(small))}
         mixed = torch.nonzero(~alone).squeeze(1)
         rows = small[:, mixed]
-        totals, counts = rows.sum(dim=1).tolist(), torch.count_nonzero(rows, dim=1).tolist()
-        places = torch.split(torch.nonzero(rows)[:, 1], counts)
+        places = torch.split(torch.nonzero(rows)[:, 1], torch.count_nonzero(rows, dim=1).tolist())
         shared = {
-            label: _Shared(own, PixelWeights(rows[label, own], totals[label]))
-            for label, own in enumerate(places)
+            label: [_shared(row, part) for part in torch.split(own, BLOCK)]
+            for label, (row, own) in enumerate(zip(rows, places, strict=True))
             if len(own)
         }
-        return _Layout({k: own for k, own in found.items() if own is not None}, mixed, shared)
+        return _Layout({k: own for k, own in found.items() if own}, mixed, shared)
+
+
+def _shared(row: Tensor, places: Tensor) -> _Shared:
+    weights = row[places]
+    return _Shared(places, PixelWeights(weights, float(weights.sum())))
 
 
 class SoftMeasure:
@@ -129,23 +146,23 @@ class SoftMeasure:
         flat = features[0].flatten(1)
         layout = self._layout.at(features)
         mixed = single(take(flat, layout.mixed))
-        found = {}
-        for region in layout.regions():
-            blocks = layout.own[region].blocks(flat) if region in layout.own else iter(())
-            moment = _moments(blocks, mixed, layout.shared.get(region))
-            if moment is not None:
-                found[region] = moment
-        return found
+        regions = layout.regions()
+        pieces = [layout.pieces(region) for region in regions]
+        parts = parallel_groups(lambda one: _gather(flat, mixed, one)[1], pieces, flat.device)
+        return dict(zip(regions, map(_ridged, parts), strict=True))
 
 
 class _Begun(NamedTuple):
-    """A transform in progress, before its maps are computed."""
+    """A transform in progress, before its maps are computed.
+
+    `values` and `found` are the regions' pixels, piece by piece, and the inputs of their maps.
+    """
 
     features: Tensor
     flat: Tensor
     layout: _Layout
     mixed: Tensor
-    blocks: dict[int, list[Tensor]]
+    values: dict[int, list[Tensor]]
     found: dict[int, tuple[Moments, StyleStatistics]]
 
 
@@ -180,45 +197,59 @@ class SoftTransform:
         features, statistics, steady = target
         flat = features[0].flatten(1)
         layout = self._layout.at(features)
-        begun = _Begun(features, flat, layout, single(take(flat, layout.mixed)), {}, {})
-        for region in layout.regions():
-            style = statistics.get(region)
-            if style is None:
-                continue
-            blocks = []
-            if region in layout.own:  # gather once, read twice
-                blocks = [single(block) for block in layout.own[region].blocks(flat)]
-            own = _moments(iter(blocks), begun.mixed, layout.shared.get(region))
-            if own is not None:
-                begun.blocks[region] = blocks
-                begun.found[region] = (own if steady is None else steady(region, own), style)
+        mixed = single(take(flat, layout.mixed))
+        regions = [region for region in layout.regions() if region in statistics]
+        pieces = [layout.pieces(region) for region in regions]
+        gathered = parallel_groups(partial(_gather, flat, mixed), pieces, flat.device)
+        begun = _Begun(features, flat, layout, mixed, {}, {})
+        for region, found in zip(regions, gathered, strict=True):
+            begun.values[region] = [values for values, _ in found]
+            own = _ridged([part for _, part in found])
+            own = own if steady is None else steady(region, own)
+            begun.found[region] = own, statistics[region]
         return begun
+
+
+def _gather(flat: Tensor, mixed: Tensor, piece: Block | _Shared) -> tuple[Tensor, PartMoments]:
+    """Gather a piece of a region from features (C, N), of which `mixed` are the shared pixels."""
+    if not isinstance(piece, _Shared):
+        return gather(flat, piece)
+    values = take(mixed, piece.places)
+    return values, part_moments(values, piece.weights)
+
+
+def _ridged(parts: Sequence[PartMoments]) -> Moments:
+    found = joined_moments(parts)
+    found.covariance.diagonal().add_(RIDGE)
+    return found
 
 
 def _finish(begun: _Begun, maps: Mapping[int, AffineMap]) -> Tensor:
     flat, layout, mixed = begun.flat, begun.layout, begun.mixed
-    for region, function in maps.items():
-        if region in layout.own:
-            layout.own[region].put_(flat, map(function, begun.blocks.pop(region)))
+    work = [
+        partial(_replace, flat, maps[region], *piece)
+        for region in maps
+        for piece in zip(layout.pieces(region), begun.values.pop(region), strict=True)
+    ]
+    shares = [share for share in parallel(lambda one: one(), work, flat.device) if share]
     if len(layout.mixed):
+        unchanged = (layout.shared[region] for region in layout.shared if region not in maps)
+        shares += [
+            (part, take(mixed, part.places) * part.weights.values)
+            for part in chain.from_iterable(unchanged)
+        ]
         result = torch.zeros_like(mixed)
-        for region, (places, weights) in layout.shared.items():
-            before = take(mixed, places)
-            after = maps[region](before) if region in maps else before
-            result.index_add_(1, places, after * weights.values)
+        for part, values in shares:
+            result.index_add_(1, part.places, values)
         put_(flat, layout.mixed, result)
     return flat.view_as(begun.features)
 
 
-def _moments(blocks: Iterator[Tensor], mixed: Tensor, shared: _Shared | None) -> Moments | None:
-    """Moments of a region's own and shared pixels; None for a total weight below one pixel."""
-    parts: list[Tensor] = list(blocks)
-    weights: list[PixelWeights | None] = [None] * len(parts)
-    if shared is not None:
-        parts.append(take(mixed, shared.places))
-        weights.append(shared.weights)
-        if len(parts) == 1 and shared.weights.total < 1.0:
-            return None
-    found = moments(parts, weights)
-    found.covariance.diagonal().add_(RIDGE)
-    return found
+def _replace(
+    flat: Tensor, function: AffineMap, piece: Block | _Shared, values: Tensor
+) -> tuple[_Shared, Tensor] | None:
+    """Transform a piece of a region and replace its own pixels; return its share of others."""
+    if isinstance(piece, _Shared):
+        return piece, function(values) * piece.weights.values
+    piece.put_(flat, function(values))
+    return None

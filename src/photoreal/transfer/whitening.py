@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -92,50 +91,64 @@ class PixelWeights(NamedTuple):
     total: float
 
 
-def moments(
-    parts: Iterable[Tensor], weights: Iterable[PixelWeights | None] = repeat(None)
-) -> Moments:
-    """Mean, covariance and range of a region given in parts (C, n), n at least 1.
+class PartMoments(NamedTuple):
+    """Moments of a part of a region: the sum of weights, the scatter (C, C) about the mean (C, 1).
 
-    `weights` holds for each part the weights of its pixels in the region, None for all 1. Each
-    part is centered by its own mean and then merged with the previous ones, which reads it once
-    and is numerically stable (Chan, Golub & LeVeque, "Updating Formulae and a Pairwise Algorithm
-    for Computing Sample Variances", 1979).
+    `low` and `high` are the range of all values.
+    """
+
+    total: float
+    mean: Tensor
+    scatter: Tensor
+    low: Tensor
+    high: Tensor
+
+
+def part_moments(part: Tensor, weights: PixelWeights | None = None) -> PartMoments:
+    """Moments of pixels (C, n), n at least 1, all of weight 1 without `weights`."""
+    part = single(part)
+    if weights is None:
+        total: float = part.shape[1]
+        mean = part.mean(dim=1, keepdim=True)
+    else:
+        total = weights.total
+        mean = (part @ weights.values / total).unsqueeze(1)
+    centered = part - mean
+    weighted = centered if weights is None else centered * weights.values
+    low, high = torch.aminmax(part.T if part.T.is_contiguous() else part)
+    return PartMoments(total, mean, weighted @ centered.T, low, high)
+
+
+def joined_moments(parts: Sequence[PartMoments]) -> Moments:
+    """Moments of a region from those of its parts.
+
+    Each part is centered by its own mean and then merged with the previous ones, which reads it
+    once and is numerically stable (Chan, Golub & LeVeque, "Updating Formulae and a Pairwise
+    Algorithm for Computing Sample Variances", 1979).
 
     Raises ValueError when there are no parts.
     """
-    count = 0.0
-    mean = scatter = None
-    lows, highs = [], []
-    for part, weight in zip(parts, weights, strict=False):
-        part = single(part)
-        if weight is None:
-            added: float = part.shape[1]
-            part_mean = part.mean(dim=1, keepdim=True)
-        else:
-            added = weight.total
-            part_mean = (part @ weight.values / added).unsqueeze(1)
-        centered = part - part_mean
-        weighted = centered if weight is None else centered * weight.values
-        low, high = torch.aminmax(part.T if part.T.is_contiguous() else part)
-        lows.append(low)
-        highs.append(high)
-        if mean is None or scatter is None:
-            mean, scatter = part_mean, weighted @ centered.T
-        else:
-            shift = part_mean - mean
-            scatter.addmm_(weighted, centered.T)
-            scatter.addmm_(shift, shift.T, alpha=count * added / (count + added))
-            mean += shift * (added / (count + added))
-        count += added
-    if mean is None or scatter is None:
+    if not parts:
         raise ValueError("A region without pixels has no moments.")
-    if len(lows) > 1:
-        low, high = torch.stack(lows).min(), torch.stack(highs).max()
+    count, mean, scatter, low, high = parts[0]
+    for part in parts[1:]:
+        shift = part.mean - mean
+        count, before = count + part.total, count
+        scatter = scatter.add_(part.scatter)
+        scatter.addmm_(shift, shift.T, alpha=before * part.total / count)
+        mean = mean + shift * (part.total / count)
+    if len(parts) > 1:
+        low = torch.stack([part.low for part in parts]).min()
+        high = torch.stack([part.high for part in parts]).max()
     covariance = scatter / max(count - 1.0, 1.0)
     if devices.is_queued(mean.device):
         return Moments(mean, covariance, low, high)
     return Moments(mean, covariance, float(low), float(high))
+
+
+def moments(parts: Iterable[Tensor]) -> Moments:
+    """Moments of a region given in parts (C, n); raises ValueError when there are none."""
+    return joined_moments([part_moments(part) for part in parts])
 
 
 def mixture(parts: Sequence[tuple[float, Moments]]) -> Moments:

@@ -108,6 +108,28 @@ def test_a_layer_gives_what_the_whole_convolution_gives(
 
 
 @pytest.mark.parametrize(
+    ("weight", "biased", "rectified", "is_left_out"),
+    [
+        (_copying(C), False, True, True),
+        (_copying(C), False, False, False),
+        (_copying(C), True, True, False),
+        (_copying(C, 0, 0.5), False, True, False),
+        (_copying(4), False, True, False),
+        (_copying(4, 8), False, True, False),
+    ],
+    ids=["copy", "not rectified", "bias", "gain", "first channels", "other channels"],
+)
+def test_a_copy_of_rectified_features_is_left_out(
+    weight: Tensor, biased: bool, rectified: bool, is_left_out: bool
+) -> None:
+    x, bias = _random(1, C, 6, 8).relu(), torch.ones(len(weight)) if biased else None
+    layer = sparse.examine(weight, bias)
+    found = sparse.convolve(x, weight, bias, layer, relu=True, rectified=rectified)
+    assert (found is x) == is_left_out
+    torch.testing.assert_close(found, kernels.convolve(x, weight, bias, relu=True))
+
+
+@pytest.mark.parametrize(
     "weight",
     [
         _full(8),

@@ -38,9 +38,7 @@ def _features(*, by_pixel: bool = False) -> Tensor:
 def _find_one(indices: Indices, *, queued: bool) -> RegionPixels:
     labels = np.zeros(PIXELS, dtype=np.uint8)
     labels[indices] = 7
-    found = find_queued(labels, [7], CPU)[7] if queued else find(labels, 7)
-    assert found is not None
-    return found
+    return find_queued(labels, [7], CPU)[7] if queued else find(labels, 7)
 
 
 @pytest.mark.parametrize("by_pixel", [False, True])
@@ -52,33 +50,33 @@ def test_blocks_hold_each_pixel_of_the_region_once_and_can_be_put_back(
     monkeypatch.setattr(region_pixels, "QUEUED_BLOCK", BLOCK)
     features, inside = _features(by_pixel=by_pixel), torch.from_numpy(indices)
     pixels = _find_one(indices, queued=queued)
-    blocks = list(pixels.blocks(features))
+    blocks = [block.take(features) for block in pixels]
     assert torch.equal(torch.cat(blocks, dim=1), features[:, inside])
     assert all(0 < block.shape[1] <= BLOCK for block in blocks)
     assert len(blocks) == -(-indices.size // BLOCK)
 
     expected, pointer = features.clone(), features.data_ptr()
     expected[:, inside] += 0.5
-    pixels.put_(features, [block + 0.5 for block in blocks])
+    for block, values in zip(pixels, blocks, strict=True):
+        block.put_(features, values + 0.5)
     assert torch.equal(features, expected)
     assert features.data_ptr() == pointer
 
 
 def test_a_run_in_one_piece_is_not_copied() -> None:
     features = _features()
-    (block,) = _find_one(np.arange(50, 90), queued=False).blocks(features)
-    assert block.data_ptr() == features[:, 50:].data_ptr()
+    (block,) = _find_one(np.arange(50, 90), queued=False)
+    assert block.take(features).data_ptr() == features[:, 50:].data_ptr()
 
 
 def test_a_region_of_all_pixels_needs_no_indices() -> None:
     features, labels = _features(), np.zeros(PIXELS, dtype=np.uint8)
     for found in (find(labels, None), find_queued(labels, [None, 3], CPU)[None]):
-        assert found is not None
-        blocks = list(found.blocks(features))
+        blocks = [block.take(features) for block in found]
         assert torch.equal(torch.cat(blocks, dim=1), features)
         assert blocks[0].data_ptr() == features.data_ptr()
-    assert find(labels, 3) is None
-    assert find_queued(labels, [None, 3], CPU)[3] is None
+    assert not find(labels, 3)
+    assert not find_queued(labels, [None, 3], CPU)[3]
 
 
 def test_layout_follows_the_size_of_the_features() -> None:
@@ -90,6 +88,6 @@ def test_layout_follows_the_size_of_the_features() -> None:
         found = layout.at(features)
         # The single pixel is lost at half the size; a label 9 was never there.
         assert set(found) == ({1, 2, None} if stride == 1 else {1, None})
-        right = torch.cat(list(found[1].blocks(features[0].flatten(1))), dim=1)
+        right = torch.cat([block.take(features[0].flatten(1)) for block in found[1]], dim=1)
         assert torch.equal(right, features[0, :, :, 12 // stride :].flatten(1))
         assert layout.at(features) is found

@@ -21,11 +21,14 @@ from photoreal.transfer.soft_transform import SoftMeasure, SoftTransform
 from photoreal.transfer.whitening import (
     AffineMap,
     Moments,
+    PartMoments,
     PixelWeights,
     StyleStatistics,
     affine_map,
+    joined_moments,
     mixture,
     moments,
+    part_moments,
     style_statistics,
 )
 from tests.shared import Array, builtin_engine, narrow_engine, smooth_image
@@ -129,7 +132,7 @@ class TestMoments:
         parts = [flat[:, :700], flat[:, 700:900], flat[:, 900:]]
         given = [PixelWeights(w, float(w.sum())) for w in (weights[:700], weights[700:900])]
         weights[900:] = 1.0
-        found = moments(parts, [*given, None])
+        found = joined_moments(list(map(part_moments, parts, [*given, None])))
         mean, covariance = _numpys(flat, weights.numpy().astype(np.float64))
         np.testing.assert_allclose(found.mean[:, 0], mean, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(found.covariance, covariance, rtol=1e-4, atol=1e-3)
@@ -271,11 +274,11 @@ def test_soft_regions_cost_at_most_15_percent_more_products_than_hard_ones(
         products.append(columns.shape[1] * columns.shape[0] ** 2)
         return columns
 
-    def counted_moments(parts: Any, *rest: Any) -> Moments:
-        return moments(map(count, parts), *rest)
+    def counted_moments(part: Tensor, *rest: Any) -> PartMoments:
+        return part_moments(count(part), *rest)
 
-    monkeypatch.setattr(region_transform, "moments", counted_moments)
-    monkeypatch.setattr(soft_transform, "moments", counted_moments)
+    monkeypatch.setattr(region_transform, "part_moments", counted_moments)
+    monkeypatch.setattr(soft_transform, "part_moments", counted_moments)
     monkeypatch.setattr(AffineMap, "__call__", lambda self, x: apply_map(self, count(x)))
     photo = _natural(320, 480)
     regions, _ = find_regions(photo, None)

@@ -76,15 +76,24 @@ def _continues(run: Run, one: Run) -> bool:
 
 
 def convolve(
-    x: Tensor, weight: Tensor, bias: Tensor | None, layer: Layer | None, *, relu: bool = False
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    layer: Layer | None,
+    *,
+    relu: bool = False,
+    rectified: bool = False,
 ) -> Tensor:
     """`photoreal.networks.fast.kernels.convolve` using the structure found by `examine`.
 
-    Without real data, as in an export, the filters are convolved as a whole. Raises ServeError
-    like that function.
+    Returns `x` itself if it is `rectified`, the result of a ReLU, and the filters copy it. Without
+    real data, as in an export, the filters are convolved as a whole. Raises ServeError like that
+    function.
     """
     if layer is None or not kernels.computes(x, weight):
         return kernels.convolve(x, weight, bias, relu=relu)
+    if rectified and not layer.biased and layer.runs == (Run("copy", 0, x.shape[1]),):
+        return x
     n, _, height, width = x.shape
     out = kernels.like(x, (n, len(weight), height, width))
     for run in layer.runs:

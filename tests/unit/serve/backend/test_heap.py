@@ -24,6 +24,24 @@ for _ in range(5):
     np.ones(1 << 23)  # 64 MiB, 16384 pages of the smallest size
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+_THREADS = """
+import resource
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from photoreal.serve.backend.heap import keep_freed_memory
+
+if not keep_freed_memory():
+    print(-1)
+    raise SystemExit
+
+def faults(_=None):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    [np.ones(1 << 16) for _ in range(64)]  # 32 MiB in 64 pieces, all held until the end
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+    print(*(pool.submit(faults).result() for pool in (one, other)))
+"""
 _PANORAMA = """
 import sys, time
 import numpy as np
@@ -60,6 +78,13 @@ def test_memory_that_is_kept_is_not_mapped_again():
     assert kept < 100
     for way in ("give back", "large"):
         assert _run(_SCRIPT, way)[0] > 50 * max(kept, 1)
+
+
+@pytest.mark.slow
+def test_memory_that_one_thread_freed_is_used_by_another():
+    one, other = _run(_THREADS)
+    assert one > 8000
+    assert other < 100
 
 
 @pytest.mark.slow
