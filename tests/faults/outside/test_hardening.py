@@ -27,7 +27,7 @@ SMALL_CACHE = 8 << 20
 """Bytes that hold one or two styles, so that they push each other out."""
 ROUNDS = 2
 SEED = 20
-WARM_UP, INPUTS = 100, 200
+WARM_UP, INPUTS = 200, 300  # until all kinds of requests have been served
 EXIT_TIMEOUT_S, ENDING_S = 2, 10
 
 
