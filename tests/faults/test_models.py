@@ -158,7 +158,7 @@ def test_server_stopped(service: Any, recovers: Callable[..., None]) -> None:
 def test_busy_server_is_left_alone(service: Any, wait: Callable[..., float]) -> None:
     """Requests that take longer than any of the watch's times are work, not a fault."""
     restarts = service.log.count(" failed (")
-    requests = [Request(service, 384) for _ in range(3)]
+    requests = [Request(service, 384) for _ in range(5)]
     start = time.monotonic()
     statuses = set()
     while any(request.picture is None and request.error is None for request in requests):

@@ -3,8 +3,8 @@
 Half of the coupling is optimal transport between all regions of both photos, so that every style
 region is used (entropic regularization: Cuturi, "Sinkhorn Distances", NIPS 2013); the other half
 is each content region's nearest neighbor. A region with two equally good partners takes both.
-A large region does not take all its colors from a small partner: what exceeds the partner's area
-several times comes from the whole style.
+A large region does not take all its colors from a small partner: what exceeds twice the partner's
+area comes from the whole style.
 """
 
 from __future__ import annotations
