@@ -42,10 +42,12 @@ _DECODER: tuple[tuple[str, ...], ...] = (
 class Baseline:
     """Encoder, decoder and transform with the parameters of "cat5" networks.
 
-    It is an `Engine` as well, for methods with another transform.
+    It is an `Engine` as well, for methods with another transform: one that runs every level.
 
     Raises ValueError for networks with another kind of unpooling.
     """
+
+    depth = LEVELS[-1]
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         if encoder.unpool != "cat5" or decoder.unpool != "cat5":

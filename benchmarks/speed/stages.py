@@ -53,6 +53,7 @@ class TimingEngine:
 
     def __init__(self, engine: Engine) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self.depth = engine.depth
         self.encode = self._timed("encode levels")(engine.encode)
         self.decode = self._timed("decode levels")(engine.decode)
 

@@ -18,17 +18,18 @@ class BlsEngine:
     """Runs each level of the networks as a request to `wct2_encoder_N` or `wct2_decoder_N`.
 
     Tensors stay on the models' device: GPU tensors pass from one model to the next through DLPack.
-    `parent` is the request that the calls belong to.
+    `depth` is that of the networks, `parent` is the request that the calls belong to.
     """
 
-    def __init__(self, triton: Any, unpool: Unpool, parent: Any = None) -> None:
+    def __init__(self, triton: Any, unpool: Unpool, depth: int, parent: Any = None) -> None:
+        self.depth = depth
         self._triton = triton
         self._unpool = unpool
         self._parent = parent
 
     def serving(self, request: Any) -> BlsEngine:
         """Return an engine whose calls belong to a request."""
-        return BlsEngine(self._triton, self._unpool, request)
+        return BlsEngine(self._triton, self._unpool, self.depth, request)
 
     def encode(self, level: int, x: Tensor) -> Encoded:
         """Run encoder level 1..4 on (1, C, H, W)."""

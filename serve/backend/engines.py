@@ -24,7 +24,8 @@ def make_engine(triton: Any, model_config: str, version_folder: Path) -> Engine:
     way = _unpool(model_config)
     torch.set_num_threads(available_cores())
     if engine_name(model_config) == "bls":
-        return BlsEngine(triton, way)
+        _, deepest = _networks(version_folder, way)
+        return BlsEngine(triton, way, deepest.depth)
     placement = chosen_placement(model_config)
     if placement.device == "cuda":
         require_cuda()

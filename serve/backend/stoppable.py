@@ -15,6 +15,7 @@ class StoppableEngine:
 
     def __init__(self, engine: Engine, before: Callable[[], None]) -> None:
         self._engine, self._before = engine, before
+        self.depth = engine.depth
 
     def encode(self, level: int, x: Tensor) -> Encoded:
         """Run encoder level 1..4."""

@@ -18,13 +18,13 @@ from photoreal.options import DEFAULT_ALPHA as DEFAULT_ALPHA
 from photoreal.options import DEFAULT_BLEND as DEFAULT_BLEND
 from photoreal.options import DEFAULT_SIZE as DEFAULT_SIZE
 from photoreal.options import DEFAULT_STEADY as DEFAULT_STEADY
-from photoreal.options import DEFAULT_TRANSFER_AT as DEFAULT_TRANSFER_AT
 from photoreal.options import MATCH_RULES as MATCH_RULES
 from photoreal.options import MAX_BLEND as MAX_BLEND
 from photoreal.options import MAX_SEQUENCE_ID as MAX_SEQUENCE_ID
 from photoreal.options import MAX_STEADY as MAX_STEADY
 from photoreal.options import MAX_STYLES as MAX_STYLES
 from photoreal.options import PLACES as PLACES
+from photoreal.options import SOFT_PLACES as SOFT_PLACES
 from photoreal.options import STYLIZE_OPTIONS, TRANSFER_OPTIONS, Option
 from photoreal.options import MatchRule as MatchRule
 from photoreal.options import Place as Place

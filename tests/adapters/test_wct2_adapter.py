@@ -212,7 +212,7 @@ def test_both_engines_give_the_same_numbers(
     content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
     results = [
         transfer(content, style, [Pair(0, None)], engine)
-        for engine in (BlsEngine(triton, unpool), NetworkEngine(*networks))
+        for engine in (BlsEngine(triton, unpool, depth=4), NetworkEngine(*networks))
     ]
     assert torch.equal(*results)
     levels = {spec.name for spec in contract.network_levels(unpool)}
@@ -226,7 +226,7 @@ def test_tensors_of_a_gpu_go_from_model_to_model_as_they_are(
     networks = builtin_networks("cat5")
     _serve_levels(triton, *networks)
     triton.on_gpu |= set(triton.models)
-    engine = BlsEngine(triton, "cat5")
+    engine = BlsEngine(triton, "cat5", depth=4)
     monkeypatch.setattr(bls, "_is_on_cpu", lambda x: x.shape[1] == 3)
     content, style = (_labelled(pictures, role) for role in ("CONTENT", "STYLE"))
     found = transfer(content, style, [Pair(0, None)], engine)
@@ -261,7 +261,7 @@ def test_a_level_that_does_not_answer_fails_the_request_alone(
     start: Start, pictures: dict[str, Array], triton: Any
 ) -> None:
     with pytest.raises(ModelFailed, match="wct2_encoder_1"):
-        BlsEngine(triton, "cat5").encode(1, torch.zeros(1, 3, 16, 16))
+        BlsEngine(triton, "cat5", depth=4).encode(1, torch.zeros(1, 3, 16, 16))
     model = start("wct2", ENGINE="bls")
     (response,) = model.execute([triton.Request(pictures, "id-3")])
     assert response.error().code() == triton.TritonError.INTERNAL

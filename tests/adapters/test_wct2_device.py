@@ -213,6 +213,8 @@ def test_a_failed_frame_does_not_spoil_the_next(builtin_networks: Load, monkeypa
     first = wct2.serve_wct2(frame, engine, StyleCache(0), sequences)["IMAGE"]
 
     class Overflowing:
+        depth = engine.depth
+
         def encode(self, level: int, x: torch.Tensor) -> Any:
             found = engine.encode(level, x)
             return found._replace(features=found.features * torch.nan) if level == 1 else found

@@ -10,7 +10,6 @@ import pytest
 from photoreal import options
 from photoreal.contract import (
     DEFAULT_BLEND,
-    DEFAULT_TRANSFER_AT,
     MATCH_RULES,
     MAX_BLEND,
     PLACES,
@@ -82,7 +81,7 @@ def test_every_rule_of_matching_has_a_blend_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "places"),
     [
-        (DEFAULT_TRANSFER_AT, PLACES),
+        (",".join(PLACES), PLACES),
         ("decoder,encoder", ("encoder", "decoder")),
         (" skip ", ("skip",)),
         ("skip,skip", ("skip",)),
@@ -90,7 +89,12 @@ def test_every_rule_of_matching_has_a_blend_of_its_own() -> None:
     ],
 )
 def test_places_come_in_the_order_of_the_transfer(text: Any, places: tuple[str, ...]) -> None:
-    assert options.parse_places(text) == places
+    assert options.parse_places(text, soft=True) == places
+
+
+@pytest.mark.parametrize(("soft", "places"), [(True, ("encoder", "decoder")), (False, PLACES)])
+def test_default_places_depend_on_the_kind_of_regions(soft: bool, places: tuple[str, ...]) -> None:
+    assert options.parse_places(None, soft=soft) == places
 
 
 def test_words_are_refused_with_all_that_are_known() -> None:

@@ -66,6 +66,8 @@ _DECODER_STEPS: dict[int, tuple[str, ...]] = {
     1: ("conv1_1",),
 }
 _AFTER_UNPOOL = ("conv3_4", "conv2_2", "conv1_2")
+_LEAST_REACH = 0.02
+"""Share of the result below which the features of a level are not worth computing."""
 _NARROWING = {"conv4_1": CHANNELS[3], "conv3_1": CHANNELS[2], "conv2_1": CHANNELS[1], "conv1_1": 3}
 
 
@@ -180,6 +182,26 @@ class Decoder(_Network):
             self.register_buffer(f"{name}_folded", kernel, persistent=False)
             original = weight[:, 4].contiguous()
             self.register_buffer(f"{name}_original", original, persistent=False)
+
+    @property
+    def depth(self) -> int:
+        """The deepest level with a noticeable effect on the result: 4 unless the weights say less.
+
+        The built-in weights join the unpooled bands to the original features in fixed shares, so
+        a level counts by the product of the shares above it.
+        """
+        convolutions = [layer for layer in self.children() if isinstance(layer, nn.Conv2d)]
+        if len(self._known) < len(convolutions):
+            return LEVELS[-1]
+        reach = 1.0
+        for level, name in zip(LEVELS, reversed(_AFTER_UNPOOL), strict=False):
+            gains = self._gains.get(self.join_name(name))
+            if gains is None:
+                return LEVELS[-1]
+            reach *= max(map(abs, gains[:-1]))
+            if reach < _LEAST_REACH:
+                return level
+        return LEVELS[-1]
 
     def join_name(self, name: str) -> str:
         """Published name of a convolution that follows an unpooling."""

@@ -157,7 +157,7 @@ def choice(default: str | None, choices: Sequence[str], help: str, **rest: Any) 
     )
 
 
-def words(default: str, choices: Sequence[str], help: str, **rest: Any) -> Any:  # noqa: A002
+def words(default: str | None, choices: Sequence[str], help: str, **rest: Any) -> Any:  # noqa: A002
     """Declare an option with one or more choices, sent comma-separated."""
     text = f"{help}, some of `{','.join(choices)}`"
     check = some_of(choices)

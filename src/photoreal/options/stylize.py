@@ -54,7 +54,8 @@ PUBLISHED_SIZE = 512
 """Default size with `published`, whose result has the network's output size."""
 DEFAULT_WCT2_STRENGTH = {"masks": 1.0, "found": 0.5}
 """Default strength by source of the regions: higher for hand-drawn masks."""
-DEFAULT_TRANSFER_AT = ",".join(PLACES)
+SOFT_PLACES: tuple[Place, ...] = ("encoder", "decoder")
+"""Default places of the method `wct2`: after the color alignment the bands hardly change."""
 DEFAULT_BLEND: dict[MatchRule, int] = {"published": 0, "nearest": 3}
 """Distance in pixels from a border within which neighbors mix, by matching rule."""
 MAX_BLEND = 64
@@ -135,11 +136,11 @@ class StylizeOptions:
         more="The color profile is kept in any case",
         offered=("command", "form"),
     )
-    transfer_at: str | Iterable[Place] = words(
-        DEFAULT_TRANSFER_AT,
+    transfer_at: str | Iterable[Place] | None = words(
+        None,
         PLACES,
         "Where features are transformed",
-        default_words="all",
+        default_words=f"`{','.join(SOFT_PLACES)}`; all with `published`",
         unit="places",
         transfer=True,
     )
@@ -219,8 +220,13 @@ def check_options(options: StylizeOptions) -> None:
             option.check(option.name, value)
 
 
-def parse_places(value: str | Iterable[str]) -> tuple[Place, ...]:
-    """Parse `transfer_at` into places, in the order of the transfer; raises InvalidOption."""
+def parse_places(value: str | Iterable[str] | None, *, soft: bool) -> tuple[Place, ...]:
+    """Parse `transfer_at` into places, in the order of the transfer; raises InvalidOption.
+
+    None is the default: that of soft regions, or that of label maps.
+    """
+    if value is None:
+        return SOFT_PLACES if soft else PLACES
     names = split_words(value)
     some_of(PLACES)("transfer_at", names)
     return tuple(place for place in PLACES if place in names)

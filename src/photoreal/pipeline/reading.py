@@ -53,7 +53,7 @@ def read_options(request: StylizeRequest, limits: Limits) -> Options:
         raise InvalidMask(f"There is a {given} mask but no {lacking} mask; give both or none.")
     return Options(
         size=size,
-        places=parse_places(request.transfer_at),
+        places=parse_places(request.transfer_at, soft=request.method != "published"),
         weights=check_weights(request.weights, count),
         shot=shot_of(request),
         pairs=None if request.pairs is None else regions.given_pairs(request.pairs),

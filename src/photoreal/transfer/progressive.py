@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from photoreal.contract import BANDS, LEVELS, PADDING_MULTIPLE, PLACES, POOLINGS, Place
+from photoreal.contract import BANDS, LEVELS, PADDING_MULTIPLE, PLACES, Place
 from photoreal.errors import InvalidOption
 from photoreal.networks.vgg import Decoder, Encoded, Encoder, Skips
 from photoreal.regions import Pair
@@ -40,7 +40,14 @@ LevelPlace = tuple[str, int]
 
 
 class Engine(Protocol):
-    """Runs the levels of the networks on tensors (1, C, H, W)."""
+    """Runs the levels of the networks on tensors (1, C, H, W).
+
+    `depth` is the deepest level that matters to the result (`photoreal.networks.vgg.Decoder`).
+    """
+
+    @property
+    def depth(self) -> int:
+        """Level 1..4."""
 
     def encode(self, level: int, x: Tensor) -> Encoded:
         """Run encoder level 1..4."""
@@ -66,6 +73,7 @@ class NetworkEngine:
         dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
     ) -> None:
+        self.depth = decoder.depth
         self._device, self._dtype = torch.device(device), dtype
         self._format = torch.channels_last if channels_last else torch.preserve_format
         self._encoder, self._decoder = encoder.eval(), decoder.eval()
@@ -147,7 +155,7 @@ def measure_style(
         return {}
     image, labels = _pad(style)
     regions = RegionMeasure(labels, sorted(wanted, key=lambda label: (label is None, label)))
-    return places_statistics(measure_places(image, regions, engine, places))
+    return places_statistics(measure_places(image, regions, engine, places, LEVELS[-1]))
 
 
 def measure_places(
@@ -155,8 +163,12 @@ def measure_places(
     measure_regions: Callable[..., list[dict[_Label, Moments]]],
     engine: Engine,
     places: Collection[Place],
+    depth: int,
 ) -> dict[LevelPlace, dict[_Label, Moments]]:
-    """Apply `measure_regions`, which takes features of one shape, at every place in one pass."""
+    """Apply `measure_regions`, which takes features of one shape, at every place in one pass.
+
+    The pass ends at the level `depth`, whose features the decoder begins with.
+    """
     found: dict[LevelPlace, dict[_Label, Moments]] = {}
 
     def measure(given: Mapping[LevelPlace, Tensor]) -> None:
@@ -164,7 +176,7 @@ def measure_places(
 
     skips: list[Skips] = []
     poolings = 0
-    for level in LEVELS:
+    for level in range(1, depth + 1):
         x, skip = engine.encode(level, x)
         if "encoder" in places:
             measure({("encoder", level): x})
@@ -175,12 +187,12 @@ def measure_places(
             measure({(name, poolings): getattr(skip, name) for name in BANDS})
         if "decoder" in places:
             skips.append(skip)
-        elif poolings == len(POOLINGS) and "encoder" not in places:
+        elif poolings == depth - 1 and "encoder" not in places:
             return found  # nothing but the bands was requested
     if "decoder" in places:
         if "encoder" not in places:
-            measure({("decoder", 4): x})
-        for level in (4, 3, 2):  # level 1 produces the image, which is not needed
+            measure({("decoder", depth): x})
+        for level in range(depth, 1, -1):  # level 1 produces the image, which is not needed
             x = engine.decode(level, x, skips.pop())
             measure({("decoder", level - 1): x})
     return found
@@ -215,7 +227,7 @@ def apply_style(
     """
     image, labels = _pad(content)
     regions = RegionTransform(labels, pairs, alpha, blend)
-    result = transform_places(image, regions, measures, engine, places, steady)
+    result = transform_places(image, regions, measures, engine, places, steady, LEVELS[-1])
     return cropped(result, content.image)
 
 
@@ -226,10 +238,12 @@ def transform_places(
     engine: Engine,
     places: Collection[Place],
     steady: Steady | None,
+    depth: int,
 ) -> Tensor:
     """Run an image through the networks with a transform at every place; returns (1, 3, H, W).
 
-    `transform_regions` takes one or more `Target`s and returns their new features.
+    `transform_regions` takes one or more `Target`s and returns their new features. The decoder
+    begins with the features of the level `depth`.
     """
 
     def transform(*given: tuple[LevelPlace, Tensor]) -> list[Tensor]:
@@ -244,7 +258,7 @@ def transform_places(
         return transform_regions(*targets)
 
     skips: list[Skips] = []
-    for level in LEVELS:
+    for level in range(1, depth + 1):
         x, skip = engine.encode(level, x)
         if "encoder" in places:
             (x,) = transform((("encoder", level), x))
@@ -256,8 +270,8 @@ def transform_places(
             skip = skip._replace(**dict(zip(BANDS, bands, strict=True)))
         skips.append(skip)
     if "decoder" in places and "encoder" not in places:
-        (x,) = transform((("decoder", 4), x))
-    for level in reversed(LEVELS):
+        (x,) = transform((("decoder", depth), x))
+    for level in range(depth, 0, -1):
         x = engine.decode(level, x, skips.pop() if level > 1 else None)
         if "decoder" in places and level > 1:
             (x,) = transform((("decoder", level - 1), x))

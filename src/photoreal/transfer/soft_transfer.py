@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from photoreal import devices
 from photoreal.arrays import Floats
-from photoreal.contract import PLACES, Place
+from photoreal.contract import SOFT_PLACES, Place
 from photoreal.transfer.progressive import (
     Engine,
     LevelPlace,
@@ -53,7 +53,7 @@ SoftMeasures = dict[LevelPlace, dict[int, Moments]]
 
 @torch.inference_mode()
 def measure_soft(
-    style: SoftImage, engine: Engine, *, places: Collection[Place] = PLACES
+    style: SoftImage, engine: Engine, *, places: Collection[Place] = SOFT_PLACES
 ) -> SoftMeasures:
     """Measure the moments of a style's soft regions at every place, in one pass.
 
@@ -62,7 +62,9 @@ def measure_soft(
     Raises InvalidOption when the image is too small.
     """
     image, weights = _pad_soft(style)
-    return measure_places(image, SoftMeasure(weights), engine, places) if places else {}
+    if not places:
+        return {}
+    return measure_places(image, SoftMeasure(weights), engine, places, engine.depth)
 
 
 def couple_measures(measures: SoftMeasures, coupling: npt.NDArray[np.float64]) -> StyleMeasures:
@@ -128,14 +130,13 @@ def apply_soft(
     engine: Engine,
     *,
     alpha: float = 1.0,
-    places: Collection[Place] = PLACES,
+    places: Collection[Place] = SOFT_PLACES,
     steady: Steady | None = None,
 ) -> Tensor:
     """`apply_style` for soft regions; `measures` by content region come from `couple_measures`."""
     image, weights = _pad_soft(content)
-    result = transform_places(
-        image, SoftTransform(weights, alpha), measures, engine, places, steady
-    )
+    transform = SoftTransform(weights, alpha)
+    result = transform_places(image, transform, measures, engine, places, steady, engine.depth)
     return cropped(result, content.image)
 
 

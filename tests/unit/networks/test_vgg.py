@@ -14,6 +14,7 @@ from photoreal import contract
 from photoreal.contract import BANDS, LEVELS, ORIGINAL, UNPOOLS, TensorSpec, Unpool
 from photoreal.networks import wavelet
 from photoreal.networks.vgg import Decoder, Skips
+from photoreal.weights.builtin import builtin_parameters
 from tests.shared import (
     builtin_engine,
     builtin_networks,
@@ -111,3 +112,21 @@ def test_loading_parameters_renews_the_folded_kernels() -> None:
 @each_unpool
 def test_smallest_picture_goes_through(unpool: Unpool) -> None:
     assert reconstruct(builtin_engine(unpool), random_image(16, 16)).shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize(("share", "depth"), [(0.995, 1), (0.9, 2), (0.8, 3), (0.5, 4)])
+def test_depth_follows_the_shares_of_the_built_in_weights(share: float, depth: int) -> None:
+    _, parameters = builtin_parameters("cat5", share)
+    decoder = Decoder("cat5")
+    decoder.load_state_dict(parameters)
+    assert decoder.depth == depth
+
+
+def test_other_networks_are_run_at_full_depth() -> None:
+    assert builtin_networks("sum")[1].depth == LEVELS[-1]
+    _, decoder = builtin_networks("cat5")
+    changed = decoder.state_dict()
+    changed["conv2_1.weight"] = changed["conv2_1.weight"] + 1e-3  # no longer a copy
+    other = Decoder("cat5")
+    other.load_state_dict(changed)
+    assert (decoder.depth, other.depth) == (2, LEVELS[-1])

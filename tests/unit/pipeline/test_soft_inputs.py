@@ -72,9 +72,10 @@ def _soft(image: Array, planes: Array) -> SoftImage:
 
 def test_the_result_is_that_of_the_library(inputs: Inputs, engine: CountingEngine) -> None:
     style = _style(1, 3, 2, height=24)
-    measures = measure_soft(_soft(style.image, style.regions), engine)
+    measures = measure_soft(_soft(style.image, style.regions), engine, places=PLACES)
     coupled = couple_measures(measures, style.coupling.astype(np.float32).astype(np.float64))
-    expected = apply_soft(_soft(_image(0), _planes(2)), coupled, engine)[0]
+    content = _soft(_image(0), _planes(2))
+    expected = apply_soft(content, coupled, engine, places=PLACES)[0]
     np.testing.assert_array_equal(_serve(inputs, engine), expected)
 
 

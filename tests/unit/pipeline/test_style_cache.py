@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from photoreal.contract import PLACES, STYLE_CACHE_VARIABLE
+from photoreal.contract import PLACES, STYLE_CACHE_VARIABLE, Place
 from photoreal.errors import ServeError
 from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.regions import Pair
@@ -86,8 +86,9 @@ def test_another_style_is_not_known(what: str, soft: bool, engine: CountingEngin
         return SoftImage(image, weights) if soft else LabelledImage(image, labels)
 
     cache = StyleCache(LIMIT)
-    _known(cache, style(), engine)
-    assert _known(cache, style(), engine)
+    first: tuple[Place, ...] = ("encoder",) if what == "places" else PLACES
+    _known(cache, style(), engine, first)
+    assert _known(cache, style(), engine, first)
     image, labels, weights = image.clone(), labels.copy(), weights.copy()
     if what == "pixel":
         image[0, 0, 5, 5] += 1e-3
@@ -98,7 +99,21 @@ def test_another_style_is_not_known(what: str, soft: bool, engine: CountingEngin
         weights = weights.reshape(1, 32, 32)
     elif what == "kind":
         soft, labels = not soft, np.zeros_like(labels)
-    assert not _known(cache, style(), engine, ("encoder",) if what == "places" else PLACES)
+    assert not _known(cache, style(), engine)
+
+
+@pytest.mark.parametrize("places", [("encoder",), ("skip", "decoder")])
+def test_soft_regions_measured_at_all_places_are_known_at_some(
+    places: tuple[Place, ...], engine: CountingEngine
+) -> None:
+    cache = StyleCache(LIMIT)
+    style = SoftImage(random_image(16, 64), np.ones((1, 16, 64), dtype=np.float32))
+    cache.measure_soft(style, engine, PLACES)
+    found, known = cache.measure_soft(style, engine, places)
+    assert known
+    own, _ = StyleCache(0).measure_soft(style, engine, places)
+    assert found.keys() == own.keys()
+    assert all(torch.equal(found[one][0].mean, own[one][0].mean) for one in own)
 
 
 @pytest.mark.parametrize("soft", [False, True])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from photoreal.contract import PLACES, Place
+from photoreal.contract import PLACES, SOFT_PLACES, Place
 from photoreal.errors import InvalidOption
 from photoreal.regions import Pair
 from photoreal.regions.soft import find_regions, normalize_weights
@@ -31,7 +31,7 @@ from photoreal.transfer.whitening import (
     part_moments,
     style_statistics,
 )
-from tests.shared import Array, builtin_engine, narrow_engine, smooth_image
+from tests.shared import Array, builtin_engine, narrow_engine, psnr, smooth_image
 
 Statistics = dict[int | None, StyleStatistics]
 
@@ -118,10 +118,13 @@ class TestOneHot:
         ours[32:], theirs[:, 16:] = 1, 1
         pairs = [Pair(0, 1), Pair(1, 0)]
         labelled = LabelledImage(content, ours), LabelledImage(style, theirs)
-        hard = transfer(*labelled, pairs, builtin_engine(), blend=0)
-        measures = measure_soft(SoftImage(style, _one_hot(theirs, 2)), builtin_engine())
+        engine = builtin_engine()
+        engine.depth = 4
+        hard = transfer(*labelled, pairs, engine, blend=0)
+        measures = measure_soft(SoftImage(style, _one_hot(theirs, 2)), engine, places=PLACES)
         coupled = couple_measures(measures, np.array([[0.0, 1.0], [1.0, 0.0]]))
-        soft = apply_soft(SoftImage(content, _one_hot(ours, 2)), coupled, builtin_engine())
+        regions = SoftImage(content, _one_hot(ours, 2))
+        soft = apply_soft(regions, coupled, engine, places=PLACES)
         torch.testing.assert_close(soft, hard, rtol=0, atol=1e-4)
 
 
@@ -296,3 +299,19 @@ def test_soft_regions_cost_at_most_15_percent_more_products_than_hard_ones(
     products.clear()
     apply_soft(image, measures, builtin_engine())
     assert 0 < sum(products) <= 1.15 * hard, sum(products) / hard
+
+
+@pytest.mark.slow
+def test_what_the_default_leaves_out_is_not_visible() -> None:
+    """Deep levels of the built-in weights and the bands, after an alignment of colors."""
+    engine, whole = builtin_engine(), builtin_engine()
+    whole.depth = 4
+    content, style = smooth_image(64, 72), 0.95 * smooth_image(64, 72, seed=2) + 0.02
+    weights = np.ones((1, 64, 72), np.float32)
+    pictures = []
+    for one, places in ((engine, SOFT_PLACES), (whole, PLACES)):
+        measures = measure_soft(SoftImage(style, weights), one, places=places)
+        coupled = couple_measures(measures, np.ones((1, 1)))
+        pictures.append(apply_soft(SoftImage(content, weights), coupled, one, places=places))
+    assert (pictures[0] - content).abs().mean() > 0.02
+    assert psnr(*pictures) > 50

@@ -44,6 +44,7 @@ class CountingEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.depth = engine.depth
         self.passes: list[list[tuple[str, int]]] = []
 
     def encode(self, level: int, x: Tensor) -> Encoded:
@@ -62,6 +63,7 @@ class CopyingEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.depth = engine.depth
 
     def encode(self, level: int, x: Tensor) -> Encoded:
         x, skips = self._engine.encode(level, x.clone())

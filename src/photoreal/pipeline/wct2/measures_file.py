@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from photoreal.contract import BANDS, CHANNELS, LEVELS, POOLINGS, Place
+from photoreal.contract import BANDS, CHANNELS, Place
 from photoreal.errors import InvalidOption
 from photoreal.pipeline.presets.tensor_file import (
     Array,
@@ -27,20 +27,21 @@ from photoreal.transfer.progressive import LevelPlace
 from photoreal.transfer.soft_transfer import SoftMeasures
 from photoreal.transfer.whitening import Moments
 
-MEASURED: dict[LevelPlace, Place] = {
-    **{("encoder", level): "encoder" for level in LEVELS},
-    **{(band, pooling): "skip" for band in BANDS for pooling in POOLINGS},
-    **{("decoder", level): "decoder" for level in POOLINGS},
-}
-"""The places in a file, and the options of `transfer_at` that use them."""
-_DEEPEST = ("encoder", LEVELS[-1])
+
+def measured_places(depth: int) -> dict[LevelPlace, Place]:
+    """The places in a file of networks of a depth, and the options of `transfer_at` they serve."""
+    poolings = range(1, depth)
+    return {
+        **{("encoder", level): "encoder" for level in (*poolings, depth)},
+        **{(band, pooling): "skip" for band in BANDS for pooling in poolings},
+        **{("decoder", level): "decoder" for level in poolings},
+    }
 
 
 def write_measures(measures: SoftMeasures, weights: str) -> bytes:
     """Write the moments at all places, as measured with the networks that `weights` identifies."""
     tensors: dict[str, Array] = {}
-    for place in MEASURED:
-        found = measures[place]
+    for place, found in measures.items():
         channels = CHANNELS[place[1]]
         rows, columns = np.tril_indices(channels)
         means = [one.mean.cpu().numpy().ravel() for one in found.values()]
@@ -52,8 +53,10 @@ def write_measures(measures: SoftMeasures, weights: str) -> bytes:
     return write_tensors({"weights": weights}, tensors)
 
 
-def read_measures(data: bytes, weights: str, device: torch.device) -> SoftMeasures:
+def read_measures(data: bytes, weights: str, device: torch.device, depth: int) -> SoftMeasures:
     """Read the moments at all places from a file or a preset, to the device of the features.
+
+    `depth` is that of the networks.
 
     Raises InvalidOption for a damaged file, and for one of other networks than `weights`.
     """
@@ -61,7 +64,7 @@ def read_measures(data: bytes, weights: str, device: torch.device) -> SoftMeasur
         about, tensors = read_tensors(data)
         theirs = about.get("weights")
         if theirs == weights:
-            return {place: _moments(place, tensors, device) for place in MEASURED}
+            return {place: _moments(place, tensors, device) for place in measured_places(depth)}
     except ValueError as error:
         raise InvalidOption(
             f"The preset cannot be used: {error}; expected a file that photoreal preset wrote."
@@ -72,12 +75,13 @@ def read_measures(data: bytes, weights: str, device: torch.device) -> SoftMeasur
     )
 
 
-def measures_at(measures: SoftMeasures, places: Collection[Place]) -> SoftMeasures:
+def measures_at(measures: SoftMeasures, places: Collection[Place], depth: int) -> SoftMeasures:
     """Select the moments that a transfer at these places needs."""
-    found = {place: measures[place] for place, used_by in MEASURED.items() if used_by in places}
+    every = measured_places(depth)
+    found = {place: measures[place] for place, used_by in every.items() if used_by in places}
     if "decoder" in places and "encoder" not in places:
         # Without a transform in the encoder, the decoder begins with the encoder's features.
-        found["decoder", LEVELS[-1]] = measures[_DEEPEST]
+        found["decoder", depth] = measures["encoder", depth]
     return found
 
 

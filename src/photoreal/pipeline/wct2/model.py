@@ -24,7 +24,7 @@ from photoreal.pipeline.request import Shot, shot_of
 from photoreal.pipeline.sequences import SequenceStore
 from photoreal.pipeline.tensors import Array, blobs, bytes_tensor, read_options
 from photoreal.pipeline.wct2.gpu_memory import within_gpu_memory
-from photoreal.pipeline.wct2.measures_file import MEASURED, write_measures
+from photoreal.pipeline.wct2.measures_file import measured_places, write_measures
 from photoreal.pipeline.wct2.soft_inputs import NAMES as SOFT_INPUTS
 from photoreal.pipeline.wct2.soft_inputs import Prepared, prepare_soft, read_soft
 from photoreal.pipeline.wct2.style_cache import StyleCache
@@ -69,7 +69,7 @@ def serve_wct2(
     if "STYLE_MEASURES" in wanted:
         files = [b""] * len(prepared.cached)
         if "IMAGE" not in wanted:
-            files = _measures(prepared, cache.weights())
+            files = _measures(prepared, cache.weights(), engine.depth)
         outputs["STYLE_MEASURES"] = bytes_tensor(files)
     return outputs
 
@@ -124,11 +124,11 @@ def _checksum(inputs: dict[str, Array]) -> int:
     return checksum
 
 
-def _measures(prepared: Prepared, weights: str) -> list[bytes]:
+def _measures(prepared: Prepared, weights: str, depth: int) -> list[bytes]:
     """The moments of each style as a file; empty for label maps."""
     if not prepared.measures:
         return [b""] * len(prepared.cached)
-    if any(set(MEASURED) - set(found) for found in prepared.measures):
+    if any(measured_places(depth).keys() - found.keys() for found in prepared.measures):
         raise InvalidOption(
             "STYLE_MEASURES holds the moments at all places; expected TRANSFER_AT with all of them."
         )
@@ -142,7 +142,7 @@ def _labelled(
     content, styles = _picture(inputs, "CONTENT"), _styles(inputs)
     weights = check_weights(options.weights, check_style_count(len(styles)))
     pairs = _pairs(inputs, content, styles)
-    places = parse_places(options.transfer_at)
+    places = parse_places(options.transfer_at, soft=False)
     for picture in (content, *styles):
         check_side(picture.image)
     known = [

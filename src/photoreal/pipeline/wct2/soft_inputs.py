@@ -76,7 +76,7 @@ def prepare_soft(
     Each style's coupling (K, J) is the share of its regions in each content region's mix.
     """
     weights = check_weights(options.weights, check_style_count(len(styles)))
-    places = parse_places(options.transfer_at)
+    places = parse_places(options.transfer_at, soft=True)
     for picture in (content, *styles):
         if isinstance(picture, SoftImage):
             check_side(picture.image)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from photoreal.contract import Place
+from photoreal.contract import PLACES, Place
 from photoreal.pipeline.wct2.measures_file import measures_at, read_measures
 from photoreal.transfer.progressive import (
     MIN_SIDE,
@@ -77,11 +77,14 @@ class StyleCache:
         """Return the moments of a style's soft regions, and whether they came from the cache."""
         if not self._limit or not places:
             return measure_soft(style, engine, places=places), False
-        key = _key(style, places)
-        known = cast("SoftMeasures | None", self._entries.get(key))
-        if known is not None:
+        key, every = _key(style, places), _key(style, PLACES)
+        if key in self._entries:
             self._entries.move_to_end(key)
-            return known, True
+            return cast("SoftMeasures", self._entries[key]), True
+        if every in self._entries:  # measured for a preset
+            self._entries.move_to_end(every)
+            known = cast("SoftMeasures", self._entries[every])
+            return measures_at(known, places, engine.depth), True
         measures = measure_soft(style, engine, places=places)
         self._keep(key, measures)
         return measures, False
@@ -94,11 +97,11 @@ class StyleCache:
         key = hashlib.blake2b(file, digest_size=32).digest()
         known = cast("SoftMeasures | None", self._entries.get(key))
         if known is None:
-            known = read_measures(file, self.weights(), _device(engine))
+            known = read_measures(file, self.weights(), _device(engine), engine.depth)
             self._keep(key, known)
         else:
             self._entries.move_to_end(key)
-        return measures_at(known, places)
+        return measures_at(known, places, engine.depth)
 
     def _keep(self, key: bytes, measures: StyleMeasures | SoftMeasures) -> None:
         if key in self._entries:
