@@ -33,7 +33,7 @@ class Tiles(NamedTuple):
     the tile, `portions` (T, TILE) their shares in `sums` (T,), the tile's total weight. The last
     tile of a region is filled up with weights of 0. `regions` (T,) is the region of each tile.
     `means` (R, T) is each tile's share in a region's mean, `spreads` (R, T) its factor in the
-    covariance, both 0 for tiles of other regions; `outside` (R, T) is infinite for those, else 0.
+    covariance, both 0 for tiles of other regions.
     `totals` are the weights of the regions in pixels.
     """
 
@@ -44,7 +44,6 @@ class Tiles(NamedTuple):
     regions: Tensor
     means: Tensor
     spreads: Tensor
-    outside: Tensor
     totals: list[float]
 
 
@@ -87,12 +86,11 @@ def cut_tiles(weights: Tensor) -> dict[int, Tiles]:
     pixels = columns[places.clamp_(max=last[:, None])] - shift[:, None]
     sums = own.sum(dim=1)
     others = region != torch.arange(len(weights), device=device)[:, None]
-    outside = torch.zeros(others.shape, device=device).masked_fill_(others, torch.inf)
     factor = torch.stack([sums * mean_factor, spread_factor])[:, None].masked_fill(others, 0.0)
     parts: list[Any] = [
         torch.split(one, lengths) for one in (pixels, own, own / sums[:, None], sums, region)
     ]
-    parts += [torch.split(one, lengths, dim=1) for one in (*factor, outside)]
+    parts += [torch.split(one, lengths, dim=1) for one in factor]
     of_stride = zip(*parts, totals.tolist(), strict=True)
     return {stride: Tiles(*found) for stride, found in zip(_STRIDES, of_stride, strict=True)}
 

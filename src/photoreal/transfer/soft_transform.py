@@ -1,28 +1,29 @@
 """Transform of a whole feature map by soft regions: each pixel mixes its regions' results.
 
-Means, covariances and affine maps are weighted by the region weights. On a CPU, most pixels belong
-to a single region and are copied as in `photoreal.transfer.region_pixels`; only shared pixels are
-computed once per region. On a GPU, all regions are computed together
+Means, covariances and affine maps are weighted by the region weights. On a CPU, the moments are
+measured on a sample of each region's pixels, and square blocks are transformed once for each region
+that they are part of, mostly one. On a GPU, all regions are computed together
 (`photoreal.transfer.tiled_transform`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from itertools import chain, islice
+from itertools import islice, product
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from photoreal import devices
 from photoreal.arrays import Floats
 from photoreal.threads import parallel, parallel_groups
-from photoreal.transfer.region_pixels import BLOCK, Block, RegionPixels, find, put_, take
-from photoreal.transfer.region_transform import Target, gather
-from photoreal.transfer.soft_tiles import NEAR, Tiles, cut_tiles, pooled, rounded
+from photoreal.transfer.region_pixels import take
+from photoreal.transfer.region_transform import Target
+from photoreal.transfer.soft_tiles import Tiles, cut_tiles, pooled, rounded
 from photoreal.transfer.tiled_transform import tiled_moments, transform_tiles
 from photoreal.transfer.whitening import (
     AffineMap,
@@ -33,7 +34,6 @@ from photoreal.transfer.whitening import (
     affine_maps,
     joined_moments,
     part_moments,
-    single,
 )
 
 RIDGE = 30.0
@@ -43,39 +43,48 @@ Where both have little variance, the map then stays close to a shift: plain back
 high-frequency bands are not amplified into halos and grain.
 """
 
-_NOBODY = 255  # label of pixels shared by several regions
+SAMPLE = 1 << 14
+"""Pixels that the moments of a region are measured on, at least; of fewer, all are."""
+_PIECE = 1 << 12
+"""Sampled pixels that are gathered at once, few enough for a CPU's cache."""
+_SIDE = 64
+"""Side of a block, in pixels of the photo."""
 
 
-class _Shared(NamedTuple):
-    """Some of a region's shared pixels: their positions among all of these (n,), and weights."""
+class _Piece(NamedTuple):
+    """Some of a region's sampled pixels: their indices (n,), and weights unless all are 1."""
 
-    places: Tensor
-    weights: PixelWeights
+    pixels: Tensor
+    weights: PixelWeights | None
+
+
+class _Part(NamedTuple):
+    """Part of a region in a block: its pixels and their weights (n,).
+
+    None are all pixels of the block, and weights of 1.
+    """
+
+    region: int
+    pixels: Tensor | None
+    weights: Tensor | None
+
+
+class _Block(NamedTuple):
+    """A block of features and the parts of its regions."""
+
+    rows: slice
+    columns: slice
+    parts: list[_Part]
 
 
 class _Layout(NamedTuple):
     """The regions at one size of features.
 
-    `own` are each region's exclusive pixels, `mixed` (n,) the pixels shared by several regions,
-    `shared` each region's part of the shared pixels, in blocks.
+    `samples` are the sampled pixels of each region that weighs at least one pixel.
     """
 
-    own: dict[int, RegionPixels]
-    mixed: Tensor
-    shared: dict[int, list[_Shared]]
-
-    def regions(self) -> list[int]:
-        """Return the regions that weigh at least one pixel."""
-        heavy = {
-            region
-            for region, parts in self.shared.items()
-            if sum(part.weights.total for part in parts) >= 1.0
-        }
-        return sorted(self.own.keys() | heavy)
-
-    def pieces(self, region: int) -> list[Block | _Shared]:
-        """Return the blocks of a region's own pixels, then those of its shared pixels."""
-        return [*self.own.get(region, ()), *self.shared.get(region, ())]
+    samples: dict[int, list[_Piece]]
+    blocks: list[_Block]
 
 
 class SoftLayout:
@@ -92,7 +101,10 @@ class SoftLayout:
         """Return the pixels by region for features (1, C, h, w) on a CPU."""
         stride = self._stride(features)
         if stride not in self._known:
-            self._known[stride] = self._find(stride, *features.shape[-2:])
+            small = rounded(pooled(self._weights, stride))
+            samples = {label: _sampled(row) for label, row in enumerate(small) if row.sum() >= 1.0}
+            planes = small.view(-1, *features.shape[2:])
+            self._known[stride] = _Layout(samples, _blocks(planes, max(_SIDE // stride, 1)))
         return self._known[stride]
 
     def tiles_at(self, features: Tensor) -> Tiles:
@@ -105,26 +117,43 @@ class SoftLayout:
         stride: int = self._weights.shape[1] // features.shape[2]
         return stride
 
-    def _find(self, stride: int, height: int, width: int) -> _Layout:
-        small = rounded(pooled(self._weights, stride))
-        strongest, labels = small.max(dim=0)
-        alone = strongest > 1.0 - NEAR
-        solid = torch.where(alone, labels, _NOBODY).to(torch.uint8).view(height, width).numpy()
-        found = {label: find(solid, label) for label in range(len(small))}
-        mixed = torch.nonzero(~alone).squeeze(1)
-        rows = small[:, mixed]
-        places = torch.split(torch.nonzero(rows)[:, 1], torch.count_nonzero(rows, dim=1).tolist())
-        shared = {
-            label: [_shared(row, part) for part in torch.split(own, BLOCK)]
-            for label, (row, own) in enumerate(zip(rows, places, strict=True))
-            if len(own)
-        }
-        return _Layout({k: own for k, own in found.items() if own}, mixed, shared)
+
+def _sampled(row: Tensor) -> list[_Piece]:
+    pixels = torch.nonzero(row).squeeze(1)
+    # An odd step skips no column of the photo.
+    pixels = pixels[:: (len(pixels) // SAMPLE) | 1]
+    pieces = []
+    for part in torch.split(pixels, _PIECE):
+        weights = row[part]
+        alone = bool((weights == 1.0).all())
+        pieces.append(_Piece(part, None if alone else PixelWeights(weights, float(weights.sum()))))
+    return pieces
 
 
-def _shared(row: Tensor, places: Tensor) -> _Shared:
-    weights = row[places]
-    return _Shared(places, PixelWeights(weights, float(weights.sum())))
+def _blocks(planes: Tensor, side: int) -> list[_Block]:
+    """Cut weights (K, h, w) into blocks."""
+    most, least = (
+        sign * F.max_pool2d(sign * planes[None], side, ceil_mode=True)[0] for sign in (1, -1)
+    )
+    blocks = []
+    for row, column in product(*map(range, most.shape[1:])):
+        rows, columns = (slice(at * side, (at + 1) * side) for at in (row, column))
+        parts = []
+        for region in torch.nonzero(most[:, row, column]).flatten().tolist():
+            if least[region, row, column] == 1.0:
+                parts.append(_Part(region, None, None))
+            else:
+                parts.append(_part(region, planes[region, rows, columns].flatten()))
+        # Parts that fill the block come first: the others are added to them.
+        blocks.append(_Block(rows, columns, sorted(parts, key=lambda one: one.pixels is not None)))
+    return blocks
+
+
+def _part(region: int, weights: Tensor) -> _Part:
+    pixels = torch.nonzero(weights).squeeze(1)
+    if 2 * len(pixels) > len(weights):  # a product with all of them is faster
+        return _Part(region, None, weights)
+    return _Part(region, pixels, weights[pixels])
 
 
 class SoftMeasure:
@@ -136,34 +165,25 @@ class SoftMeasure:
     def __call__(self, *features: Tensor) -> list[dict[int, Moments]]:
         """Return region moments in features (1, C, h, w) of one shape.
 
-        A vanished region has no entry.
+        A vanished region has no entry. The range of each is that of all features.
         """
         if devices.is_queued(features[0].device):
             return tiled_moments(features, self._layout.tiles_at(features[0]), RIDGE)
-        return [self._measured(one) for one in features]
-
-    def _measured(self, features: Tensor) -> dict[int, Moments]:
-        flat = features[0].flatten(1)
-        layout = self._layout.at(features)
-        mixed = single(take(flat, layout.mixed))
-        regions = layout.regions()
-        pieces = [layout.pieces(region) for region in regions]
-        parts = parallel_groups(lambda one: _gather(flat, mixed, one)[1], pieces, flat.device)
-        return dict(zip(regions, map(_ridged, parts), strict=True))
+        return [_measured(one[0].flatten(1), self._layout.at(one)) for one in features]
 
 
-class _Begun(NamedTuple):
-    """A transform in progress, before its maps are computed.
+def _measured(flat: Tensor, layout: _Layout) -> dict[int, Moments]:
+    def measure(piece: _Piece) -> PartMoments:
+        return part_moments(take(flat, piece.pixels), piece.weights)
 
-    `values` and `found` are the regions' pixels, piece by piece, and the inputs of their maps.
-    """
-
-    features: Tensor
-    flat: Tensor
-    layout: _Layout
-    mixed: Tensor
-    values: dict[int, list[Tensor]]
-    found: dict[int, tuple[Moments, StyleStatistics]]
+    parts = parallel_groups(measure, list(layout.samples.values()), flat.device)
+    low, high = (float(bound) for bound in torch.aminmax(flat))
+    found = {}
+    for region, own in zip(layout.samples, parts, strict=True):
+        joined = joined_moments(own)._replace(low=low, high=high)
+        joined.covariance.diagonal().add_(RIDGE)
+        found[region] = joined
+    return found
 
 
 class SoftTransform:
@@ -185,71 +205,43 @@ class SoftTransform:
         first = targets[0].features
         if devices.is_queued(first.device):
             return transform_tiles(targets, self._layout.tiles_at(first), self._alpha, RIDGE)
-        begun = [self._begin(target) for target in targets]
-        wanted = [pair for one in begun for pair in one.found.values()]
+        layout = self._layout.at(first)
+        inputs = [_map_inputs(target, layout) for target in targets]
+        wanted = [pair for one in inputs for pair in one.values()]
         maps = iter(affine_maps(wanted, self._alpha))
-        return [
-            _finish(one, dict(zip(one.found, islice(maps, len(one.found)), strict=True)))
-            for one in begun
-        ]
-
-    def _begin(self, target: Target) -> _Begun:
-        features, statistics, steady = target
-        flat = features[0].flatten(1)
-        layout = self._layout.at(features)
-        mixed = single(take(flat, layout.mixed))
-        regions = [region for region in layout.regions() if region in statistics]
-        pieces = [layout.pieces(region) for region in regions]
-        gathered = parallel_groups(partial(_gather, flat, mixed), pieces, flat.device)
-        begun = _Begun(features, flat, layout, mixed, {}, {})
-        for region, found in zip(regions, gathered, strict=True):
-            begun.values[region] = [values for values, _ in found]
-            own = _ridged([part for _, part in found])
-            own = own if steady is None else steady(region, own)
-            begun.found[region] = own, statistics[region]
-        return begun
+        for target, one in zip(targets, inputs, strict=True):
+            own = dict(zip(one, islice(maps, len(one)), strict=True))
+            features = target.features[0]
+            parallel(partial(_transform, features, own), layout.blocks, features.device)
+        return [target.features for target in targets]
 
 
-def _gather(flat: Tensor, mixed: Tensor, piece: Block | _Shared) -> tuple[Tensor, PartMoments]:
-    """Gather a piece of a region from features (C, N), of which `mixed` are the shared pixels."""
-    if not isinstance(piece, _Shared):
-        return gather(flat, piece)
-    values = take(mixed, piece.places)
-    return values, part_moments(values, piece.weights)
+def _map_inputs(target: Target, layout: _Layout) -> dict[int, tuple[Moments, StyleStatistics]]:
+    """What the map of each region with statistics is made from."""
+    features, statistics, steady = target
+    samples = {region: own for region, own in layout.samples.items() if region in statistics}
+    found = _measured(features[0].flatten(1), layout._replace(samples=samples))
+    return {
+        region: (own if steady is None else steady(region, own), statistics[region])
+        for region, own in found.items()
+    }
 
 
-def _ridged(parts: Sequence[PartMoments]) -> Moments:
-    found = joined_moments(parts)
-    found.covariance.diagonal().add_(RIDGE)
-    return found
-
-
-def _finish(begun: _Begun, maps: Mapping[int, AffineMap]) -> Tensor:
-    flat, layout, mixed = begun.flat, begun.layout, begun.mixed
-    work = [
-        partial(_replace, flat, maps[region], *piece)
-        for region in maps
-        for piece in zip(layout.pieces(region), begun.values.pop(region), strict=True)
-    ]
-    shares = [share for share in parallel(lambda one: one(), work, flat.device) if share]
-    if len(layout.mixed):
-        unchanged = (layout.shared[region] for region in layout.shared if region not in maps)
-        shares += [
-            (part, take(mixed, part.places) * part.weights.values)
-            for part in chain.from_iterable(unchanged)
-        ]
-        result = torch.zeros_like(mixed)
-        for part, values in shares:
-            result.index_add_(1, part.places, values)
-        put_(flat, layout.mixed, result)
-    return flat.view_as(begun.features)
-
-
-def _replace(
-    flat: Tensor, function: AffineMap, piece: Block | _Shared, values: Tensor
-) -> tuple[_Shared, Tensor] | None:
-    """Transform a piece of a region and replace its own pixels; return its share of others."""
-    if isinstance(piece, _Shared):
-        return piece, function(values) * piece.weights.values
-    piece.put_(flat, function(values))
-    return None
+def _transform(features: Tensor, maps: Mapping[int, AffineMap], block: _Block) -> None:
+    """Transform a block of features (C, h, w) in place, by the maps of its regions."""
+    place = features[:, block.rows, block.columns]
+    x = place.flatten(1)
+    result = None
+    for region, pixels, weights in block.parts:
+        share = x if pixels is None else x.index_select(1, pixels)
+        if region in maps:
+            share = maps[region](share)
+        if weights is not None:
+            share = share * weights
+        if pixels is not None:
+            result = torch.zeros_like(x) if result is None else result
+            result.index_add_(1, pixels, share)
+        else:
+            result = share if result is None else result.add_(share)
+    if result is not None:
+        place.copy_(result.view_as(place))

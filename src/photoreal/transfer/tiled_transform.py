@@ -88,14 +88,11 @@ def _moments(pixels: _Pixels, tiles: Tiles, ridge: float) -> tuple[Tensor, Tenso
     return mean, covariance
 
 
-def _ranges(pixels: _Pixels, tiles: Tiles) -> tuple[Tensor, Tensor]:
-    """Least and largest value (B, R) in each region."""
-    parts = [torch.aminmax(x.flatten(2), dim=2) for _, x in pixels]
-    low, high = (_joined(part) for part in zip(*parts, strict=True))
-    return (
-        (low[:, None] + tiles.outside).amin(dim=2),
-        (high[:, None] - tiles.outside).amax(dim=2),
-    )
+def _ranges(pixels: _Pixels, regions: int) -> tuple[Tensor, Tensor]:
+    """Least and largest value of each image's features, once for each region (B, R)."""
+    low, high = torch.aminmax(pixels.rows.flatten(1), dim=1)
+    low, high = (single(bound)[:, None].repeat(1, regions) for bound in (low, high))
+    return low, high
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
@@ -133,7 +130,7 @@ def _maps(
     without statistics leave features unchanged.
     """
     mean, covariance = _moments(pixels, tiles, ridge)
-    low, high = _ranges(pixels, tiles)
+    low, high = _ranges(pixels, len(tiles.totals))
     present = _present(tiles)
     styles: list[StyleStatistics] = []
     unchanged: list[int] = []
