@@ -92,7 +92,7 @@ def test_places_come_in_the_order_of_the_transfer(text: Any, places: tuple[str, 
     assert options.parse_places(text, soft=True) == places
 
 
-@pytest.mark.parametrize(("soft", "places"), [(True, ("encoder", "decoder")), (False, PLACES)])
+@pytest.mark.parametrize(("soft", "places"), [(True, ("decoder",)), (False, PLACES)])
 def test_default_places_depend_on_the_kind_of_regions(soft: bool, places: tuple[str, ...]) -> None:
     assert options.parse_places(None, soft=soft) == places
 

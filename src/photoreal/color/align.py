@@ -35,22 +35,26 @@ Steady = Callable[[int, str, tuple[Matrix, ...]], tuple[Matrix, ...]]
 """Maps a region's statistics in this frame of a shot to those to use, by region and name."""
 
 
-def region_moments(photo: Floats, weights: Floats) -> list[ColorMoments | None]:
-    """Color moments of each region of a photo (3, H, W), None for a region without pixels."""
-    return [color_moments(photo, plane) if float(plane.sum()) >= 1.0 else None for plane in weights]
-
-
 def region_colors(photo: Floats, weights: Floats) -> list[RegionColors | None]:
     """Colors of each region of a photo (3, H, W), None for a region without pixels."""
     found: list[RegionColors | None] = []
-    for plane, moments in zip(weights, region_moments(photo, weights), strict=True):
-        inside = plane > 0.0
+    for plane in weights:
+        if float(plane.sum()) < 1.0:
+            found.append(None)
+            continue
+        _, colors, shares = _pixels(photo, plane)
         found.append(
-            None
-            if moments is None
-            else RegionColors(moments, tones.measure_tones(photo[:, inside], plane[inside]))
+            RegionColors(color_moments(colors, shares), tones.measure_tones(colors, shares))
         )
     return found
+
+
+def _pixels(photo: Floats, plane: Floats) -> tuple[Floats, Floats, Floats]:
+    """The pixels of a region: their indices (n,), colors (3, n) and weights (n,)."""
+    xp = namespace(photo)
+    weights = plane.reshape(-1)
+    (indices,) = xp.nonzero(weights)
+    return indices, xp.take(photo.reshape(3, -1), indices, axis=1), xp.take(weights, indices)
 
 
 def mix_colors(parts: Sequence[RegionColors], shares: Sequence[float]) -> RegionColors:
@@ -116,24 +120,24 @@ def align_colors(
     A region without a goal keeps its colors. `strength` in 0..1 is the share of the full change,
     `luma` that of the luma curve. Faint detail is not amplified. The result is in 0..1.
     """
-    change, smooth = namespace(photo).zeros_like(photo), smooth_faint_detail(photo)
-    for region, (plane, own, goal) in enumerate(
-        zip(weights, region_moments(photo, weights), goals, strict=True)
-    ):
-        if own is None or goal is None:
+    xp = namespace(photo)
+    smooth = smooth_faint_detail(photo).reshape(3, -1)
+    change = xp.zeros_like(smooth)
+    for region, (plane, goal) in enumerate(zip(weights, goals, strict=True)):
+        if goal is None or float(plane.sum()) < 1.0:
             continue
-        inside = plane > 0.0
-        colors, shares = photo[:, inside], plane[inside]
+        indices, colors, shares = _pixels(photo, plane)
+        own = color_moments(colors, shares)
         if steady is None:
             found = alignment(colors, shares, own, goal, luma=luma)
         else:
             own = ColorMoments(*steady(region, "moments", own))
             average = partial(_steadied, steady, region, "tones")
             found = alignment(colors, shares, own, goal, luma=luma, steady=average)
-        shades = smooth[:, inside]
+        shades = xp.take(smooth, indices, axis=1)
         changed = found(shades) + found.of_detail(colors - shades)
-        change[:, inside] += (strength * shares) * (changed - colors)
-    return compress_range(photo + change)
+        change[:, indices] += (strength * shares) * (changed - colors)
+    return compress_range(photo + change.reshape(photo.shape))
 
 
 def align_chroma(
@@ -149,18 +153,17 @@ def align_chroma(
     For a photo that was aligned and then changed a little, as by WCT2. The arguments and the
     result are those of `align_colors`.
     """
-    change = namespace(photo).zeros_like(photo)
+    change = namespace(photo).zeros_like(photo.reshape(3, -1))
     for region, (plane, goal) in enumerate(zip(weights, goals, strict=True)):
         if goal is None or float(plane.sum()) < 1.0:
             continue
-        inside = plane > 0.0
-        colors, shares = photo[:, inside], plane[inside]
+        indices, colors, shares = _pixels(photo, plane)
         found = tones.measure_tones(colors, shares)
         if steady is not None:
             found = _steadied(steady, region, "chroma", found)
         curves = tones.tone_curves(found, goal.tones, luma=0.0)
-        change[:, inside] += (strength * shares) * (tones.apply_tones(curves, colors) - colors)
-    return compress_range(photo + change)
+        change[:, indices] += (strength * shares) * (tones.apply_tones(curves, colors) - colors)
+    return compress_range(photo + change.reshape(photo.shape))
 
 
 def _steadied(steady: Steady, region: int, name: str, found: Matrix) -> Matrix:

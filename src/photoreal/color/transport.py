@@ -41,7 +41,10 @@ class ColorMap(NamedTuple):
 
 
 def color_moments(picture: Floats, weights: Floats) -> ColorMoments:
-    """Weighted moments of an image (3, H, W); weights (H, W) are at least 0 and not all 0."""
+    """Weighted moments of an image (3, H, W) or of pixels (3, N).
+
+    The weights, (H, W) or (N,), are at least 0 and not all 0.
+    """
     xp = namespace(picture)
     colors, shares = picture.reshape(3, -1), weights.reshape(-1)
     total = float(xp.sum(shares, dtype=xp.float64))

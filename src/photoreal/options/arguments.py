@@ -59,8 +59,8 @@ class StylizeArguments(RegionArguments, total=False):
     profile is kept in any case.
     """
     transfer_at: str | Iterable[Place] | None
-    """Where features are transformed, some of encoder,skip,decoder; default encoder,decoder; all
-    with published.
+    """Where features are transformed, some of encoder,skip,decoder; default decoder; all with
+    published.
     """
     blend: int | None
     """Pixels from a region's border up to which neighbors mix, 0 to 64; default 0 with the rule

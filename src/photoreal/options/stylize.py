@@ -54,7 +54,7 @@ PUBLISHED_SIZE = 512
 """Default size with `published`, whose result has the network's output size."""
 DEFAULT_WCT2_STRENGTH = {"masks": 1.0, "found": 0.5}
 """Default strength by source of the regions: higher for hand-drawn masks."""
-SOFT_PLACES: tuple[Place, ...] = ("encoder", "decoder")
+SOFT_PLACES: tuple[Place, ...] = ("decoder",)
 """Default places of the method `wct2`: after the color alignment the bands hardly change."""
 DEFAULT_BLEND: dict[MatchRule, int] = {"published": 0, "nearest": 3}
 """Distance in pixels from a border within which neighbors mix, by matching rule."""

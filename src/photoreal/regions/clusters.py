@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from photoreal.arrays import Floats, batches, like, median, namespace, to_host
+from photoreal.arrays import Floats, like, median, namespace, to_host
 from photoreal.render.box_filter import box_mean
 from photoreal.render.local_linear import FloatArray
 
@@ -32,8 +32,12 @@ def find_centers(features: Floats, count: int = COUNT) -> FloatArray:
     best, least = sample[:1], np.inf
     for seed in range(_TRIES):
         centers = _start(sample, count, np.random.default_rng(seed))
+        before = None
         for _ in range(_ROUNDS):
             nearest = _beyond_own_square(sample, centers).argmin(axis=1)
+            if before is not None and np.array_equal(nearest, before):
+                break
+            before = nearest
             own = (nearest == np.arange(len(centers))[:, None]).astype(np.float32)
             sizes = own.sum(axis=1)
             centers = (own @ sample / np.maximum(sizes, 1.0)[:, None])[sizes > 0.0]
@@ -96,9 +100,9 @@ def follow_colors(weights: Floats, color: Floats, rounds: int = 2, spread: int =
     are assigned to it. This is an EM step with a prior smoothed over windows of `spread` pixels.
     """
     xp = namespace(weights)
-    pixels = color.reshape(3, -1)
+    monomials = _monomials(color.reshape(3, -1))
     for _ in range(rounds):
-        likelihood = _log_likelihoods(pixels, weights.reshape(len(weights), -1))
+        likelihood = _log_likelihoods(monomials, weights.reshape(len(weights), -1))
         likelihood -= xp.max(likelihood, axis=0)
         near = box_mean(weights, spread, "symmetric")
         claim = xp.exp(xp.clip(_COLOR_TRUST * likelihood, _WORST, None)).reshape(near.shape)
@@ -107,25 +111,34 @@ def follow_colors(weights: Floats, color: Floats, rounds: int = 2, spread: int =
     return xp.astype(weights, xp.float32)
 
 
-def _log_likelihoods(pixels: Floats, weights: Floats) -> Floats:
-    """Log-likelihood (K, N) of pixels (3, N) in the color distribution of each region (K, N)."""
+_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+
+
+def _monomials(pixels: Floats) -> Floats:
+    """Monomials (10, N) up to degree 2 of pixels (3, N), centered by their mean."""
     xp = namespace(pixels)
-    groups = batches(len(weights), pixels.shape[1], pixels)
-    means, covariances = [], []
-    for some in groups:
-        own = weights[some]
-        total = xp.maximum(xp.sum(own, axis=1), 1e-6)[:, None]
-        mean = xp.sum(pixels * own[:, None], axis=2) / total
-        apart = pixels - mean[:, :, None]
-        spread = (apart * own[:, None]) @ xp.matrix_transpose(apart)
-        means.append(mean)
-        covariances.append(spread / total[:, None])
-    spreads = to_host(xp.concat(covariances)) + _COLOR_FLOOR * np.eye(3)
-    inverses = like(np.linalg.inv(spreads).astype(np.float32), pixels)
-    sizes = like(np.linalg.slogdet(spreads)[1].astype(np.float32), pixels)[:, None]
-    found = []
-    for some, mean in zip(groups, means, strict=True):
-        apart = pixels - mean[:, :, None]
-        mahalanobis = xp.sum(apart * (inverses[some] @ apart), axis=1)
-        found.append(-0.5 * (mahalanobis + sizes[some]))
-    return xp.concat(found)
+    apart = pixels - xp.mean(pixels, axis=1, keepdims=True)
+    products = [apart[i] * apart[j] for i, j in _PAIRS]
+    return xp.stack([xp.ones_like(apart[0]), *apart, *products])
+
+
+def _log_likelihoods(monomials: Floats, weights: Floats) -> Floats:
+    """Log-likelihood (K, N) of pixels in the Gaussian of each region's colors.
+
+    Both the moments of a region with weights (K, N) and the logarithm of a Gaussian are linear in
+    the monomials (10, N), so each takes one product.
+    """
+    xp = namespace(monomials)
+    total = xp.maximum(xp.sum(weights, axis=1, keepdims=True), 1e-6)
+    moments = to_host(weights @ monomials.T / total).astype(np.float64)
+    mean = moments[:, 1:4]
+    spread = np.empty((len(moments), 3, 3))
+    for number, (i, j) in enumerate(_PAIRS, 4):
+        spread[:, i, j] = spread[:, j, i] = moments[:, number] - mean[:, i] * mean[:, j]
+    spread += _COLOR_FLOOR * np.eye(3)
+    inverse = np.linalg.inv(spread)
+    slope = (inverse @ mean[:, :, None])[:, :, 0]
+    constant = -0.5 * ((slope * mean).sum(axis=1) + np.linalg.slogdet(spread)[1])
+    squares = [inverse[:, i, j] * (-0.5 if i == j else -1.0) for i, j in _PAIRS]
+    factors = np.column_stack([constant, slope, *squares]).astype(np.float32)
+    return like(factors, monomials) @ monomials

@@ -80,9 +80,7 @@ def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFe
     `probabilities` (groups, a, b) are the segmenter's for `photoreal.regions.classes.GROUPS`, at
     a lower resolution than the photo; None without a segmenter.
     """
-    _, tall, wide = photo.shape
-    scale = min(1.0, SIDE / min(tall, wide))
-    height, width = max(1, round(tall * scale)), max(1, round(wide * scale))
+    height, width = downscaled(*photo.shape[1:])
     small = resize(photo, height, width)
     xp, color = namespace(small), lab(small)
     lightness = color[0]
@@ -98,6 +96,12 @@ def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFe
         depth=border_distance(color),
         texture=_texture(lightness),
     )
+
+
+def downscaled(tall: int, wide: int) -> tuple[int, int]:
+    """Size (height, width) in which the regions of a photo are found."""
+    scale = min(1.0, SIDE / min(tall, wide))
+    return max(1, round(tall * scale)), max(1, round(wide * scale))
 
 
 def _refined(probabilities: FloatArray | None, guide: Floats) -> Floats:

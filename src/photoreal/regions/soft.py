@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from photoreal.arrays import Floats, is_tensor, like, namespace, to_host
+from photoreal.arrays import Floats, is_tensor, like, namespace, resize, to_host
 from photoreal.color.spaces import lab
 from photoreal.regions import classes, clusters
-from photoreal.regions.features import RegionFeatures, region_features
+from photoreal.regions.features import RegionFeatures, downscaled, region_features
 from photoreal.regions.joining import join_clusters
 from photoreal.regions.labels import LabelMap, resize_labels
 from photoreal.render.box_filter import box_mean
@@ -26,9 +26,9 @@ AREA_LABEL = 100
 
 _SIDE, _RIDGE = 11, 1e-3
 """Window (in pixels of the downscaled photo) and ridge of the upsampling filter."""
-_MASK_SPREAD = 15
-"""Window in pixels within which a mask's region may claim pixels of its colors."""
-_MASK_SIDE, _MASK_RIDGE = 17, 1e-4
+_MASK_SPREAD = 7
+"""Window, in pixels of the downscaled photo, in which a mask's region may claim its colors."""
+_MASK_SIDE, _MASK_RIDGE = 9, 1e-4
 _LEAST_SHARE = 0.004
 """Minimum share of a region; a smaller one has no reliable statistics."""
 _NAMED = 0.5
@@ -168,8 +168,10 @@ def mask_regions(
     present = np.unique(small).tolist()
     planes = like(np.stack([small == label for label in present]).astype(np.float32), photo)
     if edges and len(present) > 1:
-        planes = clusters.follow_colors(planes, lab(photo), 1, _MASK_SPREAD)
-        slopes, offsets = fit_local_linear(planes, photo, _MASK_SIDE, _MASK_RIDGE)
+        size = downscaled(*photo.shape[1:])
+        guide, coarse = resize(photo, *size), resize(planes, *size)
+        coarse = clusters.follow_colors(coarse, lab(guide), 1, _MASK_SPREAD)
+        slopes, offsets = fit_local_linear(coarse, guide, _MASK_SIDE, _MASK_RIDGE)
         planes = normalize_weights(apply_local_linear(slopes, offsets, photo))
     infos = [
         RegionInfo(label, names[label] if label < len(names) else label, 1.0) for label in present

@@ -22,10 +22,21 @@ def box_mean(planes: Floats, side: int, border: Border = "edge") -> Floats:
 
         return F.avg_pool2d(F.avg_pool2d(_padded(planes, half, border), (side, 1), 1), (1, side), 1)
 
-    wide = np.pad(planes, ((0, 0), (half, half), (half, half)), mode=border)
+    wide = _wider(_wider(planes, half, border, -2), half, border, -1)
     means = _sums(_sums(wide, side, -2), side, -1)
     means /= np.float32(side**2)
     return means
+
+
+def _wider(planes: Floats, half: int, border: Border, axis: int) -> Floats:
+    """Extend planes by `half` pixels on both sides of an axis."""
+    size = planes.shape[axis]
+    beyond = np.zeros(half, dtype=np.int64)
+    if border == "symmetric":
+        beyond = np.arange(half) % (2 * size)
+        beyond = np.minimum(beyond, 2 * size - 1 - beyond)
+    parts = planes.take(beyond[::-1], axis), planes, planes.take(size - 1 - beyond, axis)
+    return np.concatenate(parts, axis)
 
 
 def _sums(values: Floats, side: int, axis: int) -> Floats:

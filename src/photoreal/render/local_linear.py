@@ -128,14 +128,17 @@ def _fitted(
     slopes, offsets = [], []
     for some in batches(len(values), height * width, guide):
         value = values[some]
-        level = mean(value)
-        shared = mean((guide * value[:, None]).reshape(-1, height, width)).reshape(stack)
+        products = (guide * value[:, None]).reshape(-1, height, width)
+        means = mean(xp.concat([value, products]))
+        level, shared = means[: len(value)], means[len(value) :].reshape(stack)
         shared = shared - center * level[:, None]
         if prior is not None:
             shared = shared + ridge * prior[some]
         slope = xp.sum(inverse * shared[:, None], axis=2)
-        slopes.append(smooth(slope.reshape(-1, *center.shape[1:])).reshape(stack))
-        offsets.append(smooth(level - xp.sum(slope * center, axis=1)))
+        offset = level - xp.sum(slope * center, axis=1)
+        means = smooth(xp.concat([offset, slope.reshape(-1, *center.shape[1:])]))
+        offsets.append(means[: len(value)])
+        slopes.append(means[len(value) :].reshape(stack))
     return xp.concat(slopes), xp.concat(offsets)
 
 

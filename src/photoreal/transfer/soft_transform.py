@@ -36,7 +36,7 @@ from photoreal.transfer.whitening import (
     part_moments,
 )
 
-RIDGE = 30.0
+RIDGE = 8.0
 """Variance added to every channel of both content and style, beyond the published 1.
 
 Where both have little variance, the map then stays close to a shift: plain backgrounds and

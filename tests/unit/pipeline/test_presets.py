@@ -243,7 +243,7 @@ FEATURE_DAMAGES: dict[str, tuple[Change, str]] = {
     "shape": (tensor("LH.2.covariances", lambda one: one[:, 1:]), "LH.2.covariances has another"),
     "nan": (tensor("decoder.1.means", lambda one: one + np.inf), "decoder.1.means holds values"),
     "negative": (tensor("encoder.1.covariances", lambda one: -one), "negative variance"),
-    "regions": (tensor("encoder.2.regions", lambda one: one + 40), "more regions than"),
+    "regions": (tensor("decoder.2.regions", lambda one: one + 40), "more regions than"),
 }
 
 

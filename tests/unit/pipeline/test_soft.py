@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from photoreal.contract import PLACES
+from photoreal.contract import SOFT_PLACES
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.regions.classes import GROUPS
 from tests.shared import Array, Photo, photo
@@ -49,7 +49,7 @@ def test_a_photo_without_masks_and_segmenter_is_one_region(ask: Ask) -> None:
     (style,) = called["styles"]
     np.testing.assert_array_equal(style.regions, np.full((1, 20, 16), 255, dtype=np.uint8))
     np.testing.assert_array_equal(style.coupling, [[1.0]])
-    assert called["places"] == PLACES
+    assert called["places"] == SOFT_PLACES
     assert [report[name] for name in ("regions", "match", "method")] == ["whole", "nearest", "wct2"]
     whole = {"content": "whole photo", "style": "whole photo", "share": 1.0, "sure": 1.0}
     assert report["pairs"] == [whole]

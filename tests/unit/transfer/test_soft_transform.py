@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from photoreal.contract import PLACES, SOFT_PLACES, Place
+from photoreal.contract import PLACES, Place
 from photoreal.errors import InvalidOption
 from photoreal.regions import Pair
 from photoreal.regions.soft import find_regions, normalize_weights
@@ -326,15 +326,14 @@ def test_soft_regions_cost_at_most_15_percent_more_products_than_hard_ones(
 
 @pytest.mark.slow
 def test_what_the_default_leaves_out_is_not_visible() -> None:
-    """Deep levels of the built-in weights and the bands, after an alignment of colors."""
+    """Deep levels of the built-in weights, after an alignment of colors."""
     engine, whole = builtin_engine(), builtin_engine()
     whole.depth = 4
     content, style = smooth_image(64, 72), 0.95 * smooth_image(64, 72, seed=2) + 0.02
     weights = np.ones((1, 64, 72), np.float32)
     pictures = []
-    for one, places in ((engine, SOFT_PLACES), (whole, PLACES)):
-        measures = measure_soft(SoftImage(style, weights), one, places=places)
-        coupled = couple_measures(measures, np.ones((1, 1)))
-        pictures.append(apply_soft(SoftImage(content, weights), coupled, one, places=places))
+    for one in (engine, whole):
+        coupled = couple_measures(measure_soft(SoftImage(style, weights), one), np.ones((1, 1)))
+        pictures.append(apply_soft(SoftImage(content, weights), coupled, one))
     assert (pictures[0] - content).abs().mean() > 0.02
     assert psnr(*pictures) > 50
