@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from photoreal.color.gamut import compress_range
 from photoreal.color.tones import LUMA_SHARE
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
+from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.presets.preset import Preset
 from photoreal.pipeline.request import MeasuredStyle, Shot, SoftStyle, SoftTransfer
 from photoreal.pipeline.soft_regions import SoftMatch
@@ -51,14 +53,35 @@ class Goals(NamedTuple):
     steady: Steady | None = None
 
 
+class _StyleColors(NamedTuple):
+    """Colors of a style's regions, None for one without pixels."""
+
+    colors: Sequence[RegionColors | None]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return sum(one.tones.nbytes for one in self.colors if one is not None)
+
+
 def goals(
-    styles: Sequence[Floats | Preset], found: SoftMatch, weights: Sequence[float]
+    styles: Sequence[Floats | Preset],
+    found: SoftMatch,
+    weights: Sequence[float],
+    known: KnownRegions | None = None,
+    keys: Sequence[bytes] = (),
 ) -> list[RegionColors | None]:
     """The colors that each content region takes from its style regions; None without a partner.
 
-    `weights` are those of the styles.
+    `weights` are those of the styles. `known` caches the colors of styles under their `keys`.
     """
-    theirs = [_colors(*style) for style in zip(styles, found.styles, strict=True)]
+    theirs = []
+    for number, style in enumerate(zip(styles, found.styles, strict=True)):
+        measure = partial(_colors, *style)
+        if known is None or not keys:
+            theirs.append(measure().colors)
+        else:
+            theirs.append(known.get_by_key(keys[number] + b" colors", measure).colors)
     return [_goal(region, theirs, found.couplings, weights) for region in range(found.count)]
 
 
@@ -157,11 +180,11 @@ def _style(
     return SoftStyle(style, as_bytes(regions.weights), coupling, weight, key)
 
 
-def _colors(style: Floats | Preset, regions: SoftRegions | Preset) -> Sequence[RegionColors | None]:
+def _colors(style: Floats | Preset, regions: SoftRegions | Preset) -> _StyleColors:
     if isinstance(style, Preset) or isinstance(regions, Preset):
         assert isinstance(style, Preset)  # noqa: S101 (it has its own regions)
-        return style.colors
-    return region_colors(style, regions.weights)
+        return _StyleColors(style.colors)
+    return _StyleColors(region_colors(style, regions.weights))
 
 
 def as_bytes(weights: Floats) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,9 @@ def find_soft(
         theirs = [
             taken_preset(one, role, source, masks[content].kind)
             if isinstance(one := photos[role], Preset)
-            else mask_regions(masks[role], one, edges=mask_edges)
+            else _cached(
+                partial(mask_regions, masks[role], one, edges=mask_edges), known, keys, role
+            )
             for role in styles
         ]
         couplings = [_by_label(ours, style, rule) for style in theirs]
@@ -101,9 +104,7 @@ def find_soft(
     theirs = [
         taken_preset(one, role, source)
         if isinstance(one := photos[role], Preset)
-        else style_regions(
-            models, originals[role], one, known, None if keys is None else keys[role]
-        )
+        else _cached(partial(_of_photo, models, originals[role], one), known, keys, role)
         for role in styles
     ]
     couplings = [coupled(ours, style, rule) for style in theirs]
@@ -134,18 +135,23 @@ def found_regions(
 
 
 def style_regions(
-    models: Models,
-    original: Photo,
-    photo: Floats,
-    known: KnownRegions | None,
-    key: bytes | None,
+    models: Models, original: Photo, photo: Floats, known: KnownRegions | None, key: bytes
 ) -> SoftRegions:
     """The regions that the segmenter finds in a style photo (3, H, W), cached under the `key`."""
+    return _cached(partial(_of_photo, models, original, photo), known, {"style": key}, "style")
 
-    def find() -> SoftRegions:
-        return found_regions(models, original, photo)[0]
 
-    return find() if known is None or key is None else known.get_by_key(key, find)
+def _of_photo(models: Models, original: Photo, photo: Floats) -> SoftRegions:
+    return found_regions(models, original, photo)[0]
+
+
+def _cached(
+    find: Callable[[], SoftRegions],
+    known: KnownRegions | None,
+    keys: Mapping[str, bytes] | None,
+    role: str,
+) -> SoftRegions:
+    return find() if known is None or keys is None else known.get_by_key(keys[role], find)
 
 
 def _whole(content: SoftRegions | Preset, style: SoftRegions | Preset) -> Matrix:

@@ -158,7 +158,9 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     if memory is not None and asked.shot is not None:
         known_labels = [info.label for info in found.content.infos]
         steady = memory.steadied(asked.shot.steady, known_labels)
-    goals = looks.Goals(looks.goals(styles, found, asked.weights), strength, steady)
+    style_keys = list(keys.values())[1:]
+    colors = looks.goals(styles, found, asked.weights, known, style_keys)
+    goals = looks.Goals(colors, strength, steady)
     image = looks.align(content, found, goals)
     work.watch.lap("colors")
     cached = False
@@ -168,7 +170,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
             raise ServeError("There is no model for soft regions; expected one, or method color.")
         image, cached = looks.transfer_features(
             *(image, styles, found, asked.weights, work.models.transfer_soft, further),
-            *(asked.places, asked.shot, list(keys.values())[1:], goals),
+            *(asked.places, asked.shot, style_keys, goals),
         )
         work.watch.lap("transfer")
     if memory is not None and sequences is not None and asked.shot is not None:

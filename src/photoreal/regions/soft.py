@@ -110,8 +110,8 @@ def find_regions(
         plan = _plan(centers, shares, features)
     weights = clusters.joined(shares, plan.groups).reshape(-1, *features.rank.shape)
     planes = clusters.follow_colors(weights, features.color)
-    slopes, offsets = fit_local_linear(planes, features.guide, _SIDE, _RIDGE)
-    fine = normalize_weights(apply_local_linear(slopes, offsets, photo), _solid_from(photo))
+    fine = _upsampled(planes, features.guide, photo, _SIDE, _RIDGE)
+    fine = normalize_weights(fine, _solid_from(photo))
     traits = _means(planes, features.for_matching())
     return SoftRegions(fine, traits, plan.infos), plan
 
@@ -171,12 +171,21 @@ def mask_regions(
         size = downscaled(*photo.shape[1:])
         guide, coarse = resize(photo, *size), resize(planes, *size)
         coarse = clusters.follow_colors(coarse, lab(guide), 1, _MASK_SPREAD)
-        slopes, offsets = fit_local_linear(coarse, guide, _MASK_SIDE, _MASK_RIDGE)
-        planes = normalize_weights(apply_local_linear(slopes, offsets, photo))
+        planes = normalize_weights(_upsampled(coarse, guide, photo, _MASK_SIDE, _MASK_RIDGE))
     infos = [
         RegionInfo(label, names[label] if label < len(names) else label, 1.0) for label in present
     ]
     return SoftRegions(planes, np.zeros((len(planes), 0), np.float32), infos)
+
+
+def _upsampled(planes: Floats, guide: Floats, photo: Floats, side: int, ridge: float) -> Floats:
+    """Weights (K, h, w) that sum to 1, from the downscaled photo to the photo, along its edges."""
+    xp = namespace(photo)
+    if len(planes) == 1:
+        return xp.ones_like(photo[:1])
+    slopes, offsets = fit_local_linear(planes[:-1], guide, side, ridge)
+    most = apply_local_linear(slopes, offsets, photo)
+    return xp.concat([most, 1.0 - xp.sum(most, axis=0, keepdims=True)])  # the fit is linear
 
 
 def _solid_from(photo: Floats) -> Floats:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from photoreal.color.tones import POINTS
+from photoreal.pipeline import looks, soft_regions
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.request import Shot
 from photoreal.pipeline.sequences import SteadyRegions
@@ -74,7 +77,33 @@ def test_the_regions_of_a_style_are_found_once(method: str, ask: Ask) -> None:
     name = "labels" if method == "published" else "regions"
     first, second = (getattr(called["styles"][0], name) for called in ask.transfers)
     np.testing.assert_array_equal(first, second)
-    assert ask.known.bytes == first.size * (1 if method == "published" else 4)
+    colors = 3 * POINTS * np.dtype(np.float64).itemsize * len(first)
+    assert ask.known.bytes == (first.size if method == "published" else 4 * first.size + colors)
+
+
+def test_masks_and_colors_of_a_style_are_measured_once(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask.known = KnownRegions()
+    measured: list[str] = []
+
+    def counted(module: ModuleType, name: str) -> None:
+        function = getattr(module, name)
+
+        def count(*given: Any, **named: Any) -> Any:
+            measured.append(name)
+            return function(*given, **named)
+
+        monkeypatch.setattr(module, name, count)
+
+    counted(soft_regions, "mask_regions")
+    counted(looks, "region_colors")
+    masks = {"content_mask": rows(16, 24, 0, 1), "style_mask": rows(20, 16, 0, 1)}
+    first, second = (ask(**masks, method="color") for _ in range(2))
+    assert measured == ["mask_regions", "mask_regions", "region_colors", "mask_regions"]
+    np.testing.assert_array_equal(first.picture, second.picture)
+    ask(**masks | {"style_mask": rows(20, 16, 1, 0)}, method="color")
+    assert measured[4:] == ["mask_regions", "mask_regions", "region_colors"]
 
 
 def test_known_regions_are_bounded() -> None:
