@@ -43,7 +43,7 @@ Where both have little variance, the map then stays close to a shift: plain back
 high-frequency bands are not amplified into halos and grain.
 """
 
-SAMPLE = 1 << 14
+SAMPLE = 1 << 13
 """Pixels that the moments of a region are measured on, at least; of fewer, all are."""
 _PIECE = 1 << 12
 """Sampled pixels that are gathered at once, few enough for a CPU's cache."""
