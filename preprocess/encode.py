@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from photoreal.preprocess.deep_files import write_deep_png, write_tiff
 from photoreal.preprocess.metadata import NO_METADATA, Metadata
 from photoreal.render.pixels import Pixels, highest
 
-# zlib's fastest level: the default makes photographs a few percent smaller, but takes several
-# times as long.
-_COMPRESSION = 1
+# zlib with run lengths alone: filtered photographs hardly repeat, so that searching them takes
+# several times as long and makes files no smaller.
+_COMPRESSION = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 _MOST_SIDE = {"jpeg": 65_535, "webp": 16_383}
 
 
@@ -68,5 +69,5 @@ def encode_labels(labels: npt.NDArray[np.uint8]) -> bytes:
 
 def _png(pixels: npt.NDArray[np.uint8], **options: Any) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format="PNG", compress_level=_COMPRESSION, **options)
+    Image.fromarray(pixels).save(stream, format="PNG", **_COMPRESSION, **options)
     return stream.getvalue()

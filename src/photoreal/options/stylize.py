@@ -55,7 +55,7 @@ PUBLISHED_SIZE = 512
 DEFAULT_WCT2_STRENGTH = {"masks": 1.0, "found": 0.5}
 """Default strength by source of the regions: higher for hand-drawn masks."""
 SOFT_PLACES: tuple[Place, ...] = ("decoder",)
-"""Default places of the method `wct2`: after the color alignment the bands hardly change."""
+"""Default places of the method `wct2`: features are transformed once a level."""
 DEFAULT_BLEND: dict[MatchRule, int] = {"published": 0, "nearest": 3}
 """Distance in pixels from a border within which neighbors mix, by matching rule."""
 MAX_BLEND = 64

@@ -120,8 +120,9 @@ class SoftLayout:
 
 def _sampled(row: Tensor) -> list[_Piece]:
     pixels = torch.nonzero(row).squeeze(1)
-    # An odd step skips no column of the photo.
-    pixels = pixels[:: (len(pixels) // SAMPLE) | 1]
+    # From the middle of the first step, the sample leans to no side of the photo.
+    step = (len(pixels) // SAMPLE) | 1
+    pixels = pixels[step // 2 :: step]
     pieces = []
     for part in torch.split(pixels, _PIECE):
         weights = row[part]

@@ -337,3 +337,20 @@ def test_what_the_default_leaves_out_is_not_visible() -> None:
         pictures.append(apply_soft(SoftImage(content, weights), coupled, one))
     assert (pictures[0] - content).abs().mean() > 0.02
     assert psnr(*pictures) > 50
+
+
+@pytest.mark.slow
+def test_a_sample_gives_the_picture_of_all_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    content, style = smooth_image(160, 240), 0.8 * smooth_image(160, 240, seed=2) + 0.1
+    weights = np.ones((1, 160, 240), np.float32)
+
+    def picture() -> Tensor:
+        measures = measure_soft(SoftImage(style, weights), builtin_engine())
+        coupled = couple_measures(measures, np.ones((1, 1)))
+        return apply_soft(SoftImage(content, weights), coupled, builtin_engine())
+
+    sampled = picture()
+    monkeypatch.setattr(soft_transform, "SAMPLE", 160 * 240)
+    whole = picture()
+    assert not torch.equal(sampled, whole)
+    assert psnr(sampled, whole) > 50
