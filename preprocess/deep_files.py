@@ -20,7 +20,7 @@ from photoreal.preprocess.metadata import Metadata
 from photoreal.preprocess.photo import strips
 from photoreal.render.pixels import Pixels
 
-_COMPRESSION = 1  # as of other PNG files here
+_COMPRESSION = 1  # zlib's fastest level
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _RGB = 2  # color type of PNG, photometric interpretation of TIFF
 _SUB = 1  # the PNG filter that stores differences from the pixel to the left
