@@ -1,6 +1,6 @@
 """LRU cache of style statistics.
 
-A style enters the transfer only through a few megabytes of statistics (`StyleMeasures`), but
+A style enters the transfer only through at most a few megabytes of statistics (`StyleMeasures`), but
 its pass through the networks is half of a request's work. Presets, video frames and batches
 reuse the same style many times.
 """
