@@ -16,8 +16,8 @@ class RegionArguments(TypedDict, total=False):
 
     method: Method | None
     """wct2 aligns the colors of regions, then transfers features; color aligns colors alone, in
-    a tenth of the time; published is WCT2 as its authors published it, wct2, color or published;
-    default wct2.
+    two thirds of the time; published is WCT2 as its authors published it, wct2, color or
+    published; default wct2.
     """
     size: int | None
     """Shorter side in pixels at which photos are processed, 16 to 2048; default 320; 512 with

@@ -82,7 +82,7 @@ class StylizeOptions:
         DEFAULT_METHOD,
         METHODS,
         "`wct2` aligns the colors of regions, then transfers features; `color` aligns colors alone,"
-        " in a tenth of the time; `published` is WCT2 as its authors published it",
+        " in two thirds of the time; `published` is WCT2 as its authors published it",
         offered=("command", "video", "form", "regions"),
     )
     color_strength: float = number(1.0, "Strength of the alignment of colors", low=0, high=1)
