@@ -1,8 +1,8 @@
 """LRU cache of style statistics.
 
-A style enters the transfer only through at most a few megabytes of statistics (`StyleMeasures`), but
-its pass through the networks is half of a request's work. Presets, video frames and batches
-reuse the same style many times.
+A style enters the transfer only through its statistics (`StyleMeasures`), at most a few megabytes,
+but its pass through the networks is a good part of a request's work. Presets, video frames and
+batches reuse the same style many times.
 """
 
 from __future__ import annotations
