@@ -44,7 +44,7 @@ high-frequency bands are not amplified into halos and grain.
 """
 
 SAMPLE = 1 << 13
-"""Pixels that the moments of a region are measured on, at least; of fewer, all are."""
+"""About how many pixels of a region its moments are measured on: every one up to twice as many."""
 _PIECE = 1 << 12
 """Sampled pixels that are gathered at once, few enough for a CPU's cache."""
 _SIDE = 64

@@ -105,9 +105,11 @@ def test_one_trace_holds_a_request_and_all_that_was_called_for_it(
     trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     arrays = {name: np.array([picture], dtype=object) for name in ("CONTENT", "STYLE")}
     arrays["SIZE"] = np.array([SIZE], dtype=np.int32)
+    arrays["METHOD"] = np.array([b"published"], dtype=object)  # it runs every level
     server.infer("stylize", arrays, "traced", traceparent=f"00-{trace}-{span}-01")
     called = {"segmenter", "wct2", *(spec.name for spec in network_levels())}
-    spans = server.collector.trace_of("traced", 20)
+    models_run = 2 + 2 + 7 + 8  # stylize and wct2, the segmenter, the style's levels, the content's
+    spans = server.collector.trace_of("traced", 1 + 2 * models_run)  # each has a span "compute"
     by_id = {one["spanId"]: one for one in spans}
     models = {name: [one for one in spans if one["name"] == name] for name in {"stylize", *called}}
     assert all(models.values()), {name: len(found) for name, found in models.items()}
