@@ -70,3 +70,8 @@ class KnownRegions:
             while self.bytes > self._limit:
                 self.bytes -= self._maps.popitem(last=False)[1].nbytes
         return labels
+
+
+def cached(known: KnownRegions | None, key: bytes | None, find: Callable[[], R]) -> R:
+    """What `find` returns, from the cache where there is one and a key."""
+    return find() if known is None or key is None else known.get_by_key(key, find)

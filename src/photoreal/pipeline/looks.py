@@ -23,7 +23,7 @@ from photoreal.color.gamut import compress_range
 from photoreal.color.tones import LUMA_SHARE
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
-from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.known_regions import KnownRegions, cached
 from photoreal.pipeline.presets.preset import Preset
 from photoreal.pipeline.request import MeasuredStyle, Shot, SoftStyle, SoftTransfer
 from photoreal.pipeline.soft_regions import SoftMatch
@@ -77,11 +77,8 @@ def goals(
     """
     theirs = []
     for number, style in enumerate(zip(styles, found.styles, strict=True)):
-        measure = partial(_colors, *style)
-        if known is None or not keys:
-            theirs.append(measure().colors)
-        else:
-            theirs.append(known.get_by_key(keys[number] + b" colors", measure).colors)
+        key = keys[number] + b" colors" if keys else None
+        theirs.append(cached(known, key, partial(_colors, *style)).colors)
     return [_goal(region, theirs, found.couplings, weights) for region in range(found.count)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from photoreal import regions
 from photoreal.arrays import Floats, to_host
 from photoreal.errors import InvalidOption, NumericalError
 from photoreal.options import MatchRule
-from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.known_regions import KnownRegions, cached
 from photoreal.pipeline.presets.preset import Preset, taken_preset
 from photoreal.pipeline.request import FloatImage, Models
 from photoreal.preprocess import Mask, Photo
@@ -76,6 +76,7 @@ def find_soft(
 
     Raises InvalidMask for a preset whose regions do not go with those of the content.
     """
+    keys = keys or {}
     content, *styles = photos
     photo = photos[content]
     assert not isinstance(photo, Preset)  # noqa: S101 (for the type checker)
@@ -85,8 +86,10 @@ def find_soft(
         theirs = [
             taken_preset(one, role, source, masks[content].kind)
             if isinstance(one := photos[role], Preset)
-            else _cached(
-                partial(mask_regions, masks[role], one, edges=mask_edges), known, keys, role
+            else cached(
+                known,
+                keys.get(role),
+                partial(mask_regions, masks[role], one, edges=mask_edges),
             )
             for role in styles
         ]
@@ -104,7 +107,7 @@ def find_soft(
     theirs = [
         taken_preset(one, role, source)
         if isinstance(one := photos[role], Preset)
-        else _cached(partial(_of_photo, models, originals[role], one), known, keys, role)
+        else style_regions(models, originals[role], one, known, keys.get(role))
         for role in styles
     ]
     couplings = [coupled(ours, style, rule) for style in theirs]
@@ -135,23 +138,14 @@ def found_regions(
 
 
 def style_regions(
-    models: Models, original: Photo, photo: Floats, known: KnownRegions | None, key: bytes
+    models: Models,
+    original: Photo,
+    photo: Floats,
+    known: KnownRegions | None,
+    key: bytes | None,
 ) -> SoftRegions:
     """The regions that the segmenter finds in a style photo (3, H, W), cached under the `key`."""
-    return _cached(partial(_of_photo, models, original, photo), known, {"style": key}, "style")
-
-
-def _of_photo(models: Models, original: Photo, photo: Floats) -> SoftRegions:
-    return found_regions(models, original, photo)[0]
-
-
-def _cached(
-    find: Callable[[], SoftRegions],
-    known: KnownRegions | None,
-    keys: Mapping[str, bytes] | None,
-    role: str,
-) -> SoftRegions:
-    return find() if known is None or keys is None else known.get_by_key(keys[role], find)
+    return cached(known, key, lambda: found_regions(models, original, photo)[0])
 
 
 def _whole(content: SoftRegions | Preset, style: SoftRegions | Preset) -> Matrix:

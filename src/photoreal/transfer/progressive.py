@@ -21,17 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from photoreal.contract import BANDS, LEVELS, PADDING_MULTIPLE, PLACES, Place
-from photoreal.errors import InvalidOption
+from photoreal.contract import BANDS, LEVELS, PLACES, Place
 from photoreal.networks.vgg import Decoder, Encoded, Encoder, Skips
 from photoreal.regions import Pair
+from photoreal.transfer.padding import cropped, padded
 from photoreal.transfer.region_transform import RegionMeasure, RegionTransform, Target
 from photoreal.transfer.whitening import Moments, StyleStatistics, styles_statistics
-
-MIN_SIDE = 16
-"""Minimum side in pixels: below it the deepest feature map is too small to pad by reflection."""
 
 _Network = TypeVar("_Network", Encoder, Decoder)
 _Label = TypeVar("_Label", int, int | None)
@@ -278,35 +274,6 @@ def transform_places(
     return x
 
 
-def cropped(result: Tensor, image: Tensor) -> Tensor:
-    """Crop a result to the size of the image, removing the padding."""
-    height, width = image.shape[-2:]
-    return result[..., :height, :width]
-
-
-def check_side(image: Tensor) -> None:
-    """Raise InvalidOption when an image (1, 3, H, W) is too small for the networks."""
-    height, width = image.shape[-2:]
-    if min(height, width) < MIN_SIDE:
-        raise InvalidOption(
-            f"The image is {width}x{height} pixels; the transfer needs at least"
-            f" {MIN_SIDE} pixels a side."
-        )
-
-
 def _pad(picture: LabelledImage) -> LabelledImage:
     image, (below, right) = padded(picture.image)
     return LabelledImage(image, np.pad(picture.labels, ((0, below), (0, right)), mode="reflect"))
-
-
-def padded(image: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """Pad an image so that the networks can pool it; also returns the padding (bottom, right).
-
-    Raises InvalidOption when the image is too small.
-    """
-    check_side(image)
-    height, width = image.shape[-2:]
-    below, right = -height % PADDING_MULTIPLE, -width % PADDING_MULTIPLE
-    if below or right:
-        image = F.pad(image, (0, right, 0, below), mode="reflect")
-    return image, (below, right)

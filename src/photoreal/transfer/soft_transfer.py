@@ -20,14 +20,13 @@ from torch.nn import functional as F
 from photoreal import devices
 from photoreal.arrays import Floats
 from photoreal.contract import SOFT_PLACES, Place
+from photoreal.transfer.padding import cropped, padded
 from photoreal.transfer.progressive import (
     Engine,
     LevelPlace,
     Steady,
     StyleMeasures,
-    cropped,
     measure_places,
-    padded,
     places_statistics,
     transform_places,
 )

@@ -34,6 +34,7 @@ from photoreal.transfer.whitening import (
     affine_maps,
     joined_moments,
     part_moments,
+    single,
 )
 
 RIDGE = 8.0
@@ -231,7 +232,7 @@ def _map_inputs(target: Target, layout: _Layout) -> dict[int, tuple[Moments, Sty
 def _transform(features: Tensor, maps: Mapping[int, AffineMap], block: _Block) -> None:
     """Transform a block of features (C, h, w) in place, by the maps of its regions."""
     place = features[:, block.rows, block.columns]
-    x = place.flatten(1)
+    x = single(place.flatten(1))
     result = None
     for region, pixels, weights in block.parts:
         share = x if pixels is None else x.index_select(1, pixels)

@@ -15,13 +15,14 @@ from photoreal.contract import LEVELS, PLACES, UNPOOLS, Place, Unpool
 from photoreal.errors import InvalidOption
 from photoreal.networks.vgg import Encoded, Skips
 from photoreal.regions import Pair
+from photoreal.transfer.padding import MIN_SIDE
 from photoreal.transfer.progressive import (
-    MIN_SIDE,
     Engine,
     LabelledImage,
     measure_style,
     transfer,
 )
+from photoreal.transfer.soft_transfer import SoftImage, apply_soft, couple_measures, measure_soft
 from tests.shared import (
     builtin_engine,
     narrow_engine,
@@ -286,3 +287,12 @@ def test_a_soft_border_is_a_slope_where_a_hard_one_is_a_step() -> None:
     assert steps[0] > 0.7 * heights[0]
     assert steps[0] > steps[1] > steps[2] > 0
     assert steps[2] < 0.5 * heights[2]
+
+
+def test_soft_regions_run_the_levels_that_count_in_the_built_in_weights() -> None:
+    """As many as the documentation of the metrics says."""
+    engine = CountingEngine(builtin_engine())
+    picture = SoftImage(smooth_image(32, 40), np.ones((1, 32, 40), np.float32))
+    apply_soft(picture, couple_measures(measure_soft(picture, engine), np.ones((1, 1))), engine)
+    down = [("encode", 1), ("encode", 2), ("decode", 2)]
+    assert engine.passes == [down, [*down, ("decode", 1)]]

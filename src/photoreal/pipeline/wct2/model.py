@@ -31,12 +31,12 @@ from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.pipeline.wct2.style_strip import cut_out, given, read_pairs
 from photoreal.regions import Pair
 from photoreal.transfer.mixing import Ingredient, mix_styles
+from photoreal.transfer.padding import check_side
 from photoreal.transfer.progressive import (
     Engine,
     LabelledImage,
     Steady,
     apply_style,
-    check_side,
 )
 from photoreal.transfer.soft_transfer import SoftImage
 from photoreal.transfer.steady import SteadyMoments

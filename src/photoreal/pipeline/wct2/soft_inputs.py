@@ -18,7 +18,8 @@ from photoreal.pipeline.wct2.style_cache import StyleCache
 from photoreal.pipeline.wct2.style_strip import cut_out, given
 from photoreal.regions import MAX_REGIONS, Pair
 from photoreal.transfer.mixing import Ingredient, mix_styles
-from photoreal.transfer.progressive import Engine, Steady, check_side
+from photoreal.transfer.padding import check_side
+from photoreal.transfer.progressive import Engine, Steady
 from photoreal.transfer.soft_transfer import (
     SoftImage,
     SoftMeasures,

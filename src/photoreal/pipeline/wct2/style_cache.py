@@ -18,8 +18,8 @@ from torch import Tensor
 
 from photoreal.contract import PLACES, Place
 from photoreal.pipeline.wct2.measures_file import measures_at, read_measures
+from photoreal.transfer.padding import MIN_SIDE
 from photoreal.transfer.progressive import (
-    MIN_SIDE,
     Engine,
     LabelledImage,
     StyleMeasures,
