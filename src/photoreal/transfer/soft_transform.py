@@ -121,9 +121,11 @@ class SoftLayout:
 
 def _sampled(row: Tensor) -> list[_Piece]:
     pixels = torch.nonzero(row).squeeze(1)
-    # From the middle of the first step, the sample leans to no side of the photo.
+    # Chosen by place, so that a pixel more or less elsewhere does not change the sample; from the
+    # middle of the first step, it leans to no side of the photo.
     step = (len(pixels) // SAMPLE) | 1
-    pixels = pixels[step // 2 :: step]
+    sampled = pixels[pixels % step == step // 2]
+    pixels = sampled if len(sampled) else pixels
     pieces = []
     for part in torch.split(pixels, _PIECE):
         weights = row[part]

@@ -354,3 +354,17 @@ def test_a_sample_gives_the_picture_of_all_pixels(monkeypatch: pytest.MonkeyPatc
     whole = picture()
     assert not torch.equal(sampled, whole)
     assert psnr(sampled, whole) > 50
+
+
+def test_a_pixel_elsewhere_does_not_change_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soft_transform, "SAMPLE", 100)
+    weights = torch.ones(1050)
+    weights[0] = 0.0
+    whole, lacking = (
+        torch.cat([piece.pixels for piece in soft_transform._sampled(row)])
+        for row in (torch.ones(1050), weights)
+    )
+    assert 80 < len(whole) < 120
+    assert torch.equal(whole, lacking)
+    between = (torch.arange(6000) % 11 < 2).float()  # the places of the sample are the sixth of 11
+    assert sum(len(piece.pixels) for piece in soft_transform._sampled(between)) == between.sum()
