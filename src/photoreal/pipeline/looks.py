@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from photoreal.arrays import Floats, namespace
 from photoreal.color.align import (
@@ -73,41 +72,50 @@ def goals(
 ) -> list[RegionColors | None]:
     """The colors that each content region takes from its style regions; None without a partner.
 
-    `weights` are those of the styles. `known` caches the colors of styles under their `keys`.
+    Those of the photo as a whole follow if it takes a share. `weights` are those of the styles.
+    `known` caches the colors of styles under their `keys`.
     """
     theirs = []
     for number, style in enumerate(zip(styles, found.styles, strict=True)):
         key = keys[number] + b" colors" if keys else None
         theirs.append(cached(known, key, partial(_colors, *style)).colors)
-    return [_goal(region, theirs, found.couplings, weights) for region in range(found.count)]
+    rows = [[coupling[region] for coupling in found.couplings] for region in range(found.count)]
+    if found.whole > 0.0:
+        rows.append([style.shares.astype(np.float64) for style in found.styles])
+    return [_goal(row, theirs, weights) for row in rows]
 
 
 def align(content: Floats, found: SoftMatch, goals: Goals) -> Floats:
-    """Align the colors of each content region with its goal; (3, H, W)."""
+    """Align the colors of each content region, and of the whole, with their goals; (3, H, W)."""
     luma = LUMA_SHARE["masks" if found.source == "masks" else "found"]
-    return align_colors(content, found.content.weights, *goals[:2], luma=luma, steady=goals.steady)
+    weights = found.content.weights
+    if found.whole > 0.0:
+        xp = namespace(weights)
+        everywhere = xp.ones_like(weights[:1])
+        weights = xp.concat([(1.0 - found.whole) * weights, found.whole * everywhere])
+    return align_colors(content, weights, *goals[:2], luma=luma, steady=goals.steady)
 
 
 def _goal(
-    region: int,
+    rows: Sequence[Matrix],
     styles: Sequence[Sequence[RegionColors | None]],
-    couplings: Sequence[Matrix],
     weights: Sequence[float],
 ) -> RegionColors | None:
-    """The colors that a content region takes from all styles; None without a partner."""
+    """The colors that a content region takes from all styles; None without a partner.
+
+    `rows` (J,) are the shares of each style's regions.
+    """
     goals = [
         (weight, goal)
-        for weight, coupling, colors in zip(weights, couplings, styles, strict=True)
-        if weight > 0.0 and (goal := _mixed(coupling[region], colors)) is not None
+        for weight, row, colors in zip(weights, rows, styles, strict=True)
+        if weight > 0.0 and (goal := _mixed(row, colors)) is not None
     ]
     if not goals:
         return None
     return average_colors([goal for _, goal in goals], [weight for weight, _ in goals])
 
 
-def _mixed(
-    row: npt.NDArray[np.float64], colors: Sequence[RegionColors | None]
-) -> RegionColors | None:
+def _mixed(row: Matrix, colors: Sequence[RegionColors | None]) -> RegionColors | None:
     """Colors of a mixture of style regions; None when every region in it is absent."""
     parts = [
         (one, float(share))
@@ -120,13 +128,16 @@ def _mixed(
 
 
 def wct2_strength(options: StylizeOptions, found: SoftMatch) -> float:
-    """Feature transfer strength in 0..1: the option, or a default by the source of the regions."""
+    """Feature transfer strength in 0..1: the option, or a default by the source of the regions.
+
+    What the photo takes as a whole is color alone.
+    """
     if options.method == "color":
         return 0.0
     strength = options.wct2_strength
     if strength is None:
         strength = DEFAULT_WCT2_STRENGTH["masks" if found.source == "masks" else "found"]
-    return strength * options.alpha
+    return strength * options.alpha * (1.0 - found.whole)
 
 
 def transfer_features(

@@ -49,6 +49,11 @@ class SoftMatch:
         """Number of the content's regions."""
         return len(self.content.infos)
 
+    @property
+    def whole(self) -> float:
+        """Share of the change in 0..1 left to the photo as a whole; none for given pairs."""
+        return 0.0 if self.match == "given" else self.content.whole
+
     def take(self, pairs: Sequence[Pair]) -> None:
         """Replace the coupling of the only style; raises InvalidOption for an absent region."""
         self.couplings = [_given(pairs, self.content, self.styles[0])]

@@ -41,6 +41,9 @@ from photoreal.preprocess import (
 )
 from photoreal.render.pixels import Pixels
 
+_WHOLE = -1
+"""Label of the photo as a whole, which follows the regions in what is steadied."""
+
 
 def stylize(
     request: StylizeRequest,
@@ -157,7 +160,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
     steady = None
     if memory is not None and asked.shot is not None:
         known_labels = [info.label for info in found.content.infos]
-        steady = memory.steadied(asked.shot.steady, known_labels)
+        steady = memory.steadied(asked.shot.steady, [*known_labels, _WHOLE])
     style_keys = list(keys.values())[1:]
     colors = looks.goals(styles, found, asked.weights, known, style_keys)
     goals = looks.Goals(colors, strength, steady)

@@ -33,6 +33,11 @@ _CLUSTER = {"color": 0.3, "height": 1.5, "classes": 2.0, "depth": 1.0, "texture"
 _MATCH = {"rank": 1.0, "height": 1.0, "classes": 1.5, "depth": 1.0, "texture": 1.0}
 
 _CLASS_RIDGE = 1e-3
+_KNOWN = (0.6, 0.45)
+"""Mean probability of the best class from which a photo is doubted, and is doubted fully.
+
+Of 278 test photos of the kinds that the default segmenter was trained on, 3 have less than 0.6.
+"""
 _TEXTURE_SIDE = 15
 _TEXTURE_UNIT = 3.0  # log(1 + L*) of a rough texture
 _GEODESIC_SIDE = 64
@@ -45,7 +50,8 @@ class RegionFeatures:
     """Features of a downscaled photo, planes (h, w) or stacks of them, on the photo's device.
 
     `guide` (3, h, w) is the downscaled photo, `color` its CIELAB, `classes` (groups, h, w) the
-    refined probabilities; `rank`, `height`, `depth` and `texture` are in about 0..1.
+    refined probabilities; `rank`, `height`, `depth` and `texture` are in about 0..1. `doubt` in
+    0..1 is how unlike the photos that the segmenter knows the photo is.
     """
 
     guide: Floats
@@ -55,6 +61,7 @@ class RegionFeatures:
     height: Floats
     depth: Floats
     texture: Floats
+    doubt: float
 
     def for_clusters(self) -> Floats:
         """Features (pixels, D) for clustering into regions."""
@@ -87,15 +94,32 @@ def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFe
     order = xp.argsort(xp.argsort(lightness.reshape(-1), stable=True))
     rank = xp.astype(xp.astype(order, xp.float64) / (height * width), xp.float32)
     rows = np.linspace(0.0, 1.0, height, dtype=np.float32)
+    doubt = photo_doubt(probabilities)
+    found = pool_flat_zones(_refined(probabilities, small), color)
+    if doubt > 0.0:  # what is doubted does not tell one place from another
+        found += doubt * (xp.mean(found, axis=(1, 2), keepdims=True) - found)
     return RegionFeatures(
         guide=small,
         color=color,
-        classes=pool_flat_zones(_refined(probabilities, small), color),
+        classes=found,
         rank=rank.reshape(height, width),
         height=like(np.repeat(rows[:, None], width, axis=1), small),
         depth=border_distance(color),
         texture=_texture(lightness),
+        doubt=doubt,
     )
+
+
+def photo_doubt(probabilities: FloatArray | None) -> float:
+    """Doubt in 0..1 about the class probabilities (groups, a, b) of a photo as a whole.
+
+    On a photo of a kind that it was not trained on, a segmenter is unsure nearly everywhere
+    (Hendrycks and Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution
+    Examples in Neural Networks", ICLR 2017), and what it is sure of is often wrong as well.
+    """
+    if probabilities is None:
+        return 1.0
+    return float(np.interp(probabilities.max(axis=0).mean(), _KNOWN[::-1], (1.0, 0.0)))
 
 
 def downscaled(tall: int, wide: int) -> tuple[int, int]:

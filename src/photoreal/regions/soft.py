@@ -29,6 +29,8 @@ _SIDE, _RIDGE = 11, 1e-3
 _MASK_SPREAD = 7
 """Window, in pixels of the downscaled photo, in which a mask's region may claim its colors."""
 _MASK_SIDE, _MASK_RIDGE = 9, 1e-4
+_MOST_WHOLE = 0.6
+"""Share of the whole photo's change in a photo of a kind that the segmenter does not know."""
 _LEAST_SHARE = 0.004
 """Minimum share of a region; a smaller one has no reliable statistics."""
 _NAMED = 0.5
@@ -57,11 +59,14 @@ class SoftRegions(NamedTuple):
 
     `weights` (K, H, W) in 0..1 sum to 1 at every pixel, on the device of the photo; `traits`
     (K, D) are the regions' mean features, used for matching, with D = 0 for regions of a mask.
+    `whole` in 0..1 is the share of the change that the regions leave to the photo as a whole,
+    where the segmenter that found them is in doubt.
     """
 
     weights: Floats
     traits: FloatArray
     infos: Sequence[RegionInfo]
+    whole: float = 0.0
 
     @property
     def shares(self) -> FloatArray:
@@ -113,7 +118,7 @@ def find_regions(
     fine = _upsampled(planes, features.guide, photo, _SIDE, _RIDGE)
     fine = normalize_weights(fine, _solid_from(photo))
     traits = _means(planes, features.for_matching())
-    return SoftRegions(fine, traits, plan.infos), plan
+    return SoftRegions(fine, traits, plan.infos, _MOST_WHOLE * features.doubt), plan
 
 
 def _plan(centers: FloatArray, shares: Floats, features: RegionFeatures) -> RegionPlan:

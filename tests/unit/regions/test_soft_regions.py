@@ -10,7 +10,7 @@ import pytest
 from photoreal.regions import MAX_REGIONS, clusters
 from photoreal.regions.classes import GROUPS, SKY
 from photoreal.regions.coupling import couple
-from photoreal.regions.features import SIDE, border_distance, region_features
+from photoreal.regions.features import SIDE, border_distance, photo_doubt, region_features
 from photoreal.regions.joining import join_clusters
 from photoreal.regions.soft import (
     AREA_LABEL,
@@ -116,6 +116,30 @@ class TestFeatures:
         np.testing.assert_allclose(fine.sum(axis=0), 1.0, atol=1e-4)
         assert fine[SKY, :31].min() > 0.5
         assert fine[SKY, 36:].max() < 0.5
+
+    @pytest.mark.parametrize(
+        ("best", "expected"), [(1.0, 0.0), (0.6, 0.0), (0.55, 1 / 3), (0.45, 1.0), (0.1, 1.0)]
+    )
+    def test_a_photo_is_doubted_where_no_class_is_likely(
+        self, best: float, expected: float
+    ) -> None:
+        others = len(GROUPS) - 1
+        planes = np.full((len(GROUPS), 8, 10), (1.0 - best) / others, dtype=np.float32)
+        planes[3] = best
+        assert photo_doubt(planes) == pytest.approx(expected, abs=1e-5)
+
+    def test_a_photo_without_probabilities_is_doubted(self) -> None:
+        assert photo_doubt(None) == 1.0
+
+    def test_doubted_classes_tell_no_place_from_another(self) -> None:
+        apart = {
+            sure: np.abs(features.classes[SKY, 10] - features.classes[SKY, -10]).mean()
+            for sure in (1.0, 0.5, 0.2)
+            if (features := region_features(_photo(80, 100), _probabilities(10, 12, sure)))
+        }
+        assert apart[1.0] == pytest.approx(1.0, abs=0.05)
+        assert apart[0.5] == pytest.approx(0.5 * (1 - 0.389), abs=0.03)  # the doubt is 0.389
+        assert apart[0.2] < 1e-5
 
     def test_what_floats_in_the_sky_is_a_cloud(self) -> None:
         photo = np.full((3, 80, 80), 0.6, dtype=np.float32)
