@@ -7,11 +7,12 @@ times as long as the networks. So there `stylize` runs the networks in its own p
 
 from __future__ import annotations
 
+import os
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from photoreal.contract import SEGMENTER, WCT2
+from photoreal.contract import BLAS_THREADS_VARIABLE, SEGMENTER, WCT2
 from photoreal.pipeline.request import Models, Transferred
 from photoreal.pipeline.tensors import Array, blob
 from photoreal.pipeline.wct2.style_strip import measuring_inputs, soft_inputs, wct2_inputs
@@ -46,7 +47,12 @@ def server_models(triton: Any, request: Any, watch: Watch, classes: tuple[str, .
         outputs = call_model(triton, WCT2, inputs, request, ["STYLE_MEASURES"], watch)
         return blob(outputs["STYLE_MEASURES"])
 
-    return Models(transfer, segment if classes else None, classes, transfer_soft, measure=measure)
+    return Models(
+        *(transfer, segment if classes else None, classes, transfer_soft),
+        measure=measure,
+        # With more threads, numpy would hold up those of the segmenter.
+        segments_elsewhere=os.environ.get(BLAS_THREADS_VARIABLE) == "1",
+    )
 
 
 def models_on_gpu(

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from photoreal.contract import BLAS_THREADS_VARIABLE
 from photoreal.errors import ServeError
 from photoreal.serve.launch.security import without_keys
 
@@ -172,6 +173,8 @@ def server_environment(
         # Waiting threads spin briefly, then sleep: other processes are not starved, and the many
         # short waits inside an eigendecomposition stay cheap.
         "GOMP_SPINCOUNT": "1000",
+        # numpy's products are small: on more threads they take as long, and hold up the networks.
+        BLAS_THREADS_VARIABLE: "1",
         **without_keys(os.environ),
         "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
         "LD_LIBRARY_PATH": _joined(libraries),

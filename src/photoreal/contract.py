@@ -53,6 +53,8 @@ PRECISION_VARIABLE = "PHOTOREAL_PRECISION"
 STYLE_CACHE_VARIABLE = "PHOTOREAL_STYLE_CACHE_BYTES"
 """Environment variable: size limit of the style cache in bytes; 0 disables the cache."""
 DEFAULT_STYLE_CACHE_BYTES = 256 << 20
+BLAS_THREADS_VARIABLE = "OPENBLAS_NUM_THREADS"
+"""Threads of numpy's products, which `photoreal serve` sets to 1."""
 KEEP_MEMORY_VARIABLE = "PHOTOREAL_KEEP_MEMORY_SECONDS"
 """Environment variable that says how long freed memory waits for a next request."""
 DEFAULT_KEEP_MEMORY_S = 300

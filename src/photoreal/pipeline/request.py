@@ -191,7 +191,8 @@ class Models:
     `transfer` takes label maps, `transfer_soft` takes soft regions; `segment` returns the
     probabilities (classes, h, w) of an image at a lower resolution. `device` moves an array to the
     GPU on which the pixels of a request with soft regions are computed; None is this CPU.
-    `measure` is for presets.
+    `measure` is for presets. `segments_elsewhere` says that `segment` computes in another process
+    and numpy in this one with a single thread, so that both can work at a time.
     """
 
     transfer: Transfer
@@ -200,3 +201,4 @@ class Models:
     transfer_soft: SoftTransfer | None = None
     device: Callable[[npt.NDArray[Any]], Floats] | None = None
     measure: MeasureStyle | None = None
+    segments_elsewhere: bool = False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -108,13 +109,14 @@ def find_soft(
         ]
         return SoftMatch(ours, theirs, source, rule, [_whole(ours, style) for style in theirs])
 
-    ours, plan = found_regions(models, originals[content], photo, plan)
+    content_found = _started(models, originals[content], photo, plan)
     theirs = [
         taken_preset(one, role, source)
         if isinstance(one := photos[role], Preset)
         else style_regions(models, originals[role], one, known, keys.get(role))
         for role in styles
     ]
+    ours, plan = content_found()
     couplings = [coupled(ours, style, rule) for style in theirs]
     return SoftMatch(ours, theirs, source, rule, couplings, plan)
 
@@ -140,6 +142,22 @@ def found_regions(
 ) -> tuple[SoftRegions, RegionPlan]:
     """The regions that the segmenter finds in a photo (3, H, W), and the plan of later frames."""
     return soft.find_regions(photo, segment_groups(models, original, photo), plan)
+
+
+def _started(
+    models: Models, original: Photo, photo: Floats, plan: RegionPlan | None
+) -> Callable[[], tuple[SoftRegions, RegionPlan]]:
+    """Start to find the regions of a photo; the function returned waits for them."""
+    find = partial(soft.find_regions, photo, segment_groups(models, original, photo), plan)
+    if not models.segments_elsewhere:
+        found = find()
+        return lambda: found
+    return _thread().submit(find).result
+
+
+@lru_cache(maxsize=1)
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "photoreal-regions")
 
 
 def style_regions(

@@ -106,6 +106,7 @@ class Ask:
         self.classes: tuple[str, ...] = ()
         self.labels: list[LabelMap] = []
         self.segment: Callable[[Array], Array] = self._segment
+        self.elsewhere = False
         self.change: Callable[[Array], Array] = lambda content: content
         self.segmented: list[Array] = []
         self.transfers: list[dict[str, Any]] = []
@@ -116,7 +117,10 @@ class Ask:
 
     def __call__(self, **given: Any) -> Answer:
         segment = self.segment if self.classes else None
-        models = Models(self._transfer, segment, self.classes, self._transfer_soft)
+        models = Models(
+            *(self._transfer, segment, self.classes, self._transfer_soft),
+            segments_elsewhere=self.elsewhere,
+        )
         request = self.request(**given)
         return Answer(stylize(request, models, self.limits, self.sequences, self.known))
 

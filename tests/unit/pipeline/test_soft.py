@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from photoreal.contract import SOFT_PLACES
 from photoreal.pipeline.sequences import SteadyRegions
+from photoreal.regions import soft
 from photoreal.regions.classes import GROUPS
 from tests.shared import Array, Photo, photo
 
@@ -191,6 +193,29 @@ def test_regions_that_the_segmenter_is_sure_of_have_its_names(sees: Ask) -> None
     assert np.abs(regions.sum(axis=0, dtype=int) - 255).max() <= len(regions)
     assert style.coupling.shape == (len(regions), len(style.regions))
     np.testing.assert_allclose(style.coupling.sum(axis=1), 1.0)
+
+
+def test_the_style_is_segmented_while_the_regions_of_the_content_are_found(
+    sees: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = sees(**SCENES).picture
+    segmented, in_time = Event(), []
+    find, segment = soft.find_regions, sees.segment
+
+    def waiting(photo: Array, *given: Any) -> Any:
+        if photo.shape[1:] == (64, 96):  # the content
+            in_time.append(segmented.wait(10.0))
+        return find(photo, *given)
+
+    def noted(image: Array) -> Array:
+        if len(sees.segmented) == 3:  # the second photo of the second request
+            segmented.set()
+        return segment(image)
+
+    monkeypatch.setattr(soft, "find_regions", waiting)
+    sees.segment, sees.elsewhere = noted, True
+    np.testing.assert_array_equal(sees(**SCENES).picture, expected)
+    assert in_time == [True]
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])

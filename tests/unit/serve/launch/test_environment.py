@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from photoreal.contract import BLAS_THREADS_VARIABLE
 from photoreal.errors import ServeError
 from photoreal.serve.launch import environment
 from photoreal.serve.launch.environment import (
@@ -157,6 +158,7 @@ def test_server_finds_this_python_and_its_libraries(wheel, tmp_path, monkeypatch
     libraries = [str(wheel.libraries), str(tmp_path), "/some/lib"]
     assert found["LD_LIBRARY_PATH"].split(os.pathsep) == libraries
     assert (found["OF_THE_USER"], found["PHOTOREAL_ENGINE"]) == ("kept", "bls")
+    assert found[BLAS_THREADS_VARIABLE] == "1"  # what lets stylize work beside the segmenter
     monkeypatch.delenv("LD_LIBRARY_PATH")
     found = server_environment(wheel, PROGRAMS, {})
     assert found["LD_LIBRARY_PATH"].split(os.pathsep) == libraries[:2]
