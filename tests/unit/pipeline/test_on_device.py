@@ -133,6 +133,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_pictures_agree(models: Models, options: dict[str, Any]) -> None:
+    _check_pictures(models, options)
+
+
+@pytest.mark.slow
+def test_pictures_of_an_unknown_kind_agree(models: Models) -> None:
+    count = len(models.segmenter_classes)
+    unsure = np.full((count, 8, 10), 1 / count, dtype=np.float32)
+    style = encoded(scene(72, 90, 0.4))  # one whose regions are not in the cache
+    _check_pictures(replace(models, segment=lambda image: unsure), {"style": style})
+
+
+def _check_pictures(models: Models, options: dict[str, Any]) -> None:
     request = StylizeRequest(**{"content": CONTENT, "style": STYLE, "size": 64, **options})
 
     def answer(device: Any) -> StylizeResponse:
