@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from photoreal.arrays import Floats, namespace
+from photoreal.arrays import Floats, like, namespace
 from photoreal.color.align import (
     RegionColors,
     Steady,
@@ -44,12 +44,14 @@ class Goals(NamedTuple):
     """What the content's regions are to look like.
 
     `colors` are the goals of each region, None without a partner, `strength` in 0..1 the share of
-    the way there. `steady` smooths the content's colors over the frames of a shot.
+    the way there. `kept` (K,) are the shares of its own look that each region keeps nevertheless.
+    `steady` smooths the content's colors over the frames of a shot.
     """
 
     colors: Sequence[RegionColors | None]
     strength: float
     steady: Steady | None = None
+    kept: Matrix | None = None
 
 
 class _StyleColors(NamedTuple):
@@ -88,12 +90,19 @@ def goals(
 def align(content: Floats, found: SoftMatch, goals: Goals) -> Floats:
     """Align the colors of each content region, and of the whole, with their goals; (3, H, W)."""
     luma = LUMA_SHARE["masks" if found.source == "masks" else "found"]
-    weights = found.content.weights
+    weights = _changed(found.content.weights, goals.kept)
     if found.whole > 0.0:
         xp = namespace(weights)
         everywhere = xp.ones_like(weights[:1])
         weights = xp.concat([(1.0 - found.whole) * weights, found.whole * everywhere])
     return align_colors(content, weights, *goals[:2], luma=luma, steady=goals.steady)
+
+
+def _changed(weights: Floats, kept: Matrix | None) -> Floats:
+    """Weights (K, H, W) of regions less the shares (K,) of their own look that they keep."""
+    if kept is None or not kept.any():
+        return weights
+    return weights * like((1.0 - kept).astype(np.float32).reshape(-1, 1, 1), weights)
 
 
 def _goal(
@@ -162,7 +171,10 @@ def transfer_features(
     given = [_style(*part) for part in parts]
     result = transfer(aligned, as_bytes(found.content.weights), given, places=places, shot=shot)
     ours = found.content.weights
-    mixed = aligned + (strength * interior(ours)) * (result.image - aligned)
+    share = strength * interior(ours)
+    if goals.kept is not None and goals.kept.any():
+        share = share * namespace(ours).sum(_changed(ours, goals.kept), axis=0)
+    mixed = aligned + share * (result.image - aligned)
     if found.source == "masks":
         image = align_chroma(mixed, ours, *goals[:2], steady=goals.steady)
     else:

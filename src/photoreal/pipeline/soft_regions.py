@@ -1,4 +1,4 @@
-"""Soft regions of a request, their couplings with the styles, and the report for the caller."""
+"""Soft regions of a request and their couplings with the styles."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from photoreal import regions
 from photoreal.arrays import Floats, to_host
@@ -22,7 +20,9 @@ from photoreal.pipeline.request import FloatImage, Models
 from photoreal.preprocess import Mask, Photo
 from photoreal.regions import Pair, classes, soft
 from photoreal.regions.coupling import Matrix, couple
-from photoreal.regions.soft import RegionInfo, RegionPlan, SoftRegions
+from photoreal.regions.features import mean_classes
+from photoreal.regions.people import kept_colors
+from photoreal.regions.soft import RegionPlan, SoftRegions
 
 SEGMENT_PIXELS = 200_000
 """Maximum size at which photos are segmented, close to the training size of segmenters."""
@@ -54,6 +54,21 @@ class SoftMatch:
     def whole(self) -> float:
         """Share of the change in 0..1 left to the photo as a whole; none for given pairs."""
         return 0.0 if self.match == "given" else self.content.whole
+
+    def kept(self, weights: Sequence[float]) -> Matrix | None:
+        """Shares (K,) of their own look that the content's regions keep; `weights` are the styles'.
+
+        None where the caller decides, by masks, pairs or the published rule.
+        """
+        if self.source != "segmenter" or self.match != "nearest":
+            return None
+        ours = mean_classes(self.content.traits)
+        shares = [
+            weight * kept_colors(ours, mean_classes(style.traits), coupling)
+            for weight, style, coupling in zip(weights, self.styles, self.couplings, strict=True)
+        ]
+        found: Matrix = np.sum(shares, axis=0) / sum(weights)
+        return found
 
     def take(self, pairs: Sequence[Pair]) -> None:
         """Replace the coupling of the only style; raises InvalidOption for an absent region."""
@@ -247,70 +262,3 @@ def _given(
         else:
             coupling[ours[label], theirs[partner]] = 1.0
     return coupling
-
-
-def describe(found: SoftMatch, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """Report for the caller: source of the regions, region pairs and stage times in seconds.
-
-    With several styles, a pair's "style" is a list with one name per style, null where that
-    style has no match for the region.
-    """
-    styled = [any(coupling[k].any() for coupling in found.couplings) for k in range(found.count)]
-    infos, ours = found.content.infos, listing(found.content)
-    partners = [
-        [_partner(coupling[k], style) for coupling, style in _by_style(found)]
-        for k in range(found.count)
-    ]
-    height, width = found.content.weights.shape[1:]
-    theirs = [listing(style) for style in found.styles]
-    return {
-        "regions": found.source,
-        "match": found.match,
-        "pairs": [
-            {
-                "content": info.name,
-                "style": names[0] if len(names) == 1 else names,
-                "share": one["share"],
-                "sure": one["sure"],
-            }
-            for info, one, names, has in zip(infos, ours, partners, styled, strict=True)
-            if has
-        ],
-        "unstyled": [info.name for info, has in zip(infos, styled, strict=True) if not has],
-        "content_regions": ours,
-        "style_regions": theirs[0] if len(theirs) == 1 else theirs,
-        "height": height,
-        "width": width,
-        "working_height": height,
-        "working_width": width,
-        "seconds": dict(seconds),
-    }
-
-
-def _by_style(found: SoftMatch) -> list[tuple[Matrix, SoftRegions | Preset]]:
-    return list(zip(found.couplings, found.styles, strict=True))
-
-
-def _partner(row: npt.NDArray[np.float64], style: SoftRegions | Preset) -> str | int | None:
-    """Name of the style region with the largest share in a content region's mix."""
-    if not row.any():
-        return None
-    if len(row) > 1 and np.allclose(row, style.shares, atol=1e-3):
-        return "whole photo"
-    return style.infos[int(row.argmax())].name
-
-
-def listing(found: SoftRegions | Preset) -> list[dict[str, Any]]:
-    """The regions of a photo or preset, as in reports."""
-    return [
-        _region(info, float(share)) for info, share in zip(found.infos, found.shares, strict=True)
-    ]
-
-
-def _region(info: RegionInfo, share: float) -> dict[str, Any]:
-    return {
-        "label": info.label,
-        "name": str(info.name),
-        "share": round(share, 4),
-        "sure": info.sure,
-    }

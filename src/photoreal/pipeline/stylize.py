@@ -13,7 +13,7 @@ from photoreal import regions
 from photoreal.cores import available_cores
 from photoreal.errors import ServeError
 from photoreal.options import DEFAULT_BLEND
-from photoreal.pipeline import looks, soft_regions
+from photoreal.pipeline import looks, soft_report
 from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
 from photoreal.pipeline.photos import Photos, photo_keys, read_photos, style_files
@@ -155,7 +155,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         *(None if isinstance(style, Preset) else style.labels for style in found.styles),
     ]
     if request.regions_only:
-        return _Done(None, labels, soft_regions.describe(found, {}))
+        return _Done(None, labels, soft_report.describe(found))
     strength = request.alpha * request.color_strength
     steady = None
     if memory is not None and asked.shot is not None:
@@ -163,7 +163,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         steady = memory.steadied(asked.shot.steady, [*known_labels, _WHOLE])
     style_keys = list(keys.values())[1:]
     colors = looks.goals(styles, found, asked.weights, known, style_keys)
-    goals = looks.Goals(colors, strength, steady)
+    goals = looks.Goals(colors, strength, steady, found.kept(asked.weights))
     image = looks.align(content, found, goals)
     work.watch.lap("colors")
     cached = False
@@ -185,7 +185,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         pixels = Photo(pixels, original.space).srgb()
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
-    described = soft_regions.describe(found, {}) | report
+    described = soft_report.describe(found) | report
     return _Done(pixels, labels, described, original.metadata)
 
 

@@ -32,6 +32,8 @@ _CLUSTER = {"color": 0.3, "height": 1.5, "classes": 2.0, "depth": 1.0, "texture"
 # Matching: lightness by rank, since styles are darker or brighter as a whole.
 _MATCH = {"rank": 1.0, "height": 1.0, "classes": 1.5, "depth": 1.0, "texture": 1.0}
 
+_CLASSES_AT = 2  # planes of features for matching before those of the classes
+
 _CLASS_RIDGE = 1e-3
 _KNOWN = (0.6, 0.45)
 """Mean probability of the best class from which a photo is doubted, and is doubted fully.
@@ -108,6 +110,16 @@ def region_features(photo: Floats, probabilities: FloatArray | None) -> RegionFe
         texture=_texture(lightness),
         doubt=doubt,
     )
+
+
+def mean_classes(traits: FloatArray) -> FloatArray:
+    """Mean class probabilities (K, groups) of regions, from their mean features for matching.
+
+    All 0 for a whole photo, which has no features (K, 0).
+    """
+    if traits.shape[1] == 0:
+        return np.zeros((len(traits), len(classes.GROUPS)), dtype=np.float32)
+    return traits[:, _CLASSES_AT : _CLASSES_AT + len(classes.GROUPS)] / _MATCH["classes"]
 
 
 def photo_doubt(probabilities: FloatArray | None) -> float:

@@ -19,12 +19,8 @@ from photoreal.pipeline.presets.preset import Preset, write_preset
 from photoreal.pipeline.presets.tensor_file import Array, read_tensors
 from photoreal.pipeline.reading import read_options
 from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse
-from photoreal.pipeline.soft_regions import (
-    listing,
-    mask_regions,
-    source_of,
-    style_regions,
-)
+from photoreal.pipeline.soft_regions import mask_regions, source_of, style_regions
+from photoreal.pipeline.soft_report import listing
 from photoreal.pipeline.stopwatch import Stopwatch
 from photoreal.preprocess import Limits, encode_labels
 from photoreal.regions import soft
