@@ -82,7 +82,7 @@ def goals(
         key = keys[number] + b" colors" if keys else None
         theirs.append(cached(known, key, partial(_colors, *style)).colors)
     rows = [[coupling[region] for coupling in found.couplings] for region in range(found.count)]
-    if found.whole > 0.0:
+    if found.content.whole > 0.0:
         rows.append([style.shares.astype(np.float64) for style in found.styles])
     return [_goal(row, theirs, weights) for row in rows]
 
@@ -91,10 +91,12 @@ def align(content: Floats, found: SoftMatch, goals: Goals) -> Floats:
     """Align the colors of each content region, and of the whole, with their goals; (3, H, W)."""
     luma = LUMA_SHARE["masks" if found.source == "masks" else "found"]
     weights = _changed(found.content.weights, goals.kept)
-    if found.whole > 0.0:
+    whole = found.content.whole
+    if whole > 0.0:
         xp = namespace(weights)
-        everywhere = xp.ones_like(weights[:1])
-        weights = xp.concat([(1.0 - found.whole) * weights, found.whole * everywhere])
+        styled = [region for region in range(found.count) if goals.colors[region] is not None]
+        all_styled = xp.sum(weights[styled], axis=0, keepdims=True)
+        weights = xp.concat([(1.0 - whole) * weights, whole * all_styled])
     return align_colors(content, weights, *goals[:2], luma=luma, steady=goals.steady)
 
 
@@ -146,7 +148,7 @@ def wct2_strength(options: StylizeOptions, found: SoftMatch) -> float:
     strength = options.wct2_strength
     if strength is None:
         strength = DEFAULT_WCT2_STRENGTH["masks" if found.source == "masks" else "found"]
-    return strength * options.alpha * (1.0 - found.whole)
+    return strength * options.alpha * (1.0 - found.content.whole)
 
 
 def transfer_features(

@@ -50,17 +50,12 @@ class SoftMatch:
         """Number of the content's regions."""
         return len(self.content.infos)
 
-    @property
-    def whole(self) -> float:
-        """Share of the change in 0..1 left to the photo as a whole; none for given pairs."""
-        return 0.0 if self.match == "given" else self.content.whole
-
     def kept(self, weights: Sequence[float]) -> Matrix | None:
         """Shares (K,) of their own look that the content's regions keep; `weights` are the styles'.
 
-        None where the caller decides, by masks, pairs or the published rule.
+        None for regions without classes.
         """
-        if self.source != "segmenter" or self.match != "nearest":
+        if self.source != "segmenter":
             return None
         ours = mean_classes(self.content.traits)
         shares = [
