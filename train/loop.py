@@ -25,6 +25,7 @@ from photoreal.errors import TrainingError
 from photoreal.networks.segmenter import Segmenter
 from photoreal.train.calibrate import calibrate
 from photoreal.train.evaluate import Score, accuracy, evaluate
+from photoreal.train.fine_tuning import Teacher, freeze, keep_statistics
 from photoreal.train.loss import segmentation_loss
 from photoreal.train.run_folder import CHECKPOINT_FILE, RunFolder
 from photoreal.train.samples import Samples
@@ -71,6 +72,10 @@ class Training:
         self._network.apply(_initialize)
         self._network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.average = copy.deepcopy(self._network).eval().requires_grad_(False)
+        self._teacher = Teacher(self._network) if settings.distillation else None
+        if settings.keep_statistics:
+            keep_statistics(self._network)
+        freeze(self._network, settings.frozen)
         self._optimizer = torch.optim.AdamW(
             _parameter_groups(self._network, settings),
             fused=True if is_queued(self._device) else None,
@@ -86,11 +91,18 @@ class Training:
 
         `origin` is a segmenter for `load_segmenter` to initialize from instead of random weights;
         its classes are matched by name. Raises TrainingError when the folder already contains a
-        run or the origin has a different width, WeightsError when the origin cannot be loaded.
+        run, the origin has a different width or is missing for a distillation, WeightsError when
+        the origin cannot be loaded.
         """
         if origin is not None:
             take_over(self._network, *load_segmenter(origin))
             self.average.load_state_dict(self._network.state_dict())
+            if self._teacher is not None:
+                self._teacher.network.load_state_dict(self._network.state_dict())
+        elif self._teacher is not None:
+            raise TrainingError(
+                "The settings ask for a distillation; expected a segmenter to begin with (--from)."
+            )
         self._folder.begin(self.settings, [item.name for item in photos.items])
 
     def resume(self, photos: Photos) -> None:
@@ -106,6 +118,8 @@ class Training:
             self._network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self._optimizer.load_state_dict(state["optimizer"])
+            if self._teacher is not None:
+                self._teacher.network.load_state_dict(state["teacher"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise self._folder.damaged(CHECKPOINT_FILE) from error
         if step > self.settings.steps:
@@ -197,6 +211,8 @@ class Training:
             for head in heads
         )
         loss = main + settings.deep_supervision * helper
+        if self._teacher is not None:
+            loss = loss + settings.distillation * self._teacher.loss(images, heads[0])
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -227,6 +243,8 @@ class Training:
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
+        if self._teacher is not None:
+            state["teacher"] = self._teacher.network.state_dict()
         line: dict[str, Any] = {"step": self.step, "loss": round(loss, 4)}
         if scores is not None:
             line["accuracy"] = round(accuracy(scores), 4)
@@ -244,8 +262,9 @@ def _initialize(module: nn.Module) -> None:
 
 def _parameter_groups(network: nn.Module, settings: Settings) -> list[dict[str, Any]]:
     """Weight decay for the convolutions' weights alone."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    trained = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1]
+    others = [p for p in trained if p.ndim <= 1]
     return [
         {"params": decayed, "weight_decay": settings.weight_decay, "lr": settings.learning_rate},
         {"params": others, "weight_decay": 0.0, "lr": settings.learning_rate},

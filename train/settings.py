@@ -30,6 +30,10 @@ class Settings:
     `decay` of all steps. `averaging` is the decay of the running average of the weights,
     which is what is kept. From step `clouds_from` on, a share `clouds` of the crops with sky
     gets clouds painted. `shares` says how often a crop comes from each source.
+
+    For fine-tuning, `frozen` parts keep their parameters, batch normalization its statistics with
+    `keep_statistics`, and `distillation` is the weight of the divergence from the segmenter that
+    the run began with.
     """
 
     width: int = 16
@@ -44,6 +48,9 @@ class Settings:
     label_smoothing: float = 0.03
     clouds: float = 0.5
     clouds_from: int = 5000
+    frozen: tuple[str, ...] = ()
+    keep_statistics: bool = False
+    distillation: float = 0.0
     shares: dict[str, float] = field(
         default_factory=lambda: {
             "camvid": 0.15,
@@ -133,6 +140,8 @@ class Settings:
                 )
             if "stages" in values:
                 values["stages"] = tuple(Stage(**stage) for stage in values["stages"])
+            if "frozen" in values:
+                values["frozen"] = tuple(values["frozen"])
             settings = cls(**values)
             settings._check()
         except (ValueError, TypeError, AttributeError) as error:
@@ -158,6 +167,7 @@ class Settings:
             and self.learning_rate > 0
             and 0 <= self.averaging < 1
             and 0 <= self.decay <= 1
+            and self.distillation >= 0
             and self.shares
             and all(share >= 0 for share in self.shares.values())
             and sum(self.shares.values()) > 0
@@ -166,5 +176,6 @@ class Settings:
             raise TrainingError(
                 "The settings do not fit together; expected at least one stage with crops of 64"
                 " or more, a multiple of 8, in batches of 2 or more, a learning rate above 0,"
-                " averaging and decay in 0..1, and shares that are not all 0."
+                " averaging and decay in 0..1, distillation of 0 or more, and shares that are not"
+                " all 0."
             )
