@@ -38,7 +38,8 @@ _CLASS_RIDGE = 1e-3
 _KNOWN = (0.6, 0.45)
 """Mean probability of the best class from which a photo is doubted, and is doubted fully.
 
-Of 278 test photos of the kinds that the default segmenter was trained on, 3 have less than 0.6.
+Of 937 test photos of the kinds that the default segmenter was trained on, 12 have less than 0.6
+and none has less than 0.45.
 """
 _TEXTURE_SIDE = 15
 _TEXTURE_UNIT = 3.0  # log(1 + L*) of a rough texture
