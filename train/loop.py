@@ -25,14 +25,13 @@ from photoreal.errors import TrainingError
 from photoreal.networks.segmenter import Segmenter
 from photoreal.train.calibrate import calibrate
 from photoreal.train.evaluate import Score, accuracy, evaluate
-from photoreal.train.fine_tuning import Teacher, freeze, keep_statistics
 from photoreal.train.loss import segmentation_loss
 from photoreal.train.run_folder import CHECKPOINT_FILE, RunFolder
 from photoreal.train.samples import Samples
 from photoreal.train.settings import Settings
 from photoreal.train.sources import LabeledPhoto, Read, describe, terms_of_use
 from photoreal.train.tables import CLASSES
-from photoreal.train.warm_start import take_over
+from photoreal.train.warm_start import Teacher, freeze, keep_statistics, take_over
 from photoreal.weights.segmenters import load_segmenter, save_segmenter
 
 _LOOK_EVERY = 20  # steps between looks at the loss on a GPU

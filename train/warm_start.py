@@ -1,8 +1,18 @@
-"""Warm start: initialize a training run with the weights of another segmenter."""
+"""Trainings that begin with the weights of another segmenter: warm start and fine-tuning.
+
+Small batches change the statistics of batch normalization and forget what a few photos do not
+show. So statistics and early layers can be kept, and a second loss pulls the predictions toward
+those of the segmenter that the training began with (Hinton et al., "Distilling the Knowledge in a
+Neural Network", 2015; Li and Hoiem, "Learning without Forgetting", ECCV 2016).
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
 
 from photoreal.errors import TrainingError
 from photoreal.networks.segmenter import Segmenter
@@ -30,3 +40,36 @@ def take_over(network: Segmenter, origin: Segmenter, names: Sequence[str]) -> No
             )
         else:
             value.copy_(theirs[name])
+
+
+def keep_statistics(network: nn.Module) -> None:
+    """Let batch normalization use the statistics it has, and leave them as they are."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def freeze(network: nn.Module, parts: Sequence[str]) -> None:
+    """Keep the parameters of parts, such as encoder.layer1; raises TrainingError without one."""
+    for part in parts:
+        try:
+            network.get_submodule(part).requires_grad_(False)
+        except AttributeError as error:
+            raise TrainingError(
+                f"The settings freeze {part}, which the segmenter does not have; expected names"
+                " such as encoder.layer1 or decoder.ppm."
+            ) from error
+
+
+class Teacher:
+    """The segmenter that a training began with, and the loss that stays near it."""
+
+    def __init__(self, network: Segmenter) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+
+    def loss(self, images: Tensor, scores: Tensor) -> Tensor:
+        """Mean Kullback-Leibler divergence of scores (N, classes, h, w) from the teacher's."""
+        with torch.no_grad():
+            wanted = self.network.scores(images).float().log_softmax(dim=1)
+        found = scores.float().log_softmax(dim=1)
+        return (wanted.exp() * (wanted - found)).sum(dim=1).mean()

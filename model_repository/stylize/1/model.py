@@ -7,7 +7,7 @@ from typing import Any
 import triton_python_backend_utils as triton
 
 from photoreal.contract import STYLIZE
-from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.regions.known import KnownRegions
 from photoreal.pipeline.request import Models
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.pipeline.stylize import stylize

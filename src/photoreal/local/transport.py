@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from photoreal.client._transport.inputs import Tensors
 from photoreal.client.errors import RequestTimeout
-from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.regions.known import KnownRegions
 from photoreal.pipeline.request import Models
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.pipeline.stylize import stylize

@@ -22,10 +22,10 @@ from photoreal.color.gamut import compress_range
 from photoreal.color.tones import LUMA_SHARE
 from photoreal.errors import InvalidOption
 from photoreal.options import DEFAULT_WCT2_STRENGTH, Place, StylizeOptions
-from photoreal.pipeline.known_regions import KnownRegions, cached
 from photoreal.pipeline.presets.preset import Preset
+from photoreal.pipeline.regions.known import KnownRegions, cached
+from photoreal.pipeline.regions.soft import SoftMatch
 from photoreal.pipeline.request import MeasuredStyle, Shot, SoftStyle, SoftTransfer
-from photoreal.pipeline.soft_regions import SoftMatch
 from photoreal.regions.coupling import Matrix
 from photoreal.regions.soft import SoftRegions, interior, normalize_weights
 

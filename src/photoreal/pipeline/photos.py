@@ -11,10 +11,10 @@ import numpy.typing as npt
 from photoreal.arrays import Floats
 from photoreal.cores import available_cores
 from photoreal.errors import InvalidOption
-from photoreal.pipeline.known_regions import photo_key
 from photoreal.pipeline.memory import check_memory
 from photoreal.pipeline.presets.preset import Preset, read_preset
 from photoreal.pipeline.presets.tensor_file import is_tensor_file
+from photoreal.pipeline.regions.known import photo_key
 from photoreal.pipeline.request import StylizeRequest
 from photoreal.preprocess import (
     Limits,

@@ -13,13 +13,15 @@ from photoreal import regions
 from photoreal.cores import available_cores
 from photoreal.errors import ServeError
 from photoreal.options import DEFAULT_BLEND
-from photoreal.pipeline import looks, soft_report
-from photoreal.pipeline.known_regions import KnownRegions
-from photoreal.pipeline.label_regions import decode_masks, describe, find_regions
+from photoreal.pipeline import looks
 from photoreal.pipeline.photos import Photos, photo_keys, read_photos, style_files
 from photoreal.pipeline.presets.measure import measure_styles
 from photoreal.pipeline.presets.preset import Preset
 from photoreal.pipeline.reading import Options, read_options
+from photoreal.pipeline.regions.known import KnownRegions
+from photoreal.pipeline.regions.labels import decode_masks, describe, find_regions
+from photoreal.pipeline.regions.report import describe as describe_soft
+from photoreal.pipeline.regions.soft import find_soft
 from photoreal.pipeline.rendering import render, result_type, scaled
 from photoreal.pipeline.request import (
     Models,
@@ -28,7 +30,6 @@ from photoreal.pipeline.request import (
     StylizeResponse,
 )
 from photoreal.pipeline.sequences import SteadyRegions
-from photoreal.pipeline.soft_regions import find_soft
 from photoreal.pipeline.stopwatch import Stopwatch
 from photoreal.preprocess import (
     Limits,
@@ -155,7 +156,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         *(None if isinstance(style, Preset) else style.labels for style in found.styles),
     ]
     if request.regions_only:
-        return _Done(None, labels, soft_report.describe(found))
+        return _Done(None, labels, describe_soft(found))
     strength = request.alpha * request.color_strength
     steady = None
     if memory is not None and asked.shot is not None:
@@ -185,7 +186,7 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         pixels = Photo(pixels, original.space).srgb()
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
-    described = soft_report.describe(found) | report
+    described = describe_soft(found) | report
     return _Done(pixels, labels, described, original.metadata)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from photoreal.local import pipeline
 from photoreal.networks.vgg import Decoder, Encoded, Encoder, Skips
-from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.regions.known import KnownRegions
 from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse, Transferred
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.pipeline.stylize import stylize

@@ -9,7 +9,7 @@ import pytest
 
 from photoreal.contract import DEFAULT_BLEND, PLACES
 from photoreal.errors import InvalidOption, NumericalError
-from photoreal.pipeline import soft_regions
+from photoreal.pipeline.regions import soft as soft_regions
 from photoreal.regions import Pair
 from photoreal.regions.classes import ADE20K, GROUPS
 from tests.shared import refused

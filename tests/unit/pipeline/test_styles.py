@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from photoreal.color.tones import POINTS
-from photoreal.pipeline import looks, soft_regions
-from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline import looks
+from photoreal.pipeline.regions import soft as soft_regions
+from photoreal.pipeline.regions.known import KnownRegions
 from photoreal.pipeline.request import Shot
 from photoreal.pipeline.sequences import SteadyRegions
 from photoreal.regions import Pair

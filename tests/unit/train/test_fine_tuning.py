@@ -10,10 +10,10 @@ import torch
 
 from photoreal.errors import TrainingError
 from photoreal.networks.segmenter import Segmenter
-from photoreal.train.fine_tuning import Teacher
 from photoreal.train.loop import Photos, Progress, Training
 from photoreal.train.settings import Settings, Stage
 from photoreal.train.tables import CLASSES
+from photoreal.train.warm_start import Teacher
 from photoreal.weights.segmenters import load_segmenter, save_segmenter
 
 FROZEN = ("encoder.conv1", "encoder.layer1", "decoder.ppm")

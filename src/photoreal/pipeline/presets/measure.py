@@ -11,16 +11,16 @@ from photoreal import regions
 from photoreal.arrays import Floats
 from photoreal.color.align import region_colors
 from photoreal.errors import InvalidOption, ServeError
-from photoreal.pipeline.known_regions import KnownRegions
-from photoreal.pipeline.label_regions import decode_masks
 from photoreal.pipeline.looks import as_bytes
 from photoreal.pipeline.photos import photo_keys, read_photos, style_files
 from photoreal.pipeline.presets.preset import Preset, write_preset
 from photoreal.pipeline.presets.tensor_file import Array, read_tensors
 from photoreal.pipeline.reading import read_options
+from photoreal.pipeline.regions.known import KnownRegions
+from photoreal.pipeline.regions.labels import decode_masks
+from photoreal.pipeline.regions.report import listing
+from photoreal.pipeline.regions.soft import mask_regions, source_of, style_regions
 from photoreal.pipeline.request import Models, StylizeRequest, StylizeResponse
-from photoreal.pipeline.soft_regions import mask_regions, source_of, style_regions
-from photoreal.pipeline.soft_report import listing
 from photoreal.pipeline.stopwatch import Stopwatch
 from photoreal.preprocess import Limits, encode_labels
 from photoreal.regions import soft

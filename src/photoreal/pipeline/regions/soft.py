@@ -14,8 +14,8 @@ from photoreal import regions
 from photoreal.arrays import Floats, to_host
 from photoreal.errors import InvalidOption, NumericalError
 from photoreal.options import MatchRule
-from photoreal.pipeline.known_regions import KnownRegions, cached
 from photoreal.pipeline.presets.preset import Preset, taken_preset
+from photoreal.pipeline.regions.known import KnownRegions, cached
 from photoreal.pipeline.request import FloatImage, Models
 from photoreal.preprocess import Mask, Photo
 from photoreal.regions import Pair, classes, soft

@@ -1,20 +1,24 @@
-"""Photos of a kind that the segmenter does not know are partly transferred as a whole."""
+"""What is held back: in photos of a kind that the segmenter does not know, and of people."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 
 from photoreal.pipeline import looks
-from photoreal.pipeline.known_regions import KnownRegions
 from photoreal.pipeline.looks import Goals
+from photoreal.pipeline.regions.known import KnownRegions
+from photoreal.pipeline.regions.soft import SoftMatch
 from photoreal.pipeline.sequences import SteadyRegions
-from photoreal.pipeline.soft_regions import SoftMatch
 from photoreal.regions import Pair
+from photoreal.regions.classes import GROUPS
+from photoreal.regions.people import KEPT
 from photoreal.regions.soft import SoftRegions, find_regions, whole_photo
-from tests.shared import Array
+from tests.shared import Array, Photo
 
-from .conftest import GRAY, Ask
+from .conftest import GRAY, Ask, rows
 
 CLASSES = ("sky", "tree", "water", "car")
 
@@ -91,3 +95,61 @@ def test_a_doubted_shot_is_steadied_as_a_whole_too(ask: Ask) -> None:
         frames.append(ask(sequence="shot", method="color").picture)
     np.testing.assert_array_equal(frames[1], frames[0])
     np.testing.assert_allclose(frames[3].astype(int), frames[0], atol=2)
+
+
+SEEN = ("sky", "person", "tree")
+SKY, PERSON, TREE = range(3)
+LABELS = {name: GROUPS.index(name) for name in ("sky", "person", "vegetation")}
+
+
+def _street(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Photo:
+    scene = np.empty((64, 96, 3))
+    scene[:32], scene[32:] = upper, lower
+    noise = np.random.default_rng(0).normal(0, 8, scene.shape)
+    return np.clip(scene + noise, 0, 255).astype(np.uint8)
+
+
+SKIN = (200, 150, 120)
+SCENES: dict[str, Any] = {
+    "content": _street((110, 150, 230), SKIN),
+    "style": _street((200, 120, 100), (40, 110, 30)),
+    "size": 64,
+    "method": "color",
+}
+
+
+def _lower(ask: Ask, style: int, **given: Any) -> Array:
+    """Mean color below, where the content shows a person and the style what `style` says."""
+    ask.classes, ask.labels = SEEN, [rows(8, 12, SKY, PERSON), rows(8, 12, SKY, style)]
+    ask.segmented.clear()
+    mean: Array = ask(**SCENES | given).picture[40:].mean(axis=(0, 1))
+    return mean
+
+
+def test_skin_does_not_turn_green(ask: Ask) -> None:
+    green, skin = _lower(ask, PERSON), _lower(ask, TREE)
+    assert green[1] > green[0] + 40
+    assert skin[0] > skin[1]
+    changed = np.abs(skin - SKIN).sum() / np.abs(green - SKIN).sum()
+    assert changed == pytest.approx(1 - KEPT, abs=0.12)  # its partner is mixed in otherwise
+
+
+def test_given_pairs_do_not_turn_faces_green_either(ask: Ask) -> None:
+    """Whoever changes the partner of the sky sends the pair of the person along."""
+    pairs = [Pair(LABELS["sky"], LABELS["sky"]), Pair(LABELS["person"], LABELS["vegetation"])]
+    given = _lower(ask, TREE, pairs=pairs)
+    np.testing.assert_allclose(given, _lower(ask, TREE), atol=20)
+
+
+def test_masks_have_no_people(ask: Ask) -> None:
+    label = LABELS["person"]
+    masks = {"content_mask": rows(64, 96, 1, label), "style_mask": rows(64, 96, 1, label)}
+    found = _lower(ask, TREE, **masks)
+    assert found[1] > found[0] + 40
+
+
+def test_features_change_people_less(ask: Ask) -> None:
+    ask.change = lambda content: content + np.float32(0.2)
+    given = {"method": "wct2", "color_strength": 0.0, "wct2_strength": 1.0}
+    strong, weak = _lower(ask, PERSON, **given), _lower(ask, TREE, **given)
+    np.testing.assert_allclose(weak - SKIN, (1 - KEPT) * (strong - SKIN), atol=4)

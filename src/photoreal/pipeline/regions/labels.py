@@ -12,9 +12,9 @@ import numpy as np
 from photoreal import regions
 from photoreal.contract import MatchRule
 from photoreal.errors import InvalidMask, InvalidOption
-from photoreal.pipeline.known_regions import KnownRegions
+from photoreal.pipeline.regions.known import KnownRegions
+from photoreal.pipeline.regions.soft import segment_groups
 from photoreal.pipeline.request import FloatImage, Models, StylizeRequest
-from photoreal.pipeline.soft_regions import segment_groups
 from photoreal.preprocess import Limits, Mask, Photo, decode_mask
 from photoreal.regions import LabelMap, Pair, classes
 from photoreal.regions.refine import refine_labels

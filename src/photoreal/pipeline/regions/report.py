@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photoreal.pipeline.presets.preset import Preset
-from photoreal.pipeline.soft_regions import SoftMatch
+from photoreal.pipeline.regions.soft import SoftMatch
 from photoreal.regions.coupling import Matrix
 from photoreal.regions.soft import RegionInfo, SoftRegions
 
