@@ -153,6 +153,7 @@ def test_server_finds_this_python_and_its_libraries(wheel, tmp_path, monkeypatch
     monkeypatch.setenv("PATH", "/some/bin")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/some/lib")
     monkeypatch.setenv("OF_THE_USER", "kept")
+    monkeypatch.delenv(BLAS_THREADS_VARIABLE, raising=False)
     found = server_environment(wheel, PROGRAMS, {"PHOTOREAL_ENGINE": "bls"})
     assert found["PATH"] == f"{PROGRAMS}{os.pathsep}/some/bin"
     libraries = [str(wheel.libraries), str(tmp_path), "/some/lib"]
