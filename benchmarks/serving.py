@@ -19,7 +19,7 @@ from pictures import Files
 from speed.dense import Networks, dense_networks
 
 from photoreal.client import StyleTransferClient, StylizeResult
-from photoreal.contract import WCT2, WEIGHTS_FILE
+from photoreal.contract import BLAS_THREADS_VARIABLE, WCT2, WEIGHTS_FILE
 from photoreal.errors import PhotorealError, ServeError
 from photoreal.serve.launch.environment import check_environment, free_ports, server_environment
 from photoreal.serve.launch.launcher import Server
@@ -28,7 +28,7 @@ from photoreal.serve.launch.settings import ServeSettings
 from photoreal.weights.networks import load_bundle, load_wct2, save_bundle
 
 TIMEOUT_S = 900.0
-TUNABLES = ("GLIBC_TUNABLES", "GOMP_SPINCOUNT")
+TUNABLES = ("GLIBC_TUNABLES", "GOMP_SPINCOUNT", BLAS_THREADS_VARIABLE)
 """Environment variables of `server_tunables`."""
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from photoreal.contract import BLAS_THREADS_VARIABLE
+
 # As in the server, before numpy is imported: sums over other threads differ in their last bits,
 # and pictures of the server are compared byte for byte with those of this process.
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ[BLAS_THREADS_VARIABLE] = "1"
 
 import sys
 from collections.abc import Callable

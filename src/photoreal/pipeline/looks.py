@@ -44,7 +44,7 @@ class Goals(NamedTuple):
     """What the content's regions are to look like.
 
     `colors` are the goals of each region, None without a partner, `strength` in 0..1 the share of
-    the way there. `kept` (K,) are the shares of its own look that each region keeps nevertheless.
+    the way there. `kept` (K,) are the shares of its own look that each region keeps, None for none.
     `steady` smooths the content's colors over the frames of a shot.
     """
 
@@ -102,7 +102,7 @@ def align(content: Floats, found: SoftMatch, goals: Goals) -> Floats:
 
 def _changed(weights: Floats, kept: Matrix | None) -> Floats:
     """Weights (K, H, W) of regions less the shares (K,) of their own look that they keep."""
-    if kept is None or not kept.any():
+    if kept is None:
         return weights
     return weights * like((1.0 - kept).astype(np.float32).reshape(-1, 1, 1), weights)
 
@@ -174,7 +174,7 @@ def transfer_features(
     result = transfer(aligned, as_bytes(found.content.weights), given, places=places, shot=shot)
     ours = found.content.weights
     share = strength * interior(ours)
-    if goals.kept is not None and goals.kept.any():
+    if goals.kept is not None:
         share = share * namespace(ours).sum(_changed(ours, goals.kept), axis=0)
     mixed = aligned + share * (result.image - aligned)
     if found.source == "masks":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from photoreal import weights
 from photoreal.errors import TrainingError
 from photoreal.networks.segmenter import Segmenter
 from photoreal.train.loop import Photos, Progress, Training
@@ -116,6 +118,14 @@ def test_a_distillation_needs_a_segmenter(train: Photos, tmp_path: Path) -> None
 def test_unknown_parts_are_named(settings: Callable[..., Settings], tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"freeze encoder\.layer9, which"):
         Training(settings(frozen=("encoder.layer9",)), tmp_path / "run")
+
+
+def test_the_settings_of_the_model_card_fit_the_segmenter(tmp_path: Path) -> None:
+    card = Path(weights.__file__).with_name("segmenter") / "MODEL_CARD.md"
+    (text,) = re.findall(r"```json\n(.*?)```", card.read_text(), re.DOTALL)
+    tuned = Settings.from_json(text)
+    assert tuned.frozen
+    Training(tuned, tmp_path / "run")
 
 
 def test_settings_of_a_fine_tuning_come_back_from_their_file() -> None:

@@ -53,7 +53,7 @@ class SoftMatch:
     def kept(self, weights: Sequence[float]) -> Matrix | None:
         """Shares (K,) of their own look that the content's regions keep; `weights` are the styles'.
 
-        None for regions without classes.
+        None where all change in full, as regions without classes do.
         """
         if self.source != "segmenter":
             return None
@@ -63,7 +63,7 @@ class SoftMatch:
             for weight, style, coupling in zip(weights, self.styles, self.couplings, strict=True)
         ]
         found: Matrix = np.sum(shares, axis=0) / sum(weights)
-        return found
+        return found if found.any() else None
 
     def take(self, pairs: Sequence[Pair]) -> None:
         """Replace the coupling of the only style; raises InvalidOption for an absent region."""
