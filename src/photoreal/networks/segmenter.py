@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from photoreal.networks.pyramid import POOL_SIZES, PyramidPool, enlarged_and_convolved
+
 MEAN = (0.485, 0.456, 0.406)
 STANDARD_DEVIATION = (0.229, 0.224, 0.225)
-POOL_SIZES = (1, 2, 3, 6)
 EXPANSION = 4
 BLOCKS = (3, 4, 6, 3)
 FULL_WIDTH = 64
@@ -86,37 +87,6 @@ class Encoder(nn.Module):
         return third, self.get_submodule("layer4")(third)
 
 
-def pooling_matrix(cells: int, length: Tensor) -> Tensor:
-    """Matrix (cells, length) that averages a line of `length` values into `cells` cells.
-
-    Cell i covers floor(i * length / cells) to ceil((i + 1) * length / cells), as in adaptive
-    average pooling; unlike the latter, it can be exported to ONNX with a dynamic length. `length`
-    is the index tensor 0, 1, ... of the line, whose size may be unknown.
-    """
-    index = torch.arange(cells, device=length.device).unsqueeze(1)
-    size = length.shape[0]
-    start = (index * size) // cells
-    end = ((index + 1) * size + cells - 1) // cells
-    inside = (length >= start) & (length < end)
-    return inside.float() / (end - start).float()
-
-
-class PyramidPool(nn.Module):
-    """Average pooling to a grid of `cells` x `cells`, exact for any size."""
-
-    def __init__(self, cells: int) -> None:
-        super().__init__()
-        self.cells = cells
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, cells, cells)."""
-        if self.training:  # the same, in less time with gradients on a GPU
-            return F.adaptive_avg_pool2d(x, self.cells)
-        rows = pooling_matrix(self.cells, torch.arange(x.shape[2], device=x.device)).to(x.dtype)
-        columns = pooling_matrix(self.cells, torch.arange(x.shape[3], device=x.device)).to(x.dtype)
-        return rows @ x @ columns.T
-
-
 class Decoder(nn.Module):
     """Pyramid pooling head with an auxiliary head for deep supervision."""
 
@@ -148,16 +118,16 @@ class Decoder(nn.Module):
 
     def forward(self, deepest: Tensor) -> Tensor:
         """Features of layer 4 (N, C, h, w) to class scores (N, classes, h, w)."""
-        pyramid = [self._spread(level(deepest), deepest) for level in self.ppm]
-        scores: Tensor = self.conv_last(torch.cat([deepest, *pyramid], dim=1))
+        levels = [level(deepest) for level in self.ppm]
+        weight = self.conv_last.get_submodule("0").get_parameter("weight")
+        own, *theirs = weight.split(
+            [deepest.shape[1], *(level.shape[1] for level in levels)], dim=1
+        )
+        mixed = F.conv2d(deepest, own, padding=1)
+        for level, its_own in zip(levels, theirs, strict=True):
+            mixed = mixed + enlarged_and_convolved(level, its_own, deepest)
+        scores: Tensor = self.conv_last[1:](mixed)
         return scores
-
-    def _spread(self, cells: Tensor, like: Tensor) -> Tensor:
-        """Enlarge the features of a level (N, C, cells, cells) to the size of `like`."""
-        if self.training:  # a cell's gradient sums those of many pixels: too long for bfloat16
-            cells = cells.float()
-        wide = F.interpolate(cells, size=like.shape[2:], mode="bilinear", align_corners=False)
-        return wide.to(like.dtype) if self.training else wide
 
     def deep_supervision(self, third: Tensor) -> Tensor:
         """Features of layer 3 (N, C, h, w) to auxiliary scores, used in training."""

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from photoreal.networks.segmenter import POOL_SIZES, PyramidPool, Segmenter
+from photoreal.networks.pyramid import POOL_SIZES, PyramidPool, enlarged_and_convolved
+from photoreal.networks.segmenter import Segmenter
 
 
 @pytest.mark.parametrize("cells", POOL_SIZES)
@@ -17,6 +18,38 @@ def test_pyramid_pooling_equals_adaptive_pooling(cells: int, training: bool) -> 
         x = torch.rand(2, 3, height, 1 + 40 // height)
         for one in (x, x.transpose(2, 3)):
             torch.testing.assert_close(pool(one), F.adaptive_avg_pool2d(one, cells))
+
+
+@pytest.mark.parametrize("cells", POOL_SIZES)
+@pytest.mark.parametrize("size", [(46, 69), (5, 9), (1, 2), (2, 1), (6, 6)])
+def test_cells_are_convolved_as_if_they_had_been_enlarged(
+    cells: int, size: tuple[int, int]
+) -> None:
+    features = torch.randn(2, 5, cells, cells, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(7, 5, 3, 3, dtype=torch.float64, requires_grad=True)
+    large = F.interpolate(features, size, mode="bilinear", align_corners=False)
+    expected = F.conv2d(large, weight, padding=1)
+    found = enlarged_and_convolved(features, weight, large)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)  # places are float32
+    seed = torch.randn_like(expected)
+    for ours, theirs in zip(
+        torch.autograd.grad(found, (features, weight), seed),
+        torch.autograd.grad(expected, (features, weight), seed),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-2)
+
+
+def test_the_last_convolution_sees_the_features_and_every_level() -> None:
+    decoder = Segmenter(4, 5).eval().decoder
+    features = torch.randn(2, 128, 7, 11)
+    with torch.inference_mode():
+        levels = [
+            F.interpolate(level(features), (7, 11), mode="bilinear", align_corners=False)
+            for level in decoder.ppm
+        ]
+        expected = decoder.conv_last(torch.cat([features, *levels], dim=1))
+        torch.testing.assert_close(decoder(features), expected)
 
 
 @pytest.mark.parametrize(("width", "classes"), [(4, 3), (8, 12), (16, 150)])
