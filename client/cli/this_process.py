@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from photoreal.client.client import StyleTransferClient
 
-_NEEDED = ("torch", "scipy", "safetensors")
+_NEEDED = ("torch", "scipy", "cv2", "safetensors")
 
 
 def is_installed() -> bool:

@@ -30,7 +30,7 @@ _LIBPYTHON = re.compile(rb"libpython(3\.\d+)\.so")
 
 def find_installation(folder: Path) -> Installation:
     """Return the Triton in a folder, checked against this Python; raises ServeError."""
-    check_packages("scipy", "torch", extra="runtime")
+    check_packages("cv2", "scipy", "torch", extra="runtime")
     binary, python = folder / "bin" / "tritonserver", folder / "backends" / "python"
     stub = python / "triton_python_backend_stub"
     for program in (binary, stub):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
@@ -97,5 +98,7 @@ def resize(planes: Floats, height: int, width: int) -> Floats:
 def _resized(plane: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
     if plane.shape == (height, width):
         return plane.copy()
-    image = Image.fromarray(np.ascontiguousarray(plane))
+    if plane.shape[0] <= height and plane.shape[1] <= width:
+        return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
+    image = Image.fromarray(np.ascontiguousarray(plane))  # OpenCV would skip pixels
     return np.array(image.resize((width, height), Image.Resampling.BILINEAR))

@@ -54,8 +54,8 @@ def _adapter(name: str) -> str:
 
 
 LOADING = {
-    "client": ("import photoreal.client", "torch ONNX onnxscript pytriton scipy av"),
-    "video command": ("import photoreal.client.video.command", "torch ONNX pytriton scipy"),
+    "client": ("import photoreal.client", "torch ONNX onnxscript pytriton scipy cv2 av"),
+    "video command": ("import photoreal.client.video.command", "torch ONNX pytriton scipy cv2"),
     "photoreal": ("import photoreal", "torch numpy PIL tritonclient click"),
     "cli": ("import photoreal.cli", "torch ONNX tritonclient numpy"),
     "stylize command": ("import photoreal.client.cli.stylize", "torch ONNX pytriton fastapi"),

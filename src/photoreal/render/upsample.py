@@ -15,16 +15,16 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from photoreal.arrays import Floats
+from photoreal.arrays import Floats, resize
 from photoreal.render.local_linear import FloatArray, fit_coarse_slopes, fit_local_linear
 from photoreal.render.pixels import Pixels, highest
 
-STRIP_PIXELS = 500_000
-"""Pixels that one thread processes at a time; bounds the memory use."""
+STRIP_PIXELS = 1 << 16
+"""Pixels that one thread processes at a time: they fit into its cache."""
 
 _SIDE, _RIDGE = 3, 3e-4
 _WIDE_SIDE, _WIDE_STEP, _WIDE_RIDGE = 9, 4, 1e-3
@@ -64,39 +64,51 @@ def apply_colors(
     photo is processed in strips of about `strip_pixels` pixels on `threads` threads.
     """
     height, width = photo.shape[:2]
-    planes = [
-        [Image.fromarray(np.ascontiguousarray(plane)) for plane in (*slopes, offset)]
-        for slopes, offset in zip(*model, strict=True)
-    ]
-    scale = model.offsets.shape[1] / height
     result = np.empty(photo.shape, dtype=photo.dtype if dtype is None else dtype)
     white = np.float32(highest(result))
     step = white / np.float32(highest(photo))  # of the photo's values in those of the result
+    fields = _fields(model, height, width)
+    fields[:, 3] *= white
     rows = max(1, strip_pixels // width)
 
     def work(first: int) -> None:
         strip = photo[first : first + rows]
-        below = min((first + len(strip)) * scale, float(planes[0][0].height))
-        box = (0.0, first * scale, float(planes[0][0].width), below)
         colors = strip.transpose(2, 0, 1).astype(np.float32, order="C")
         if step != 1:
             colors *= step
-        for channel, (*slopes, offset) in enumerate(planes):
-            # Pillow's filter reads beyond the box, so strips join without a seam.
-            value = _resized(offset, len(strip), width, box) * white
-            for slope, color in zip(slopes, colors, strict=True):
-                value += _resized(slope, len(strip), width, box) * color
+        factors = np.concatenate([colors, np.ones_like(colors[:1])])
+        at = np.arange(first, first + len(strip))
+        for channel, field in enumerate(_rows(fields, at, height)):
+            value = np.zeros(strip.shape[:2], dtype=np.float32)
+            for plane, factor in zip(field, factors, strict=True):
+                value += cv2.resize(plane, (width, len(strip))) * factor
             np.rint(np.clip(value, 0.0, white, out=value), out=value)
             result[first : first + rows, :, channel] = value
 
-    # Pillow and numpy release the GIL while they compute.
+    # OpenCV and numpy release the GIL while they compute.
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(work, range(0, height, rows)):
             pass
     return result
 
 
-def _resized(
-    plane: Image.Image, height: int, width: int, box: tuple[float, float, float, float]
-) -> FloatArray:
-    return np.array(plane.resize((width, height), Image.Resampling.BILINEAR, box=box))
+def _fields(model: ColorModel, height: int, width: int) -> FloatArray:
+    """The model's slopes and offsets (3, 4, h, w), no larger than a photo (height, width)."""
+    fields = np.concatenate([model.slopes, model.offsets[:, None]], axis=1)
+    tall, wide = fields.shape[2:]
+    if tall <= height and wide <= width:
+        return fields
+    small = min(tall, height), min(wide, width)
+    shrunk: FloatArray = resize(fields.reshape(12, tall, wide), *small).reshape(3, 4, *small)
+    return shrunk
+
+
+def _rows(fields: FloatArray, rows: npt.NDArray[np.int64], height: int) -> FloatArray:
+    """Rows (3, 4, n, w) of fields as they would be if interpolated to `height` rows."""
+    last = fields.shape[2] - 1
+    position = ((rows + 0.5) * ((last + 1) / height) - 0.5).clip(0.0, last)
+    upper = position.astype(np.int64)
+    share = (position - upper).astype(np.float32)[:, None]
+    above, below = fields[:, :, upper], fields[:, :, np.minimum(upper + 1, last)]
+    found: FloatArray = above + share * (below - above)
+    return found

@@ -180,7 +180,7 @@ class TestRefused:
 FRESH = """
 import os, sys
 import photoreal
-for missing in ("torch", "scipy", "safetensors"):
+for missing in ("torch", "scipy", "cv2", "safetensors"):
     sys.modules[missing] = None
     try:
         photoreal.Pipeline
@@ -205,7 +205,7 @@ for name in ("tritonserver", "pytriton", "onnxruntime", "fastapi"):
 class TestImports:
     def test_what_is_missing_is_named_and_nothing_of_linux_is_needed(self) -> None:
         lines = output_of(sys.executable, "-c", FRESH).splitlines()
-        for line, missing in zip(lines, ("torch", "scipy", "safetensors"), strict=True):
+        for line, missing in zip(lines, ("torch", "scipy", "cv2", "safetensors"), strict=True):
             assert line.startswith(f"{missing} photoreal.Pipeline needs missing packages")
             assert line.count(missing) > 1
             assert 'pip install "photoreal[local]"' in line
