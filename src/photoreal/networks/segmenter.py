@@ -120,8 +120,8 @@ class Decoder(nn.Module):
         """Features of layer 4 (N, C, h, w) to class scores (N, classes, h, w)."""
         levels = [level(deepest) for level in self.ppm]
         weight = self.conv_last.get_submodule("0").get_parameter("weight")
-        own, *theirs = weight.split(
-            [deepest.shape[1], *(level.shape[1] for level in levels)], dim=1
+        own, *theirs = torch.split(
+            weight, [deepest.shape[1], *(level.shape[1] for level in levels)], dim=1
         )
         mixed = F.conv2d(deepest, own, padding=1)
         for level, its_own in zip(levels, theirs, strict=True):

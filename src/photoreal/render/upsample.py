@@ -94,7 +94,7 @@ def apply_colors(
 
 def _fields(model: ColorModel, height: int, width: int) -> FloatArray:
     """The model's slopes and offsets (3, 4, h, w), no larger than a photo (height, width)."""
-    fields = np.concatenate([model.slopes, model.offsets[:, None]], axis=1)
+    fields: FloatArray = np.concatenate([model.slopes, model.offsets[:, None]], axis=1)
     tall, wide = fields.shape[2:]
     if tall <= height and wide <= width:
         return fields
