@@ -23,6 +23,7 @@ from photoreal.cli import SUBCOMMANDS
 from photoreal.contract import LEVELS, Unpool
 from photoreal.networks import vgg
 from photoreal.networks.vgg import Decoder, Encoder, Skips
+from photoreal.regions.classes import GROUPS
 from photoreal.transfer.progressive import Engine, LabelledImage, NetworkEngine
 from photoreal.weights.networks import load_wct2
 from tests.reference_cases import seeded_module, seeded_wct2
@@ -66,6 +67,14 @@ def encoded(picture: Array | Image.Image, kind: str = "PNG", **options: Any) -> 
 def psnr(one: Tensor, other: Tensor) -> float:
     """The peak signal-to-noise ratio of two images in 0..1, in dB."""
     return float(-10 * torch.log10(((one.double() - other.double()) ** 2).mean()))
+
+
+def class_probabilities(**probabilities: float) -> Array:
+    """Class probabilities (1, groups) of a region, 0 for the classes not named."""
+    found = np.zeros((1, len(GROUPS)), dtype=np.float32)
+    for name, probability in probabilities.items():
+        found[0, GROUPS.index(name)] = probability
+    return found
 
 
 def region_order(found: Array, expected: Array) -> list[int]:

@@ -114,11 +114,14 @@ def align_colors(
     *,
     luma: float = 1.0,
     steady: Steady | None = None,
+    applied: Floats | None = None,
 ) -> Floats:
     """Align each region of a photo (3, H, W) in 0..1 with its goal, weighted by the regions.
 
-    A region without a goal keeps its colors. `strength` in 0..1 is the share of the full change,
-    `luma` that of the luma curve. Faint detail is not amplified. The result is in 0..1.
+    A region without a goal keeps its colors. Colors are measured by `weights` and changed by
+    `applied`, which is 0 where they are and by default the same. `strength` in 0..1 is the share of
+    the full change, `luma` that of the luma curve. Faint detail is not amplified. The result is in
+    0..1.
     """
     xp = namespace(photo)
     smooth = smooth_faint_detail(photo).reshape(3, -1)
@@ -136,6 +139,8 @@ def align_colors(
             found = alignment(colors, shares, own, goal, luma=luma, steady=average)
         shades = xp.take(smooth, indices, axis=1)
         changed = found(shades) + found.of_detail(colors - shades)
+        if applied is not None:
+            shares = xp.take(applied[region].reshape(-1), indices)
         change[:, indices] += (strength * shares) * (changed - colors)
     return compress_range(photo + change.reshape(photo.shape))
 

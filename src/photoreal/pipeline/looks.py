@@ -44,14 +44,16 @@ class Goals(NamedTuple):
     """What the content's regions are to look like.
 
     `colors` are the goals of each region, None without a partner, `strength` in 0..1 the share of
-    the way there. `kept` (K,) are the shares of its own look that each region keeps, None for none.
-    `steady` smooths the content's colors over the frames of a shot.
+    the way there. `kept` (K,) are the shares of its own look that each region keeps, and `whole`
+    (K,) those of its change that are the whole photo's, whose goal is then the last of `colors`;
+    None for none. `steady` smooths the content's colors over the frames of a shot.
     """
 
     colors: Sequence[RegionColors | None]
     strength: float
     steady: Steady | None = None
     kept: Matrix | None = None
+    whole: Matrix | None = None
 
 
 class _StyleColors(NamedTuple):
@@ -71,18 +73,20 @@ def goals(
     weights: Sequence[float],
     known: KnownRegions | None = None,
     keys: Sequence[bytes] = (),
+    *,
+    whole: bool = False,
 ) -> list[RegionColors | None]:
     """The colors that each content region takes from its style regions; None without a partner.
 
-    Those of the photo as a whole follow if it takes a share. `weights` are those of the styles.
-    `known` caches the colors of styles under their `keys`.
+    With `whole` those of the photo as a whole follow. `weights` are those of the styles. `known`
+    caches the colors of styles under their `keys`.
     """
     theirs = []
     for number, style in enumerate(zip(styles, found.styles, strict=True)):
         key = keys[number] + b" colors" if keys else None
         theirs.append(cached(known, key, partial(_colors, *style)).colors)
     rows = [[coupling[region] for coupling in found.couplings] for region in range(found.count)]
-    if found.content.whole > 0.0:
+    if whole:
         rows.append([style.shares.astype(np.float64) for style in found.styles])
     return [_goal(row, theirs, weights) for row in rows]
 
@@ -90,21 +94,26 @@ def goals(
 def align(content: Floats, found: SoftMatch, goals: Goals) -> Floats:
     """Align the colors of each content region, and of the whole, with their goals; (3, H, W)."""
     luma = LUMA_SHARE["masks" if found.source == "masks" else "found"]
-    weights = _changed(found.content.weights, goals.kept)
-    whole = found.content.whole
-    if whole > 0.0:
+    weights = found.content.weights
+    applied = _changed(weights, goals.kept)
+    if goals.whole is not None:
         xp = namespace(weights)
         styled = [region for region in range(found.count) if goals.colors[region] is not None]
-        all_styled = xp.sum(weights[styled], axis=0, keepdims=True)
-        weights = xp.concat([(1.0 - whole) * weights, whole * all_styled])
-    return align_colors(content, weights, *goals[:2], luma=luma, steady=goals.steady)
+        everything = xp.sum(weights[styled], axis=0, keepdims=True)
+        own = _changed(applied, goals.whole)
+        rest = xp.sum(applied[styled] - own[styled], axis=0, keepdims=True)
+        weights, applied = xp.concat([weights, everything]), xp.concat([own, rest])
+    return align_colors(
+        content, weights, *goals[:2], luma=luma, steady=goals.steady, applied=applied
+    )
 
 
-def _changed(weights: Floats, kept: Matrix | None) -> Floats:
-    """Weights (K, H, W) of regions less the shares (K,) of their own look that they keep."""
-    if kept is None:
-        return weights
-    return weights * like((1.0 - kept).astype(np.float32).reshape(-1, 1, 1), weights)
+def _changed(weights: Floats, *held_back: Matrix | None) -> Floats:
+    """Weights (K, H, W) of regions less the shares (K,) of them that are held back."""
+    for shares in held_back:
+        if shares is not None:
+            weights = weights * like((1.0 - shares).astype(np.float32).reshape(-1, 1, 1), weights)
+    return weights
 
 
 def _goal(
@@ -139,16 +148,13 @@ def _mixed(row: Matrix, colors: Sequence[RegionColors | None]) -> RegionColors |
 
 
 def wct2_strength(options: StylizeOptions, found: SoftMatch) -> float:
-    """Feature transfer strength in 0..1: the option, or a default by the source of the regions.
-
-    What the photo takes as a whole is color alone.
-    """
+    """Feature transfer strength in 0..1: the option, or a default by the source of the regions."""
     if options.method == "color":
         return 0.0
     strength = options.wct2_strength
     if strength is None:
         strength = DEFAULT_WCT2_STRENGTH["masks" if found.source == "masks" else "found"]
-    return strength * options.alpha * (1.0 - found.content.whole)
+    return strength * options.alpha
 
 
 def transfer_features(
@@ -166,16 +172,17 @@ def transfer_features(
     """Run WCT2 on the aligned content and apply a `strength` share, in (0, 1], of its change.
 
     The change fades toward the borders of regions, since coarse features mix both sides of a
-    border, which glows. Where the partners are certain, the chroma is aligned with the `goals`
-    once more. `keys` identify the styles with their regions.
+    border, which glows; what regions leave to the whole photo is color alone. Where the partners
+    are certain, the chroma is aligned with the `goals` once more. `keys` identify the styles with
+    their regions.
     """
     parts = zip(styles, found.styles, found.couplings, weights, keys, strict=True)
     given = [_style(*part) for part in parts]
     result = transfer(aligned, as_bytes(found.content.weights), given, places=places, shot=shot)
     ours = found.content.weights
     share = strength * interior(ours)
-    if goals.kept is not None:
-        share = share * namespace(ours).sum(_changed(ours, goals.kept), axis=0)
+    if goals.kept is not None or goals.whole is not None:
+        share = share * namespace(ours).sum(_changed(ours, goals.kept, goals.whole), axis=0)
     mixed = aligned + share * (result.image - aligned)
     if found.source == "masks":
         image = align_chroma(mixed, ours, *goals[:2], steady=goals.steady)

@@ -163,8 +163,9 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         known_labels = [info.label for info in found.content.infos]
         steady = memory.steadied(asked.shot.steady, [*known_labels, _WHOLE])
     style_keys = list(keys.values())[1:]
-    colors = looks.goals(styles, found, asked.weights, known, style_keys)
-    goals = looks.Goals(colors, strength, steady, found.kept(asked.weights))
+    kept, whole = found.kept(asked.weights), found.whole(asked.weights)
+    colors = looks.goals(styles, found, asked.weights, known, style_keys, whole=whole is not None)
+    goals = looks.Goals(colors, strength, steady, kept, whole)
     image = looks.align(content, found, goals)
     work.watch.lap("colors")
     cached = False

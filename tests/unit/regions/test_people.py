@@ -5,17 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from photoreal.regions.classes import GROUPS
 from photoreal.regions.people import KEPT, kept_colors
-from tests.shared import Array
-
-
-def _classes(**probabilities: float) -> Array:
-    """Class probabilities (1, groups) of a region."""
-    found = np.zeros((1, len(GROUPS)), dtype=np.float32)
-    for name, probability in probabilities.items():
-        found[0, GROUPS.index(name)] = probability
-    return found
+from tests.shared import class_probabilities
 
 
 @pytest.mark.parametrize(
@@ -33,12 +24,14 @@ def _classes(**probabilities: float) -> Array:
 def test_sure_people_without_a_partner_keep_their_colors(
     content: dict[str, float], style: dict[str, float], expected: float
 ) -> None:
-    found = kept_colors(_classes(**content), _classes(**style), np.ones((1, 1)))
+    found = kept_colors(
+        class_probabilities(**content), class_probabilities(**style), np.ones((1, 1))
+    )
     assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_partner_is_the_mixture() -> None:
-    style = np.concatenate([_classes(person=1.0), _classes(vegetation=1.0)])
-    content = np.concatenate([_classes(person=1.0)] * 2)
+    style = np.concatenate([class_probabilities(person=1.0), class_probabilities(vegetation=1.0)])
+    content = np.concatenate([class_probabilities(person=1.0)] * 2)
     found = kept_colors(content, style, np.array([[0.6, 0.4], [0.1, 0.9]]))
     np.testing.assert_allclose(found, [0.0, KEPT])

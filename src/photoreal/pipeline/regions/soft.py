@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
+import numpy.typing as npt
 
 from photoreal import regions
 from photoreal.arrays import Floats, to_host
@@ -21,11 +22,13 @@ from photoreal.preprocess import Mask, Photo
 from photoreal.regions import Pair, classes, soft
 from photoreal.regions.coupling import Matrix, couple
 from photoreal.regions.features import mean_classes
+from photoreal.regions.partners import whole_shares
 from photoreal.regions.people import kept_colors
 from photoreal.regions.soft import RegionPlan, SoftRegions
 
 SEGMENT_PIXELS = 200_000
 """Maximum size at which photos are segmented, close to the training size of segmenters."""
+_HeldBack = Callable[[npt.NDArray[np.float32], npt.NDArray[np.float32], Matrix], Matrix]
 _LEAST_SHARE = 0.005  # a smaller style region has no reliable statistics
 
 
@@ -35,7 +38,7 @@ class SoftMatch:
 
     `couplings` hold for each style the shares (K, J) of its regions in each content region's
     mix; a row of zeros leaves that content region unchanged. `plan` records how the content's
-    regions were found.
+    regions were found, `chosen` which of them the caller paired with another partner.
     """
 
     content: SoftRegions
@@ -44,6 +47,7 @@ class SoftMatch:
     match: str
     couplings: list[Matrix]
     plan: RegionPlan | None = None
+    chosen: Sequence[int] = ()
 
     @property
     def count(self) -> int:
@@ -53,22 +57,45 @@ class SoftMatch:
     def kept(self, weights: Sequence[float]) -> Matrix | None:
         """Shares (K,) of their own look that the content's regions keep; `weights` are the styles'.
 
-        None where all change in full, as regions without classes do.
+        None where all change in full, as regions without classes and those paired by the caller.
         """
+        return _any(self._held_back(kept_colors, weights))
+
+    def whole(self, weights: Sequence[float]) -> Matrix | None:
+        """Shares (K,) of the change of the content's regions that are the whole photo's.
+
+        `weights` are the styles'. None where all change by their partners alone.
+        """
+        unlike = self._held_back(whole_shares, weights)
+        return _any(1.0 - (1.0 - self.content.whole) * (1.0 - unlike))
+
+    def _held_back(self, rule: _HeldBack, weights: Sequence[float]) -> Matrix:
+        """Mean over the styles of what a rule holds back of the change of each region (K,)."""
         if self.source != "segmenter":
-            return None
+            return np.zeros(self.count)
         ours = mean_classes(self.content.traits)
         shares = [
-            weight * kept_colors(ours, mean_classes(style.traits), coupling)
+            weight * rule(ours, mean_classes(style.traits), coupling)
             for weight, style, coupling in zip(weights, self.styles, self.couplings, strict=True)
         ]
         found: Matrix = np.sum(shares, axis=0) / sum(weights)
-        return found if found.any() else None
+        found[list(self.chosen)] = 0.0
+        return found
 
     def take(self, pairs: Sequence[Pair]) -> None:
-        """Replace the coupling of the only style; raises InvalidOption for an absent region."""
-        self.couplings = [_given(pairs, self.content, self.styles[0])]
+        """Replace the coupling of the only style; raises InvalidOption for an absent region.
+
+        Regions whose partner is not the one found are `chosen`: nothing of their change is held
+        back.
+        """
+        before, self.couplings = self.couplings[0], [_given(pairs, self.content, self.styles[0])]
+        changed = before.argmax(axis=1) != self.couplings[0].argmax(axis=1)
+        self.chosen = np.flatnonzero(changed).tolist()
         self.match = "given"
+
+
+def _any(shares: Matrix) -> Matrix | None:
+    return shares if shares.any() else None
 
 
 def find_soft(
