@@ -210,7 +210,8 @@ def test_segmenter_gives_the_network_s_labels_and_probabilities_at_any_size(
     assert share == 1 if seeded else share > 0.999  # rounding may tip a pixel
     assert not seeded or len(np.unique(both[0])) > 1
     assert both[1].shape == probabilities.shape
-    np.testing.assert_allclose(both[1], probabilities.numpy(), atol=1e-5 if seeded else 1e-4)
+    # Seeded scores reach 28,000: single precision is some 1e-5 off the probabilities of double.
+    np.testing.assert_allclose(both[1], probabilities.numpy(), atol=1e-4)
     np.testing.assert_allclose(both[1].sum(axis=1), 1, atol=1e-5)
     for name, one in zip(names, both, strict=True):  # either can be had alone
         np.testing.assert_array_equal(session.run([name], {"IMAGE": pictures.numpy()})[0], one)

@@ -29,7 +29,7 @@ _SIDE, _RIDGE = 11, 1e-3
 _MASK_SPREAD = 7
 """Window, in pixels of the downscaled photo, in which a mask's region may claim its colors."""
 _MASK_SIDE, _MASK_RIDGE = 9, 1e-4
-_MOST_WHOLE = 0.6
+_UNKNOWN_WHOLE = 0.6
 """Share of the whole photo's change in a photo of a kind that the segmenter does not know."""
 _LEAST_SHARE = 0.004
 """Minimum share of a region; a smaller one has no reliable statistics."""
@@ -118,7 +118,7 @@ def find_regions(
     fine = _upsampled(planes, features.guide, photo, _SIDE, _RIDGE)
     fine = normalize_weights(fine, _solid_from(photo))
     traits = _means(planes, features.for_matching())
-    return SoftRegions(fine, traits, plan.infos, _MOST_WHOLE * features.doubt), plan
+    return SoftRegions(fine, traits, plan.infos, _UNKNOWN_WHOLE * features.doubt), plan
 
 
 def _plan(centers: FloatArray, shares: Floats, features: RegionFeatures) -> RegionPlan:

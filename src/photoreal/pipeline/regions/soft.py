@@ -59,7 +59,7 @@ class SoftMatch:
 
         None where all change in full, as regions without classes and those paired by the caller.
         """
-        return _any(self._held_back(kept_colors, weights))
+        return _none_if_zero(self._held_back(kept_colors, weights))
 
     def whole(self, weights: Sequence[float]) -> Matrix | None:
         """Shares (K,) of the change of the content's regions that are the whole photo's.
@@ -67,7 +67,7 @@ class SoftMatch:
         `weights` are the styles'. None where all change by their partners alone.
         """
         unlike = self._held_back(whole_shares, weights)
-        return _any(1.0 - (1.0 - self.content.whole) * (1.0 - unlike))
+        return _none_if_zero(1.0 - (1.0 - self.content.whole) * (1.0 - unlike))
 
     def _held_back(self, rule: _HeldBack, weights: Sequence[float]) -> Matrix:
         """Mean over the styles of what a rule holds back of the change of each region (K,)."""
@@ -94,7 +94,7 @@ class SoftMatch:
         self.match = "given"
 
 
-def _any(shares: Matrix) -> Matrix | None:
+def _none_if_zero(shares: Matrix) -> Matrix | None:
     return shares if shares.any() else None
 
 
