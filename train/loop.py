@@ -31,7 +31,14 @@ from photoreal.train.samples import Samples
 from photoreal.train.settings import Settings
 from photoreal.train.sources import LabeledPhoto, Read, describe, terms_of_use
 from photoreal.train.tables import CLASSES
-from photoreal.train.warm_start import Teacher, freeze, keep_statistics, take_over
+from photoreal.train.warm_start import (
+    Teacher,
+    add_offsets,
+    freeze,
+    interpolate,
+    keep_statistics,
+    take_over,
+)
 from photoreal.weights.segmenters import load_segmenter, save_segmenter
 
 _LOOK_EVERY = 20  # steps between looks at the loss on a GPU
@@ -71,7 +78,7 @@ class Training:
         self._network.apply(_initialize)
         self._network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.average = copy.deepcopy(self._network).eval().requires_grad_(False)
-        self._teacher = Teacher(self._network) if settings.distillation else None
+        self._teacher = Teacher(self._network) if settings.needs_origin else None
         if settings.keep_statistics:
             keep_statistics(self._network)
         freeze(self._network, settings.frozen)
@@ -90,8 +97,8 @@ class Training:
 
         `origin` is a segmenter for `load_segmenter` to initialize from instead of random weights;
         its classes are matched by name. Raises TrainingError when the folder already contains a
-        run, the origin has a different width or is missing for a distillation, WeightsError when
-        the origin cannot be loaded.
+        run, the origin has a different width or is missing where the settings need it,
+        WeightsError when the origin cannot be loaded.
         """
         if origin is not None:
             take_over(self._network, *load_segmenter(origin))
@@ -100,7 +107,8 @@ class Training:
                 self._teacher.network.load_state_dict(self._network.state_dict())
         elif self._teacher is not None:
             raise TrainingError(
-                "The settings ask for a distillation; expected a segmenter to begin with (--from)."
+                "The settings ask for a distillation or a share of the origin; expected a segmenter"
+                " to begin with (--from)."
             )
         self._folder.begin(self.settings, [item.name for item in photos.items])
 
@@ -176,7 +184,7 @@ class Training:
             if saving:
                 self._save(loss, measured)
             report(Progress(min(now, course.steps), course.steps, loss, measured))
-        if not scores:  # resumed after its last step
+        if self._adjust() or not scores:  # the latter when resumed after its last step
             scores = self._measure(validation)
         self.average.temperature = calibrate(self.average, *validation)
         save_segmenter(
@@ -187,6 +195,13 @@ class Training:
             sources=describe(photos.items),
         )
         return scores
+
+    def _adjust(self) -> bool:
+        """Apply what the settings say about finished weights; returns whether they say anything."""
+        if self._teacher is not None:
+            interpolate(self.average, self._teacher.network, self.settings.origin_share)
+        add_offsets(self.average, self.settings.offsets)
+        return bool(self.settings.origin_share or self.settings.offsets)
 
     def _measure(self, validation: Photos) -> dict[str, Score]:
         # Photos differ in size, and the search for the fastest convolutions begins again with each.
@@ -210,7 +225,7 @@ class Training:
             for head in heads
         )
         loss = main + settings.deep_supervision * helper
-        if self._teacher is not None:
+        if self._teacher is not None and settings.distillation:
             loss = loss + settings.distillation * self._teacher.loss(images, heads[0])
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import accumulate
 from pathlib import Path
 
 from photoreal.errors import TrainingError
+from photoreal.train.tables import CLASSES
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Settings:
 
     For fine-tuning, `frozen` parts keep their parameters, batch normalization its statistics with
     `keep_statistics`, and `distillation` is the weight of the divergence from the segmenter that
-    the run began with.
+    the run began with. At the end, the share `origin_share` of each weight is that segmenter's own.
+
+    `offsets` by class are added to the scores of the finished segmenter, before the softmax.
     """
 
     width: int = 16
@@ -51,6 +55,8 @@ class Settings:
     frozen: tuple[str, ...] = ()
     keep_statistics: bool = False
     distillation: float = 0.0
+    origin_share: float = 0.0
+    offsets: dict[str, float] = field(default_factory=dict)
     shares: dict[str, float] = field(
         default_factory=lambda: {
             "camvid": 0.15,
@@ -66,6 +72,11 @@ class Settings:
             "coco_stuff21": 0.01,
         }
     )
+
+    @property
+    def needs_origin(self) -> bool:
+        """Whether the run has to begin with another segmenter."""
+        return self.distillation > 0 or self.origin_share > 0
 
     @property
     def steps(self) -> int:
@@ -168,6 +179,9 @@ class Settings:
             and 0 <= self.averaging < 1
             and 0 <= self.decay <= 1
             and self.distillation >= 0
+            and 0 <= self.origin_share < 1
+            and self.offsets.keys() <= set(CLASSES)
+            and all(math.isfinite(offset) for offset in self.offsets.values())
             and self.shares
             and all(share >= 0 for share in self.shares.values())
             and sum(self.shares.values()) > 0
@@ -176,6 +190,6 @@ class Settings:
             raise TrainingError(
                 "The settings do not fit together; expected at least one stage with crops of 64"
                 " or more, a multiple of 8, in batches of 2 or more, a learning rate above 0,"
-                " averaging and decay in 0..1, distillation of 0 or more, and shares that are not"
-                " all 0."
+                " averaging, decay and origin_share in 0..1, distillation of 0 or more, offsets of"
+                f" {', '.join(CLASSES)}, and shares that are not all 0."
             )

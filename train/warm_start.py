@@ -18,6 +18,7 @@ from photoreal.errors import TrainingError
 from photoreal.networks.segmenter import Segmenter
 from photoreal.train.tables import CLASSES
 
+_LAST_BIAS = "decoder.conv_last.4.bias"
 _LAST_LAYERS = ("decoder.conv_last.4.", "decoder.conv_last_deepsup.")
 
 
@@ -59,6 +60,31 @@ def freeze(network: nn.Module, parts: Sequence[str]) -> None:
                 f"The settings freeze {part}, which the segmenter does not have; expected names"
                 " such as encoder.layer1 or decoder.ppm."
             ) from error
+
+
+@torch.no_grad()
+def interpolate(network: nn.Module, origin: nn.Module, share: float) -> None:
+    """Move the weights of a fine-tuned network toward those that it began with.
+
+    `share` in 0..1 is that of the origin: what was learned stays in part, and what was known is
+    hardly forgotten (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    theirs = origin.state_dict()
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(theirs[name], share)
+
+
+@torch.no_grad()
+def add_offsets(network: Segmenter, offsets: dict[str, float]) -> None:
+    """Add to the scores of classes, by name, before the softmax.
+
+    This moves the balance between classes without a training (Menon et al., "Long-tail learning
+    via logit adjustment", ICLR 2021).
+    """
+    bias = network.get_parameter(_LAST_BIAS)
+    for name, offset in offsets.items():
+        bias[CLASSES.index(name)] += offset
 
 
 class Teacher:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -77,6 +78,28 @@ def test_distillation_holds_a_run_back(
 
 
 @pytest.mark.slow
+def test_finished_weights_keep_a_share_of_the_origin_and_get_offsets(
+    origin: Path, train: Photos, validation: Photos, tmp_path: Path
+) -> None:
+    states = [load_segmenter(origin)[0].state_dict()]
+    ends: tuple[dict[str, Any], ...] = ({}, {"origin_share": 0.25, "offsets": {"sky": 0.5}})
+    for number, end in enumerate(ends):
+        folder = tmp_path / str(number)
+        training = Training(Settings(**vars(TUNED) | end), folder)
+        training.start(train, origin)
+        training.run(train, validation, _ignore)
+        states.append(load_segmenter(folder)[0].state_dict())
+    first, tuned, finished = states
+    offsets = torch.tensor([0.5 if name == "sky" else 0.0 for name in CLASSES])
+    for name, value in finished.items():
+        if value.is_floating_point():
+            wanted = 0.25 * first[name] + 0.75 * tuned[name]
+            if name == "decoder.conv_last.4.bias":
+                wanted = wanted + offsets
+            torch.testing.assert_close(value, wanted, rtol=2e-3, atol=1e-3)  # saved in half floats
+
+
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_teacher(
     origin: Path, train: Photos, validation: Photos, tmp_path: Path
 ) -> None:
@@ -110,9 +133,12 @@ def test_divergence_is_zero_from_itself() -> None:
     assert teacher.loss(images, own.flip(1)).item() > 1e-3
 
 
-def test_a_distillation_needs_a_segmenter(train: Photos, tmp_path: Path) -> None:
+@pytest.mark.parametrize("needing", [{}, {"distillation": 0.0, "origin_share": 0.5}])
+def test_what_needs_a_segmenter_asks_for_one(
+    needing: dict[str, Any], train: Photos, tmp_path: Path
+) -> None:
     with pytest.raises(TrainingError, match="expected a segmenter to begin with"):
-        Training(TUNED, tmp_path / "run").start(train)
+        Training(Settings(**vars(TUNED) | needing), tmp_path / "run").start(train)
 
 
 def test_unknown_parts_are_named(settings: Callable[..., Settings], tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ STAGE = {"steps": 10, "crop": 64, "batch": 2}
         ("learning_rate", [0.0, -1.0]),
         ("averaging", [1.0, -0.1]),
         ("decay", [1.5, -0.5]),
+        ("origin_share", [1.0, -0.1]),
+        ("offsets", [{"moon": 0.1}, {"sky": float("nan")}]),
         ("shares", [{}, {"camvid": 0.0}, {"camvid": 2.0, "ade_sky": -1.0}]),
     ],
 )
