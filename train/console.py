@@ -97,9 +97,9 @@ def run_evaluation(
     console.print(accuracy_table(scores[first]))
     console.print(calibration_table(scores[first], segmenter.temperature))
     if others:
-        table = Table("light", *scores[first])
-        for light, sources in scores.items():
-            table.add_row(light, *(f"{score.accuracy:.4f}" for score in sources.values()))
+        table = Table("source", *scores)
+        for source in scores[first]:
+            table.add_row(source, *(f"{found[source].accuracy:.4f}" for found in scores.values()))
         console.print(table)
 
 
