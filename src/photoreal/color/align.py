@@ -103,7 +103,7 @@ def alignment(
     """
     linear = color_map(own, goal.moments)
     found = steady(tones.measure_tones(apply_map(linear, colors), weights))
-    return Alignment(linear, tones.tone_curves(found, goal.tones, luma))
+    return Alignment(linear, tones.tone_curves(found, goal.tones, luma, linear.matrix))
 
 
 def align_colors(

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from photoreal.arrays import Floats, like, namespace, to_host
 from photoreal.color.spaces import LUMA
+from photoreal.color.transport import MAX_GAIN
 
 Matrix = npt.NDArray[np.float64]
 
@@ -88,13 +89,22 @@ def barycenter_tones(parts: Sequence[Matrix], shares: Sequence[float]) -> Matrix
     return mean
 
 
-def tone_curves(content: Matrix, style: Matrix, luma: float = 1.0) -> ToneCurves:
+def tone_curves(
+    content: Matrix, style: Matrix, luma: float = 1.0, map_matrix: Matrix | None = None
+) -> ToneCurves:
     """The curves that move quantiles (3, POINTS) of a content toward those of a style.
 
-    `luma` in 0..1 is the share of the luma curve.
+    `luma` in 0..1 is the share of the luma curve. `map_matrix` (3, 3) is the linear map by which
+    the content was changed before: map and curve together amplify chroma no more than `MAX_GAIN`
+    times.
     """
+    most = _MOST_SLOPE.copy()
+    if map_matrix is not None:
+        gains = np.linalg.norm(AXES @ map_matrix, axis=1) / np.linalg.norm(AXES, axis=1)
+        left = np.maximum(MAX_GAIN / np.maximum(gains, 1e-6), 1.0)
+        most[1:] = np.minimum(most[1:], left[1:, None])
     steps = np.maximum(np.diff(content, axis=1), 1e-5)
-    slopes = np.clip(np.diff(style, axis=1) / steps, _LEAST_SLOPE, _MOST_SLOPE)
+    slopes = np.clip(np.diff(style, axis=1) / steps, _LEAST_SLOPE, most)
     before = content[:, :1] + np.pad(np.cumsum(steps, axis=1), ((0, 0), (1, 0)))
     after = np.pad(np.cumsum(slopes * steps, axis=1), ((0, 0), (1, 0)))
     after += (style - after)[:, _END:-_END].mean(axis=1, keepdims=True)

@@ -20,6 +20,7 @@ from photoreal.color.gamut import compress_range
 from photoreal.color.spaces import lab, luma
 from photoreal.color.transport import (
     MAX_GAIN,
+    RIDGE,
     ColorMoments,
     barycenter,
     color_map,
@@ -94,11 +95,15 @@ class TestMap:
         content, style = _moments(seed), _moments(seed + 50)
         found = color_map(content, style, gain=1e6)
         mean = found.matrix @ content.mean + found.offset
-        covariance = found.matrix @ content.covariance @ found.matrix.T
-        # The ridge of 1e-6 on the content's covariance is all that is missing.
-        slack = 1.01e-6 * float(np.linalg.norm(found.matrix, 2)) ** 2
+        ours, theirs = (one.covariance + RIDGE * np.eye(3) for one in (content, style))
         np.testing.assert_allclose(mean, style.mean, atol=1e-9)
-        np.testing.assert_allclose(covariance, style.covariance, atol=slack)
+        np.testing.assert_allclose(found.matrix @ ours @ found.matrix.T, theirs, atol=1e-9)
+
+    def test_colors_that_hardly_vary_are_mostly_shifted(self) -> None:
+        content = ColorMoments(np.full(3, 0.5), 0.005**2 * np.eye(3))
+        style = ColorMoments(np.full(3, 0.4), 0.02**2 * np.eye(3))  # four times as much
+        gains = np.linalg.eigvalsh(color_map(content, style).matrix)
+        np.testing.assert_allclose(gains, 1.37, atol=0.01)
 
     @pytest.mark.parametrize("gain", [0.5, MAX_GAIN])
     def test_it_is_symmetric_and_its_gain_is_bounded(self, gain: float) -> None:
@@ -113,10 +118,10 @@ class TestMap:
         )
 
     def test_without_gain_directions_are_only_weakened(self) -> None:
-        content = ColorMoments(np.full(3, 0.5), np.diag([0.04, 0.01, 0.01]))
-        style = ColorMoments(np.full(3, 0.5), np.diag([0.01, 0.09, 0.01]))
+        variances = np.array([[0.04, 0.01, 0.01], [0.01, 0.09, 0.01]]) - RIDGE
+        content, style = (ColorMoments(np.full(3, 0.5), np.diag(one)) for one in variances)
         found = without_gain(color_map(content, style))
-        np.testing.assert_allclose(found, np.diag([0.5, 1.0, 1.0]), atol=1e-3)
+        np.testing.assert_allclose(found, np.diag([0.5, 1.0, 1.0]), atol=1e-9)
 
     @pytest.mark.parametrize("flat", ["content", "style", "both"])
     def test_a_region_of_one_color_gives_numbers(self, flat: str) -> None:

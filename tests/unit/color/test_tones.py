@@ -81,6 +81,14 @@ class TestCurves:
         assert slopes.min() >= 0.5 - 1e-9
         np.testing.assert_array_less(slopes.max(axis=1), np.array([2.0, 3.0, 3.0]) + 1e-9)
 
+    def test_a_map_and_a_chroma_curve_amplify_no_more_than_either_may(self) -> None:
+        content, style = measured(colors(1.0, 1)), measured(colors(1.0, 2))
+        style[1:] = 10.0 * content[1:]
+        for gain, most in ((0.5, 3.0), (2.0, 2.0), (4.0, 1.0), (9.0, 1.0)):
+            curves = tones.tone_curves(content, style, map_matrix=gain * np.eye(3))
+            slopes = np.diff(curves.after, axis=1) / np.diff(curves.before, axis=1)
+            np.testing.assert_allclose(slopes[1:].max(axis=1), most)
+
     def test_they_are_monotone_and_shift_what_is_beyond_their_ends(self) -> None:
         curves = tones.tone_curves(measured(colors(1.0, 1)), measured(colors(3.0, 2)))
         grays = np.tile(np.linspace(-1, 2, 500, dtype=np.float32), (3, 1))
