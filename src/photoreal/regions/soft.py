@@ -16,6 +16,7 @@ from photoreal.arrays import Floats, is_tensor, like, namespace, resize, to_host
 from photoreal.color.spaces import lab
 from photoreal.regions import classes, clusters
 from photoreal.regions.features import RegionFeatures, downscaled, region_features
+from photoreal.regions.islands import without_islands
 from photoreal.regions.joining import join_clusters
 from photoreal.regions.labels import LabelMap, resize_labels
 from photoreal.render.box_filter import box_mean
@@ -114,7 +115,7 @@ def find_regions(
     if plan is None:
         plan = _plan(centers, shares, features)
     weights = clusters.joined(shares, plan.groups).reshape(-1, *features.rank.shape)
-    planes = clusters.follow_colors(weights, features.color)
+    planes = without_islands(clusters.follow_colors(weights, features.color), features.color)
     fine = _upsampled(planes, features.guide, photo, _SIDE, _RIDGE)
     fine = normalize_weights(fine, _solid_from(photo))
     traits = _means(planes, features.for_matching())
