@@ -27,7 +27,7 @@ def monge_kantorovich(pair: PhotoPair) -> Image.Image:
     """The linear map between two Gaussians that moves colors least (Pitie and Kokaram, 2007)."""
     photos = [photo.transpose(2, 0, 1).astype(np.float32) / 255 for photo in pair.photos()]
     moments = [color_moments(photo, np.ones(photo.shape[1:], dtype=np.float32)) for photo in photos]
-    mapped = apply_map(color_map(*moments, gain=np.inf), photos[0])
+    mapped = apply_map(color_map(*moments, gain=np.inf, ridge=1e-6), photos[0])
     pixels = np.rint(255 * np.clip(mapped, 0, 1)).astype(np.uint8)
     return Image.fromarray(pixels.transpose(1, 2, 0))
 

@@ -82,13 +82,19 @@ def barycenter(parts: Sequence[ColorMoments], shares: Sequence[float]) -> ColorM
     return ColorMoments(np.asarray(mean), np.asarray(root) @ np.asarray(root))
 
 
-def color_map(content: ColorMoments, style: ColorMoments, *, gain: float = MAX_GAIN) -> ColorMap:
+def color_map(
+    content: ColorMoments,
+    style: ColorMoments,
+    *,
+    gain: float = MAX_GAIN,
+    ridge: float = RIDGE,
+) -> ColorMap:
     """Compute the map that gives a content region's colors the moments of a style region.
 
-    `RIDGE` is added to both covariances, and no color direction is amplified more than `gain`
+    `ridge` is added to the variances of both, and no color direction is amplified more than `gain`
     times.
     """
-    ours, theirs = (one.covariance + RIDGE * np.eye(3) for one in (content, style))
+    ours, theirs = (one.covariance + ridge * np.eye(3) for one in (content, style))
     half = _root(ours)
     back = np.linalg.inv(half)
     matrix = back @ _root(half @ theirs @ half) @ back
