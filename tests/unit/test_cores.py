@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Barrier, current_thread, main_thread
 
 import pytest
 
-from photoreal.cores import available_cores
+from photoreal.cores import available_cores, map_on_cores
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,24 @@ def test_where_there_is_no_affinity_the_machine_counts(
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
     assert available_cores(tmp_path / "none") == cores
+
+
+def test_items_are_worked_on_at_once_and_results_keep_their_order() -> None:
+    at_once = Barrier(3)
+
+    def double(item: int) -> int:
+        at_once.wait(10.0)
+        return 2 * item
+
+    assert map_on_cores(double, range(3), threads=3) == [0, 2, 4]
+
+
+@pytest.mark.parametrize(("items", "threads"), [([7], 4), ([7, 8], 1), ([], 4)])
+def test_one_item_or_thread_needs_no_other_thread(items: list[int], threads: int) -> None:
+    found = map_on_cores(lambda item: (item, current_thread()), items, threads)
+    assert found == [(item, main_thread()) for item in items]
+
+
+def test_an_error_reaches_the_caller() -> None:
+    with pytest.raises(ZeroDivisionError):
+        map_on_cores(lambda item: 1 // item, [1, 0], threads=2)

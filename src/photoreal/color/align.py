@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from photoreal.arrays import Floats, like, namespace
+from photoreal.arrays import Floats, is_tensor, like, namespace
 from photoreal.color import tones
 from photoreal.color.detail import smooth_faint_detail
 from photoreal.color.gamut import compress_range
@@ -22,6 +22,7 @@ from photoreal.color.transport import (
     mixture,
     without_gain,
 )
+from photoreal.cores import map_on_cores
 
 
 class RegionColors(NamedTuple):
@@ -125,10 +126,11 @@ def align_colors(
     """
     xp = namespace(photo)
     smooth = smooth_faint_detail(photo).reshape(3, -1)
-    change = xp.zeros_like(smooth)
-    for region, (plane, goal) in enumerate(zip(weights, goals, strict=True)):
+
+    def changed(region: int) -> tuple[Floats, Floats] | None:
+        plane, goal = weights[region], goals[region]
         if goal is None or float(plane.sum()) < 1.0:
-            continue
+            return None
         indices, colors, shares = _pixels(photo, plane)
         own = color_moments(colors, shares)
         if steady is None:
@@ -138,10 +140,16 @@ def align_colors(
             average = partial(_steadied, steady, region, "tones")
             found = alignment(colors, shares, own, goal, luma=luma, steady=average)
         shades = xp.take(smooth, indices, axis=1)
-        changed = found(shades) + found.of_detail(colors - shades)
         if applied is not None:
             shares = xp.take(applied[region].reshape(-1), indices)
-        change[:, indices] += (strength * shares) * (changed - colors)
+        after = found(shades) + found.of_detail(colors - shades)
+        return indices, (strength * shares) * (after - colors)
+
+    in_turn = steady is not None or is_tensor(photo)
+    change = xp.zeros_like(smooth)
+    for part in map_on_cores(changed, range(len(goals)), threads=1 if in_turn else None):
+        if part is not None:
+            change[:, part[0]] += part[1]
     return compress_range(photo + change.reshape(photo.shape))
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 from photoreal.arrays import Floats
-from photoreal.cores import available_cores
+from photoreal.cores import map_on_cores
 from photoreal.errors import InvalidOption
 from photoreal.pipeline.memory import check_memory
 from photoreal.pipeline.presets.preset import Preset, read_preset
@@ -104,13 +103,13 @@ def read_photos(
         enough = None if whole else size
         return read_photo(photos[role], f"{role} photo", limits, check, enough)
 
-    with ThreadPoolExecutor(available_cores()) as pool:
-        originals = dict(zip(photos, pool.map(decode, photos), strict=True))
-    working = {
-        role: presets[role] if role in presets else _at_size(originals[role], size, device)
-        for role in files
-    }
-    return Photos(originals, working)
+    def at_size(role: str) -> Floats | Preset:
+        return presets[role] if role in presets else _at_size(originals[role], size, device)
+
+    originals = dict(zip(photos, map_on_cores(decode, photos), strict=True))
+    # One after another for a device, which computes by itself.
+    working = map_on_cores(at_size, files, threads=None if device is None else 1)
+    return Photos(originals, dict(zip(files, working, strict=True)))
 
 
 def _at_size(

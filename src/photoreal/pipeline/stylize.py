@@ -116,7 +116,7 @@ class _Work(NamedTuple):
 class _Done(NamedTuple):
     """The result (H, W, 3), or None with `regions_only`, and the regions that were used.
 
-    A preset has no label map.
+    A preset has no label map, and one that is not asked for may be missing.
     """
 
     pixels: Pixels | None
@@ -152,8 +152,11 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         found.couplings = memory.couplings  # the plan guarantees the same regions
     work.watch.lap("segment")
     labels = [
-        found.content.labels,
-        *(None if isinstance(style, Preset) else style.labels for style in found.styles),
+        found.content.labels if request.content_labels else None,
+        *(
+            style.labels if request.style_labels and not isinstance(style, Preset) else None
+            for style in found.styles
+        ),
     ]
     if request.regions_only:
         return _Done(None, labels, describe_soft(found))

@@ -11,7 +11,6 @@ Arrays are numpy arrays or tensors (`photoreal.arrays`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 
@@ -19,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photoreal.arrays import Floats, batches, is_tensor, namespace, resize
-from photoreal.cores import available_cores
+from photoreal.cores import map_on_cores
 from photoreal.render.box_filter import box_mean
 
 FloatArray = npt.NDArray[np.float32]
@@ -67,10 +66,8 @@ def fit_local_linear(
         slopes[:, :, first : first + rows] = found[0][:, :, inner]
         offsets[:, first : first + rows] = found[1][:, inner]
 
-    # Strips whose intermediate results fit into the CPU's cache; numpy releases the GIL.
-    with ThreadPoolExecutor(available_cores()) as pool:
-        for _ in pool.map(work, range(0, height, rows)):
-            pass
+    # Strips whose intermediate results fit into the CPU's cache.
+    map_on_cores(work, range(0, height, rows))
     return slopes, offsets
 
 

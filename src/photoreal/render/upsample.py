@@ -12,7 +12,6 @@ removed nor amplified.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import cv2
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photoreal.arrays import Floats, resize
+from photoreal.cores import map_on_cores
 from photoreal.render.local_linear import FloatArray, fit_coarse_slopes, fit_local_linear
 from photoreal.render.pixels import Pixels, highest
 
@@ -85,10 +85,7 @@ def apply_colors(
             np.rint(np.clip(value, 0.0, white, out=value), out=value)
             result[first : first + rows, :, channel] = value
 
-    # OpenCV and numpy release the GIL while they compute.
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, range(0, height, rows)):
-            pass
+    map_on_cores(work, range(0, height, rows), threads)
     return result
 
 

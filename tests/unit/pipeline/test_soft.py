@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import numpy as np
@@ -216,6 +216,23 @@ def test_the_style_is_segmented_while_the_regions_of_the_content_are_found(
     sees.segment, sees.elsewhere = noted, True
     np.testing.assert_array_equal(sees(**SCENES).picture, expected)
     assert in_time == [True]
+
+
+def test_on_a_cpu_both_photos_are_segmented_first_and_their_regions_found_side_by_side(
+    sees: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = sees(**SCENES).picture
+    both, segmented = Barrier(2), []
+    find = soft.find_regions
+
+    def together(photo: Array, *given: Any) -> Any:
+        both.wait(10.0)  # raises if only one of them is being found
+        segmented.append(len(sees.segmented))
+        return find(photo, *given)
+
+    monkeypatch.setattr(soft, "find_regions", together)
+    np.testing.assert_array_equal(sees(**SCENES).picture, expected)
+    assert segmented == [4, 4]  # two requests of two photos
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from photoreal import regions
-from photoreal.arrays import Floats, to_host
+from photoreal.arrays import Floats, is_tensor, to_host
+from photoreal.cores import available_cores, map_on_cores
 from photoreal.errors import InvalidOption, NumericalError
 from photoreal.options import MatchRule
 from photoreal.pipeline.presets.preset import Preset, taken_preset
@@ -125,17 +126,17 @@ def find_soft(
     assert not isinstance(photo, Preset)  # noqa: S101 (for the type checker)
     source = source_of(masks, models)
     if masks is not None:
-        ours = mask_regions(masks[content], photo, edges=mask_edges)
-        theirs = [
-            taken_preset(one, role, source, masks[content].kind)
-            if isinstance(one := photos[role], Preset)
-            else cached(
-                known,
-                keys.get(role),
-                partial(mask_regions, masks[role], one, edges=mask_edges),
-            )
-            for role in styles
-        ]
+        kind = masks[content].kind
+
+        def masked(role: str) -> SoftRegions | Preset:
+            one = photos[role]
+            if isinstance(one, Preset):
+                return taken_preset(one, role, source, kind)
+            find = partial(mask_regions, masks[role], one, edges=mask_edges)
+            return find() if role == content else cached(known, keys.get(role), find)
+
+        ours, *theirs = map_on_cores(masked, photos, threads=1 if is_tensor(photo) else None)
+        assert not isinstance(ours, Preset)  # noqa: S101 (the content is a photo)
         couplings = [_by_label(ours, style, rule) for style in theirs]
         return SoftMatch(ours, theirs, source, rule, couplings)
     if models is None or models.segment is None:
@@ -146,14 +147,17 @@ def find_soft(
         ]
         return SoftMatch(ours, theirs, source, rule, [_whole(ours, style) for style in theirs])
 
-    content_found = _started(models, originals[content], photo, plan)
+    groups = segment_groups(models, originals[content], photo)
+    finding = _Beside(partial(soft.find_regions, photo, groups, plan))
+    if models.segments_elsewhere:
+        finding.start()
     theirs = [
         taken_preset(one, role, source)
         if isinstance(one := photos[role], Preset)
-        else style_regions(models, originals[role], one, known, keys.get(role))
+        else style_regions(models, originals[role], one, known, keys.get(role), finding.start)
         for role in styles
     ]
-    ours, plan = content_found()
+    ours, plan = finding.result()
     couplings = [coupled(ours, style, rule) for style in theirs]
     return SoftMatch(ours, theirs, source, rule, couplings, plan)
 
@@ -171,30 +175,28 @@ def mask_regions(mask: Mask, photo: Floats, *, edges: bool) -> SoftRegions:
     return soft.mask_regions(mask.labels, names, photo, edges=edges)
 
 
-def found_regions(
-    models: Models,
-    original: Photo,
-    photo: Floats,
-    plan: RegionPlan | None = None,
-) -> tuple[SoftRegions, RegionPlan]:
-    """The regions that the segmenter finds in a photo (3, H, W), and the plan of later frames."""
-    return soft.find_regions(photo, segment_groups(models, original, photo), plan)
+class _Beside:
+    """Finds the regions of the content on a thread of its own, from `start` on.
 
+    The segmenter uses all cores, and what follows it mostly one.
+    """
 
-def _started(
-    models: Models, original: Photo, photo: Floats, plan: RegionPlan | None
-) -> Callable[[], tuple[SoftRegions, RegionPlan]]:
-    """Start to find the regions of a photo; the function returned waits for them."""
-    find = partial(soft.find_regions, photo, segment_groups(models, original, photo), plan)
-    if not models.segments_elsewhere:
-        found = find()
-        return lambda: found
-    return _thread().submit(find).result
+    def __init__(self, find: Callable[[], tuple[SoftRegions, RegionPlan]]) -> None:
+        self._find = find
+        self._running: Future[tuple[SoftRegions, RegionPlan]] | None = None
+
+    def start(self) -> None:
+        if self._running is None:
+            self._running = _threads().submit(self._find)
+
+    def result(self) -> tuple[SoftRegions, RegionPlan]:
+        """The regions, found here and now if not started."""
+        return self._find() if self._running is None else self._running.result()
 
 
 @lru_cache(maxsize=1)
-def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "photoreal-regions")
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(available_cores(), "photoreal-regions")
 
 
 def style_regions(
@@ -203,9 +205,19 @@ def style_regions(
     photo: Floats,
     known: KnownRegions | None,
     key: bytes | None,
+    segmented: Callable[[], None] = lambda: None,
 ) -> SoftRegions:
-    """The regions that the segmenter finds in a style photo (3, H, W), cached under the `key`."""
-    return cached(known, key, lambda: found_regions(models, original, photo)[0])
+    """The regions that the segmenter finds in a style photo (3, H, W), cached under the `key`.
+
+    `segmented` is called when the segmenter is done.
+    """
+
+    def find() -> SoftRegions:
+        groups = segment_groups(models, original, photo)
+        segmented()
+        return soft.find_regions(photo, groups)[0]
+
+    return cached(known, key, find)
 
 
 def _whole(content: SoftRegions | Preset, style: SoftRegions | Preset) -> Matrix:
