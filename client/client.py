@@ -41,7 +41,7 @@ class StyleTransferClient:
     ::
 
         with StyleTransferClient("localhost:8000") as client:
-            client.stylize("street.jpg", "sunset.jpg").save("street_at_sunset.png")
+            client.stylize("street.jpg", "sunset.jpg").save("street_at_sunset.jpg")
 
     Args:
         url: "host:port", optionally with a scheme: http://, https:// or grpc://; https means

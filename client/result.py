@@ -276,10 +276,10 @@ def output_format(path: Path) -> str:
 def format_option(path: Path) -> dict[str, str]:
     """Return the option of ``stylize`` that requests the format of the file ``path``.
 
-    Empty for PNG, which is the default, and for formats that the client encodes.
+    PNG for formats that the client encodes.
     """
     kind = output_format(path).lower().replace("ppm", "raw")
-    return {"format": kind} if kind in FORMATS[1:] else {}
+    return {"format": kind if kind in FORMATS else "png"}
 
 
 def write_aside(path: Path, data: bytes) -> None:

@@ -62,13 +62,13 @@ def _stylize(server: Server, pair: dict[str, str]) -> bool:
         )
         print(f"  {protocol}  {elapsed:6.2f} s   in the server: {stages}")
     result = results["http"]
-    result.save(OUTPUT / f"{pair['name']}.png")
+    result.save(OUTPUT / f"{pair['name']}.jpg")
     _side_by_side(pair, result).save(OUTPUT / f"{pair['name']}-side-by-side.jpg", quality=90)
     print(
-        f"  picture       {OUTPUT / pair['name']}.png ({result.image.width}x{result.image.height})"
+        f"  picture       {OUTPUT / pair['name']}.jpg ({result.image.width}x{result.image.height})"
     )
     print(f"  side by side  {OUTPUT / pair['name']}-side-by-side.jpg")
-    same = result.png == results["grpc"].png
+    same = result.data == results["grpc"].data
     print(f"  HTTP and gRPC gave {'the same bytes' if same else 'different pictures'}")
     return same
 

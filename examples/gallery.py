@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -85,7 +86,7 @@ def main() -> int:
                 if only and make.__name__ not in only:
                     continue
                 file = OUTPUT / f"{make.__name__.replace('_', '-')}.jpg"
-                pictures = make(client.stylize)
+                pictures = make(partial(client.stylize, format="png"))
                 height = HEIGHT if len(pictures) == 3 else HEIGHT * 3 // 4
                 side_by_side(pictures, height).save(file, quality=QUALITY, optimize=True)
                 print(f"{file.name}: {file.stat().st_size // 1000} kB")

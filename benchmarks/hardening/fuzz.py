@@ -110,7 +110,8 @@ def _judge_picture(size: int, answer: Answer) -> str:
         tall, wide = working_size(tall, wide, size)
     with Image.open(io.BytesIO(answer.outputs["IMAGE"])) as image:
         image.load()
-        if (image.format, image.mode, image.size) != ("PNG", "RGB", (wide, tall)):
+        fits = image.format in ("PNG", "JPEG") and image.mode == "RGB"
+        if not fits or image.size != (wide, tall):
             return f"a {image.format} {image.mode} of {image.size}; expected {(wide, tall)}"
     if (report["height"], report["width"]) != (tall, wide):
         return f"the report says {report['width']}x{report['height']}"

@@ -36,7 +36,7 @@ class Variant:
         def stylize(pair: PhotoPair) -> Image.Image | None:
             if self.masks and not pair.has_masks:
                 return None
-            given = dict(self.options)
+            given: dict[str, Any] = {"format": "png", **self.options}  # without loss
             if self.masks:
                 given |= {"content_mask": pair.content_mask, "style_mask": pair.style_mask}
             with pair.named():

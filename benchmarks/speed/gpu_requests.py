@@ -75,7 +75,7 @@ def request_checks(stylize: Stylize, reference: Stylize, size: int) -> list[Row]
     rows = []
     for name, options in METHODS:
         picture, expected = (
-            np.asarray(way(*files, size=size, **options).image, dtype=np.float32) / 255
+            np.asarray(way(*files, size=size, format="png", **options).image, np.float32) / 255
             for way in (stylize, reference)
         )
         what = f"{name}, against the CPU at {size}x{size} pixels"

@@ -53,7 +53,7 @@ def measure_growth(server: Server, megapixels: Sequence[float], repeats: int) ->
     ]
     found = f"{time_line}; {memory_line}; {idle:.0f} MB before the first request."
     how = (
-        f"Default requests over HTTP, {repeats} a size, JPEG photos with grain in and PNG out;"
+        f"Default requests over HTTP, {repeats} a size, JPEG photos with grain in and JPEG out;"
         " content and style of that size, the style new. Memory is the proportional set size (PSS)"
         f" of all of the server's processes, sampled every {INTERVAL_S} s."
     )

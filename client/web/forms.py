@@ -33,6 +33,8 @@ _FILES = {
         fastapi.File(description="The style's mask, in the same labels or colors."),
     ],
 }
+_DEFAULTS = {"format": "png"}
+"""Defaults of the endpoint where they are not the server's: its scripts expect a PNG."""
 _REQUIRED = ("content_image", "style_image")
 _TYPES: dict[Kind, Any] = {
     "number": float,
@@ -75,7 +77,7 @@ def form(where: Where) -> Callable[..., Form]:
         values = {
             one.name: _parse_pairs(one.name, fields[one.name])
             if one.kind == "pairs"
-            else fields[one.name]
+            else fields[one.name] or _DEFAULTS.get(one.name, fields[one.name])
             for one in options
         }
         return Form({name: fields[name] for name in _FILES}, values)
@@ -99,8 +101,8 @@ def _field(option: Option) -> Any:
     words = plain(option.help)
     if option.kind == "pairs":
         words += ", as JSON such as [[1, 1], [2, null]]"
-    if option.default_text:
-        words += f"; {plain(option.default_text)} unless given"
+    if default := _DEFAULTS.get(option.name, option.default_text):
+        words += f"; {plain(default)} unless given"
     if option.more:
         words += f". {plain(option.more)}"
     taken = Literal[option.choices] if option.kind == "choice" else _TYPES[option.kind]

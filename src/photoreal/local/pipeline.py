@@ -61,7 +61,7 @@ class Pipeline:
         from photoreal import Pipeline
 
         pipeline = Pipeline()
-        pipeline.stylize("street.jpg", "sunset.jpg").save("street_at_sunset.png")
+        pipeline.stylize("street.jpg", "sunset.jpg").save("street_at_sunset.jpg")
 
     Arguments, options, results and pictures are those of a server with the same weights on the
     same device (:class:`photoreal.client.StyleTransferClient`). Thread-safe; photos are processed

@@ -47,8 +47,9 @@ class StylizeArguments(RegionArguments, total=False):
     the content photo's; size with published.
     """
     format: Format | None
-    """Format of the result's file, png, jpeg, webp, tiff or raw; default png. jpeg and webp have
-    quality 95, raw is an uncompressed PPM file.
+    """Format of the result's file, png, jpeg, webp, tiff or raw; default jpeg for a content
+    photo that is a JPEG, except with bit_depth 16 and with published; else png. jpeg and webp
+    have quality 95, raw is an uncompressed PPM file.
     """
     bit_depth: int | None
     """Bits a channel of the result, 8 or 16; default the content photo's with png or tiff, else

@@ -113,10 +113,12 @@ class StylizeOptions:
         default_words="the content photo's; `size` with `published`",
         offered=("command", "form"),
     )
-    format: Format = choice(
-        FORMATS[0],
+    format: Format | None = choice(
+        None,
         FORMATS,
         "Format of the result's file",
+        default_words="`jpeg` for a content photo that is a JPEG, except with `bit_depth` 16 and"
+        " with `published`; else `png`",
         more=f"`jpeg` and `webp` have quality {DEFAULT_QUALITY}, `raw` is an uncompressed PPM file",
         offered=("form",),  # commands go by the name of the file
     )

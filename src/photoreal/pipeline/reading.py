@@ -10,6 +10,7 @@ from photoreal.errors import InvalidMask, InvalidOption
 from photoreal.options import (
     DEFAULT_SIZE,
     PUBLISHED_SIZE,
+    Format,
     Place,
     check_options,
     check_style_count,
@@ -17,7 +18,7 @@ from photoreal.options import (
     parse_places,
 )
 from photoreal.pipeline.presets.tensor_file import is_tensor_file
-from photoreal.pipeline.rendering import check_bit_depth
+from photoreal.pipeline.rendering import result_format
 from photoreal.pipeline.request import Shot, StylizeRequest, shot_of
 from photoreal.preprocess import Limits, check_size
 from photoreal.regions import Pair
@@ -27,6 +28,7 @@ class Options(NamedTuple):
     """Settings derived from the options of a request."""
 
     size: int
+    format: Format
     places: Collection[Place]
     weights: list[float]
     shot: Shot | None
@@ -36,7 +38,7 @@ class Options(NamedTuple):
 def read_options(request: StylizeRequest, limits: Limits) -> Options:
     """Check the options of a request; raises InvalidOption and InvalidMask."""
     check_options(request)
-    check_bit_depth(request)
+    kind = result_format(request, request.content)
     size = request.size
     if size is None:
         size = PUBLISHED_SIZE if request.method == "published" else DEFAULT_SIZE
@@ -53,6 +55,7 @@ def read_options(request: StylizeRequest, limits: Limits) -> Options:
         raise InvalidMask(f"There is a {given} mask but no {lacking} mask; give both or none.")
     return Options(
         size=size,
+        format=kind,
         places=parse_places(request.transfer_at, soft=request.method != "published"),
         weights=check_weights(request.weights, count),
         shot=shot_of(request),

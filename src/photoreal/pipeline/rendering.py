@@ -10,12 +10,14 @@ import numpy.typing as npt
 from photoreal.arrays import Floats, is_tensor, like, to_host
 from photoreal.cores import available_cores
 from photoreal.errors import InvalidOption
-from photoreal.options import DEEP_FORMATS, StylizeOptions
+from photoreal.options import DEEP_FORMATS, Format, StylizeOptions
 from photoreal.options.checks import either
 from photoreal.preprocess import Photo, resize_photo, resize_pixels, working_size
 from photoreal.render.on_device import apply_on_device
 from photoreal.render.pixels import Pixels
 from photoreal.render.upsample import apply_colors, fit_colors
+
+_JPEG_START = b"\xff\xd8\xff"
 
 
 def render(
@@ -52,16 +54,26 @@ def scaled(pixels: Pixels, size: int | None) -> Pixels:
     return resize_pixels(pixels, *working_size(height, width, size))
 
 
-def check_bit_depth(options: StylizeOptions) -> None:
-    """Raise InvalidOption when the format does not hold the bit depth that was asked for."""
-    if options.bit_depth == 16 and options.format not in DEEP_FORMATS:
+def result_format(options: StylizeOptions, content: bytes) -> Format:
+    """Format of the result's file: the one asked for, else JPEG for a content that is a JPEG.
+
+    Raises InvalidOption when the format does not hold the bit depth that was asked for.
+    """
+    deep = options.bit_depth == 16
+    if options.format is None:
+        lossless = deep or options.method == "published" or content[:3] != _JPEG_START
+        return "png" if lossless else "jpeg"
+    if deep and options.format not in DEEP_FORMATS:
         raise InvalidOption(
             f"bit_depth is 16, and the format {options.format} has 8 bits; expected the format"
             f" {either(DEEP_FORMATS)}."
         )
+    return options.format
 
 
-def result_type(options: StylizeOptions, content: Photo) -> type[np.unsignedinteger[Any]]:
+def result_type(
+    kind: Format, bit_depth: int | None, content: Photo
+) -> type[np.unsignedinteger[Any]]:
     """Type of the result's values: the bit depth of the content where the format holds it."""
-    usual = content.depth if options.format in DEEP_FORMATS else 8
-    return np.uint16 if (options.bit_depth or usual) == 16 else np.uint8
+    usual = content.depth if kind in DEEP_FORMATS else 8
+    return np.uint16 if (bit_depth or usual) == 16 else np.uint8

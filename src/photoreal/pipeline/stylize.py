@@ -88,7 +88,7 @@ def stylize(
         maps = pool.map(encode_map, files, done.labels)
         if done.pixels is not None:
             metadata = done.metadata if request.metadata else done.metadata.without_exif()
-            image = encode_pixels(done.pixels, request.format, metadata)
+            image = encode_pixels(done.pixels, asked.format, metadata)
             size = {"height": done.pixels.shape[0], "width": done.pixels.shape[1]}
         labels = list(maps)
     watch.lap("encode")
@@ -185,8 +185,9 @@ def _soft(work: _Work, sequences: SteadyRegions | None, known: KnownRegions | No
         memory.plan, memory.couplings = found.plan, found.couplings
         sequences.remember(asked.shot, memory)
     original = work.photos.originals["content"]
-    pixels = render(original, content, image, result_type(request, original), request.output_size)
-    if request.format == "raw":  # it has no place for a profile
+    dtype = result_type(asked.format, request.bit_depth, original)
+    pixels = render(original, content, image, dtype, request.output_size)
+    if asked.format == "raw":  # it has no place for a profile
         pixels = Photo(pixels, original.space).srgb()
     work.watch.lap("upsample")
     report = {"style": "cached" if cached else "measured"}
@@ -224,5 +225,6 @@ def _published(work: _Work, sequences: SteadyRegions | None, known: KnownRegions
     work.watch.lap("transfer")
     cached = {"style": "cached" if result.style_cached else "measured"}
     original = work.photos.originals["content"]
-    pixels = scaled(to_pixels(result.image, result_type(request, original)), request.output_size)
+    dtype = result_type(asked.format, request.bit_depth, original)
+    pixels = scaled(to_pixels(result.image, dtype), request.output_size)
     return _Done(pixels, labels, describe(found, {}) | cached, original.metadata.in_srgb())

@@ -132,8 +132,9 @@ class _Server:
 
 
 class _Result:
-    def __init__(self, png: bytes, style: str) -> None:
+    def __init__(self, png: bytes, kind: str, style: str) -> None:
         self.png = png
+        self.format = kind
         self.report = {"style": style}
 
 
@@ -152,7 +153,9 @@ def _compared(monkeypatch: Patch, brighter: float = 0.0, style: str = "") -> tup
     def request(server: Any, files: Files, **options: Any) -> tuple[float, _Result]:
         sent.append((server.name, files, options))
         report = style or ("cached" if server.name == "warm" else "measured")
-        return 0.5, _Result(encode_photo((picture + brighter).numpy()), report)
+        usual = "png" if options["method"] == "published" else "jpeg"
+        kind = options.get("format", usual)
+        return 0.5, _Result(encode_photo((picture + brighter).numpy()), kind, report)
 
     monkeypatch.setattr(comparison, "plain_process", process)
     monkeypatch.setattr(comparison, "timed_request", request)
@@ -176,7 +179,9 @@ def test_requests_of_every_kind_are_compared_in_turns(monkeypatch: Patch) -> Non
     assert all(row["psnr_db"].min > 90 for row in rows)
     assert "of the baseline's process 3000 MB" in part.notes[1]
     assert transfers == 3  # the first one is not counted
-    assert len(sent) == (2 + 2) * len(rows)
+    exact = [options for _, _, options in sent if options.pop("format", None) == "png"]
+    assert len(exact) == 2 * sum("published" not in str(row["what"]) for row in rows)
+    assert len(sent) == (2 + 2) * len(rows) + len(exact)
     new = [files.style for name, files, _ in sent if name == "cold"]
     known = [files.style for name, files, _ in sent if name == "warm"]
     assert len(set(new)) == len(new)

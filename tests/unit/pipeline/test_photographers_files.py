@@ -125,6 +125,26 @@ def test_bit_depth_of_the_result(depth: int, options: dict[str, Any], expected: 
         assert (photo.pixels % 257 != 0).mean() > 0.9  # not 8 bits stretched
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("jpeg", {}, "JPEG"),
+        ("jpeg", {"method": "color"}, "JPEG"),
+        ("jpeg", {"format": "png"}, "PNG"),
+        ("jpeg", {"bit_depth": 16}, "PNG"),
+        ("jpeg", {"method": "published"}, "PNG"),
+        ("png", {}, "PNG"),
+        ("webp", {}, "PNG"),
+        ("tiff", {}, "PNG"),
+        ("png", {"format": "jpeg"}, "JPEG"),
+    ],
+)
+def test_by_default_a_jpeg_gives_a_jpeg(kind: str, options: dict[str, Any], expected: str) -> None:
+    content = _file(_bright(), kind=kind)
+    answer = stylize(request_for(content=content, **options), MODELS, LIMITS)
+    assert Image.open(io.BytesIO(answer.image)).format == expected
+
+
 @pytest.mark.parametrize(("dtype", "fits"), [(np.uint8, True), (np.uint16, False)])
 def test_more_bits_count_as_more_memory(dtype: Any, fits: bool) -> None:
     content = _file(np.full((600, 800, 3), 200, dtype))

@@ -63,7 +63,7 @@ class TestDone:
         assert "server at localhost:8000" in outcome.stderr
         usual = {"url": None, "protocol": "http", "timeout": "300.0", "retries": "2"}
         assert usual in run.connected
-        assert sorted(transport.inputs) == ["CONTENT", "STYLE"]
+        assert sorted(transport.inputs) == ["CONTENT", "FORMAT", "STYLE"]
         assert transport.calls[-1][1] == ["IMAGE", "REPORT"]
         assert (run("--quiet").exit_code, run("--quiet").output) == (0, "")
 
@@ -86,6 +86,7 @@ class TestDone:
             "BLEND": 5,
             "SEGMENT": False,
             "TRANSFER_AT": b"encoder,skip",
+            "FORMAT": b"png",
         }
         where = {"url": "there:1", "protocol": "grpc", "timeout": "7.0", "retries": "5"}
         shown = {"ca_certificate": "a", "client_certificate": "b", "client_key": "c"}

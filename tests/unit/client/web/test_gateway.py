@@ -105,7 +105,8 @@ class TestPictures:
         assert "transfer;dur=1500.0" in response.headers["server-timing"]
         assert response.headers["x-request-id"] == transport.calls[0][2]
         sent = {"CONTENT": b"content", "STYLE": b"style", "ALPHA": 0.5}
-        assert transport.inputs == sent | {"OUTPUT_SIZE": 400}  # here it is the picture's size
+        # Here the size is the picture's, and a picture is a PNG.
+        assert transport.inputs == sent | {"OUTPUT_SIZE": 400, "FORMAT": b"png"}
 
     @pytest.mark.parametrize(
         ("data", "sizes"),
