@@ -20,6 +20,7 @@ from photoreal.client.errors import InvalidInput, ServerFailed
 from photoreal.errors import InvalidImage
 from photoreal.options import DEFAULT_QUALITY, FORMATS
 from photoreal.preprocess import Limits, Photo, encode_pixels, read_photo
+from photoreal.preprocess.encode import FULL_COLOR
 from photoreal.render.pixels import Pixels, in_8_bits
 
 _UNREADABLE = "The server's answer holds a picture that cannot be read."
@@ -217,6 +218,7 @@ class StylizeResult(FoundRegions):
             format=image_format,
             quality=DEFAULT_QUALITY if quality is None else quality,
             **photo.metadata.options(width, height),
+            **(FULL_COLOR if image_format == "JPEG" and quality is None else {}),
         )
         return buffer.getvalue()
 
@@ -274,10 +276,7 @@ def output_format(path: Path) -> str:
 
 
 def format_option(path: Path) -> dict[str, str]:
-    """Return the option of ``stylize`` that requests the format of the file ``path``.
-
-    PNG for formats that the client encodes.
-    """
+    """Return the option of ``stylize`` for the file ``path``: its format, or PNG to encode here."""
     kind = output_format(path).lower().replace("ppm", "raw")
     return {"format": kind if kind in FORMATS else "png"}
 

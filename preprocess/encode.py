@@ -19,6 +19,11 @@ from photoreal.render.pixels import Pixels, highest
 # zlib with run lengths alone: filtered photographs hardly repeat, so that searching them takes
 # several times as long and makes files no smaller.
 _COMPRESSION = {"compress_level": 1, "compress_type": zlib.Z_RLE}
+FULL_COLOR = {"subsampling": 0}
+"""Options of a JPEG that keeps the colors of each pixel.
+
+By default Pillow keeps one of four, which is 7 to 11 dB worse in the example photos.
+"""
 _MOST_SIDE = {"jpeg": 65_535, "webp": 16_383}
 
 
@@ -38,9 +43,9 @@ def to_pixels(image: npt.NDArray[np.float32], dtype: npt.DTypeLike = np.uint8) -
 def encode_pixels(pixels: Pixels, kind: Format = "png", metadata: Metadata = NO_METADATA) -> bytes:
     """Encode a photo (H, W, 3), uint8, or uint16 as PNG or TIFF.
 
-    JPEG and WebP are encoded with the quality `DEFAULT_QUALITY`. Raw photos (PPM, the "P6" of
-    Netpbm) take no time to encode, and hold neither profile nor EXIF data. Raises InvalidOption
-    when the photo is too large for the format.
+    JPEG and WebP are encoded with the quality `DEFAULT_QUALITY`, JPEG with `FULL_COLOR`. Raw
+    photos (PPM, the "P6" of Netpbm) take no time to encode, and hold neither profile nor EXIF
+    data. Raises InvalidOption when the photo is too large for the format.
     """
     height, width = pixels.shape[:2]
     if max(height, width) > _MOST_SIDE.get(kind, max(height, width)):
@@ -58,7 +63,9 @@ def encode_pixels(pixels: Pixels, kind: Format = "png", metadata: Metadata = NO_
             return write_deep_png(pixels, options)
         return _png(pixels, **options)
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format=kind, quality=DEFAULT_QUALITY, **options)
+    colors = FULL_COLOR if kind == "jpeg" else {}
+    image = Image.fromarray(pixels)
+    image.save(stream, format=kind, quality=DEFAULT_QUALITY, **colors, **options)
     return stream.getvalue()
 
 

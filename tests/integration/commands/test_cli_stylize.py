@@ -43,7 +43,7 @@ def nowhere() -> str:
 def test_both_protocols_write_the_picture_and_the_labels(
     local: Server, files: dict[str, Path], tmp_path: Path, stylize: Stylize
 ) -> None:
-    wanted = stylize(local, **files, size=48, output_size=48)
+    wanted = stylize(local, **files, size=48, output_size=48, format="png")
     file = wanted.save(tmp_path / "wanted.png")
     masks = "--content-mask", files["content_mask"], "--style-mask", files["style_mask"]
     call = "stylize", files["content"], files["style"], *masks, "--size", 48, "--output-size", 48

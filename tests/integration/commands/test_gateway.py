@@ -47,7 +47,8 @@ def test_the_original_command_line(
     call = f"--api_url {gateway}/upload_images/ --content_image content.png --style_image style.png"
     done = photoreal(tmp_path, "upload", *call.split(), "--alpha", 1, "--size", 48)
     assert (done.returncode, done.stderr) == (0, "")
-    wanted = stylize(local, content=files["content"], style=files["style"], alpha=1, output_size=48)
+    photos = {"content": files["content"], "style": files["style"]}
+    wanted = stylize(local, **photos, alpha=1, output_size=48, format="png")
     assert (tmp_path / "result.png").read_bytes() == wanted.png
 
 

@@ -119,7 +119,8 @@ def test_upload_wait_slide_download(
         page.locator("#download").click()
     assert download.value.suggested_filename == "china in the light of dusk, 64.png"
     download.value.save_as(tmp_path / "out.png")
-    wanted = stylize(local, content=files["content"], style=files["style"], size=64)
+    photos = {"content": files["content"], "style": files["style"]}
+    wanted = stylize(local, **photos, size=64, format="png")
     assert (tmp_path / "out.png").read_bytes() == wanted.png
     expect(page.locator("#caption")).to_contain_text("640 × 427 pixels, strength 100 %")
 

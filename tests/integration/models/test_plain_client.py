@@ -59,7 +59,7 @@ def test_stylize_without_the_projects_client(local: Server, protocol: str) -> No
         how = {} if protocol == "http" else {"as_json": True}
         metadata = client.get_model_metadata("stylize", **how)
     with Image.open(io.BytesIO(answer.as_numpy("IMAGE")[0])) as image:
-        assert (image.format, image.size) == ("PNG", (300, 200))
+        assert (image.format, image.size) == ("JPEG", (300, 200))  # the content is one
     for name, size in (("CONTENT_LABELS", (640, 427)), ("STYLE_LABELS", (768, 512))):
         with Image.open(io.BytesIO(answer.as_numpy(name)[0])) as labels:
             assert (labels.format, labels.mode, labels.size) == ("PNG", "L", size)

@@ -93,7 +93,7 @@ def test_same_regions_and_nearly_the_same_pixels_with_a_segmenter(
     files = {role: file for role, file in pair("lake-dusk").items() if not role.endswith("mask")}
     pipeline = Pipeline(device="cpu", segmenter=segmenter_folder)
     for method in ("wct2", "color"):
-        options = {**files, "size": SIZE, "method": method, "labels": True}
+        options = {**files, "size": SIZE, "method": method, "labels": True, "format": "png"}
         ours, theirs = pipeline.stylize(**options), stylize(local, **options)
         assert ours.content_labels_png == theirs.content_labels_png
         pixels, others = (np.asarray(one.image).astype(int) for one in (ours, theirs))

@@ -102,7 +102,7 @@ def test_alpha_zero_gives_the_content_back(
     local: Server, stylize: Stylize, pair: PairFiles, method: str
 ) -> None:
     files = pair("pagoda-dusk")
-    image = stylize(local, **files, size=HEIGHT, alpha=0.0, method=method).image
+    image = stylize(local, **files, size=HEIGHT, alpha=0.0, method=method, format="png").image
     with Image.open(files["content"]) as photo:
         content = np.asarray(photo.resize(image.size, Image.Resampling.LANCZOS), dtype=np.int16)
     assert np.abs(np.asarray(image, dtype=np.int16) - content).max() <= 2

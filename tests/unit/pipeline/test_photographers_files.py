@@ -145,6 +145,13 @@ def test_by_default_a_jpeg_gives_a_jpeg(kind: str, options: dict[str, Any], expe
     assert Image.open(io.BytesIO(answer.image)).format == expected
 
 
+def test_a_jpeg_keeps_the_colors_of_each_pixel() -> None:
+    stripes = np.zeros((32, 32, 3), np.uint8)
+    stripes[:, ::2, 0] = stripes[:, 1::2, 2] = 200
+    found = read_photo(encode_pixels(stripes, "jpeg"), "stripes", LIMITS).pixels
+    assert np.abs(found.astype(int) - stripes).max() < 30  # 100 with one color for two pixels
+
+
 @pytest.mark.parametrize(("dtype", "fits"), [(np.uint8, True), (np.uint16, False)])
 def test_more_bits_count_as_more_memory(dtype: Any, fits: bool) -> None:
     content = _file(np.full((600, 800, 3), 200, dtype))
