@@ -20,10 +20,7 @@ from photoreal.render.pixels import Pixels, highest
 # several times as long and makes files no smaller.
 _COMPRESSION = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 FULL_COLOR = {"subsampling": 0}
-"""Options of a JPEG that keeps the colors of each pixel.
-
-By default Pillow keeps one of four, which is 7 to 11 dB worse in the example photos.
-"""
+"""Options of a JPEG that keeps the color of every pixel; by default Pillow keeps one in four."""
 _MOST_SIDE = {"jpeg": 65_535, "webp": 16_383}
 
 

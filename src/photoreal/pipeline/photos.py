@@ -107,7 +107,7 @@ def read_photos(
         return presets[role] if role in presets else _at_size(originals[role], size, device)
 
     originals = dict(zip(photos, map_on_cores(decode, photos), strict=True))
-    # One after another for a device, which computes by itself.
+    # A device runs them in order anyway.
     working = map_on_cores(at_size, files, threads=None if device is None else 1)
     return Photos(originals, dict(zip(files, working, strict=True)))
 
