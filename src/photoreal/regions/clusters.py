@@ -27,55 +27,56 @@ def find_centers(features: Floats, count: int = COUNT) -> FloatArray:
     Lloyd's algorithm from the best of a few seeded k-means++ starts (Arthur and Vassilvitskii,
     SODA 2007).
     """
-    # Contiguous, for BLAS, which does not take the transposed and strided features.
-    sample = np.ascontiguousarray(to_host(features[:: max(1, len(features) // _SAMPLES)]))
-    best, least = sample[:1], np.inf
+    # Contiguous rows of features (D, n): reductions along short rows of (n, D) are slow.
+    sample = np.ascontiguousarray(to_host(features[:: max(1, len(features) // _SAMPLES)]).T)
+    best, least = sample[:, :1].T, np.inf
     for seed in range(_TRIES):
         centers = _start(sample, count, np.random.default_rng(seed))
         before = None
         for _ in range(_ROUNDS):
-            nearest = _beyond_own_square(sample, centers).argmin(axis=1)
-            if before is not None and np.array_equal(nearest, before):
+            far = _beyond_own_square(sample, centers)
+            own = (far == far.min(axis=0)).astype(np.float32)
+            if before is not None and np.array_equal(own, before):
                 break
-            before = nearest
-            own = (nearest == np.arange(len(centers))[:, None]).astype(np.float32)
-            sizes = own.sum(axis=1)
-            centers = (own @ sample / np.maximum(sizes, 1.0)[:, None])[sizes > 0.0]
-        cost = float(_distances(sample, centers).min(axis=1).sum())
+            before, sizes = own, own.sum(axis=1)
+            centers = (own @ sample.T / np.maximum(sizes, 1.0)[:, None])[sizes > 0.0]
+        cost = float(_distances(sample, centers).min(axis=0).sum())
         if cost < least:
             best, least = centers, cost
     return best
 
 
 def _start(sample: FloatArray, count: int, random: np.random.Generator) -> FloatArray:
-    centers = [sample[random.integers(len(sample))]]
+    """First centers (count, D) among the columns of a sample (D, n)."""
+    centers = [sample[:, random.integers(sample.shape[1])]]
+    far = np.full(sample.shape[1], np.inf)
     while len(centers) < count:
-        far = _distances(sample, np.stack(centers)).min(axis=1).astype(np.float64)
+        far = np.minimum(far, ((sample - centers[-1][:, None]) ** 2).sum(axis=0))
         total = far.sum()
         if total < 1e-9:  # fewer different pixels than clusters
             break
-        centers.append(sample[random.choice(len(sample), p=far / total)])
+        centers.append(sample[:, random.choice(len(far), p=far / total)])
     return np.stack(centers)
 
 
 def _distances(features: Floats, centers: Floats) -> Floats:
-    """Squared distances (N, K)."""
-    squares = (features**2).sum(axis=1)[:, None] + _beyond_own_square(features, centers)
+    """Squared distances (K, N) of features (D, N) from centers (K, D)."""
+    squares = (features**2).sum(axis=0) + _beyond_own_square(features, centers)
     return namespace(features).maximum(squares, 0.0)
 
 
 def _beyond_own_square(features: Floats, centers: Floats) -> Floats:
-    """Squared distances (N, K) less the features' own squares, which do not change the nearest."""
-    return (centers**2).sum(axis=1) - 2 * (features @ centers.T)
+    """Squared distances (K, N) less the features' own squares, which do not change the nearest."""
+    return (centers**2).sum(axis=1)[:, None] - 2 * (centers @ features)
 
 
 def memberships(features: Floats, centers: FloatArray) -> Floats:
-    """Cluster weights (K, N): 1 near a center, shared between centers at similar distances."""
+    """Cluster weights (K, N) of features (N, D), shared between centers at similar distances."""
     xp = namespace(features)
-    distances = _distances(features, like(centers, features))
-    nearest = xp.min(distances, axis=1, keepdims=True)
+    distances = _distances(features.T, like(centers, features))
+    nearest = xp.min(distances, axis=0)
     weights = xp.exp((nearest - distances) / (median(nearest) + 1e-6))
-    return (weights / xp.sum(weights, axis=1, keepdims=True)).T
+    return weights / xp.sum(weights, axis=0)
 
 
 def joined(shares: Floats, groups: Sequence[int]) -> Floats:
@@ -105,7 +106,7 @@ def follow_colors(weights: Floats, color: Floats, rounds: int = 2, spread: int =
         likelihood = _log_likelihoods(monomials, weights.reshape(len(weights), -1))
         likelihood -= xp.max(likelihood, axis=0)
         near = box_mean(weights, spread, "symmetric")
-        claim = xp.exp(xp.clip(_COLOR_TRUST * likelihood, _WORST, None)).reshape(near.shape)
+        claim = xp.exp(xp.maximum(_COLOR_TRUST * likelihood, _WORST)).reshape(near.shape)
         weights = (near + 1e-6) * claim
         weights /= xp.sum(weights, axis=0)
     return xp.astype(weights, xp.float32)
