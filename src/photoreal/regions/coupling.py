@@ -18,7 +18,7 @@ _TEMPERATURE = 0.05
 _TRANSPORT_SHARE = 0.5
 _ROUNDS = 300
 _VANISHED = 1e-6
-_SHARPNESS = 2.0
+_SHARPNESS = 3.0
 """Power of the shares: a clear partner is hardly mixed with others, which would tint it."""
 _LEAST = 0.02  # smaller shares are dropped
 _MOST_AREA = 2.0

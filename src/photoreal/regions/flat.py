@@ -1,50 +1,61 @@
-"""Pooling of class probabilities over flat zones of a photo.
+"""Pooling of class probabilities or region weights over flat zones of a photo.
 
 In a clear or black sky, on a wall, on a white backdrop, nothing but the segmenter's own
 uncertainty separates one place from the next, and a border of regions there would be seen as a
-tear. Such a zone takes the mean of its probabilities, unless they clearly disagree.
+tear, a faint weight of a neighbor as a halo. Such a zone takes the mean of its values, unless they
+clearly disagree.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from photoreal.arrays import Floats, like, namespace, to_host
+from photoreal.arrays import Floats, like, namespace
 
 _STEP = 1.5
 """L*a*b* between neighboring pixels, below which they belong to one zone."""
 _SHARES = (0.02, 0.04)
 """Shares of the photo from which on a zone counts, and counts fully."""
 _SPREADS = (0.15, 0.25)
-"""Largest deviation of a class's probability up to which a zone counts fully, and counts."""
+"""Largest deviation within a plane up to which a zone counts fully, and counts."""
 
 
-def pool_flat_zones(planes: Floats, color: Floats) -> Floats:
-    """Pool probabilities (groups, h, w) over the flat zones of a CIELAB image (3, h, w).
+class FlatZones(NamedTuple):
+    """Connected flat zones of a photo.
+
+    `labels` (h, w) number them from 1; 0 is what is not flat. `areas` are the labels' shares of the
+    photo, 0 for what is not flat.
+    """
+
+    labels: npt.NDArray[np.int32]
+    areas: npt.NDArray[np.float64]
+
+
+def pool_flat_zones(planes: Floats, zones: FlatZones) -> Floats:
+    """Pool planes (K, h, w) in 0..1 over the flat zones of a photo.
 
     How much a zone is pooled changes continuously with its size and its disagreement, so that
     the frames of a video do not flicker.
     """
-    zones, areas = _zones(to_host(color))
     xp = namespace(planes)
     pooled = xp.astype(planes, xp.float32, copy=True)
-    for zone in np.flatnonzero(areas > _SHARES[0]).tolist():
-        inside = like(zones == zone, planes)
+    for zone in np.flatnonzero(zones.areas > _SHARES[0]).tolist():
+        inside = like(zones.labels == zone, planes)
         own = planes[:, inside]
         mean = xp.mean(own, axis=1, keepdims=True)
         spread = float(xp.max(xp.std(own, axis=1)))
-        size = np.interp(areas[zone], _SHARES, (0.0, 1.0))
+        size = np.interp(zones.areas[zone], _SHARES, (0.0, 1.0))
         amount = float(size * np.interp(spread, _SPREADS, (1.0, 0.0)))
         pooled[:, inside] = own + amount * (mean - own)
     return pooled
 
 
-def _zones(
-    color: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """Connected flat zones as labels (h, w), and the share of each label; 0 is what is not flat."""
+def flat_zones(color: npt.NDArray[np.float32]) -> FlatZones:
+    """Find the flat zones of a CIELAB image (3, h, w)."""
     steps = [np.sqrt((np.diff(color, axis=axis) ** 2).sum(axis=0)) for axis in (1, 2)]
     down, across = steps
     uneven = np.zeros(color.shape[1:], dtype=np.float32)
@@ -55,7 +66,7 @@ def _zones(
         (uneven[:, :-1], across),
     ):
         np.maximum(part, step, out=part)
-    zones, _ = ndimage.label(uneven < _STEP)
-    areas = np.bincount(zones.ravel()) / zones.size
+    labels, _ = ndimage.label(uneven < _STEP)
+    areas = np.bincount(labels.ravel()) / labels.size
     areas[0] = 0.0
-    return zones, areas
+    return FlatZones(labels, areas)

@@ -16,6 +16,7 @@ from photoreal.arrays import Floats, is_tensor, like, namespace, resize, to_host
 from photoreal.color.spaces import lab
 from photoreal.regions import classes, clusters
 from photoreal.regions.features import RegionFeatures, downscaled, region_features
+from photoreal.regions.flat import pool_flat_zones
 from photoreal.regions.islands import without_islands
 from photoreal.regions.joining import join_clusters
 from photoreal.regions.labels import LabelMap, resize_labels
@@ -30,7 +31,7 @@ _SIDE, _RIDGE = 11, 1e-3
 _MASK_SPREAD = 7
 """Window, in pixels of the downscaled photo, in which a mask's region may claim its colors."""
 _MASK_SIDE, _MASK_RIDGE = 9, 1e-4
-_UNKNOWN_WHOLE = 0.6
+_UNKNOWN_WHOLE = 0.7
 """Share of the whole photo's change in a photo of a kind that the segmenter does not know."""
 _LEAST_SHARE = 0.004
 """Minimum share of a region; a smaller one has no reliable statistics."""
@@ -39,7 +40,7 @@ _NAMED = 0.5
 _INTERIOR_SIDE = 17
 _SOLID = 0.98
 """Weights above this are set to 1, so that most pixels have a single region, which is faster."""
-_FLAT_SOLID = 0.84
+_FLAT_SOLID = 0.7
 """The same where the photo is flat: a faint weight of the neighbor would show there as a glow."""
 _FLAT_SIDE, _FLAT_VARIANCE = 5, (2.5 / 255) ** 2
 
@@ -116,6 +117,7 @@ def find_regions(
         plan = _plan(centers, shares, features)
     weights = clusters.joined(shares, plan.groups).reshape(-1, *features.rank.shape)
     planes = without_islands(clusters.follow_colors(weights, features.color), features.color)
+    planes = pool_flat_zones(planes, features.zones)
     fine = _upsampled(planes, features.guide, photo, _SIDE, _RIDGE)
     fine = normalize_weights(fine, _solid_from(photo))
     traits = _means(planes, features.for_matching())

@@ -80,7 +80,7 @@ def test_a_region_without_a_partner_keeps_its_colors() -> None:
     np.testing.assert_allclose(found[:, 20:], CONTENT[:, 20:], atol=1e-6)
 
 
-@pytest.mark.parametrize(("best", "share"), [(0.9, 1.0), (0.6, 1.0), (0.525, 0.7), (0.4, 0.4)])
+@pytest.mark.parametrize(("best", "share"), [(0.9, 1.0), (0.6, 1.0), (0.55, 0.65), (0.4, 0.3)])
 def test_features_take_the_share_of_the_regions(best: float, share: float, ask: Ask) -> None:
     ask.change = lambda content: content + np.float32(0.2)
     ask.classes, ask.segment = CLASSES, lambda image: _probabilities(best)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from photoreal.arrays import to_host
-from photoreal.regions.flat import pool_flat_zones
+from photoreal.regions.flat import flat_zones, pool_flat_zones
 from tests.shared import Array
 
 HEIGHT, WIDTH = 40, 60
@@ -30,7 +30,7 @@ def doubtful(spread: float) -> Array:
 
 def test_a_flat_zone_takes_the_mean_and_the_rest_keeps_its_own() -> None:
     given = doubtful(0.2)
-    found = pool_flat_zones(given, night())
+    found = pool_flat_zones(given, flat_zones(night()))
     inside = found[:, :19]  # the last row of the sky borders on the city
     assert np.ptp(inside, axis=(1, 2)).max() < 1e-6
     np.testing.assert_allclose(inside, 0.5, atol=1e-3)
@@ -40,7 +40,7 @@ def test_a_flat_zone_takes_the_mean_and_the_rest_keeps_its_own() -> None:
 
 def test_clear_disagreement_is_kept() -> None:
     given = doubtful(0.5)
-    np.testing.assert_allclose(pool_flat_zones(given, night()), given, atol=1e-6)
+    np.testing.assert_allclose(pool_flat_zones(given, flat_zones(night())), given, atol=1e-6)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4])
@@ -48,13 +48,13 @@ def test_the_larger_the_zone_the_more_it_is_pooled(rows: int) -> None:
     color = np.random.default_rng(0).uniform(0, 100, (3, HEIGHT, WIDTH)).astype(np.float32)
     color[:, : rows + 1] = 50.0
     given = doubtful(0.2)
-    found = pool_flat_zones(given, color)
+    found = pool_flat_zones(given, flat_zones(color))
     share = 1 - np.ptp(found[0, 0]) / np.ptp(given[0, 0])
     area = rows * WIDTH / (HEIGHT * WIDTH)
     assert share == pytest.approx(np.interp(area, (0.02, 0.04), (0.0, 1.0)), abs=1e-5)
 
 
 def test_tensors_give_the_same() -> None:
-    given, color = doubtful(0.3), night()
-    found = to_host(pool_flat_zones(torch.from_numpy(given), torch.from_numpy(color)))
-    np.testing.assert_allclose(found, pool_flat_zones(given, color), atol=1e-6)
+    given, zones = doubtful(0.3), flat_zones(night())
+    found = to_host(pool_flat_zones(torch.from_numpy(given), zones))
+    np.testing.assert_allclose(found, pool_flat_zones(given, zones), atol=1e-6)
