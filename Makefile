@@ -47,12 +47,13 @@ $(EXPORTED): $(INSTALLED) $(wildcard src/photoreal/*.py src/photoreal/networks/*
 demo: $(EXPORTED)
 	$(BIN)/python examples/demo.py
 
-# Tests without a server run in a process per core, file by file.
-PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# Tests run file by file: without a server in a process per core, with one in two processes.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses logical --maxprocesses 8 $(BY_FILE)
 
 test: check browser $(EXPORTED)
 	$(BIN)/python -m pytest -m 'not server' $(PARALLEL)
-	$(BIN)/python -m pytest -m server
+	$(BIN)/python -m pytest -m server --numprocesses 2 $(BY_FILE)
 
 unit: $(INSTALLED)
 	$(BIN)/python -m pytest -m unit $(PARALLEL)

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 PROGRAM = Path(sys.executable).with_name("photoreal")
 PATIENCE_S = 60.0
+LOG_CHARACTERS = 10_000
 PORTS = ("http", "grpc", "metrics", "health")
 
 
@@ -111,6 +112,16 @@ class Service:
                 method="published",
             )
         return np.asarray(result.image)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Add the end of the server's log to the report of a failed test."""
+    report = yield
+    service = getattr(item, "funcargs", {}).get("service")
+    if report.failed and service is not None:
+        report.sections.append(("log of the server", service.log[-LOG_CHARACTERS:]))
+    return report
 
 
 @pytest.fixture(scope="session")

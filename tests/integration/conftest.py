@@ -20,6 +20,7 @@ import pytest
 import torch
 import tritonclient.grpc
 import tritonclient.http
+from filelock import FileLock
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from serving import running_server
@@ -96,12 +97,20 @@ def _take_exported(module: nn.Module, spec: ModelSpec, path: Path, precision: st
 
 
 @pytest.fixture(scope="session")
-def repository(segmenter_folder: Path, tmp_path_factory: TempFolders) -> Path:
-    """A repository with every model, as `photoreal export` makes it."""
-    folder = tmp_path_factory.mktemp("repository")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("photoreal.export.repository.export_onnx", _take_exported)
-        export_repository(ExportSettings(folder, segmenter=str(segmenter_folder)), print)
+def repository(
+    segmenter_folder: Path, tmp_path_factory: TempFolders, testrun_uid: str, worker_id: str
+) -> Path:
+    """A repository with every model, as `photoreal export` makes it; the same for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    folder = shared / f"repository-{testrun_uid}"
+    with FileLock(f"{folder}.lock"), pytest.MonkeyPatch.context() as patch:
+        if not folder.exists():
+            patch.setattr("photoreal.export.repository.export_onnx", _take_exported)
+            settings = ExportSettings(shared / "exporting", segmenter=str(segmenter_folder))
+            export_repository(settings, print)
+            settings.repository.rename(folder)
     return folder
 
 
