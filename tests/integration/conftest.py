@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 import torch
 import tritonclient.grpc
@@ -37,13 +38,14 @@ from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.launch.launcher import Server
 from photoreal.weights.manifest import SEGMENTER_FILES
 from tests.kinds import Arrays, Call, PairFiles, Stylize, TempFolders
-from tests.shared import check_sentence, encoded, photo
+from tests.shared import check_sentence, encoded, photo, wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXPORTED = Path(__file__).parents[2] / "model_repository"
 CLASSES = ("other", "sky", "vegetation", "building", "water")
 PROGRAM = Path(sys.executable).with_name("photoreal")
 PROTOCOLS = ("http", "grpc")
+PREFIX = "shm-region-prefix-name="
 BAD_REQUEST = {"http": "400", "grpc": "StatusCode.INVALID_ARGUMENT"}
 
 
@@ -170,6 +172,17 @@ def photoreal(folder: Path, *arguments: object) -> subprocess.CompletedProcess[s
         timeout=300,
         check=False,
     )
+
+
+def server_of(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Process id of the tritonserver that a command runs, and the prefix of its shared memory."""
+
+    def found() -> list[tuple[int, str]]:
+        children = psutil.Process(process.pid).children()
+        words = ((child.pid, word) for child in children for word in child.cmdline())
+        return [(pid, word.partition(PREFIX)[2]) for pid, word in words if PREFIX in word]
+
+    return wait_until(found, 30)[0]
 
 
 def check_refusal(

@@ -17,14 +17,13 @@ from speed.memory import session_processes
 from photoreal.client import StyleTransferClient
 from photoreal.client.address import PROTOCOLS
 from photoreal.serve.launch.environment import free_ports
-from tests.integration.conftest import PROGRAM
+from tests.integration.conftest import PROGRAM, server_of
 from tests.shared import wait_until
 
 pytestmark = pytest.mark.server
 
 Start = Callable[..., "subprocess.Popen[str]"]
 NAMES = ("http", "grpc", "metrics", "health")
-PREFIX = "shm-region-prefix-name="
 
 
 @pytest.fixture
@@ -52,17 +51,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def _server_of(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Process id of the tritonserver that a `photoreal serve` runs, and its memory's prefix."""
-
-    def found() -> list[tuple[int, str]]:
-        children = psutil.Process(process.pid).children()
-        words = ((child.pid, word) for child in children for word in child.cmdline())
-        return [(pid, word.partition(PREFIX)[2]) for pid, word in words if PREFIX in word]
-
-    return wait_until(found, 30)[0]
-
-
 def _check_gone(server: int, prefix: str) -> None:
     wait_until(lambda: session_processes(server) == set(), 5)  # it is listed until it is reaped
     assert list(Path("/dev/shm").glob(f"{prefix}*")) == []  # noqa: S108
@@ -88,7 +76,7 @@ def test_serves_until_told_to_stop(
     for protocol, url in zip(PROTOCOLS, (http, grpc), strict=True):
         with StyleTransferClient(url, protocol=protocol) as client:
             assert client.ready()
-    server, prefix = _server_of(process)
+    server, prefix = server_of(process)
     assert len(session_processes(server)) == 4  # the server, stylize, wct2 and cancel
     assert prefix.startswith("photoreal_")
     assert list(Path("/dev/shm").glob(f"{prefix}*"))  # noqa: S108
@@ -103,7 +91,7 @@ def test_told_to_stop_while_it_starts(
     start: Start, bare_repository: Path, number: signal.Signals
 ) -> None:
     process = start("--repository", bare_repository)
-    server, prefix = _server_of(process)
+    server, prefix = server_of(process)
     process.send_signal(number)
     assert process.wait(30) == 0
     _check_gone(server, prefix)
@@ -115,7 +103,7 @@ def test_server_that_dies_ends_the_command_that_may_not_restart_it(
     process = start("--repository", bare_repository, "--restart-limit", 0)
     assert process.stdout is not None
     assert process.stdout.readline() == "Ready.\n"
-    server, prefix = _server_of(process)
+    server, prefix = server_of(process)
     psutil.Process(server).kill()
     assert process.wait(30) == 1
     # As a child that has ended or as a process that is dead, whichever is seen first.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from PIL import ExifTags, Image
 
 from photoreal.serve.launch.environment import free_ports
 from photoreal.serve.launch.launcher import Server
-from tests.integration.conftest import PROGRAM, check_refusal, photoreal
+from tests.integration.conftest import PROGRAM, check_refusal, photoreal, server_of
 from tests.kinds import PairFiles, Stylize
 from tests.shared import wait_until
 
@@ -122,16 +121,22 @@ def test_embedded_server(
     done = photoreal(tmp_path, *photos, "--url", local.http_url, "--size", 16, *there)
     assert (done.returncode, done.stderr) == (0, "")
 
-    before = set(os.listdir("/dev/shm"))  # noqa: PTH208, S108
     where = "--url", nowhere, "--embedded", "--repository", bare_repository
     call = "stylize", files["content"], files["style"], "-o", "out.jpg", "--output-size", 32
-    done = photoreal(tmp_path, *call, *where)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "48 x 32 pixels, the whole photo as one region" in done.stdout
+    with subprocess.Popen(
+        [PROGRAM, *map(str, call), *map(str, where)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        _, prefix = server_of(running)
+        printed, errors = running.communicate(timeout=300)
+    assert (running.returncode, errors) == (0, "")
+    assert "48 x 32 pixels, the whole photo as one region" in printed
     with Image.open(tmp_path / "out.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (48, 32))
-    ours = set(os.listdir("/dev/shm")) - before  # noqa: PTH208, S108
-    assert not [name for name in ours if name.startswith("photoreal_")]
+    assert not list(Path("/dev/shm").glob(f"{prefix}*"))  # noqa: S108
 
 
 # --- a folder ------------------------------------------------------------------------------
