@@ -69,9 +69,8 @@ class _Pixels:
             return flat
         return namespace(planes).take(flat, self._indices, axis=1)
 
-    def add(self, values: Floats, planes: Floats) -> None:
-        """Add values (K, n) to the pixels in planes (K, H, W), which are contiguous."""
-        flat = planes.reshape(len(planes), -1)
+    def add(self, values: Floats, flat: Floats) -> None:
+        """Add values (K, n) to them in flat planes (K, H * W)."""
         if self._indices is None:
             flat += values
         elif is_tensor(flat):
@@ -174,10 +173,10 @@ def align_colors(
 
     in_turn = steady is not None or is_tensor(photo)
     regions.sort(key=lambda region: -sizes[region])  # the largest first, so that no core waits
-    change = namespace(photo).zeros_like(photo)
+    change = namespace(photo).zeros_like(photo.reshape(3, -1))
     for pixels, part in map_on_cores(changed, regions, threads=1 if in_turn else None):
         pixels.add(part, change)
-    return compress_range(photo + change)
+    return compress_range(photo + change.reshape(photo.shape))
 
 
 def align_chroma(
@@ -193,7 +192,7 @@ def align_chroma(
     For a photo that was aligned and then changed a little, as by WCT2. The arguments and the
     result are those of `align_colors`.
     """
-    change = namespace(photo).zeros_like(photo)
+    change = namespace(photo).zeros_like(photo.reshape(3, -1))
     for region, (plane, goal) in enumerate(zip(weights, goals, strict=True)):
         if goal is None or float(plane.sum()) < 1.0:
             continue
@@ -205,7 +204,7 @@ def align_chroma(
         curves = tones.tone_curves(found, goal.tones, luma=0.0)
         part = (strength * shares) * (tones.apply_tones(curves, colors) - colors)
         pixels.add(part, change)
-    return compress_range(photo + change)
+    return compress_range(photo + change.reshape(photo.shape))
 
 
 def _steadied(steady: Steady, region: int, name: str, found: Matrix) -> Matrix:
