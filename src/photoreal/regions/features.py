@@ -36,10 +36,9 @@ _CLASSES_AT = 2  # planes of features for matching before those of the classes
 
 _CLASS_RIDGE = 1e-3
 _KNOWN = (0.6, 0.5)
-"""Mean probability of the best class from which a photo is doubted, and is doubted fully.
+"""Mean probability of the best class below which a photo is doubted, and is doubted fully.
 
-Of the test photos of the kinds that the default segmenter was trained on, about one in a hundred
-has less than 0.6.
+Photos of the kinds that the default segmenter was trained on are seldom below the first.
 """
 _TEXTURE_SIDE = 15
 _TEXTURE_UNIT = 3.0  # log(1 + L*) of a rough texture
